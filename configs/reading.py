@@ -1,0 +1,256 @@
+"""Read a pipeline file: YAML 1.2, overrides, and every problem at once with its line."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from configs.schema import Pipeline, application_names
+from tasks.errors import ConfigError, Problem
+
+Path_ = tuple[str | int, ...]
+Check = Callable[[Pipeline], Iterable[tuple[str, str]]]
+OVERRIDE = "--set"
+UNION_TAG = re.compile(r"\]$|^(constrained-)?(int|float|str|bool)$")
+
+
+@dataclass
+class Source:
+    """A parsed file that knows the line of each key."""
+
+    path: Path
+    values: dict[str, Any] = field(default_factory=dict)
+    lines: dict[Path_, int] = field(default_factory=dict)
+    overridden: set[Path_] = field(default_factory=set)
+
+    def where(self, location: Path_) -> str:
+        """Name the place of a config path: ``file:line: a.b`` or ``--set a.b``."""
+        dotted = ".".join(str(part) for part in location)
+        for end in range(len(location), -1, -1):
+            if location[:end] in self.overridden:
+                return f"{OVERRIDE} {dotted}"
+            if location[:end] in self.lines:
+                return f"{self.path}:{self.lines[location[:end]]}" + (f": {dotted}" * bool(dotted))
+        return f"{self.path}: {dotted}"
+
+
+def load(path: Path, overrides: Sequence[str] = (), checks: Sequence[Check] = ()) -> Pipeline:
+    """Read, override and validate a pipeline file.
+
+    Args:
+        path: the YAML file.
+        overrides: ``dotted.key=value`` strings; the value is read as YAML.
+        checks: functions from a valid pipeline to ``(dotted path, message)`` pairs, for what
+            needs knowledge from elsewhere, such as what a model family can do.
+
+    Raises:
+        ConfigError: with every problem that was found.
+    """
+    source = parse(path)
+    apply_overrides(source, overrides)
+    pipeline = validate(source).below(path.parent)
+    problems = [
+        Problem(source.where(tuple(dotted.split("."))), message)
+        for check in checks
+        for dotted, message in check(pipeline)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return pipeline
+
+
+def parse(path: Path) -> Source:
+    """Parse a file into plain values and the line of each key.
+
+    Raises:
+        ConfigError: not readable, not UTF-8, not YAML, duplicate keys, or not a mapping.
+    """
+    text = _text(path)
+    try:
+        node = YAML(typ="rt").compose(text)
+        source = Source(path, lines={(): 1})
+        duplicates = list(_index(node, (), source)) if node else []
+        if duplicates:
+            raise ConfigError(duplicates)
+        values = YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        raise ConfigError(_syntax_problem(path, error)) from None
+    except YAMLError as error:
+        raise ConfigError(Problem(str(path), f"not valid YAML: {error}")) from None
+    if not isinstance(values, dict):
+        raise ConfigError(Problem(str(path), "expected a mapping of sections", _HELP))
+    source.values = values
+    return source
+
+
+_HELP = "`onestep init APPLICATION` writes a file to start from"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")], 1)
+        advice = f"did you mean {path.with_name(near[0])}?" if near else _HELP
+        raise ConfigError(Problem(str(path), "no such file", advice)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            Problem(str(path), f"expected UTF-8 text, found other bytes at offset {error.start}")
+        ) from None
+    except OSError as error:
+        raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
+
+
+def _syntax_problem(path: Path, error: MarkedYAMLError) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    line = f":{mark.line + 1}" if mark else ""
+    message = (error.problem or str(error)).strip()
+    advice = "indent with spaces" if "\\t" in message else ""
+    return Problem(f"{path}{line}", f"not valid YAML: {message}", advice)
+
+
+def _index(node: Node, location: Path_, source: Source) -> Iterator[Problem]:
+    """Record the line of every key below a node; yield a problem for each duplicate."""
+    if isinstance(node, SequenceNode):
+        for position, item in enumerate(node.value):
+            source.lines[(*location, position)] = item.start_mark.line + 1
+            yield from _index(item, (*location, position), source)
+    if not isinstance(node, MappingNode):
+        return
+    for key, value in node.value:
+        name = key.value if isinstance(key, ScalarNode) else str(key.value)
+        here, line = (*location, name), key.start_mark.line + 1
+        if here in source.lines:
+            first = source.lines[here]
+            yield Problem(f"{source.path}:{line}: {'.'.join(map(str, here))}",
+                          f"duplicate key, already given on line {first}", "keep one of the two")
+        source.lines[here] = line
+        yield from _index(value, here, source)
+
+
+def apply_overrides(source: Source, overrides: Sequence[str]) -> None:
+    """Set dotted keys in the parsed values.
+
+    Raises:
+        ConfigError: an override without ``=``, with a broken value, or below a scalar.
+    """
+    problems = [problem for text in overrides for problem in _apply(source, text)]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _apply(source: Source, text: str) -> Iterator[Problem]:
+    dotted, equals, raw = text.partition("=")
+    location = tuple(dotted.strip().split("."))
+    if not equals or not all(location):
+        yield Problem(f"{OVERRIDE} {text}", "expected KEY=VALUE, such as training.epochs=3")
+        return
+    try:
+        value = YAML(typ="safe", pure=True).load(raw)
+    except YAMLError:
+        yield Problem(f"{OVERRIDE} {dotted}", f"the value {raw!r} is not valid YAML")
+        return
+    target = source.values
+    for part in location[:-1]:
+        child = target.setdefault(part, {})
+        if not isinstance(child, dict):
+            yield Problem(f"{OVERRIDE} {dotted}", f"`{part}` is a value, not a section")
+            return
+        target = child
+    target[location[-1]] = value
+    source.overridden.add(location)
+
+
+def validate(source: Source) -> Pipeline:
+    """Check the parsed values against the schema.
+
+    Raises:
+        ConfigError: with every violation.
+    """
+    problems = _application_problems(source)
+    try:
+        pipeline = Pipeline.model_validate_json(json.dumps(source.values, default=str), strict=True)
+    except ValidationError as error:
+        found = [_problem(source, details) for details in error.errors()]
+        raise ConfigError(_merged(problems + found)) from None
+    if problems:
+        raise ConfigError(problems)
+    return pipeline
+
+
+def _application_problems(source: Source) -> list[Problem]:
+    value, names = source.values.get("application"), application_names()
+    if not isinstance(value, str) or value in names:
+        return []
+    message = f"expected one of {', '.join(names)}, found {value!r}"
+    return [Problem(source.where(("application",)), message, _did_you_mean(value, names))]
+
+
+def _problem(source: Source, details: ErrorDetails) -> Problem:
+    location = _without_union_tags(details["loc"])
+    where = source.where(location)
+    kind, found = details["type"], details["input"]
+    if kind == "extra_forbidden":
+        names = tuple(section_at(location[:-1]).model_fields) if section_at(location[:-1]) else ()
+        advice = _did_you_mean(str(location[-1]), names) or f"known here: {', '.join(names)}"
+        return Problem(where, "unknown key", advice)
+    if kind == "missing":
+        return Problem(where, "required, but not given")
+    message = details["msg"].removeprefix("Value error, ")
+    message = message.replace("Input should be", "expected").replace(
+        "valid dictionary or instance of", "section like"
+    )
+    if isinstance(found, dict):
+        return Problem(where, message)
+    allowed = tuple(str(details.get("ctx", {}).get("expected", "")).replace("'", "").split(", "))
+    advice = _did_you_mean(found, allowed) if isinstance(found, str) else ""
+    return Problem(where, f"{message}, found {json.dumps(found, default=str)}", advice)
+
+
+def _merged(problems: list[Problem]) -> list[Problem]:
+    """Join what the branches of one union said about one place."""
+    merged: dict[str, Problem] = {}
+    for problem in problems:
+        if (earlier := merged.get(problem.where)) is None:
+            merged[problem.where] = problem
+        elif earlier.what != problem.what:
+            what = f"{earlier.what.rsplit(', found', 1)[0]} or {problem.what.removeprefix('expected ')}"
+            merged[problem.where] = Problem(problem.where, what, earlier.advice or problem.advice)
+    return list(merged.values())
+
+
+def _without_union_tags(location: Path_) -> Path_:
+    """Drop the parts that name a union's branch rather than a key."""
+    kept: list[str | int] = []
+    for part in location:
+        if not (isinstance(part, str) and UNION_TAG.search(part)):
+            kept.append(part)
+    return tuple(kept)
+
+
+def section_at(location: Path_) -> type[BaseModel] | None:
+    """The section class at a config path, None below or beside a section."""
+    current: type[BaseModel] = Pipeline
+    for part in location:
+        info = current.model_fields.get(str(part))
+        kind = info.annotation if info else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return None
+        current = kind
+    return current
+
+
+def _did_you_mean(value: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(value, names, 1, cutoff=0.6)
+    return f"did you mean `{near[0]}`?" if near else ""

@@ -1,0 +1,106 @@
+"""What a person sees of a run in the Prefect UI."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.runtime import flow_run
+
+from flows.run import Outcome
+from tasks.reporting import Event, Progress, announce, listening
+
+SECONDS_BETWEEN_UPDATES = 2.0
+
+
+def stage(name: str, reused: bool, seconds: float, note: str) -> None:
+    """One stage: reused or computed, how long, and its result in a line."""
+    how = "reused" if reused else "computed"
+    create_markdown_artifact(f"**{how}** in {seconds:.1f} s: {note}", description=name)
+
+
+@contextmanager
+def progress() -> Iterator[None]:
+    """Show the training's progress while the block runs, and pass every event on."""
+    artifact = create_progress_artifact(0.0, description="fine-tuning")
+    assert isinstance(artifact, UUID)
+    updater = _Updater(artifact)
+
+    def listener(event: Event) -> None:
+        updater.take(event)
+        outer(event)
+
+    outer = _outer()
+    with listening(listener):
+        yield
+    update_progress_artifact(artifact, 100.0)
+
+
+def _outer():  # type: ignore[no-untyped-def]
+    from contextvars import copy_context
+
+    context = copy_context()
+    return lambda event: context.run(announce, event)
+
+
+class _Updater:
+    """Updates the artifact every few seconds, with loss and time left."""
+
+    def __init__(self, artifact: UUID) -> None:
+        self.artifact = artifact
+        self.total = 0
+        self.began = time.monotonic()
+        self.first: int | None = None
+        self.last = 0.0
+
+    def take(self, event: Event) -> None:
+        if not isinstance(event, Progress):
+            return
+        if event.kind == "started":
+            self.total, self.began = int(event.values["total_steps"]), time.monotonic()
+        if event.kind != "step" or time.monotonic() - self.last < SECONDS_BETWEEN_UPDATES:
+            return
+        self.last = time.monotonic()
+        step = int(event.values["step"])
+        self.first = step - 1 if self.first is None else self.first
+        left = (self.last - self.began) / max(step - self.first, 1) * (self.total - step)
+        text = f"step {step} of {self.total}, loss {event.values['loss']:.4f}, {left:.0f} s left"
+        update_progress_artifact(self.artifact, 100 * step / max(self.total, 1), text)
+
+
+def results(outcome: Outcome) -> None:
+    """The verdict, the results table, and the way to the MLflow run."""
+    evaluated, registered = outcome.evaluated, outcome.registered
+    create_table_artifact(
+        [{"metric": name, "value": value} for name, value in evaluated.metrics.items()],
+        key="results",
+        description=f"Test metrics of {registered.uri}",
+    )
+    create_link_artifact(outcome.run_url, link_text="MLflow run", key="mlflow-run")
+    low, high = evaluated.interval
+    create_markdown_artifact(
+        f"# {registered.uri}\n\n{registered.verdict}\n\n"
+        f"{evaluated.headline} **{evaluated.metrics[evaluated.headline]:.4f}** "
+        f"[{low:.4f}, {high:.4f}]\n\n[MLflow run]({outcome.run_url})",
+        key="summary",
+        description="Verdict",
+    )
+
+
+def run_tags() -> dict[str, str]:
+    """Tags that lead from MLflow to this Prefect run."""
+    api = os.environ.get("PREFECT_UI_URL") or os.environ.get("PREFECT_API_URL", "")
+    base = api.removesuffix("/api").rstrip("/")
+    url = f"{base}/runs/flow-run/{flow_run.get_id()}"
+    note = f"Prefect run: [{flow_run.get_name()}]({url})"
+    return {"prefect.flow_run_url": url, "mlflow.note.content": note}

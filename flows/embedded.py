@@ -1,0 +1,148 @@
+"""Use the hidden Prefect server of a workspace, starting it if nobody has.
+
+Prefect's own in-process mode loses history and its server outlives a killed run, so commands share
+one loopback server instead. Its socket listens before the server has loaded: the address is known
+at once, and the first request simply waits.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tasks.store import lock, read_json, write_json
+from tasks.workspace import Workspace
+
+HOST = "127.0.0.1"
+PORT = 4200
+ADDRESS = "server.json"
+LOG = "server.log"
+SETTINGS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "100",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+    "PREFECT_SERVER_API_BLOCKS_REGISTER_ON_START": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+}
+
+
+def configured() -> str | None:
+    """The Prefect API that the user named, by environment or by the active profile."""
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url
+    home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))
+    try:
+        profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
+        active = os.environ.get("PREFECT_PROFILE", profiles["active"])
+        url = profiles["profiles"][active].get("PREFECT_API_URL")
+    except (OSError, ValueError, KeyError):
+        return None
+    return str(url) if url else None
+
+
+@contextmanager
+def prefect_api(workspace: Workspace) -> Iterator[str]:
+    """Provide a Prefect API for the block, and set the environment for it.
+
+    Call it before prefect is imported.
+
+    Yields:
+        The API's URL.
+    """
+    if url := configured():
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "100")
+        yield url
+        return
+    users = workspace.locks / "prefect-users.lock"
+    with ExitStack() as stack:
+        stack.enter_context(lock(users, shared=True))
+        with lock(workspace.locks / "prefect-start.lock"):
+            port = _running(workspace) or _start(workspace, users)
+        url = f"http://{HOST}:{port}/api"
+        os.environ.update(_environment(workspace, url))
+        yield url
+
+
+def _environment(workspace: Workspace, url: str) -> dict[str, str]:
+    named = {"PREFECT_HOME": str(workspace.prefect), "PREFECT_API_URL": url}
+    return named | {name: os.environ.get(name, value) for name, value in SETTINGS.items()}
+
+
+def _running(workspace: Workspace) -> int | None:
+    """The port of the living server; it holds a lock for as long as it lives."""
+    with lock(workspace.locks / "prefect-alive.lock", wait=False) as dead:
+        if dead:
+            return None
+    return int(read_json(workspace.prefect / ADDRESS)["port"])
+
+
+def _start(workspace: Workspace, users: Path) -> int:
+    """Start the server on a listening socket that it inherits, with the lock that says it lives."""
+    with socket.socket() as listener, lock_file(workspace.locks / "prefect-alive.lock") as alive:
+        port = _listen(listener)
+        url = f"http://{HOST}:{port}/api"
+        (workspace.prefect / LOG).unlink(missing_ok=True)
+        with (workspace.prefect / LOG).open("wb") as log:
+            arguments = ["--socket", str(listener.fileno()), "--users", str(users)]
+            subprocess.Popen(
+                [sys.executable, "-m", "flows.server", *arguments],
+                pass_fds=(listener.fileno(), alive),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=os.environ | _environment(workspace, url),
+            )
+        write_json(workspace.prefect / ADDRESS, {"port": port})
+    return port
+
+
+@contextmanager
+def lock_file(path: Path) -> Iterator[int]:
+    """Take a lock whose descriptor a child process may inherit and keep."""
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _listen(listener: socket.socket) -> int:
+    """Listen on Prefect's usual port, or on a free one."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, PORT))
+    except OSError:
+        listener.bind((HOST, 0))
+    listener.listen(128)
+    return int(listener.getsockname()[1])
+
+
+def drain(flow_run_id: str, seconds: float = 10.0) -> None:
+    """Wait until the server has stored the final state of every task run of a flow run."""
+    import time
+
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    deadline = time.monotonic() + seconds
+    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))  # type: ignore[list-item]
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < deadline:
+            runs = client.read_task_runs(flow_run_filter=chosen)
+            if runs and all(run.state and run.state.is_final() for run in runs):
+                return
+            time.sleep(0.1)

@@ -1,0 +1,127 @@
+"""One execution of a pipeline: what its stages share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.reading import load
+from configs.schema import Pipeline
+from flows.fingerprint import descriptive_tags, fingerprint
+from flows.tracker import Tracker
+from tasks.contract import frames
+from tasks.evaluation import Evaluated
+from tasks.finetuning import Tuned
+from tasks.registration import Origin, Registered
+from tasks.tokenization import Tokenized
+from tasks.training import base_model, families
+from tasks.validation import Validated
+from tasks.workspace import Workspace
+
+QUIET = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "true",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "TQDM_DISABLE": "1",
+}
+
+
+class Run:
+    """Config, inputs and tracking of one execution.
+
+    Args:
+        config: the pipeline.
+        workspace: where it writes.
+
+    Raises:
+        DataError: a declared file is missing.
+        ModelError: the base model cannot be used.
+    """
+
+    def __init__(self, config: Pipeline, workspace: Workspace) -> None:
+        self.config = config
+        self.workspace = workspace
+        self.sources = frames.locate(config.data)
+        self.base = base_model.resolve(config.model, config.application)
+        self.fingerprint, self.digests = fingerprint(config, self.sources, self.base)
+        tags = self.digests | descriptive_tags(config, self.base)
+        self.tracker = Tracker(workspace, config, self.fingerprint, tags)
+        self.origin = Origin(self.fingerprint, self.tracker.run_id, tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that a finished run is reported from."""
+
+    validated: Validated
+    tokenized: Tokenized
+    tuned: Tuned
+    evaluated: Evaluated
+    registered: Registered
+    run_url: str
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values, for ``onestep run --json``."""
+        stages = {
+            "validation": self.validated.stored.reused,
+            "tokenization": self.tokenized.stored.reused,
+            "finetuning": self.tuned.stored.reused,
+            "evaluation": self.evaluated.stored.reused,
+            "registration": self.registered.reused,
+        }
+        return {
+            "model": self.registered.name,
+            "version": self.registered.version,
+            "uri": self.registered.uri,
+            "alias": self.registered.alias,
+            "verdict": self.registered.verdict,
+            "headline": self.evaluated.headline,
+            "interval": list(self.evaluated.interval),
+            "metrics": self.evaluated.metrics,
+            "rows": self.validated.rows,
+            "quarantined": self.validated.quarantined,
+            "training": self.tuned.summary,
+            "reused": stages,
+            "mlflow_run": self.run_url,
+        }
+
+
+def read(file: Path, overrides: Sequence[str]) -> Pipeline:
+    """Read a pipeline file with every check that needs no data."""
+    return load(file, overrides, checks=[families.check, _metric_names])
+
+
+def _metric_names(config: Pipeline) -> Iterator[tuple[str, str]]:
+    from tasks.applications import base as applications
+
+    known = applications.get(config.application).metrics
+    named = [("evaluation.headline", config.evaluation.headline)]
+    named += [(f"gate.floors.{name}", name) for name in config.gate.floors]
+    for where, name in named:
+        if name is not None and name not in known:
+            yield where, f"expected a metric of {config.application} ({', '.join(known)}), found {name!r}"
+
+
+@contextmanager
+def opened(file: str, overrides: Sequence[str], fresh: bool) -> Iterator[Run]:
+    """Prepare a run, and record in MLflow how it ended."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    workspace = Workspace.open(fresh=fresh)
+    run = Run(read(Path(file), overrides), workspace)
+    workspace.store.sweep()
+    try:
+        yield run
+    except Exception:
+        run.tracker.end("FAILED")
+        raise
+    except BaseException:
+        run.tracker.end("KILLED")
+        raise
+    run.tracker.end("FINISHED")

@@ -1,0 +1,47 @@
+"""The hidden Prefect server: lives while somebody uses it, and keeps its history.
+
+Every command that needs it holds a shared lock for as long as it runs. The server ends when it can
+take that lock for itself, which also happens when its last user was killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import socket
+import threading
+import time
+from pathlib import Path
+
+POLL_SECONDS = 0.5
+
+
+def main() -> None:
+    """Serve on an inherited, listening socket until nobody holds the users' lock."""
+    parser = argparse.ArgumentParser(description="Serve Prefect on an inherited socket.")
+    parser.add_argument("--socket", type=int, required=True, help="descriptor of the socket")
+    parser.add_argument("--users", type=Path, required=True, help="lock file of the users")
+    arguments = parser.parse_args()
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    config = uvicorn.Config(create_app(), log_level="error", lifespan="on", timeout_graceful_shutdown=3)
+    server = uvicorn.Server(config)
+    threading.Thread(target=_end_without_users, args=(server, arguments.users), daemon=True).start()
+    server.run(sockets=[socket.socket(fileno=arguments.socket)])
+
+
+def _end_without_users(server: object, users: Path) -> None:
+    with users.open("a") as stream:
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(POLL_SECONDS)
+                continue
+            server.should_exit = True  # type: ignore[attr-defined]
+            threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

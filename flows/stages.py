@@ -1,0 +1,88 @@
+"""The five stages as Prefect tasks: each runs a plain function and shows what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed, State
+
+from flows import artifacts
+from flows.run import Run
+from tasks.evaluation import Evaluated, evaluate
+from tasks.finetuning import Tuned, finetune
+from tasks.registration import Registered, register
+from tasks.reporting import StageFinished, StageStarted, announce
+from tasks.tokenization import Tokenized, tokenize_rows
+from tasks.validation import Validated, validate
+
+REUSED = "Reused"
+
+
+def shown(stage: str, work: Callable[[], Any]) -> State[Any]:
+    """Run a stage, announce it, and name the state so that Prefect shows a reuse as such."""
+    announce(StageStarted(stage))
+    started = time.perf_counter()
+    result = work()
+    seconds = time.perf_counter() - started
+    reused = bool(getattr(result, "stored", result).reused)
+    announce(StageFinished(stage, reused, seconds, result.note))
+    artifacts.stage(stage, reused, seconds, result.note)
+    return Completed(name=REUSED if reused else "Completed", message=result.note, data=result)
+
+
+@task(name="validation", cache_policy=NO_CACHE, persist_result=False)
+def validation(run: Run) -> State[Validated]:
+    """Hold the labelled rows against the contract."""
+    state = shown("validation", lambda: validate(run.config, run.workspace, run.sources))
+    return state
+
+
+@task(name="tokenization", cache_policy=NO_CACHE, persist_result=False)
+def tokenization(run: Run, validated: Validated) -> State[Tokenized]:
+    """Turn rows into token ids."""
+    return shown(
+        "tokenization", lambda: tokenize_rows(run.config, run.workspace, validated, run.base)
+    )
+
+
+@task(name="fine-tuning", cache_policy=NO_CACHE, persist_result=False)
+def finetuning(run: Run, validated: Validated, tokenized: Tokenized) -> State[Tuned]:
+    """Train, with live progress, and send every step to MLflow."""
+
+    def work() -> Tuned:
+        with artifacts.progress():
+            tuned = finetune(
+                run.config, run.workspace, validated, tokenized, run.base, run.tracker.watch
+            )
+        run.tracker.settle(tuned)
+        return tuned
+
+    return shown("fine-tuning", work)
+
+
+@task(name="evaluation", cache_policy=NO_CACHE, persist_result=False)
+def evaluation(
+    run: Run, validated: Validated, tokenized: Tokenized, tuned: Tuned
+) -> State[Evaluated]:
+    """Measure the model that will be served."""
+
+    def work() -> Evaluated:
+        evaluated = evaluate(run.config, run.workspace, validated, tokenized, tuned)
+        run.tracker.log_contract(validated.stored.path)
+        run.tracker.log_evaluation(evaluated, tuned)
+        return evaluated
+
+    return shown("evaluation", work)
+
+
+@task(name="registration", cache_policy=NO_CACHE, persist_result=False)
+def registration(run: Run, evaluated: Evaluated) -> State[Registered]:
+    """Register the model and let the gate decide about its alias."""
+    return shown(
+        "registration",
+        lambda: register(run.config, run.workspace, run.tracker.client, evaluated, run.origin),
+    )

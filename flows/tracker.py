@@ -1,0 +1,139 @@
+"""The MLflow side of one pipeline run, opened in the background and patient with its server."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.schema import Pipeline
+from tasks import tracking
+from tasks.evaluation import Evaluated
+from tasks.finetuning import Tuned
+from tasks.relay import Relay
+from tasks.reporting import Notice, announce
+from tasks.store import read_json
+from tasks.tracking import patiently
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RELAY_SECONDS = 120.0
+
+
+class Tracker:
+    """Knows the MLflow run of one fingerprint.
+
+    Args:
+        workspace: where the embedded store is.
+        config: the pipeline.
+        fingerprint: decides the run.
+        tags: tags of the run.
+    """
+
+    def __init__(
+        self, workspace: Workspace, config: Pipeline, fingerprint: str, tags: dict[str, str]
+    ) -> None:
+        self.workspace = workspace
+        self.config = config
+        self.fingerprint = fingerprint
+        self.tags = tags
+        self._run_id: str | None = None
+        self._lock = threading.Lock()
+        self._relay: Relay | None = None
+        pool = ThreadPoolExecutor(1, "mlflow")
+        self._client: Future[MlflowClient] = pool.submit(tracking.connect, workspace)
+        pool.shutdown(wait=False)
+
+    @property
+    def client(self) -> MlflowClient:
+        """The client, as soon as MLflow has loaded."""
+        return self._client.result()
+
+    def run_id(self) -> str:
+        """The id of the run, opened on first use; may raise while the server is down."""
+        with self._lock:
+            if self._run_id is None:
+                name = f"{self.config.name}-{self.fingerprint[:8]}"
+                run_id = tracking.open_run(
+                    self.client, self.workspace, self.config.name, self.fingerprint, name
+                )
+                filled = self.config.model_dump(mode="json")
+                tracking.log_params(self.client, run_id, tracking.flatten(filled))
+                tracking.log_tags(self.client, run_id, self.tags)
+                self._run_id = run_id
+            return self._run_id
+
+    def url(self) -> str:
+        """Where the run is in the MLflow UI."""
+        server = self.workspace.tracking_uri
+        base = server if server.startswith("http") else "http://127.0.0.1:5000"
+        run = self.client.get_run(self.run_id())
+        return f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+    def watch(self, folder: Path) -> None:
+        """Send the event log of a folder to the run, in the background."""
+
+        context = copy_context()
+
+        def told(text: str) -> None:
+            context.run(announce, Notice(text))
+
+        client = self.client
+        self._relay = Relay(client, self.run_id, folder, self.workspace.locks, told).start()
+
+    def settle(self, tuned: Tuned) -> None:
+        """Make sure that the run has every step, those of an earlier training too."""
+        if self._relay is None:
+            self.watch(tuned.stored.path)
+        assert self._relay is not None
+        if not self._relay.close(RELAY_SECONDS):
+            text = "some steps have not reached MLflow yet; the next run of this pipeline sends them"
+            announce(Notice(text))
+        self._relay = None
+
+    def log_evaluation(self, evaluated: Evaluated, tuned: Tuned) -> None:
+        """Log test metrics, interval, tables and plots."""
+        low, high = evaluated.interval
+        bounds = {f"{evaluated.headline}_low": low, f"{evaluated.headline}_high": high}
+        figures = {f"test/{k}": v for k, v in (evaluated.metrics | bounds).items()}
+        figures |= {
+            "train/seconds": float(tuned.summary["seconds"]),
+            "train/peak_memory_bytes": float(tuned.summary["peak_memory"]),
+        }
+
+        def send() -> None:
+            run_id = self.run_id()
+            known = self.client.list_artifacts(run_id, "evaluation")
+            tracking.log_figures(self.client, run_id, figures, int(tuned.summary["steps"]))
+            if not known or self.workspace.fresh:
+                tracking.log_files(self.client, run_id, evaluated.stored.path, "evaluation")
+
+        patiently(send, "log the evaluation")
+
+    def log_contract(self, folder: Path) -> None:
+        """Log the data contract's report; never the quarantine, which holds text."""
+
+        def send() -> None:
+            report = read_json(folder / "report.json")
+            self.client.log_dict(self.run_id(), report, "validation/report.json")
+
+        patiently(send, "log the data report")
+
+    def link(self, tags: dict[str, Any]) -> None:
+        """Tag the run, for instance with the Prefect run that made it."""
+        patiently(lambda: tracking.log_tags(self.client, self.run_id(), tags), "tag the run")
+
+    def end(self, status: str) -> None:
+        """Set the final status."""
+        if self._relay is not None:
+            self._relay.close(5.0)
+        if status == "FINISHED":
+            patiently(lambda: tracking.finish(self.client, self.run_id(), status), "end the run")
+        elif self._run_id is not None:
+            patiently(
+                lambda: tracking.finish(self.client, self.run_id(), status), "end the run", 3.0
+            )

@@ -1,0 +1,5 @@
+"""Sentiment analysis: how the writer of a text feels."""
+
+from tasks.applications.shared.classification import Classification
+
+APPLICATION = Classification(name="sentiment", version=1, headline="accuracy")

@@ -1,0 +1,31 @@
+"""Turn ragged Arrow columns into padded tensors without a loop over rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import torch
+
+
+def pad(column: pa.ChunkedArray, value: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pad a list column on the right.
+
+    Args:
+        column: lists of integers.
+        value: what to fill with.
+
+    Returns:
+        The padded integers and the attention mask, both int64 of shape (rows, longest).
+    """
+    import torch
+
+    array = column.combine_chunks()
+    lengths = np.diff(array.offsets.to_numpy(zero_copy_only=False))
+    mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
+    padded = np.full(mask.shape, value, dtype=np.int64)
+    padded[mask] = array.flatten().to_numpy(zero_copy_only=False)
+    return torch.from_numpy(padded), torch.from_numpy(mask.astype(np.int64))

@@ -1,0 +1,5 @@
+"""Topic classification: what a text is about, one topic each."""
+
+from tasks.applications.shared.classification import Classification
+
+APPLICATION = Classification(name="topics", version=1, headline="macro_f1")

@@ -1,0 +1,201 @@
+"""From the data section to one frame of raw rows, with the place of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.schema import Data
+from tasks.applications.base import Application
+from tasks.contract import reading
+from tasks.errors import DataError, Problem
+from tasks.store import digest, file_digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files, or the splits of a data set, behind each declared split.
+
+    Attributes:
+        files: file names by split; a split made from a fraction of the training rows has none.
+        digests: SHA-256 of each file's bytes.
+        hub: the loaded ``datasets.DatasetDict``, if the data section names one.
+    """
+
+    files: dict[str, list[str]]
+    digests: dict[str, str]
+    hub: Any = None
+
+    @property
+    def digest(self) -> str:
+        """Digest of all content, whatever the files are called."""
+        return digest({split: [self.digests[f] for f in files] for split, files in self.files.items()})
+
+
+@dataclass
+class Raw:
+    """Rows as read.
+
+    Attributes:
+        frame: canonical columns, and ``split``, ``file`` (position in ``files``) and ``row``.
+        files: file names.
+        unreadable: quarantine records of rows that could not be parsed.
+        names: label names that the data set itself declares.
+    """
+
+    frame: pd.DataFrame
+    files: list[str]
+    unreadable: list[dict[str, Any]] = field(default_factory=list)
+    names: Sequence[str] | None = None
+
+
+def locate(data: Data) -> Sources:
+    """Find and digest the declared files.
+
+    Raises:
+        DataError: with every file that is missing or unreadable.
+    """
+    if data.dataset is not None:
+        return _locate_hub(data)
+    files: dict[str, list[str]] = {}
+    problems: list[Problem] = []
+    for split in SPLITS:
+        declared = getattr(data, split)
+        if isinstance(declared, float):
+            continue
+        try:
+            files[split] = [str(path) for path in reading.expand(declared, data.folder)]
+        except DataError as error:
+            problems += error.problems
+    problems += _unreadable_files([name for names in files.values() for name in names])
+    if problems:
+        raise DataError(problems)
+    return Sources(files, {f: file_digest(Path(f)) for names in files.values() for f in names})
+
+
+def _unreadable_files(names: list[str]) -> Iterator[Problem]:
+    for name in names:
+        try:
+            reading.format_of(Path(name))
+            with Path(name).open("rb") as stream:
+                stream.read(1)
+        except DataError as error:
+            yield from error.problems
+        except OSError as error:
+            yield Problem(name, f"cannot be read: {error.strerror}")
+
+
+def _locate_hub(data: Data) -> Sources:
+    assert data.dataset is not None
+    hub = reading.hub_splits(data.dataset, data.subset, data.revision, data.folder)
+    files: dict[str, list[str]] = {}
+    for split in SPLITS:
+        declared = getattr(data, split)
+        if isinstance(declared, float):
+            continue
+        files[split] = list(declared)
+        unknown = [name for name in declared if name not in hub]
+        if unknown:
+            found = ", ".join(hub)
+            raise DataError(Problem(f"data.{split}", f"no split {unknown[0]!r}; found {found}"))
+    used = {name for names in files.values() for name in names}
+    return Sources(files, {name: hub[name]._fingerprint for name in sorted(used)}, hub)
+
+
+def read(data: Data, application: Application, sources: Sources) -> Raw:
+    """Read every declared row under canonical column names.
+
+    Raises:
+        DataError: missing columns, or files that are not of their format.
+    """
+    mapping = _mapping(data, application)
+    if sources.hub is None:
+        _require_columns(data, mapping, sources)
+    files = list(dict.fromkeys(f for names in sources.files.values() for f in names))
+    columns: dict[str, list[Any]] = {name: [] for name in ("split", "file", "row", *mapping)}
+    unreadable: list[dict[str, Any]] = []
+    for split, names in sources.files.items():
+        for name in names:
+            rows = _rows(sources, name, data, mapping)
+            position = files.index(name)
+            for item in rows:
+                if isinstance(item, reading.Unreadable):
+                    record = {"split": split, "file": name, "row": item.row}
+                    unreadable.append(record | {"reasons": [item.reason], "raw": item.raw})
+                    continue
+                columns["split"].append(split)
+                columns["file"].append(position)
+                columns["row"].append(item[0])
+                for canonical, actual in mapping.items():
+                    columns[canonical].append(item[1].get(actual))
+    return Raw(_frame(columns), files, unreadable, _declared_names(sources, mapping))
+
+
+def _frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+
+
+def _mapping(data: Data, application: Application) -> dict[str, str]:
+    canonical = [column.name for column in application.columns]
+    unknown = [name for name in data.columns if name not in canonical]
+    if unknown:
+        message = f"unknown column {unknown[0]!r}; {application.name} has {', '.join(canonical)}"
+        raise DataError(Problem("data.columns", message, "write application's name: your name"))
+    mapping = {name: data.columns.get(name, name) for name in canonical}
+    return mapping | ({"group": data.group} if data.group else {})
+
+
+def _require_columns(data: Data, mapping: dict[str, str], sources: Sources) -> None:
+    problems = []
+    for name in dict.fromkeys(f for names in sources.files.values() for f in names):
+        try:
+            found = reading.columns_of(Path(name), quotes=data.quotes)
+        except DataError as error:
+            problems += error.problems
+            continue
+        problems += _missing(name, found, mapping)
+    if problems:
+        raise DataError(problems)
+
+
+def _missing(where: str, found: list[str], mapping: dict[str, str]) -> Iterator[Problem]:
+    free = [name for name in found if name not in mapping.values()]
+    for canonical, actual in mapping.items():
+        if actual in found:
+            continue
+        message = f"expected a column {actual!r}, found {', '.join(map(repr, found[:12]))}"
+        near = get_close_matches(actual.lower(), [name.lower() for name in free], 1, cutoff=0.5)
+        original = next((name for name in free if near and name.lower() == near[0]), None)
+        section = "data.group" if canonical == "group" else f"data.columns.{canonical}"
+        advice = f"set {section}" + (f": {original}" if original else " to the right name")
+        yield Problem(where, message, advice)
+
+
+def _rows(sources: Sources, name: str, data: Data, mapping: dict[str, str]) -> reading.Rows:
+    if sources.hub is None:
+        return reading.read(Path(name), quotes=data.quotes)
+    split = sources.hub[name]
+    missing = list(_missing(f"data.dataset split {name}", split.column_names, mapping))
+    if missing:
+        raise DataError(missing)
+    return ((number, row) for number, row in enumerate(split, 1))
+
+
+def _declared_names(sources: Sources, mapping: dict[str, str]) -> Sequence[str] | None:
+    if sources.hub is None or "label" not in mapping:
+        return None
+    first = next(name for names in sources.files.values() for name in names)
+    names: Sequence[str] | None = getattr(
+        sources.hub[first].features[mapping["label"]], "names", None
+    )
+    return names

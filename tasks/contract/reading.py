@@ -1,0 +1,261 @@
+"""Read labelled files: CSV, TSV, JSONL and Parquet, plain or gzip, and hub data sets.
+
+Rows are numbered from 1, the header not counted. A row that cannot be parsed does not end the
+reading: it comes back as :class:`Unreadable`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import glob
+import gzip
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from tasks.errors import DataError, Problem
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+WRONG_ENCODINGS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+SUPPORTED = "CSV, TSV, JSONL or Parquet, each also .gz"
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row that could not be parsed.
+
+    Attributes:
+        row: its number.
+        reason: what is wrong with it.
+        raw: its text, for the quarantine only.
+    """
+
+    row: int
+    reason: str
+    raw: str
+
+
+Row = dict[str, Any]
+Rows = Iterator[tuple[int, Row] | Unreadable]
+
+
+def expand(patterns: Sequence[str], folder: Path) -> list[Path]:
+    """Resolve file names and globs, sorted within each glob.
+
+    Raises:
+        DataError: a name that no file has.
+    """
+    files: list[Path] = []
+    problems = []
+    for pattern in patterns:
+        found = sorted(glob.glob(str(folder / pattern), recursive=True))
+        files += [Path(name) for name in found]
+        if not found:
+            problems.append(Problem(str(folder / pattern), "no such file", _nearest(folder, pattern)))
+    if problems:
+        raise DataError(problems)
+    return list(dict.fromkeys(files))
+
+
+def _nearest(folder: Path, pattern: str) -> str:
+    import difflib
+
+    parent = (folder / pattern).parent
+    if not parent.is_dir():
+        return f"there is no folder {parent}"
+    near = difflib.get_close_matches(Path(pattern).name, [p.name for p in parent.iterdir()], 1)
+    return f"did you mean {parent / near[0]}?" if near else "file names are relative to the YAML"
+
+
+def format_of(path: Path) -> str:
+    """The format by file name, ``.gz`` ignored.
+
+    Raises:
+        DataError: a name that ends in none of the supported ways.
+    """
+    name = path.name.lower().removesuffix(".gz")
+    for ending in FORMATS:
+        if name.endswith(ending):
+            return ending
+    raise DataError(Problem(str(path), f"expected {SUPPORTED}", "rename it to its format"))
+
+
+def columns_of(path: Path, *, quotes: bool = True) -> list[str]:
+    """The column names of a file (of its first row, for JSONL).
+
+    Raises:
+        DataError: the file is empty or not of its format.
+    """
+    kind = format_of(path)
+    if kind == ".parquet":
+        return list(_parquet(path).schema_arrow.names)
+    with _text(path) as stream:
+        if kind in (".csv", ".tsv"):
+            return _header(path, _csv_reader(stream, kind, quotes))
+    for item in read(path, quotes=quotes):
+        if not isinstance(item, Unreadable):
+            return list(item[1])
+    raise DataError(Problem(str(path), "expected one JSON object a line, found none that parses"))
+
+
+def read(path: Path, *, quotes: bool = True) -> Rows:
+    """Stream the rows of one file.
+
+    Raises:
+        DataError: the file is empty, binary, not UTF-8 or not of its format.
+    """
+    readers: dict[str, Callable[[Path, bool], Rows]] = {
+        ".csv": _read_delimited,
+        ".tsv": _read_delimited,
+        ".jsonl": _read_json_lines,
+        ".ndjson": _read_json_lines,
+        ".parquet": _read_parquet,
+    }
+    return readers[format_of(path)](path, quotes)
+
+
+@contextmanager
+def _binary(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        with path.open("rb") as raw:
+            zipped = raw.read(2) == b"\x1f\x8b"
+        opened: IO[bytes] = gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[assignment]  # noqa: SIM115
+        with opened as stream:
+            yield stream
+    except (gzip.BadGzipFile, EOFError):
+        raise DataError(Problem(str(path), "the gzip data is damaged or cut off")) from None
+    except OSError as error:
+        raise DataError(Problem(str(path), f"cannot be read: {error.strerror or error}")) from None
+
+
+@contextmanager
+def _text(path: Path) -> Iterator[IO[str]]:
+    with _binary(path) as stream:
+        head = stream.read(4096)
+        if not head.strip():
+            raise DataError(Problem(str(path), "the file is empty"))
+        for mark, name in WRONG_ENCODINGS.items():
+            if head.startswith(mark):
+                raise DataError(Problem(str(path), f"expected UTF-8, found {name}", "convert it"))
+        if b"\0" in head:
+            raise DataError(Problem(str(path), "expected UTF-8 text, found binary data"))
+        stream.seek(0)
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+        try:
+            yield text
+        except UnicodeDecodeError as error:
+            message = f"expected UTF-8, found byte 0x{error.object[error.start]:02x}"
+            raise DataError(Problem(str(path), message, "convert it to UTF-8")) from None
+        finally:
+            text.detach()
+
+
+def _csv_reader(stream: IO[str], kind: str, quotes: bool) -> Any:
+    csv.field_size_limit(sys.maxsize)
+    return csv.reader(
+        stream,
+        delimiter="\t" if kind == ".tsv" else ",",
+        quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+        strict=quotes,
+    )
+
+
+def _header(path: Path, reader: Any) -> list[str]:
+    try:
+        header: list[str] = [name.strip() for name in next(reader)]
+    except csv.Error as error:
+        raise DataError(Problem(f"{path}:1", f"not valid CSV: {error}")) from None
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise DataError(Problem(f"{path}:1", f"the header names {', '.join(repeated)} twice"))
+    return header
+
+
+def _read_delimited(path: Path, quotes: bool) -> Rows:
+    with _text(path) as stream:
+        reader = _csv_reader(stream, format_of(path), quotes)
+        header = _header(path, reader)
+        number = 0
+        while True:
+            line = reader.line_num + 1
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                advice = "close the quotation mark, double it inside a field, or set data.quotes: false"
+                raise DataError(Problem(f"{path}:{line}", f"not valid CSV: {error}", advice)) from None
+            if not fields:
+                continue
+            number += 1
+            if len(fields) == len(header):
+                yield number, dict(zip(header, fields, strict=True))
+            else:
+                reason = f"expected {len(header)} fields, found {len(fields)}"
+                yield Unreadable(number, reason, ",".join(fields))
+
+
+def _read_json_lines(path: Path, quotes: bool) -> Rows:
+    with _text(path) as stream:
+        number = 0
+        for line in stream:
+            if not line.strip():
+                continue
+            number += 1
+            try:
+                row = json.loads(line)
+            except ValueError:
+                yield Unreadable(number, "not valid JSON", line.rstrip("\r\n"))
+                continue
+            if isinstance(row, dict):
+                yield number, row
+            else:
+                yield Unreadable(number, "expected a JSON object", line.rstrip("\r\n"))
+
+
+def _parquet(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if path.name.lower().endswith(".gz"):
+            with _binary(path) as stream:
+                return pq.ParquetFile(pa.BufferReader(stream.read()))
+        return pq.ParquetFile(path, memory_map=True)
+    except (pa.ArrowInvalid, OSError):
+        raise DataError(Problem(str(path), "not a Parquet file, or cut off")) from None
+
+
+def _read_parquet(path: Path, quotes: bool) -> Rows:
+    number = 0
+    for batch in _parquet(path).iter_batches():
+        for row in batch.to_pylist():
+            number += 1
+            yield number, row
+
+
+def hub_splits(dataset: str, subset: str | None, revision: str | None, folder: Path) -> Any:
+    """Load a hub data set, or a local folder in hub layout.
+
+    Returns:
+        A ``datasets.DatasetDict``.
+
+    Raises:
+        DataError: it does not exist, cannot be reached, or has no such subset.
+    """
+    import datasets
+
+    local = folder / dataset
+    source = str(local) if local.is_dir() else dataset
+    try:
+        return datasets.load_dataset(source, subset, revision=revision)
+    except Exception as error:
+        message = f"cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0][:200]}"
+        advice = "expected a hub id that can be reached, or a folder in hub layout"
+        raise DataError(Problem(f"data.dataset {dataset}", message, advice)) from None

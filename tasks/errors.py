@@ -1,0 +1,82 @@
+"""Everything that onestep raises on purpose, and the exit code that each means.
+
+::
+
+    OneStepError
+    ├── UserError              exit 2: the input is wrong; a message, never a stack trace
+    │   ├── ConfigError        the YAML file or a --set override
+    │   ├── DataError          the labelled files
+    │   └── ModelError         the base model, or a registry name
+    └── Failure                exit 1: the input is fine, the run is not
+        ├── StorageFailure     disk full, read-only, or a damaged output
+        ├── WorkerFailure      the training process died, hung or raised
+        └── TrackingFailure    the MLflow server stayed out of reach
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with what the user gave.
+
+    Attributes:
+        where: file and line, file and row, or column: whatever finds it fastest.
+        what: what was expected and what was found.
+        advice: what to do about it; empty if that is obvious.
+    """
+
+    where: str
+    what: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        """Render as ``where: what (advice)``."""
+        return f"{self.where}: {self.what}" + (f" ({self.advice})" if self.advice else "")
+
+
+class OneStepError(Exception):
+    """Base of every deliberate error."""
+
+    exit_code = 1
+
+
+class UserError(OneStepError):
+    """The user's mistake, told as a list of problems, all at once."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem] | Problem) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class ConfigError(UserError):
+    """The pipeline file, or an override of it, is not valid."""
+
+
+class DataError(UserError):
+    """The labelled files cannot be read or break the data contract."""
+
+
+class ModelError(UserError):
+    """The base model cannot be used, or a registered model does not exist."""
+
+
+class Failure(OneStepError):
+    """Something broke that the user's input did not cause."""
+
+
+class StorageFailure(Failure):
+    """Writing or verifying an output failed."""
+
+
+class WorkerFailure(Failure):
+    """The training process ended without finishing."""
+
+
+class TrackingFailure(Failure):
+    """The tracking server could not be reached in time."""

@@ -1,0 +1,180 @@
+"""Stage 4, evaluation: run the model that will be served over the test split and score it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.schema import Pipeline
+from tasks import arrow, packaging
+from tasks.applications import base as applications
+from tasks.applications.base import Application, Scorer
+from tasks.finetuning import Tuned, headline_of
+from tasks.reporting import Progress, announce
+from tasks.store import Stored, read_json, write_json
+from tasks.tokenization import Tokenized
+from tasks.training import events
+from tasks.validation import Validated
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+VERSION = 1
+CHUNK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The result of the stage.
+
+    Attributes:
+        stored: the output folder: ``metrics.json``, tables, plots, and ``package/``, the model.
+        headline: the metric that decides.
+        metrics: every metric on the test split.
+        interval: bootstrap interval of the headline metric.
+        details: rows of the detail table.
+    """
+
+    stored: Stored
+    headline: str
+    metrics: dict[str, float]
+    interval: tuple[float, float]
+    details: list[dict[str, Any]]
+
+    @property
+    def note(self) -> str:
+        """One line for people."""
+        low, high = self.interval
+        return f"{self.headline} {self.metrics[self.headline]:.4f} [{low:.4f}, {high:.4f}]"
+
+    @property
+    def package(self) -> Path:
+        """The folder to register."""
+        return self.stored.path / "package"
+
+
+def evaluate(
+    config: Pipeline,
+    workspace: Workspace,
+    validated: Validated,
+    tokenized: Tokenized,
+    tuned: Tuned,
+) -> Evaluated:
+    """Measure the fine-tuned model on the test split."""
+    application = applications.get(config.application)
+    inputs = {
+        "version": VERSION,
+        "application": [application.name, application.version],
+        "model": tuned.model,
+        "rows": validated.stored.digest,
+        "serving": packaging.serving_digest(application),
+        "evaluation": config.evaluation.model_dump(mode="json"),
+        "max_length": tokenized.max_length,
+        "precision": config.training.precision,
+    }
+
+    def build(folder: Path) -> dict[str, Any]:
+        settings = {
+            "application": config.application,
+            "max_length": tokenized.max_length,
+            "precision": config.training.precision,
+            "batch_size": config.evaluation.batch_size,
+            **validated.facts,
+        }
+        package = packaging.build(
+            folder / "package", tuned.stored.path / "model", application, settings
+        )
+        rows = arrow.open_dataset(validated.stored.path / "test.arrow")
+        scorer = application.scorer(validated.facts)
+        _predict(package, rows, application, scorer)
+        return _write(folder, config, scorer, rows, validated, tuned)
+
+    stored = workspace.store.produce("evaluation", inputs, build, fresh=workspace.fresh)
+    record = read_json(stored.path / "metrics.json")
+    interval = (record["interval"][0], record["interval"][1])
+    details = read_json(stored.path / "details.json")
+    return Evaluated(stored, headline_of(config), record["metrics"], interval, details)
+
+
+def _predict(package: Path, rows: Any, application: Application, scorer: Scorer) -> None:
+    from tasks.predictor import Predictor
+
+    predictor = Predictor().open(package)
+    inputs = [column.name for column in application.columns if column.kind == "text"]
+    for start in range(0, len(rows), CHUNK):
+        table: pd.DataFrame = rows[start : start + CHUNK].to_pandas()
+        predictions = predictor.predict(None, table[inputs])
+        targets = {name: table[name].to_numpy() for name in table.columns if name not in inputs}
+        scorer.update(targets, application.served(predictions))
+        done = min(start + CHUNK, len(rows))
+        announce(Progress("evaluating", {"done": done, "total": len(rows)}))
+
+
+def _write(
+    folder: Path,
+    config: Pipeline,
+    scorer: Scorer,
+    rows: Any,
+    validated: Validated,
+    tuned: Tuned,
+) -> dict[str, Any]:
+    section, headline = config.evaluation, headline_of(config)
+    metrics = scorer.metrics()
+    interval = scorer.interval(headline, section.bootstrap_samples, section.confidence)
+    record = {"headline": headline, "metrics": metrics, "interval": list(interval)}
+    write_json(folder / "metrics.json", record)
+    write_json(folder / "details.json", scorer.details(metrics))
+    write_json(folder / "mistakes.json", _locate(scorer.mistakes(section.mistakes), rows, validated))
+    figures = dict(scorer.figures()) | {"loss_curves": loss_curves(tuned.stored.path)}
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})
+    return record
+
+
+def _locate(
+    mistakes: list[dict[str, Any]], rows: Any, validated: Validated
+) -> list[dict[str, Any]]:
+    """Replace positions in the stream by file and row number."""
+    if not mistakes:
+        return []
+    files = validated.stored.summary["files"]
+    table = rows[[mistake["position"] for mistake in mistakes]]
+    places = zip(table["file"].to_pylist(), table["row"].to_pylist(), strict=True)
+    return [
+        {"file": files[file], "row": row} | {k: v for k, v in mistake.items() if k != "position"}
+        for (file, row), mistake in zip(places, mistakes, strict=True)
+    ]
+
+
+def loss_curves(folder: Path) -> Figure:
+    """Training loss by optimizer step, and validation loss by epoch."""
+    from matplotlib.figure import Figure
+
+    records = events.history(folder)
+    steps = _series([r for r in records if r["kind"] == "step"], lambda r: r["loss"])
+    checks = _series([r for r in records if r["kind"] == "validation"], lambda r: r["metrics"]["loss"])
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(*steps, color="tab:blue", alpha=0.25, label="training, each step")
+    axes.plot(steps[0], _smooth(steps[1]), color="tab:blue", label="training, smoothed")
+    axes.plot(*checks, color="tab:orange", marker="o", label="validation")
+    axes.set(xlabel="optimizer step", ylabel="loss (nats)", title="Loss", ylim=(0, None))
+    axes.legend()
+    return figure
+
+
+def _series(records: list[dict[str, Any]], value: Any) -> tuple[list[int], list[float]]:
+    return [record["step"] for record in records], [value(record) for record in records]
+
+
+def _smooth(values: list[float], weight: float = 0.95) -> list[float]:
+    """Exponential moving average without start-up bias."""
+    smoothed, total, norm = [], 0.0, 0.0
+    for value in values:
+        total, norm = weight * total + value, weight * norm + 1
+        smoothed.append(total / norm)
+    return smoothed
+

@@ -1,0 +1,195 @@
+"""Stage 3, fine-tuning: start the worker, watch its event log, keep the best weights."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from configs.schema import Pipeline
+from tasks.applications import base as applications
+from tasks.reporting import Progress, announce
+from tasks.store import Stored, read_json
+from tasks.tokenization import Tokenized
+from tasks.training import events, launchers
+from tasks.training.base_model import BaseModel
+from tasks.training.events import Record
+from tasks.training.job import BEST, PREFLIGHT, Job
+from tasks.validation import Validated
+from tasks.workspace import Workspace
+
+VERSION = 1
+Watch = Callable[[Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The result of the stage.
+
+    Attributes:
+        stored: the output folder: ``model/`` and ``events.jsonl``.
+        model: digest of the weights, configuration and tokenizer.
+        summary: steps, seconds, best epoch, peak memory.
+    """
+
+    stored: Stored
+    model: str
+    summary: Record
+
+    @property
+    def note(self) -> str:
+        """One line for people."""
+        s = self.summary
+        return (
+            f"{s['steps']:,} steps in {s['seconds']:.1f} s on {s['device']} ({s['precision']}); "
+            f"best epoch {s['best_epoch']} of {s['epochs']}"
+        )
+
+
+def headline_of(config: Pipeline) -> str:
+    """The declared headline metric, or the application's own."""
+    return config.evaluation.headline or applications.get(config.application).headline
+
+
+def key_inputs(config: Pipeline, tokenized: Tokenized, base: BaseModel) -> Record:
+    """Everything that the trained weights depend on."""
+    application = applications.get(config.application)
+    ignored = {"checkpoint_steps"}
+    return {
+        "version": VERSION,
+        "application": [application.name, application.version],
+        "tokens": tokenized.stored.digest,
+        "base": base.digest,
+        "model": config.model.model_dump(mode="json", exclude={"base", "revision", "max_length"}),
+        "training": config.training.model_dump(mode="json", exclude=ignored),
+        "headline": headline_of(config),
+        "device": config.compute.device,
+    }
+
+
+def finetune(
+    config: Pipeline,
+    workspace: Workspace,
+    validated: Validated,
+    tokenized: Tokenized,
+    base: BaseModel,
+    watch: Watch | None = None,
+) -> Tuned:
+    """Fine-tune the base model, or resume where a killed run stopped.
+
+    Args:
+        config: the pipeline.
+        workspace: where outputs live.
+        validated: the rows, for what they taught.
+        tokenized: the token ids.
+        base: the pretrained model.
+        watch: called with the folder of the event log before the worker starts.
+
+    Raises:
+        WorkerFailure: the training process died, raised or ran out of time.
+    """
+    job = make_job("train", config, validated, tokenized, base)
+
+    def build(folder: Path) -> Record:
+        if watch:
+            watch(folder)
+        return _build(folder, job, config)
+
+    stored = workspace.store.produce(
+        "finetuning",
+        key_inputs(config, tokenized, base),
+        build,
+        fresh=workspace.fresh,
+        resumable=not workspace.fresh,
+    )
+    return Tuned(stored, stored.content("model/"), stored.summary)
+
+
+def make_job(
+    mode: Literal["train", "preflight"],
+    config: Pipeline,
+    validated: Validated,
+    tokenized: Tokenized,
+    base: BaseModel,
+) -> Job:
+    """Describe the work to a worker."""
+    return Job(
+        mode=mode,
+        application=config.application,
+        facts=validated.facts,
+        tokens=str(tokenized.stored.path),
+        base=str(base.path),
+        max_length=tokenized.max_length,
+        model=config.model.model_dump(mode="json"),
+        training=config.training.model_dump(mode="json"),
+        headline=headline_of(config),
+        device=config.compute.device,
+        threads=config.compute.threads,
+        evaluation_batch=config.evaluation.batch_size,
+    )
+
+
+def _build(folder: Path, job: Job, config: Pipeline) -> Record:
+    minutes = config.compute.timeout_minutes
+    if not _finished(folder):
+        job.write(folder)
+        launchers.run_local(folder, _announce, None if minutes is None else minutes * 60)
+    records = events.history(folder)
+    _tidy(folder)
+    by_kind: dict[str, Any] = {record["kind"]: record for record in records}
+    done = by_kind["done"]
+    steps = [record for record in records if record["kind"] == "step"]
+    return {
+        **{k: v for k, v in done.items() if k not in {"kind", "time"}},
+        "step_seconds": sum(record["seconds"] for record in steps),
+        "samples": sum(record["samples"] for record in steps),
+        "first_loss": steps[0]["loss"],
+        "last_loss": steps[-1]["loss"],
+        "forecast": {k: v for k, v in by_kind.get("forecast", {}).items() if k not in {"kind", "time"}},
+        "setup_seconds": by_kind["started"]["setup_seconds"],
+    }
+
+
+def _finished(folder: Path) -> bool:
+    records = events.history(folder)
+    return bool(records) and records[-1]["kind"] == "done" and (folder / BEST).exists()
+
+
+def _announce(record: Record) -> None:
+    announce(Progress(record["kind"], record))
+
+
+def _tidy(folder: Path) -> None:
+    """Keep the best weights and the event log, drop what only a resume needs."""
+    for name in ("checkpoints", "best.partial"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("worker.log", "worker.lock"):
+        (folder / name).unlink(missing_ok=True)
+    (folder / BEST).rename(folder / "model")
+
+
+def preflight(
+    config: Pipeline,
+    workspace: Workspace,
+    validated: Validated,
+    tokenized: Tokenized,
+    base: BaseModel,
+) -> Record:
+    """Take exactly one optimizer step on the longest batch and report on it.
+
+    Raises:
+        WorkerFailure: the training process died, raised or ran out of time.
+    """
+    inputs = key_inputs(config, tokenized, base)
+    job = make_job("preflight", config, validated, tokenized, base)
+
+    def build(folder: Path) -> Record:
+        job.write(folder)
+        launchers.run_local(folder, _announce)
+        report: Record = read_json(folder / PREFLIGHT)
+        (folder / "worker.lock").unlink(missing_ok=True)
+        return report
+
+    return workspace.store.produce("preflight", inputs, build, fresh=True).summary

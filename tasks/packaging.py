@@ -1,0 +1,52 @@
+"""Build the folder that a registered model consists of: everything but MLflow's own files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tasks.applications.base import Application
+from tasks.store import digest, file_digest, files_below
+
+PREDICTOR = Path(__file__).parent / "predictor.py"
+REQUIREMENTS = ("mlflow", "torch", "transformers", "safetensors", "tokenizers", "numpy", "pandas")
+
+
+def serving_digest(application: Application) -> str:
+    """Digest of the code that a registered model runs."""
+    return digest([file_digest(PREDICTOR), file_digest(application.serving)])
+
+
+def build(
+    folder: Path, model: Path, application: Application, settings: Mapping[str, Any]
+) -> Path:
+    """Fill a folder with weights, tokenizer, decoding code, settings and their manifest."""
+    folder.mkdir(parents=True)
+    (folder / "model").mkdir()
+    for source in files_below(model):
+        if source.name != "best.json":
+            link(source, folder / "model" / source.name)
+    shutil.copyfile(application.serving, folder / "decoding.py")
+    text = json.dumps(dict(settings), indent=2, ensure_ascii=False)
+    (folder / "predictor.json").write_text(text, encoding="utf-8")
+    manifest = {p.relative_to(folder).as_posix(): file_digest(p) for p in files_below(folder)}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    return folder
+
+
+def link(source: Path, target: Path) -> None:
+    """Share the bytes where the file system can, else copy them."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def requirements() -> list[str]:
+    """What a registered model needs, at the versions that it was built with."""
+    return [f"{name}=={version(name).split('+')[0]}" for name in REQUIREMENTS]

@@ -1,0 +1,142 @@
+"""The served model: evaluation measures this very code, and MLflow logs it.
+
+Self-contained: it needs mlflow, torch, transformers and pandas, and nothing of this project. All
+else comes from the model's own folder: ``predictor.json``, ``decoding.py``, ``model/`` and a
+``manifest.json`` whose digests are checked before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+NATIVE_BF16_CPU = ("amx_bf16", "avx512_bf16")
+
+
+class Predictor(PythonModel):
+    """Predicts rows of a table; the answer to a row does not depend on its place in it."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load what MLflow stored."""
+        self.open(Path(context.artifacts["package"]))
+
+    def open(self, folder: Path) -> Predictor:
+        """Verify and load a model folder.
+
+        Raises:
+            ValueError: a file is missing, added or changed since the model was built.
+        """
+        verify(folder)
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        import torch
+        from transformers import AutoTokenizer
+
+        self.settings = json.loads((folder / "predictor.json").read_text(encoding="utf-8"))
+        self.decoding = load_module(folder / "decoding.py")
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = choose_dtype(self.settings["precision"], self.device)
+        model = self.decoding.load(folder / "model", dtype=dtype, attn_implementation="sdpa")
+        self.model = model.to(self.device).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(folder / "model", local_files_only=True)
+        return self
+
+    def predict(
+        self,
+        context: PythonModelContext | None,
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Predict every row.
+
+        Args:
+            context: unused; MLflow passes it.
+            model_input: a table with the input columns.
+            params: ``batch_size`` changes speed, not answers.
+
+        Returns:
+            One row of outputs for each row of input, in order.
+        """
+        rows = model_input.to_dict("records")
+        size = int((params or {}).get("batch_size") or self.settings["batch_size"])
+        answers: list[dict[str, Any]] = [{}] * len(rows)
+        order = sorted(range(len(rows)), key=lambda index: -_length(rows[index]))
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            outputs = self._batch([rows[index] for index in chosen])
+            for index, output in zip(chosen, outputs, strict=True):
+                answers[index] = output
+        return pd.DataFrame(answers, columns=list(self.decoding.OUTPUTS), index=model_input.index)
+
+    def _batch(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        import torch
+
+        with torch.inference_mode():
+            inputs = self.decoding.encode(self.tokenizer, rows, self.settings["max_length"])
+            outputs: list[dict[str, Any]] = self.decoding.decode(
+                self.model, inputs.to(self.device), self.settings
+            )
+        return outputs
+
+
+def _length(row: dict[str, Any]) -> int:
+    return sum(len(value) for value in row.values() if isinstance(value, str))
+
+
+def verify(folder: Path) -> None:
+    """Compare every file with the manifest.
+
+    Raises:
+        ValueError: naming the files that differ.
+    """
+    expected = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    found = {
+        path.relative_to(folder).as_posix(): sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "manifest.json"
+    }
+    changed = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
+    if changed:
+        raise ValueError(f"the model was changed after it was built: {', '.join(changed)}")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def load_module(path: Path) -> ModuleType:
+    """Load a file as a module of its own, so that two models in one process do not mix."""
+    spec = importlib.util.spec_from_file_location(f"decoding_{sha256(path)[:16]}", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def choose_dtype(precision: str, device: Any) -> Any:
+    """bf16 where the hardware multiplies it natively and float32 was not asked for."""
+    import torch
+
+    if precision == "fp32":
+        return torch.float32
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        cpuinfo = Path("/proc/cpuinfo")
+        flags = cpuinfo.read_text(errors="replace") if cpuinfo.exists() else ""
+        native = any(flag in flags for flag in NATIVE_BF16_CPU)
+    return torch.bfloat16 if native or precision == "bf16" else torch.float32
+
+
+set_model(Predictor())

@@ -1,0 +1,167 @@
+"""The MLflow model registry: versions by fingerprint, aliases under a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import ModelError, Problem, TrackingFailure
+from tasks.gate import Alias
+from tasks.store import lock
+from tasks.tracking import FINGERPRINT
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+VERDICT = "onestep.verdict"
+HEADLINE = "onestep.headline"
+PAGE = 100
+
+
+@contextmanager
+def lease(workspace: Workspace, name: str) -> Iterator[None]:
+    """Hold the only right to add versions and move aliases of a model."""
+    with lock(workspace.locks / f"registry-{name}.lock"):
+        yield
+
+
+def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Every version of a model, newest first."""
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda version: -int(version.version))
+
+
+def find(client: MlflowClient, name: str, fingerprint: str) -> ModelVersion | None:
+    """The version that a fingerprint made, if it is registered."""
+    for version in versions(client, name):
+        if version.tags.get(FINGERPRINT) == fingerprint:
+            return version
+    return None
+
+
+def aliases(client: MlflowClient, name: str) -> dict[str, int]:
+    """Alias to version number; empty if the model does not exist."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_registered_model(name).aliases
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+    return {alias: int(version) for alias, version in found.items()}
+
+
+def champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    """The version that is served, if there is one."""
+    number = aliases(client, name).get(CHAMPION)
+    return None if number is None else client.get_model_version(name, str(number))
+
+
+def create(
+    client: MlflowClient, name: str, source: str, run_id: str, tags: Mapping[str, str]
+) -> ModelVersion:
+    """Register a version, creating the model on first use."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.create_model_version(name, source, run_id=run_id, tags=dict(tags))
+
+
+def set_alias(client: MlflowClient, name: str, alias: Alias, version: int) -> None:
+    """Move an alias and check that it moved.
+
+    Raises:
+        TrackingFailure: the registry says otherwise afterwards.
+    """
+    client.set_registered_model_alias(name, alias, str(version))
+    if aliases(client, name).get(alias) != version:
+        raise TrackingFailure(f"the alias {alias} of {name} did not move to version {version}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A model as people name it: ``NAME``, ``NAME@ALIAS`` or ``NAME/VERSION``."""
+
+    name: str
+    alias: str | None
+    version: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Split a reference; without alias and version it means the champion."""
+        text = text.removeprefix("models:/")
+        if "@" in text:
+            name, alias = text.split("@", 1)
+            return cls(name, alias, None)
+        name, _, version = text.partition("/")
+        return cls(name, None if version else CHAMPION, version or None)
+
+    @property
+    def uri(self) -> str:
+        """As MLflow writes it."""
+        return f"models:/{self.name}@{self.alias}" if self.alias else f"models:/{self.name}/{self.version}"
+
+
+def look_up(client: MlflowClient, reference: Reference) -> ModelVersion:
+    """Find a version.
+
+    Raises:
+        ModelError: naming the models or aliases that exist.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if reference.alias:
+            return client.get_model_version_by_alias(reference.name, reference.alias)
+        return client.get_model_version(reference.name, str(reference.version))
+    except MlflowException:
+        raise ModelError(_unknown(client, reference)) from None
+
+
+def _unknown(client: MlflowClient, reference: Reference) -> Problem:
+    names = [model.name for model in client.search_registered_models(max_results=PAGE)]
+    if reference.name not in names:
+        known = ", ".join(names) or "none yet; `onestep run` registers one"
+        return Problem(reference.uri, "no such model", f"registered: {known}")
+    known = ", ".join(f"@{alias}" for alias in sorted(aliases(client, reference.name)))
+    numbers = [version.version for version in versions(client, reference.name)]
+    return Problem(
+        reference.uri, "no such version", f"aliases: {known or 'none'}; versions: {numbers}"
+    )
+
+
+def describe(client: MlflowClient, version: ModelVersion, known: Mapping[str, int]) -> dict[str, Any]:
+    """What a person asks of a version: metrics, data, age, aliases."""
+    number = int(version.version)
+    metrics = client.get_run(version.run_id).data.metrics if version.run_id else {}
+    headline = version.tags.get(HEADLINE, "")
+    return {
+        "name": version.name,
+        "version": number,
+        "aliases": sorted(alias for alias, at in known.items() if at == number),
+        "headline": headline,
+        "value": metrics.get(f"test/{headline}"),
+        "metrics": {k.removeprefix("test/"): v for k, v in metrics.items() if k.startswith("test/")},
+        "data": version.tags.get("onestep.data", ""),
+        "base_model": version.tags.get("onestep.base_model_name", ""),
+        "verdict": version.tags.get(VERDICT, ""),
+        "created": version.creation_timestamp / 1000,
+        "run_id": version.run_id,
+        "uri": f"models:/{version.name}/{number}",
+    }

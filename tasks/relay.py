@@ -1,0 +1,150 @@
+"""From the event log of a training process to MLflow, without ever slowing the training.
+
+The relay is a thread of the parent. A server that is slow or down only makes it wait: the log is
+on disk, and the last step that the server has tells where to go on, in this run or a later one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.store import lock
+from tasks.training.events import Record, Tail
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+METRICS_PER_CALL = 1000
+PAUSE_SECONDS = 1.0
+LONGEST_PAUSE = 15.0
+STEP_METRICS = {
+    "loss": "train/loss",
+    "grad_norm": "train/grad_norm",
+    "learning_rate": "train/learning_rate",
+    "seconds": "train/step_seconds",
+    "tokens": "train/tokens",
+}
+MARKER = "train/loss"
+VALIDATION_MARKER = "validation/loss"
+
+
+class Relay:
+    """Sends the events of one folder to one MLflow run.
+
+    Args:
+        client: of the tracking store.
+        run_id: gives the run's id, opening the run if need be; may raise while the server is down.
+        folder: where ``events.jsonl`` is.
+        locks: folder for the lock that keeps a run to one relay.
+        on_trouble: told once when the server stops answering.
+    """
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        run_id: Callable[[], str],
+        folder: Path,
+        locks: Path,
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        self.client = client
+        self.run_id = run_id
+        self.tail = Tail(folder)
+        self.locks = locks
+        self.on_trouble = on_trouble
+        self.error: Exception | None = None
+        self._pending: list[Metric] = []
+        self._sent: dict[str, int] | None = None
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="relay", daemon=True)
+
+    def start(self) -> Relay:
+        """Begin in the background."""
+        self._thread.start()
+        return self
+
+    def close(self, seconds: float) -> bool:
+        """Send what is left, at most for ``seconds``; tell whether everything arrived."""
+        self._ending.set()
+        self._thread.join(seconds)
+        return not self._thread.is_alive() and self.error is None
+
+    def _work(self) -> None:
+        pause, told = PAUSE_SECONDS, False
+        while True:
+            ending = self._ending.is_set()
+            try:
+                self._send()
+            except Exception as error:
+                if not _transient(error):
+                    self.error = error
+                    return
+                if not told:
+                    self.on_trouble(f"MLflow does not answer ({type(error).__name__}); training goes on")
+                told, pause = True, min(pause * 2, LONGEST_PAUSE)
+            else:
+                pause = PAUSE_SECONDS
+                if ending:
+                    return
+            self._ending.wait(pause) if not ending else time.sleep(pause)
+
+    def _send(self) -> None:
+        run_id = self.run_id()
+        for record in self.tail.read():
+            self._pending += _metrics(record)
+        with lock(self.locks / f"relay-{run_id}.lock"):
+            sent, self._sent = self._sent or self._known(run_id), None
+            fresh = [m for m in self._pending if m.step > sent[_marker(m)]]
+            for batch in _batches(fresh):
+                self.client.log_batch(run_id, metrics=batch)
+        for metric in fresh:
+            sent[_marker(metric)] = max(sent[_marker(metric)], metric.step)
+        self._sent, self._pending = sent, []
+
+    def _known(self, run_id: str) -> dict[str, int]:
+        """The last step of each kind that the server has; asked anew after every failure."""
+        known = {}
+        for marker in (MARKER, VALIDATION_MARKER):
+            history = self.client.get_metric_history(run_id, marker)
+            known[marker] = max((metric.step for metric in history), default=-1)
+        return known
+
+
+def _marker(metric: Metric) -> str:
+    return VALIDATION_MARKER if metric.key.startswith("validation/") else MARKER
+
+
+def _batches(metrics: list[Metric]) -> Iterator[list[Metric]]:
+    """Whole steps only, so that a step is never half sent."""
+    batch: list[Metric] = []
+    for metric in metrics:
+        if len(batch) >= METRICS_PER_CALL - 50 and metric.step != batch[-1].step:
+            yield batch
+            batch = []
+        batch.append(metric)
+    if batch:
+        yield batch
+
+
+def _metrics(record: Record) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    if record["kind"] == "step":
+        values = {name: record[key] for key, name in STEP_METRICS.items()}
+    elif record["kind"] == "validation":
+        values = {f"validation/{name}": value for name, value in record["metrics"].items()}
+    else:
+        return []
+    time_ms = int(record["time"] * 1000)
+    return [Metric(n, float(v), time_ms, record["step"]) for n, v in values.items() if v == v]
+
+
+def _transient(error: Exception) -> bool:
+    from tasks.tracking import transient
+
+    return transient(error)

@@ -1,0 +1,77 @@
+"""What a run tells whoever watches it: a terminal, a Prefect artifact, a test.
+
+Stages announce; they never print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """A stage begins."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageFinished:
+    """A stage ended well.
+
+    Attributes:
+        stage: its name.
+        reused: whether an earlier output served.
+        seconds: wall time in this run.
+        note: one line about the result.
+    """
+
+    stage: str
+    reused: bool
+    seconds: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One line of the training process's event log.
+
+    Attributes:
+        kind: ``started``, ``step``, ``validation``, ``resumed`` or ``done``.
+        values: the fields of the line.
+    """
+
+    kind: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the user should know and that does not stop the run."""
+
+    text: str
+
+
+Event = StageStarted | StageFinished | Progress | Notice
+Listener = Callable[[Event], None]
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Send what happens inside the block to ``listener``."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def announce(event: Event) -> None:
+    """Tell the current listener, if there is one."""
+    if (listener := _listener.get()) is not None:
+        listener(event)

@@ -1,0 +1,259 @@
+"""Stage outputs on disk: content-addressed, verified, committed by one rename.
+
+A folder ``stages/STAGE/KEY`` exists only with a valid ``manifest.json``. Work in progress
+lives beside it as ``KEY.partial``; a killed run leaves that, and the next one resumes or
+replaces it under the same lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import StorageFailure
+
+MANIFEST = "manifest.json"
+PARTIAL = ".partial"
+DAMAGED = ".damaged-"
+Summary = dict[str, Any]
+
+
+def canonical(value: object) -> bytes:
+    """Serialize to the one JSON form that digests are taken of."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+    ).encode()
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a JSON value in canonical form, in hex."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every regular file below a folder, in a stable order."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def folder_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Relative name to SHA-256 and size, for every file below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): {
+            "sha256": file_digest(path),
+            "bytes": path.stat().st_size,
+        }
+        for path in files_below(folder)
+        if path.name != MANIFEST
+    }
+
+
+def content_digest(files: Mapping[str, Mapping[str, Any]], prefix: str = "") -> str:
+    """Digest of the content of the files whose names begin with a prefix."""
+    return digest({name: f["sha256"] for name, f in files.items() if name.startswith(prefix)})
+
+
+def fsync(path: Path) -> None:
+    """Force a file or a folder entry to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Replace a file so that a reader sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + PARTIAL)
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    fsync(temporary)
+    temporary.replace(path)
+    fsync(path.parent)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a record atomically as readable JSON."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a record that :func:`write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def commit_folder(partial: Path, final: Path) -> None:
+    """Publish a finished folder: every file to the disk first, then one rename."""
+    for path in files_below(partial):
+        fsync(path)
+    fsync(partial)
+    partial.rename(final)
+    fsync(final.parent)
+
+
+@contextmanager
+def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    """Hold an advisory lock; the kernel releases it when the process dies.
+
+    Yields:
+        Whether the lock is held; False only if ``wait`` is False and another holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    with path.open("a") as stream:
+        try:
+            fcntl.flock(stream, mode)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A committed stage output.
+
+    Attributes:
+        path: the folder.
+        key: digest of the inputs that made it.
+        digest: digest of its content.
+        summary: the few numbers that the stage reported.
+        reused: True if an earlier run had computed it.
+        seconds: what computing it took, in this run or the earlier one.
+        repaired: why an earlier output was set aside, if one was.
+    """
+
+    path: Path
+    key: str
+    digest: str
+    summary: Summary
+    reused: bool
+    seconds: float
+    repaired: str = ""
+
+    def content(self, prefix: str) -> str:
+        """Digest of the part of the content below ``prefix``."""
+        return content_digest(read_json(self.path / MANIFEST)["files"], prefix)
+
+
+class Store:
+    """The stage outputs of one ``mlruns`` folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.stages = root / "stages"
+        self.locks = root / "locks"
+
+    def produce(
+        self,
+        stage: str,
+        inputs: Mapping[str, Any],
+        build: Callable[[Path], Summary],
+        *,
+        fresh: bool = False,
+        resumable: bool = False,
+    ) -> Stored:
+        """Return the output for ``inputs``, computing it at most once.
+
+        Args:
+            stage: the stage's name.
+            inputs: everything that the output depends on, as JSON.
+            build: fills the folder that it is given and returns the summary.
+            fresh: compute even if a verified output exists.
+            resumable: hand ``build`` the folder that a killed run left.
+
+        Raises:
+            StorageFailure: the disk is full or read-only.
+        """
+        key = digest({"stage": stage, **inputs})[:32]
+        with storage_errors(), lock(self.locks / f"{stage}-{key}.lock"):
+            final = self.stages / stage / key
+            repaired = "" if fresh else self._set_aside_if_damaged(final)
+            if final.exists() and not fresh:
+                return self._load(final, key)
+            return self._build(final, inputs, build, resumable, repaired)
+
+    def _build(
+        self,
+        final: Path,
+        inputs: Mapping[str, Any],
+        build: Callable[[Path], Summary],
+        resumable: bool,
+        repaired: str,
+    ) -> Stored:
+        partial = final.with_name(final.name + PARTIAL)
+        if partial.exists() and not resumable:
+            shutil.rmtree(partial)
+        partial.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
+        summary = build(partial)
+        seconds = time.perf_counter() - started
+        files = folder_files(partial)
+        record = {"inputs": inputs, "summary": summary, "seconds": seconds, "files": files}
+        write_json(partial / MANIFEST, record)
+        if final.exists():
+            shutil.rmtree(final)
+        commit_folder(partial, final)
+        return Stored(final, final.name, content_digest(files), summary, False, seconds, repaired)
+
+    def _load(self, final: Path, key: str) -> Stored:
+        manifest = read_json(final / MANIFEST)
+        content = content_digest(manifest["files"])
+        return Stored(final, key, content, manifest["summary"], True, manifest["seconds"])
+
+    def _set_aside_if_damaged(self, final: Path) -> str:
+        if not final.exists() or not (reason := damage(final)):
+            return ""
+        aside = final.with_name(f"{final.name}{DAMAGED}{time.time_ns()}")
+        final.rename(aside)
+        return f"{reason}; set aside as {aside.name}"
+
+    def sweep(self, older_than: float = 7 * 86400) -> list[Path]:
+        """Remove work that a killed run left and nobody resumed for a week."""
+        stale = []
+        for partial in self.stages.glob(f"*/*{PARTIAL}"):
+            name = f"{partial.parent.name}-{partial.name.removesuffix(PARTIAL)}.lock"
+            with lock(self.locks / name, wait=False) as held:
+                if held and time.time() - partial.stat().st_mtime > older_than:
+                    shutil.rmtree(partial)
+                    stale.append(partial)
+        return stale
+
+
+def damage(folder: Path) -> str:
+    """Say how a folder differs from its manifest; empty if it does not."""
+    try:
+        expected = read_json(folder / MANIFEST)["files"]
+    except (OSError, ValueError, KeyError):
+        return "its manifest is missing or unreadable"
+    found = folder_files(folder)
+    changed = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
+    return f"{', '.join(changed[:3])} differs from the manifest" if changed else ""
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turn a full, read-only or forbidden disk into a :class:`StorageFailure`."""
+    hopeless = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM}
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in hopeless:
+            raise
+        where = f" at {error.filename}" if error.filename else ""
+        advice = "free space or change the permissions, then run the same command again"
+        raise StorageFailure(f"cannot write{where}: {error.strerror}; {advice}") from error

@@ -1,0 +1,70 @@
+"""Which rows make which batch: a pure function of lengths, seed and epoch.
+
+So a resumed run slices the plan at its step, and replays no batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+POOL = 50
+"""Batches that are sorted by length together; the same window as Transformers' length grouping."""
+
+
+def plan_epoch(lengths: Ints, batch_size: int, seed: int, epoch: int) -> list[Ints]:
+    """Plan the batches of one epoch: every row once, rows of like length together.
+
+    Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and
+    the batches are shuffled.
+
+    Args:
+        lengths: tokens of each row.
+        batch_size: rows in a batch; the last one may have fewer.
+        seed: of the whole run.
+        epoch: from 0.
+
+    Returns:
+        Row positions of each batch.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    pool = batch_size * max(1, min(POOL, len(lengths) // (batch_size * 4)))
+    batches: list[Ints] = []
+    for start in range(0, len(order), pool):
+        rows = order[start : start + pool]
+        rows = rows[np.argsort(-lengths[rows], kind="stable")]
+        batches += [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
+    return [batches[position] for position in generator.permutation(len(batches))]
+
+
+def plan_steps(batches: list[Ints], accumulation: int) -> list[list[Ints]]:
+    """Group batches into optimizer steps; the last step of an epoch may have fewer."""
+    return [batches[at : at + accumulation] for at in range(0, len(batches), accumulation)]
+
+
+def steps_per_epoch(rows: int, batch_size: int, accumulation: int) -> int:
+    """Optimizer steps in one epoch."""
+    return -(-(-(-rows // batch_size)) // accumulation)
+
+
+def by_length(lengths: Ints, batch_size: int) -> list[Ints]:
+    """Plan a pass without training: longest first, so that memory peaks at once."""
+    order = np.argsort(-lengths, kind="stable")
+    return [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
+
+
+def padded_tokens(batches: list[Ints], lengths: Ints) -> Ints:
+    """Rows times longest row, for each batch: what a padded batch costs."""
+    return np.array([len(rows) * int(lengths[rows].max()) for rows in batches], dtype=np.int64)
+
+
+def lengths_of(dataset: Any) -> Ints:
+    """Tokens of each row of a tokenized split."""
+    import pyarrow.compute as pc
+
+    table = dataset.data.table
+    return pc.list_value_length(table["input_ids"]).to_numpy().astype(np.int64)

@@ -1,0 +1,149 @@
+"""Checkpoints: all that a run needs to go on as if it had never stopped.
+
+A checkpoint is a folder that appears by one rename: weights and optimizer moments in safetensors,
+the rest in JSON. No pickle on either side.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from tasks.store import PARTIAL, commit_folder, read_json, write_json
+from tasks.training.step import Learner
+
+FOLDER = "checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a run has come.
+
+    Attributes:
+        step: optimizer steps done.
+        epoch: epochs finished, validation included.
+        best: the best headline value so far, or None.
+        best_epoch: the epoch that reached it, or None.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+
+
+def save(folder: Path, learner: Learner, position: Position) -> Path:
+    """Write a checkpoint atomically and drop the older ones."""
+    final = folder / FOLDER / f"step-{position.step:08d}-{position.epoch:04d}"
+    if final.exists():
+        return final
+    partial = final.with_name(final.name + PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(own_tensors(learner.model), partial / "model.safetensors")
+    tensors, groups = _flatten(learner.optimizer.state_dict())
+    save_file(tensors, partial / "optimizer.safetensors")
+    save_file(_generators(), partial / "generators.safetensors")
+    record = {"position": asdict(position), "groups": groups, "random": random.getstate()}
+    record["schedule"] = {"last_epoch": learner.schedule.last_epoch}
+    write_json(partial / "state.json", record | {"numpy": _numpy_state()})
+    commit_folder(partial, final)
+    for other in (folder / FOLDER).iterdir():
+        if other != final:
+            shutil.rmtree(other)
+    return final
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest whole checkpoint of a job; leftovers of a kill are not whole."""
+    whole = [p for p in (folder / FOLDER).glob("step-*") if p.suffix != PARTIAL]
+    return max(whole, default=None)
+
+
+def restore(checkpoint: Path, learner: Learner) -> Position:
+    """Load a checkpoint into a freshly built learner and set every random generator."""
+    device = str(learner.accelerator.device)
+    load_tensors(learner.model, checkpoint / "model.safetensors", device)
+    record = read_json(checkpoint / "state.json")
+    tensors = load_file(checkpoint / "optimizer.safetensors")
+    learner.optimizer.load_state_dict(_unflatten(tensors, record["groups"]))
+    learner.schedule.load_state_dict(record["schedule"])
+    _set_schedule_rates(learner)
+    _restore_generators(load_file(checkpoint / "generators.safetensors"), record)
+    return Position(**record["position"])
+
+
+def own_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Every parameter and buffer once, contiguous, by its first name."""
+    seen: set[int] = set()
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in seen or tensor.numel() == 0:
+            seen.add(tensor.data_ptr())
+            tensors[name] = tensor.detach().contiguous()
+    return tensors
+
+
+def load_tensors(model: nn.Module, path: Path, device: str = "cpu") -> None:
+    """Load what :func:`own_tensors` saved; tied tensors follow their first name."""
+    missing, unexpected = model.load_state_dict(load_file(path, device=device), strict=False)
+    absent = set(missing) - (model.state_dict().keys() - own_tensors(model).keys())
+    if unexpected or absent:
+        raise ValueError(f"{path} does not fit the model: {sorted(absent)} {sorted(unexpected)}")
+
+
+def _flatten(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+    tensors = {
+        f"{index}.{name}": value.contiguous()
+        for index, entry in state["state"].items()
+        for name, value in entry.items()
+        if isinstance(value, torch.Tensor)
+    }
+    return tensors, state["param_groups"]
+
+
+def _unflatten(tensors: dict[str, torch.Tensor], groups: list[dict[str, Any]]) -> dict[str, Any]:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    return {"state": state, "param_groups": [_as_saved(group) for group in groups]}
+
+
+def _as_saved(group: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if k == "betas" else v for k, v in group.items()}
+
+
+def _set_schedule_rates(learner: Learner) -> None:
+    learner.schedule._last_lr = [group["lr"] for group in learner.optimizer.param_groups]
+
+
+def _generators() -> dict[str, torch.Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states |= {f"cuda.{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
+    return states
+
+
+def _numpy_state() -> list[Any]:
+    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    return [name, np.asarray(keys).tolist(), position, has_gauss, cached]
+
+
+def _restore_generators(states: dict[str, torch.Tensor], record: dict[str, Any]) -> None:
+    torch.set_rng_state(states["cpu"])
+    cuda = [states[f"cuda.{i}"] for i in range(len(states) - 1)]
+    if cuda and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(cuda)
+    version, internal, gauss = record["random"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, position, has_gauss, cached = record["numpy"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))  # noqa: NPY002

@@ -1,0 +1,82 @@
+"""The event log of a training process: one JSON line an event, appended, never rewritten.
+
+It is the truth about the run. A resumed worker appends ``resumed`` with the step that it
+continues from; readers then forget the later steps that the killed worker had logged, because
+they come again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FILE = "events.jsonl"
+Record = dict[str, Any]
+
+
+class EventLog:
+    """Appends events; each reaches the kernel before the next begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self._stream = (folder / FILE).open("ab")
+        if self._stream.tell() and not _ends_with_newline(folder / FILE):
+            self._stream.write(b"\n")
+
+    def append(self, kind: str, **values: Any) -> None:
+        """Append one event with the time in seconds since the epoch."""
+        record = {"kind": kind, "time": round(time.time(), 3), **values}
+        self._stream.write(json.dumps(record).encode() + b"\n")
+        self._stream.flush()
+
+    def sync(self) -> None:
+        """Force the log to the disk."""
+        os.fsync(self._stream.fileno())
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read() == b"\n"
+
+
+class Tail:
+    """Reads the complete lines that were appended since the last call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+        self._offset = 0
+
+    def read(self) -> Iterator[Record]:
+        """Yield new events; a line that a killed worker left torn is passed over."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as stream:
+            stream.seek(self._offset)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return
+                self._offset += len(line)
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    continue
+                yield record
+
+
+def history(folder: Path) -> list[Record]:
+    """Every event of a finished run, the superseded steps of killed workers left out."""
+    kept: list[Record] = []
+    for record in Tail(folder).read():
+        if record["kind"] == "resumed":
+            kept = [r for r in kept if r.get("step", 0) <= record["step"]]
+        kept.append(record)
+    return kept
+
+
+def steps(folder: Path) -> list[Record]:
+    """The optimizer steps of a run, in order, each once."""
+    return [record for record in history(folder) if record["kind"] == "step"]

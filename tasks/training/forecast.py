@@ -1,0 +1,159 @@
+"""What the whole run will take, from a few passes over batches of two lengths."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from tasks.training import batching, hardware
+from tasks.training.batching import Ints
+from tasks.training.session import Session
+from tasks.training.step import backward, to_device
+
+WRITE_BYTES_PER_SECOND = 300e6
+MOMENTS = {"adamw": 2, "sgd": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """A prediction of the run's cost.
+
+    Attributes:
+        training_seconds: all optimizer steps, validations and saves, set-up excluded.
+        test_seconds: predicting the test split.
+        peak_memory: bytes, of the device or of the training process on a CPU.
+        steps: optimizer steps.
+    """
+
+    training_seconds: float
+    test_seconds: float
+    peak_memory: int
+    steps: int
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Seconds as a linear function of padded tokens, through two measured points."""
+
+    base: float
+    slope: float
+
+    @classmethod
+    def through(cls, x: tuple[int, int], y: tuple[float, float]) -> Line:
+        """Fit; a slope is never negative, and equal points make a proportional line."""
+        if x[1] <= x[0] or y[1] <= y[0]:
+            return cls(0.0, y[0] / max(x[0], 1))
+        slope = min((y[1] - y[0]) / (x[1] - x[0]), y[0] / max(x[0], 1))
+        return cls(y[0] - slope * x[0], slope)
+
+    def total(self, tokens: Ints) -> float:
+        """Sum over batches."""
+        return float(self.base * len(tokens) + self.slope * tokens.sum())
+
+
+def measure(session: Session) -> Forecast:
+    """Time forward and backward passes without an update; training then starts untouched."""
+    lengths = session.splits["train"].lengths
+    batches = [rows for step in session.plan(0) for rows in step]
+    order = np.argsort(batching.padded_tokens(batches, lengths), kind="stable")
+    typical, longest = batches[order[len(order) // 2]], longest_batch(session)
+    with untouched(session):
+        _pass(session, typical)
+        seconds = (_timed(lambda: _pass(session, typical)), _timed(lambda: _pass(session, longest)))
+        forward = _timed(lambda: _forward(session, typical))
+    pair = batching.padded_tokens([typical, longest], lengths)
+    line = Line.through((int(pair[0]), int(pair[1])), seconds)
+    return _assemble(session, line, forward / int(pair[0]))
+
+
+def longest_batch(session: Session) -> Ints:
+    """The longest rows, as many as one batch holds: the worst that any epoch can bring."""
+    lengths = session.splits["train"].lengths
+    return batching.by_length(lengths, session.training.batch_size)[0]
+
+
+def _assemble(session: Session, line: Line, seconds_per_token: float) -> Forecast:
+    training, lengths = session.training, session.splits["train"].lengths
+    seconds = 0.0
+    for epoch in range(training.epochs):
+        batches = [rows for step in session.plan(epoch) for rows in step]
+        seconds += line.total(batching.padded_tokens(batches, lengths))
+    seconds += session.total_steps * _update_seconds(session)
+    validation = _pass_tokens(session, "validation") * seconds_per_token
+    saving = _bytes(session) / WRITE_BYTES_PER_SECOND
+    seconds += training.epochs * (validation + saving)
+    test = _pass_tokens(session, "test") * seconds_per_token
+    return Forecast(seconds, test, _peak_memory(session), session.total_steps)
+
+
+def _pass_tokens(session: Session, split: str) -> int:
+    lengths = session.splits[split].lengths
+    plan = batching.by_length(lengths, session.job.evaluation_batch)
+    return int(batching.padded_tokens(plan, lengths).sum())
+
+
+def _bytes(session: Session) -> int:
+    return sum(p.numel() * p.element_size() for p in session.learner.model.parameters())
+
+
+def _update_seconds(session: Session) -> float:
+    """An optimizer update is bound by memory: time one pass over as many bytes."""
+    values = torch.zeros(_bytes(session) // 4, device=session.learner.accelerator.device)
+    passes = 1 + MOMENTS[session.training.optimizer.name]
+    return 2 * passes * _timed(lambda: values.add_(1.0))
+
+
+def _peak_memory(session: Session) -> int:
+    """Peak after the longest batch, plus the moments that the first update will add."""
+    device = session.learner.accelerator.device
+    moments = MOMENTS[session.training.optimizer.name] * _bytes(session)
+    return hardware.peak_memory(device) + moments
+
+
+def _pass(session: Session, rows: Ints) -> None:
+    learner = session.learner
+    learner.model.train()
+    batch = to_device(session.batch("train", rows), learner.accelerator)
+    backward(learner, batch, learner.objective.weight(batch))
+    _wait(session)
+
+
+@torch.no_grad()
+def _forward(session: Session, rows: Ints) -> None:
+    learner = session.learner
+    learner.model.eval()
+    batch = to_device(session.batch("train", rows), learner.accelerator)
+    with learner.accelerator.autocast():
+        learner.forward(learner.model, batch)
+    _wait(session)
+
+
+def _wait(session: Session) -> None:
+    if session.learner.accelerator.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+@contextmanager
+def untouched(session: Session) -> Iterator[None]:
+    """Leave no gradient and no used-up random number behind."""
+    devices = [session.learner.accelerator.device]
+    cuda = [device for device in devices if device.type == "cuda"]
+    with torch.random.fork_rng(devices=cuda):
+        yield
+    session.learner.optimizer.zero_grad(set_to_none=True)

@@ -1,0 +1,61 @@
+"""Device, precision and attention kernel: what ``auto`` means on this machine."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+Precision = Literal["fp32", "bf16"]
+NATIVE_BF16_CPU = ("amx_bf16", "avx512_bf16")
+AMPERE = (8, 0)
+
+
+def choose_device(declared: str) -> torch.device:
+    """The declared device, or a CUDA device if there is one."""
+    if declared == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(declared)
+
+
+def choose_precision(declared: str, device: torch.device) -> Precision:
+    """The declared precision, or bf16 where the hardware multiplies it natively."""
+    if declared in ("fp32", "bf16"):
+        return "bf16" if declared == "bf16" else "fp32"
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= AMPERE else "fp32"
+    return "bf16" if _cpu_has_bf16() else "fp32"
+
+
+def _cpu_has_bf16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return any(flag in flags for flag in NATIVE_BF16_CPU)
+
+
+def choose_attention(declared: str, device: torch.device) -> str:
+    """The declared kernel; on a CPU eager attention trains faster than sdpa with dropout."""
+    if declared != "auto":
+        return declared
+    return "sdpa" if device.type == "cuda" else "eager"
+
+
+def use_threads(threads: int | None) -> int:
+    """Set the CPU threads of this process; by default one per available core."""
+    count = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(count)
+    return count
+
+
+def peak_memory(device: torch.device) -> int:
+    """Highest memory so far in bytes: of the device, or of this process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,108 @@
+"""Start the worker, watch it, and never leave it behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tasks.errors import WorkerFailure
+from tasks.training.events import Record, Tail
+
+LOG = "worker.log"
+POLL_SECONDS = 0.1
+GRACE_SECONDS = 5.0
+CUDA_OUT_OF_MEMORY = "OutOfMemoryError"
+
+
+def run_local(
+    folder: Path, on_event: Callable[[Record], None], timeout_seconds: float | None = None
+) -> None:
+    """Run the job of a folder in a process group of its own until it ends.
+
+    Args:
+        folder: where ``job.json`` is.
+        on_event: called with every new event.
+        timeout_seconds: kill the group after this time.
+
+    Raises:
+        WorkerFailure: it died, raised, or ran out of time.
+    """
+    tail = Tail(folder)
+    for _ in tail.read():
+        pass
+    last: Record = {}
+    with (folder / LOG).open("wb") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "tasks.training.worker", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=_environment(),
+        )
+        try:
+            deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+            running = True
+            while running:
+                running = worker.poll() is None
+                for record in tail.read():
+                    last = record
+                    on_event(record)
+                if deadline is not None and time.monotonic() > deadline:
+                    raise WorkerFailure(_out_of_time(timeout_seconds))
+                if running:
+                    _wait(worker)
+        finally:
+            stop(worker)
+    if worker.returncode != 0 or last.get("kind") != "done":
+        raise WorkerFailure(_reason(folder, worker.returncode, last))
+
+
+def _wait(worker: subprocess.Popen[bytes]) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        worker.wait(POLL_SECONDS)
+
+
+def _environment() -> dict[str, str]:
+    """The worker's threads sleep when they wait, so that a busy machine does not stall them."""
+    return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"} | os.environ
+
+
+def stop(worker: subprocess.Popen[bytes]) -> None:
+    """End the worker's whole process group: ask, wait a little, kill."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        if worker.poll() is not None:
+            break
+        with suppress(ProcessLookupError):
+            os.killpg(worker.pid, sign)
+        with suppress(subprocess.TimeoutExpired):
+            worker.wait(GRACE_SECONDS)
+    if worker.stdin:
+        worker.stdin.close()
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(worker.pid, signal.SIGKILL)
+
+
+def _out_of_time(seconds: float | None) -> str:
+    minutes = (seconds or 0) / 60
+    return f"the training process ran longer than compute.timeout_minutes ({minutes:g}); killed"
+
+
+def _reason(folder: Path, code: int | None, last: Record) -> str:
+    log = folder / LOG
+    if last.get("kind") == "error":
+        message = f"training failed: {last['message']}; details in {log.parent / 'events.jsonl'}"
+        if CUDA_OUT_OF_MEMORY in message:
+            message += "; lower training.batch_size and raise gradient_accumulation_steps"
+        return message
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        hint = "; out of memory is the usual cause" if -code == signal.SIGKILL else ""
+        return f"the training process was killed by {name}{hint}; run again to resume"
+    return f"the training process ended with code {code}; its output is in {log}"

@@ -1,0 +1,115 @@
+"""One optimizer step: the smallest whole unit of training.
+
+Everything else here exists to call this function: the loop repeats it, preflight calls it once,
+a resumed run continues after it, and every launcher runs this same code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from tasks.applications.base import Batch, Objective
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """What a step changes, and what it needs for that.
+
+    Attributes:
+        model: the model with its head, on its device.
+        forward: from model and batch to the outputs that the objective takes.
+        objective: the training loss.
+        optimizer: the update rule.
+        schedule: the learning-rate schedule.
+        accelerator: device, precision and gradient synchronization.
+        max_grad_norm: bound of the global gradient norm, or None.
+    """
+
+    model: nn.Module
+    forward: Callable[[nn.Module, Batch], torch.Tensor]
+    objective: Objective
+    optimizer: Optimizer
+    schedule: LRScheduler
+    accelerator: Accelerator
+    max_grad_norm: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one optimizer step did.
+
+    Attributes:
+        loss: mean loss over the targets, before the update, in nats.
+        grad_norm: global L2 norm of the gradients, before clipping.
+        learning_rate: the rate of this update.
+        samples: rows.
+        tokens: tokens, padding not counted.
+    """
+
+    loss: float
+    grad_norm: float
+    learning_rate: float
+    samples: int
+    tokens: int
+
+
+def optimizer_step(learner: Learner, batches: Sequence[Batch]) -> StepReport:
+    """Accumulate the gradients of some batches and update the weights once.
+
+    The loss is the mean over the targets of all batches together, so that accumulating k batches
+    is the same step as one batch of their size.
+
+    Args:
+        learner: model, loss, optimizer and schedule; changed in place.
+        batches: at least one batch, padded tensors of shape (rows, longest).
+
+    Raises:
+        FloatingPointError: the loss or the gradient is not finite; nothing was updated.
+    """
+    learner.model.train()
+    batches = [to_device(batch, learner.accelerator) for batch in batches]
+    weight = torch.stack([learner.objective.weight(batch) for batch in batches]).sum()
+    loss = torch.zeros((), device=weight.device)
+    for batch in batches:
+        loss += backward(learner, batch, weight)
+    grad_norm = clip(learner)
+    values = torch.stack([loss, grad_norm]).tolist()
+    if not all(map(math.isfinite, values)):
+        learner.optimizer.zero_grad(set_to_none=True)
+        raise FloatingPointError(f"loss {values[0]} and gradient norm {values[1]}")
+    rate = learner.schedule.get_last_lr()[0]
+    learner.optimizer.step()
+    learner.schedule.step()
+    learner.optimizer.zero_grad(set_to_none=True)
+    samples = sum(len(batch["input_ids"]) for batch in batches)
+    tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
+    return StepReport(values[0], values[1], rate, samples, tokens)
+
+
+def backward(learner: Learner, batch: Batch, weight: torch.Tensor) -> torch.Tensor:
+    """Add one batch's share of the gradient; return its share of the loss."""
+    with learner.accelerator.autocast():
+        outputs = learner.forward(learner.model, batch)
+        share = learner.objective.total(outputs, batch) / weight
+    learner.accelerator.backward(share)
+    return share.detach()
+
+
+def clip(learner: Learner) -> torch.Tensor:
+    """Bound the global gradient norm; return it as it was before."""
+    limit = float("inf") if learner.max_grad_norm is None else learner.max_grad_norm
+    parameters = [p for p in learner.model.parameters() if p.grad is not None]
+    return nn.utils.clip_grad_norm_(parameters, limit).detach()
+
+
+def to_device(batch: Batch, accelerator: Accelerator) -> Batch:
+    """Move a batch without waiting for the copy."""
+    return {name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in batch.items()}

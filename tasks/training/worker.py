@@ -1,0 +1,85 @@
+"""A training process: reads ``job.json``, appends ``events.jsonl``, ends with ``done`` or ``error``.
+
+It imports neither Prefect nor MLflow, and dies with whoever started it: standard input is a
+lifeline that closes when the parent is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from tasks.store import lock, write_json
+from tasks.training.events import EventLog
+from tasks.training.job import PREFLIGHT, Job
+
+LOCK = "worker.lock"
+
+
+def main(folder: Path) -> int:
+    """Run the job of a folder; 0 when it is done, 1 after an error that the log names."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    with lock(folder / LOCK):
+        events = EventLog(folder)
+        try:
+            _work(folder, events)
+        except Exception as error:
+            message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            events.append("error", message=message, traceback=traceback.format_exc())
+            return 1
+    return 0
+
+
+def _die_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
+
+
+def _work(folder: Path, events: EventLog) -> None:
+    started = time.perf_counter()
+    _quiet()
+    from tasks.training import checkpoints, forecast, loop, preflight, session
+
+    job = Job.read(folder)
+    current = session.build(job, folder)
+    setup = time.perf_counter() - started
+    if job.mode == "preflight":
+        write_json(folder / PREFLIGHT, preflight.inspect(current) | {"setup_seconds": setup})
+        events.append("done")
+        return
+    if checkpoints.latest(folder) is None:
+        events.append("forecast", **forecast.measure(current).record())
+    events.append(
+        "started",
+        total_steps=current.total_steps,
+        epochs=current.training.epochs,
+        device=str(current.learner.accelerator.device),
+        precision=current.precision,
+        parameters=sum(p.numel() for p in current.learner.model.parameters()),
+        setup_seconds=setup,
+    )
+    began = time.perf_counter()
+    position = loop.train(current, events)
+    if position.best_epoch is None:
+        raise FloatingPointError(f"no epoch gave a finite {job.headline} on the validation split")
+    events.append("done", **loop.summary(current, position, time.perf_counter() - began))
+    events.sync()
+
+
+def _quiet() -> None:
+    """Keep libraries from drawing bars into the log and from asking the network."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

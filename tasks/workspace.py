@@ -1,0 +1,87 @@
+"""The folder that a run writes to, and nothing outside it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.store import Store, storage_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Paths below ``mlruns`` and the switches of one run.
+
+    Attributes:
+        root: the folder, absolute.
+        fresh: compute every stage even if a verified output exists.
+    """
+
+    root: Path
+    fresh: bool = False
+
+    @classmethod
+    def open(cls, root: Path | None = None, *, fresh: bool = False) -> Workspace:
+        """Create the folder if need be; ``ONESTEP_HOME`` or ``./mlruns`` by default.
+
+        Raises:
+            StorageFailure: the folder cannot be created or written.
+        """
+        chosen = (root or Path(os.environ.get("ONESTEP_HOME", "mlruns"))).resolve()
+        workspace = cls(chosen, fresh)
+        with storage_errors():
+            for folder in (workspace.locks, workspace.temporary, workspace.prefect):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = workspace.temporary / f"probe-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        return workspace
+
+    @property
+    def store(self) -> Store:
+        """The stage outputs."""
+        return Store(self.root)
+
+    @property
+    def locks(self) -> Path:
+        """Advisory lock files."""
+        return self.root / "locks"
+
+    @property
+    def temporary(self) -> Path:
+        """Scratch space on the same file system."""
+        return self.root / "tmp"
+
+    @property
+    def prefect(self) -> Path:
+        """Home of the embedded Prefect server."""
+        return self.root / "prefect"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's artifact store in embedded mode."""
+        return self.root / "artifacts"
+
+    @property
+    def database(self) -> Path:
+        """MLflow's SQLite file in embedded mode."""
+        return self.root / "mlflow.db"
+
+    @property
+    def tracking_uri(self) -> str:
+        """The MLflow server that the user named, else the SQLite file."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.database}"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether MLflow runs in this process."""
+        return not os.environ.get("MLFLOW_TRACKING_URI")
+
+    def scratch(self, name: str) -> Path:
+        """An empty temporary folder; call it under a lock on ``name``."""
+        folder = self.temporary / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder

@@ -108,11 +108,16 @@ def _metric_names(config: Pipeline) -> Iterator[tuple[str, str]]:
             yield where, f"expected a metric of {config.application} ({', '.join(known)}), found {name!r}"
 
 
+def quiet() -> None:
+    """Keep libraries from drawing bars and printing hints; what the user set stays."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
 @contextmanager
 def opened(file: str, overrides: Sequence[str], fresh: bool) -> Iterator[Run]:
     """Prepare a run, and record in MLflow how it ended."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    quiet()
     workspace = Workspace.open(fresh=fresh)
     run = Run(read(Path(file), overrides), workspace)
     workspace.store.sweep()

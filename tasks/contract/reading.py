@@ -23,6 +23,9 @@ from tasks.errors import DataError, Problem
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 WRONG_ENCODINGS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+STDIN = Path("-")
+GZIP = b"\x1f\x8b"
+HEAD = 4096
 SUPPORTED = "CSV, TSV, JSONL or Parquet, each also .gz"
 
 
@@ -79,6 +82,8 @@ def format_of(path: Path) -> str:
     Raises:
         DataError: a name that ends in none of the supported ways.
     """
+    if path == STDIN:
+        return ".jsonl" if sys.stdin.buffer.peek(1)[:1] == b"{" else ".csv"
     name = path.name.lower().removesuffix(".gz")
     for ending in FORMATS:
         if name.endswith(ending):
@@ -121,13 +126,15 @@ def read(path: Path, *, quotes: bool = True) -> Rows:
 
 
 @contextmanager
-def _binary(path: Path) -> Iterator[IO[bytes]]:
+def _binary(path: Path) -> Iterator[io.BufferedReader]:
+    """Open a file, or standard input for ``-``, and unzip it if it is zipped."""
     try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        opened: IO[bytes] = gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[assignment]  # noqa: SIM115
-        with opened as stream:
-            yield stream
+        with open(sys.stdin.fileno() if path == STDIN else path, "rb", closefd=path != STDIN) as raw:
+            if raw.peek(2)[:2] == GZIP:
+                with gzip.open(raw, "rb") as zipped:
+                    yield io.BufferedReader(zipped)  # type: ignore[type-var]
+            else:
+                yield raw
     except (gzip.BadGzipFile, EOFError):
         raise DataError(Problem(str(path), "the gzip data is damaged or cut off")) from None
     except OSError as error:
@@ -137,15 +144,7 @@ def _binary(path: Path) -> Iterator[IO[bytes]]:
 @contextmanager
 def _text(path: Path) -> Iterator[IO[str]]:
     with _binary(path) as stream:
-        head = stream.read(4096)
-        if not head.strip():
-            raise DataError(Problem(str(path), "the file is empty"))
-        for mark, name in WRONG_ENCODINGS.items():
-            if head.startswith(mark):
-                raise DataError(Problem(str(path), f"expected UTF-8, found {name}", "convert it"))
-        if b"\0" in head:
-            raise DataError(Problem(str(path), "expected UTF-8 text, found binary data"))
-        stream.seek(0)
+        _refuse_binary(path, stream.peek(HEAD)[:HEAD])
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         try:
             yield text
@@ -154,6 +153,16 @@ def _text(path: Path) -> Iterator[IO[str]]:
             raise DataError(Problem(str(path), message, "convert it to UTF-8")) from None
         finally:
             text.detach()
+
+
+def _refuse_binary(path: Path, head: bytes) -> None:
+    if not head.strip():
+        raise DataError(Problem(str(path), "the file is empty"))
+    for mark, name in WRONG_ENCODINGS.items():
+        if head.startswith(mark):
+            raise DataError(Problem(str(path), f"expected UTF-8, found {name}", "convert it"))
+    if b"\0" in head:
+        raise DataError(Problem(str(path), "expected UTF-8 text, found binary data"))
 
 
 def _csv_reader(stream: IO[str], kind: str, quotes: bool) -> Any:

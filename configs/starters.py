@@ -1,0 +1,121 @@
+"""Pipeline files to start from, written out of the schema so that they never lag behind it."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from ruamel.yaml import YAML
+
+from configs.schema import Pipeline, Section, application_names
+from tasks.errors import ConfigError, Problem
+from tasks.store import write_atomic
+
+HINT = "# yaml-language-server: $schema={schema}"
+SCHEMA_FILE = "pipeline.schema.json"
+WIDTH = 96
+
+
+def write_starter(application: str, output: Path | None) -> Path:
+    """Write a commented file for an application, and the schema beside it.
+
+    Raises:
+        ConfigError: no such application, or the file exists.
+    """
+    names = application_names()
+    if application not in names:
+        near = get_close_matches(application, names, 1)
+        advice = f"did you mean `{near[0]}`?" if near else ""
+        message = f"expected one of {', '.join(names)}, found {application!r}"
+        raise ConfigError(Problem("APPLICATION", message, advice))
+    path = output or Path(f"{application}.yaml")
+    if path.exists():
+        raise ConfigError(Problem(str(path), "the file exists", "name another with --output"))
+    write_atomic(path, starter(application))
+    write_schema(path.parent / SCHEMA_FILE)
+    return path
+
+
+def write_schema(path: Path) -> None:
+    """Write the JSON Schema that editors complete and check pipeline files with."""
+    import json
+
+    write_atomic(path, json.dumps(Pipeline.model_json_schema(), indent=2) + "\n")
+
+
+def starter(application: str) -> str:
+    """A pipeline file with what one must say, and every other knob as a comment."""
+    lines = [
+        HINT.format(schema=SCHEMA_FILE),
+        f"name: my-{application}",
+        f"application: {application}",
+        "",
+        "data:",
+        "  train: train.csv",
+        "  # Columns of the file by what they mean; leave out what has the same name.",
+        "  # columns: {text: review, label: stars}",
+        *_commented(_section("data"), skip={"train", "columns"}),
+    ]
+    for name, info in Pipeline.model_fields.items():
+        if name not in {"name", "application", "data"}:
+            lines += ["", f"# {info.description}", f"# {name}:", *_commented(_section(name), "# ")]
+    return "\n".join(lines) + "\n"
+
+
+def _section(name: str) -> type[BaseModel]:
+    kind = Pipeline.model_fields[name].annotation
+    assert isinstance(kind, type)
+    assert issubclass(kind, BaseModel)
+    return kind
+
+
+def _commented(
+    section: type[BaseModel], prefix: str = "  # ", skip: frozenset[str] | set[str] = frozenset()
+) -> Iterator[str]:
+    indent = "" if prefix == "  # " else "  "
+    for name, info in section.model_fields.items():
+        if name in skip:
+            continue
+        text = " ".join((info.description or "").split())
+        for line in textwrap.wrap(text, WIDTH - 6):
+            yield f"{prefix}{indent}# {line}" if indent else f"{prefix}{line}"
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield f"{prefix}{indent}{name}:"
+            yield from (f"{line}" for line in _commented(kind, prefix + indent + "  "))
+        else:
+            yield f"{prefix}{indent}{name}: {_scalar(_default(info))}"
+
+
+def _default(info: FieldInfo) -> Any:
+    value = info.get_default(call_default_factory=True)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _scalar(value: Any) -> str:
+    stream = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = True
+    yaml.width = 10_000
+    yaml.dump(value, stream)
+    return stream.getvalue().removesuffix("\n...\n").strip()
+
+
+def filled(record: dict[str, Any]) -> str:
+    """A record as a YAML file in block style."""
+    stream = io.StringIO()
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(type(None), _null)
+    yaml.dump(record, stream)
+    return stream.getvalue()
+
+
+def _null(representer: Any, _: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")

@@ -1,0 +1,299 @@
+"""The ``onestep`` command: parse, call, print, exit code. The only place that prints.
+
+Nothing heavy is imported here: each command imports what it needs after the config is known to
+be right.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from tasks.errors import OneStepError
+
+if TYPE_CHECKING:
+    from configs.schema import Pipeline
+    from tasks.workspace import Workspace
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+app = typer.Typer(
+    name="onestep",
+    help="One step from labelled text to a registered model.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _yaml_files(incomplete: str) -> list[str]:
+    parent = Path(incomplete).parent
+    return [str(p) for p in parent.glob("*.y*ml") if str(p).startswith(incomplete)]
+
+
+def _applications(incomplete: str) -> list[str]:
+    from configs.schema import application_names
+
+    return [name for name in application_names() if name.startswith(incomplete)]
+
+
+File = Annotated[
+    Path, typer.Argument(help="The pipeline's YAML file.", autocompletion=_yaml_files)
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a key, for example training.epochs=3.", metavar="KEY=VALUE"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Compute every stage again.")]
+
+
+@app.command()
+def init(
+    application: Annotated[
+        str, typer.Argument(help="The NLP problem.", autocompletion=_applications)
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; NAME.yaml by default.")
+    ] = None,
+) -> None:
+    """Write a commented pipeline file to start from."""
+    from configs.starters import write_starter
+
+    path = write_starter(application, output)
+    typer.echo(f"wrote {path}; name your files in it, then: onestep check {path}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of pipeline files, for editors."""
+    from configs.schema import Pipeline
+
+    typer.echo(json.dumps(Pipeline.model_json_schema(), indent=2))
+
+
+@app.command()
+def config(file: File, set_: Overrides = None, as_json: Json = False) -> None:
+    """Print a pipeline file filled in with every default."""
+    from configs.starters import filled
+    from flows.run import read
+
+    pipeline = read(file, set_ or [])
+    record = pipeline.model_dump(mode="json")
+    typer.echo(json.dumps(record, indent=2) if as_json else filled(record), nl=as_json)
+
+
+@app.command()
+def check(file: File, set_: Overrides = None, as_json: Json = False) -> None:
+    """Check the config and the data; train nothing."""
+    from flows.run import read
+
+    pipeline = read(file, set_ or [])
+    validated, tokenized, _ = _prepare(pipeline, _workspace())
+    summary = {**validated.stored.summary, **tokenized.stored.summary, "labels": validated.facts}
+    if as_json:
+        typer.echo(json.dumps(summary, indent=2))
+        return
+    typer.echo(f"{file} is valid")
+    typer.echo(f"data: {validated.note}")
+    typer.echo(f"tokens: {tokenized.note}")
+    if validated.quarantined:
+        typer.echo(f"quarantine: {_workspace().root / 'quarantine' / (pipeline.name + '.jsonl')}")
+
+
+@app.command()
+def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None:
+    """Check, then take exactly one optimizer step and predict the cost of the run."""
+    from flows import terminal
+    from flows.run import read
+    from tasks.finetuning import preflight as take_one_step
+
+    started = time.perf_counter()
+    pipeline, workspace = read(file, set_ or []), _workspace()
+    validated, tokenized, base = _prepare(pipeline, workspace)
+    prepared = time.perf_counter() - started
+    report = take_one_step(pipeline, workspace, validated, tokenized, base)
+    forecast = report["forecast"]
+    parts = ("training_seconds", "test_seconds")
+    report["run_seconds"] = prepared + report["setup_seconds"] + sum(forecast[p] for p in parts)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+        return
+    typer.echo(f"{file}: {validated.note}")
+    _console().print(terminal.preflight(report))
+
+
+@app.command()
+def run(
+    file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json = False
+) -> None:
+    """Run the pipeline: five stages, from labelled text to a registered model."""
+    from flows.run import read
+
+    started = time.perf_counter()
+    read(file, set_ or [])
+    workspace = _workspace()
+    from flows.embedded import prefect_api
+
+    with prefect_api(workspace):
+        from flows import terminal
+        from flows.pipeline import pipeline
+
+        console = _console(stderr=as_json)
+        with terminal.watching(console) as display:
+            outcome = pipeline(str(file), set_ or [], fresh)
+        seconds = time.perf_counter() - started
+        if as_json:
+            typer.echo(json.dumps(outcome.record() | {"seconds": seconds}, indent=2))
+        else:
+            console.print(terminal.report(outcome, display, seconds))
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")],
+    file: Annotated[str, typer.Argument(help="CSV, TSV, JSONL or Parquet file; - is stdin.")] = "-",
+    output: Annotated[str, typer.Option("--to", help="Format: csv or jsonl.")] = "",
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="Rename an input column: text=review.", metavar="NAME=YOURS"),
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Add the probability of every label.")
+    ] = False,
+) -> None:
+    """Predict rows with a registered model, streaming in and out."""
+    from flows.predicting import stream
+
+    for line in stream(_workspace(), model, file, output, column or [], probabilities):
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="One model; all by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Look models up in the registry: versions, aliases, metrics, data, age."""
+    from flows import terminal
+    from flows.looking import registered
+
+    records = registered(_workspace(), name)
+    if as_json:
+        typer.echo(json.dumps(records, indent=2))
+    elif records:
+        _console().print(terminal.models(records, time.time()))
+    else:
+        typer.echo("no model is registered yet; `onestep run FILE` registers one")
+
+
+@app.command()
+def ui(
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    json_: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
+) -> None:
+    """Serve the Prefect and MLflow UIs on loopback until Ctrl-C."""
+    from flows.interfaces import serve
+
+    with serve(_workspace(), mlflow_port) as addresses:
+        if json_:
+            typer.echo(json.dumps(addresses))
+        else:
+            typer.echo(f"Prefect  {addresses['prefect']}")
+            typer.echo(f"MLflow   {addresses['mlflow']}")
+            typer.echo("Ctrl-C ends both.")
+        sys.stdout.flush()
+        signal.pause()
+
+
+def _prepare(pipeline: Pipeline, workspace: Workspace) -> Any:
+    """The stages before training."""
+    from flows.run import quiet
+    from tasks.contract import frames
+    from tasks.tokenization import tokenize_rows
+    from tasks.training import base_model
+    from tasks.validation import validate
+
+    quiet()
+    sources = frames.locate(pipeline.data)
+    base = base_model.resolve(pipeline.model, pipeline.application)
+    validated = validate(pipeline, workspace, sources)
+    return validated, tokenize_rows(pipeline, workspace, validated, base), base
+
+
+def _workspace() -> Workspace:
+    from tasks.workspace import Workspace
+
+    return Workspace.open()
+
+
+def _console(stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=stderr, width=None if sys.stdout.isatty() else 120)
+
+
+def main() -> NoReturn:
+    """Run the command; exit 2 for the user's mistake, 1 for a failure."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_guarded(lambda: app(standalone_mode=False)))
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise SystemExit(TERMINATED)
+
+
+def _guarded(command: Callable[[], object]) -> int:
+    try:
+        code = command()
+    except typer.Exit as error:
+        return int(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted; the same command goes on from here", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _failed(error)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(error: Exception) -> int:
+    if isinstance(error, OneStepError):
+        for line in str(error).splitlines():
+            typer.echo(f"error: {line}", err=True)
+        return error.exit_code
+    if hasattr(error, "exit_code") and hasattr(error, "show"):
+        error.show()
+        return int(error.exit_code)
+    return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    """A failure that nobody foresaw: one line here, the whole trace in a file."""
+    import traceback
+
+    path = Path(os.environ.get("ONESTEP_HOME", "mlruns")) / "crash.log"
+    first = (str(error).splitlines() or [""])[0][:200]
+    typer.echo(f"error: {type(error).__name__}: {first}", err=True)
+    try:
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        typer.echo(f"error: the full trace is in {path}", err=True)
+    except OSError:
+        traceback.print_exception(error)
+    return 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""How a run looks in a terminal: a line a stage, a progress bar, and a report at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from tasks.reporting import Event, Notice, StageFinished, StageStarted, listening
+from tasks.reporting import Progress as Training
+
+if TYPE_CHECKING:
+    from flows.run import Outcome
+
+PLAIN_SECONDS = 10.0
+UNIT_BYTES = 1024.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: ``4.2 s``, ``3:07``, ``2:05:00``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(count: float) -> str:
+    """Bytes for people, in powers of 1024."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < UNIT_BYTES:
+            return f"{count:.0f} {unit}"
+        count /= UNIT_BYTES
+    return f"{count:.2f} GiB"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> Table:
+    """A table whose numbers are aligned."""
+    drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        drawn.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    for row in rows:
+        drawn.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row))
+    return drawn
+
+
+class Display:
+    """Draws events as they come; plain lines where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[state]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task: TaskID | None = None
+        self.pace = Pace()
+        self.stages: list[StageFinished] = []
+
+    def __call__(self, event: Event) -> None:
+        """Draw one event."""
+        if isinstance(event, StageStarted):
+            if not self.console.is_terminal:
+                self.console.print(f"{event.stage} ...", highlight=False)
+        elif isinstance(event, StageFinished):
+            self._stage(event)
+        elif isinstance(event, Notice):
+            self.console.print(f"  note: {event.text}", style="yellow", highlight=False)
+        else:
+            self._training(event)
+
+    def _stage(self, event: StageFinished) -> None:
+        self._clear()
+        self.stages.append(event)
+        how = "reused" if event.reused else "done"
+        line = Text.assemble(
+            (f"{event.stage:<13}", "bold"),
+            (f"{how:<7}", "cyan" if event.reused else "green"),
+            f"{duration(event.seconds):>8}  ",
+            event.note,
+        )
+        self.console.print(line, soft_wrap=True)
+
+    def _training(self, event: Training) -> None:
+        values = event.values
+        if event.kind == "forecast":
+            seconds, memory = duration(values["training_seconds"]), size(values["peak_memory"])
+            line = f"  expected: {values['steps']} steps in {seconds}, {memory} at the peak"
+            self.console.print(line, highlight=False)
+        elif event.kind == "started":
+            self.pace = Pace(total=values["total_steps"], epochs=values["epochs"])
+            self._show("training", values["total_steps"])
+        elif event.kind == "resumed":
+            self.console.print(f"  resumed after step {values['step']}", highlight=False)
+        elif event.kind == "step":
+            self._step(values)
+        elif event.kind == "validation":
+            self._validation(values)
+        elif event.kind == "evaluating":
+            self._show("evaluating", values["total"])
+            self._advance(values["done"], f"{values['done']:,} of {values['total']:,} rows")
+
+    def _step(self, values: Mapping[str, Any]) -> None:
+        state = self.pace.take(values)
+        self._advance(values["step"], state)
+        if not self.console.is_terminal and self.pace.due():
+            self.console.print(f"  step {values['step']}/{self.pace.total}  {state}", highlight=False)
+
+    def _validation(self, values: Mapping[str, Any]) -> None:
+        metrics = values["metrics"]
+        shown = "  ".join(f"{k} {metrics[k]:.4f}" for k in ("loss", *list(metrics)[:2]))
+        best = "  best so far" if values["improved"] else ""
+        line = f"  epoch {values['epoch']}/{self.pace.epochs}  validation {shown}{best}"
+        self.console.print(line, highlight=False)
+
+    def _show(self, name: str, total: int) -> None:
+        if self.task is None:
+            self.bar.start()
+            self.task = self.bar.add_task(name, total=total, state="")
+
+    def _advance(self, done: int, state: str) -> None:
+        if self.task is not None:
+            self.bar.update(self.task, completed=done, state=state)
+
+    def _clear(self) -> None:
+        if self.task is not None:
+            self.bar.remove_task(self.task)
+            self.bar.stop()
+            self.task = None
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._clear()
+
+
+class Pace:
+    """Speed and time left, averaged over the recent steps."""
+
+    def __init__(self, total: int = 0, epochs: int = 0) -> None:
+        self.total = total
+        self.epochs = epochs
+        self.seconds = 0.0
+        self.samples = 0.0
+        self.steps = 0.0
+        self._printed = time.monotonic()
+
+    def take(self, values: Mapping[str, Any]) -> str:
+        """Account for a step; return epoch, loss, samples/s and time left."""
+        keep = 0.98
+        self.seconds = keep * self.seconds + values["seconds"]
+        self.samples = keep * self.samples + values["samples"]
+        self.steps = keep * self.steps + 1
+        left = (self.total - values["step"]) * self.seconds / self.steps
+        return (
+            f"epoch {values['epoch']:.2f}/{self.epochs}  loss {values['loss']:.4f}  "
+            f"{self.samples / max(self.seconds, 1e-9):.0f} samples/s  {duration(left)} left"
+        )
+
+    def due(self) -> bool:
+        """Whether a plain line should be printed now."""
+        if time.monotonic() - self._printed < PLAIN_SECONDS:
+            return False
+        self._printed = time.monotonic()
+        return True
+
+
+@contextmanager
+def watching(console: Console) -> Iterator[Display]:
+    """Show what happens inside the block."""
+    display = Display(console)
+    try:
+        with listening(display):
+            yield display
+    finally:
+        display.close()
+
+
+def report(outcome: Outcome, display: Display, seconds: float) -> RenderableType:
+    """The report at the end of a run."""
+    evaluated, registered = outcome.evaluated, outcome.registered
+    low, high = evaluated.interval
+    rows = [
+        [name, value, f"[{low:.4f}, {high:.4f}]" if name == evaluated.headline else ""]
+        for name, value in evaluated.metrics.items()
+        if name != "rows"
+    ]
+    title = f"Test split, {int(evaluated.metrics.get('rows', 0)):,} rows"
+    parts: list[RenderableType] = ["", table(["metric", "value", "95% interval"], rows, title)]
+    if evaluated.details:
+        names = list(evaluated.details[0])
+        parts += ["", table(names, [[row[n] for n in names] for row in evaluated.details])]
+    parts += ["", *_costs(outcome, display, seconds), "", *_links(outcome)]
+    verdict = Text(registered.verdict, style="green" if registered.alias == "champion" else "yellow")
+    return Group(*parts, "", verdict, Text(registered.uri, style="bold"))
+
+
+def _costs(outcome: Outcome, display: Display, seconds: float) -> list[RenderableType]:
+    summary = outcome.tuned.summary
+    predicted = summary.get("forecast") or {}
+    rows: list[list[object]] = []
+    if predicted:
+        rows = [
+            ["training", duration(predicted["training_seconds"]), duration(summary["seconds"])],
+            [
+                "evaluation",
+                duration(predicted["test_seconds"]),
+                duration(outcome.evaluated.stored.seconds),
+            ],
+            ["peak memory", size(predicted["peak_memory"]), size(summary["peak_memory"])],
+        ]
+    spent = sum(stage.seconds for stage in display.stages)
+    total = f"{duration(seconds)} in all, {duration(seconds - spent)} of it outside the stages"
+    return [table(["cost", "predicted", "measured"], rows), Text(total)] if rows else [Text(total)]
+
+
+def _links(outcome: Outcome) -> list[RenderableType]:
+    name = outcome.registered.name
+    reference = f"{name}@{outcome.registered.alias}" if outcome.registered.alias else (
+        f"{name}/{outcome.registered.version}"
+    )
+    return [
+        Text(f"predict:  onestep predict {reference} FILE.csv"),
+        Text("look:     onestep ui"),
+        Text(f"MLflow:   {outcome.run_url}"),
+    ]
+
+
+def preflight(report: Mapping[str, Any]) -> RenderableType:
+    """What one optimizer step told."""
+    forecast = report["forecast"]
+    groups = [[name, norm] for name, norm in report["grad_norm_by_group"].items()]
+    facts = [
+        ["loss", f"{report['loss']:.4f}", f"{report['expected_loss']:.4f} for a model that guesses"],
+        ["gradient norm", f"{report['grad_norm']:.4f}", ""],
+        ["longest batch", f"{report['rows']} rows", f"{report['longest']} tokens"],
+        ["one step", duration(report["seconds"]), f"{report['device']}, {report['precision']}"],
+        ["peak memory", size(report["peak_memory"]), ""],
+        ["dead parameters", str(len(report["dead"])), ", ".join(report["dead"][:4])],
+        ["frozen parameters", str(len(report["frozen"])), ", ".join(report["frozen"][:4])],
+    ]
+    run = [
+        ["optimizer steps", str(forecast["steps"])],
+        ["training", duration(forecast["training_seconds"])],
+        ["evaluation", duration(forecast["test_seconds"])],
+        ["whole run", duration(report["run_seconds"])],
+        ["peak memory", size(forecast["peak_memory"])],
+    ]
+    return Group(
+        "",
+        table(["one optimizer step", "found", ""], facts),
+        "",
+        table(["layer group", "gradient norm"], groups),
+        "",
+        table(["predicted for the run", ""], run),
+    )
+
+
+def models(records: Sequence[Mapping[str, Any]], now: float) -> Table:
+    """Registered versions."""
+    rows = []
+    for record in records:
+        aliases = " ".join(f"@{alias}" for alias in record["aliases"])
+        value = "" if record["value"] is None else f"{record['headline']} {record['value']:.4f}"
+        age = duration(now - record["created"])
+        row = [record["name"], str(record["version"]), aliases, value, record["data"][:12]]
+        rows.append([*row, record["base_model"], age])
+    return table(["model", "version", "aliases", "metric", "data", "base model", "age"], rows)

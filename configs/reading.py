@@ -133,8 +133,11 @@ def _index(node: Node, location: Path_, source: Source) -> Iterator[Problem]:
         here, line = (*location, name), key.start_mark.line + 1
         if here in source.lines:
             first = source.lines[here]
-            yield Problem(f"{source.path}:{line}: {'.'.join(map(str, here))}",
-                          f"duplicate key, already given on line {first}", "keep one of the two")
+            yield Problem(
+                f"{source.path}:{line}: {'.'.join(map(str, here))}",
+                f"duplicate key, already given on line {first}",
+                "keep one of the two",
+            )
         source.lines[here] = line
         yield from _index(value, here, source)
 
@@ -202,7 +205,8 @@ def _problem(source: Source, details: ErrorDetails) -> Problem:
     where = source.where(location)
     kind, found = details["type"], details["input"]
     if kind == "extra_forbidden":
-        names = tuple(section_at(location[:-1]).model_fields) if section_at(location[:-1]) else ()
+        section = section_at(location[:-1])
+        names = tuple(section.model_fields) if section else ()
         advice = _did_you_mean(str(location[-1]), names) or f"known here: {', '.join(names)}"
         return Problem(where, "unknown key", advice)
     if kind == "missing":
@@ -225,7 +229,8 @@ def _merged(problems: list[Problem]) -> list[Problem]:
         if (earlier := merged.get(problem.where)) is None:
             merged[problem.where] = problem
         elif earlier.what != problem.what:
-            what = f"{earlier.what.rsplit(', found', 1)[0]} or {problem.what.removeprefix('expected ')}"
+            first = earlier.what.rsplit(", found", 1)[0]
+            what = f"{first} or {problem.what.removeprefix('expected ')}"
             merged[problem.where] = Problem(problem.where, what, earlier.advice or problem.advice)
     return list(merged.values())
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -36,21 +37,15 @@ def progress() -> Iterator[None]:
     assert isinstance(artifact, UUID)
     updater = _Updater(artifact)
 
+    outer = copy_context()
+
     def listener(event: Event) -> None:
         updater.take(event)
-        outer(event)
+        outer.run(announce, event)
 
-    outer = _outer()
     with listening(listener):
         yield
     update_progress_artifact(artifact, 100.0)
-
-
-def _outer():  # type: ignore[no-untyped-def]
-    from contextvars import copy_context
-
-    context = copy_context()
-    return lambda event: context.run(announce, event)
 
 
 class _Updater:

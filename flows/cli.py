@@ -46,12 +46,12 @@ def _applications(incomplete: str) -> list[str]:
     return [name for name in application_names() if name.startswith(incomplete)]
 
 
-File = Annotated[
-    Path, typer.Argument(help="The pipeline's YAML file.", autocompletion=_yaml_files)
-]
+File = Annotated[Path, typer.Argument(help="The pipeline's YAML file.", autocompletion=_yaml_files)]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Override a key, for example training.epochs=3.", metavar="KEY=VALUE"),
+    typer.Option(
+        "--set", help="Override a key, for example training.epochs=3.", metavar="KEY=VALUE"
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Compute every stage again.")]
@@ -133,9 +133,7 @@ def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None
 
 
 @app.command()
-def run(
-    file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json = False
-) -> None:
+def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json = False) -> None:
     """Run the pipeline: five stages, from labelled text to a registered model."""
     from flows.run import read
 

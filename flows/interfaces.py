@@ -81,7 +81,7 @@ def _refuse_taken(port: int) -> None:
 def _wait(url: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
-        with suppress(OSError), urllib.request.urlopen(url, timeout=5):  # noqa: S310
+        with suppress(OSError), urllib.request.urlopen(url, timeout=5):
             return
         time.sleep(0.2)
     raise Failure(f"no answer from {url} within {READY_SECONDS:.0f} s")

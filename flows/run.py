@@ -105,7 +105,10 @@ def _metric_names(config: Pipeline) -> Iterator[tuple[str, str]]:
     named += [(f"gate.floors.{name}", name) for name in config.gate.floors]
     for where, name in named:
         if name is not None and name not in known:
-            yield where, f"expected a metric of {config.application} ({', '.join(known)}), found {name!r}"
+            yield (
+                where,
+                f"expected a metric of {config.application} ({', '.join(known)}), found {name!r}",
+            )
 
 
 def quiet() -> None:

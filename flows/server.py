@@ -25,7 +25,9 @@ def main() -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    config = uvicorn.Config(create_app(), log_level="error", lifespan="on", timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        create_app(), log_level="error", lifespan="on", timeout_graceful_shutdown=3
+    )
     server = uvicorn.Server(config)
     threading.Thread(target=_end_without_users, args=(server, arguments.users), daemon=True).start()
     server.run(sockets=[socket.socket(fileno=arguments.socket)])

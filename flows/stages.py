@@ -8,7 +8,8 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows import artifacts
 from flows.run import Run
@@ -37,8 +38,7 @@ def shown(stage: str, work: Callable[[], Any]) -> State[Any]:
 @task(name="validation", cache_policy=NO_CACHE, persist_result=False)
 def validation(run: Run) -> State[Validated]:
     """Hold the labelled rows against the contract."""
-    state = shown("validation", lambda: validate(run.config, run.workspace, run.sources))
-    return state
+    return shown("validation", lambda: validate(run.config, run.workspace, run.sources))
 
 
 @task(name="tokenization", cache_policy=NO_CACHE, persist_result=False)

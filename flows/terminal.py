@@ -114,7 +114,9 @@ class Display:
         state = self.pace.take(values)
         self._advance(values["step"], state)
         if not self.console.is_terminal and self.pace.due():
-            self.console.print(f"  step {values['step']}/{self.pace.total}  {state}", highlight=False)
+            self.console.print(
+                f"  step {values['step']}/{self.pace.total}  {state}", highlight=False
+            )
 
     def _validation(self, values: Mapping[str, Any]) -> None:
         metrics = values["metrics"]
@@ -200,7 +202,9 @@ def report(outcome: Outcome, display: Display, seconds: float) -> RenderableType
         names = list(evaluated.details[0])
         parts += ["", table(names, [[row[n] for n in names] for row in evaluated.details])]
     parts += ["", *_costs(outcome, display, seconds), "", *_links(outcome)]
-    verdict = Text(registered.verdict, style="green" if registered.alias == "champion" else "yellow")
+    verdict = Text(
+        registered.verdict, style="green" if registered.alias == "champion" else "yellow"
+    )
     return Group(*parts, "", verdict, Text(registered.uri, style="bold"))
 
 
@@ -225,8 +229,10 @@ def _costs(outcome: Outcome, display: Display, seconds: float) -> list[Renderabl
 
 def _links(outcome: Outcome) -> list[RenderableType]:
     name = outcome.registered.name
-    reference = f"{name}@{outcome.registered.alias}" if outcome.registered.alias else (
-        f"{name}/{outcome.registered.version}"
+    reference = (
+        f"{name}@{outcome.registered.alias}"
+        if outcome.registered.alias
+        else (f"{name}/{outcome.registered.version}")
     )
     return [
         Text(f"predict:  onestep predict {reference} FILE.csv"),
@@ -240,7 +246,11 @@ def preflight(report: Mapping[str, Any]) -> RenderableType:
     forecast = report["forecast"]
     groups = [[name, norm] for name, norm in report["grad_norm_by_group"].items()]
     facts = [
-        ["loss", f"{report['loss']:.4f}", f"{report['expected_loss']:.4f} for a model that guesses"],
+        [
+            "loss",
+            f"{report['loss']:.4f}",
+            f"{report['expected_loss']:.4f} for a model that guesses",
+        ],
         ["gradient norm", f"{report['grad_norm']:.4f}", ""],
         ["longest batch", f"{report['rows']} rows", f"{report['longest']} tokens"],
         ["one step", duration(report["seconds"]), f"{report['device']}, {report['precision']}"],

@@ -91,7 +91,9 @@ class Tracker:
             self.watch(tuned.stored.path)
         assert self._relay is not None
         if not self._relay.close(RELAY_SECONDS):
-            text = "some steps have not reached MLflow yet; the next run of this pipeline sends them"
+            text = (
+                "some steps have not reached MLflow yet; the next run of this pipeline sends them"
+            )
             announce(Notice(text))
         self._relay = None
 

@@ -127,7 +127,9 @@ def _write(
     record = {"headline": headline, "metrics": metrics, "interval": list(interval)}
     write_json(folder / "metrics.json", record)
     write_json(folder / "details.json", scorer.details(metrics))
-    write_json(folder / "mistakes.json", _locate(scorer.mistakes(section.mistakes), rows, validated))
+    write_json(
+        folder / "mistakes.json", _locate(scorer.mistakes(section.mistakes), rows, validated)
+    )
     figures = dict(scorer.figures()) | {"loss_curves": loss_curves(tuned.stored.path)}
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})
@@ -155,7 +157,9 @@ def loss_curves(folder: Path) -> Figure:
 
     records = events.history(folder)
     steps = _series([r for r in records if r["kind"] == "step"], lambda r: r["loss"])
-    checks = _series([r for r in records if r["kind"] == "validation"], lambda r: r["metrics"]["loss"])
+    checks = _series(
+        [r for r in records if r["kind"] == "validation"], lambda r: r["metrics"]["loss"]
+    )
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(*steps, color="tab:blue", alpha=0.25, label="training, each step")
@@ -177,4 +181,3 @@ def _smooth(values: list[float], weight: float = 0.95) -> list[float]:
         total, norm = weight * total + value, weight * norm + 1
         smoothed.append(total / norm)
     return smoothed
-

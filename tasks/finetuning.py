@@ -147,7 +147,9 @@ def _build(folder: Path, job: Job, config: Pipeline) -> Record:
         "samples": sum(record["samples"] for record in steps),
         "first_loss": steps[0]["loss"],
         "last_loss": steps[-1]["loss"],
-        "forecast": {k: v for k, v in by_kind.get("forecast", {}).items() if k not in {"kind", "time"}},
+        "forecast": {
+            k: v for k, v in by_kind.get("forecast", {}).items() if k not in {"kind", "time"}
+        },
         "setup_seconds": by_kind["started"]["setup_seconds"],
     }
 

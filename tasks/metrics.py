@@ -1,5 +1,7 @@
 """What the names of metrics mean."""
 
+import math
+
 LOWER_IS_BETTER = ("loss", "error", "perplexity")
 
 
@@ -10,6 +12,6 @@ def lower_is_better(metric: str) -> bool:
 
 def better(metric: str, value: float, best: float | None) -> bool:
     """Whether a value beats the best one so far; a NaN never does."""
-    if best is None or value != value:
-        return value == value
+    if best is None or math.isnan(value):
+        return not math.isnan(value)
     return value < best if lower_is_better(metric) else value > best

@@ -22,9 +22,7 @@ def serving_digest(application: Application) -> str:
     return digest([file_digest(PREDICTOR), file_digest(application.serving)])
 
 
-def build(
-    folder: Path, model: Path, application: Application, settings: Mapping[str, Any]
-) -> Path:
+def build(folder: Path, model: Path, application: Application, settings: Mapping[str, Any]) -> Path:
     """Fill a folder with weights, tokenizer, decoding code, settings and their manifest."""
     folder.mkdir(parents=True)
     (folder / "model").mkdir()

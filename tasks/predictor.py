@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 NATIVE_BF16_CPU = ("amx_bf16", "avx512_bf16")
 
@@ -65,7 +65,7 @@ class Predictor(PythonModel):
         Returns:
             One row of outputs for each row of input, in order.
         """
-        rows = model_input.to_dict("records")
+        rows: list[dict[str, Any]] = model_input.to_dict("records")  # type: ignore[assignment]
         size = int((params or {}).get("batch_size") or self.settings["batch_size"])
         answers: list[dict[str, Any]] = [{}] * len(rows)
         order = sorted(range(len(rows)), key=lambda index: -_length(rows[index]))

@@ -178,5 +178,5 @@ def _decide(
 
 def _metrics_of(client: MlflowClient, version: ModelVersion) -> dict[str, float]:
     """The test metrics that a version was registered with."""
-    metrics = client.get_run(version.run_id).data.metrics
+    metrics = client.get_run(str(version.run_id)).data.metrics
     return {k.removeprefix("test/"): v for k, v in metrics.items() if k.startswith("test/")}

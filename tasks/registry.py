@@ -115,7 +115,11 @@ class Reference:
     @property
     def uri(self) -> str:
         """As MLflow writes it."""
-        return f"models:/{self.name}@{self.alias}" if self.alias else f"models:/{self.name}/{self.version}"
+        return (
+            f"models:/{self.name}@{self.alias}"
+            if self.alias
+            else f"models:/{self.name}/{self.version}"
+        )
 
 
 def look_up(client: MlflowClient, reference: Reference) -> ModelVersion:
@@ -146,7 +150,9 @@ def _unknown(client: MlflowClient, reference: Reference) -> Problem:
     )
 
 
-def describe(client: MlflowClient, version: ModelVersion, known: Mapping[str, int]) -> dict[str, Any]:
+def describe(
+    client: MlflowClient, version: ModelVersion, known: Mapping[str, int]
+) -> dict[str, Any]:
     """What a person asks of a version: metrics, data, age, aliases."""
     number = int(version.version)
     metrics = client.get_run(version.run_id).data.metrics if version.run_id else {}
@@ -157,7 +163,9 @@ def describe(client: MlflowClient, version: ModelVersion, known: Mapping[str, in
         "aliases": sorted(alias for alias, at in known.items() if at == number),
         "headline": headline,
         "value": metrics.get(f"test/{headline}"),
-        "metrics": {k.removeprefix("test/"): v for k, v in metrics.items() if k.startswith("test/")},
+        "metrics": {
+            k.removeprefix("test/"): v for k, v in metrics.items() if k.startswith("test/")
+        },
         "data": version.tags.get("onestep.data", ""),
         "base_model": version.tags.get("onestep.base_model_name", ""),
         "verdict": version.tags.get(VERDICT, ""),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,9 @@ class Relay:
                     self.error = error
                     return
                 if not told:
-                    self.on_trouble(f"MLflow does not answer ({type(error).__name__}); training goes on")
+                    self.on_trouble(
+                        f"MLflow does not answer ({type(error).__name__}); training goes on"
+                    )
                 told, pause = True, min(pause * 2, LONGEST_PAUSE)
             else:
                 pause = PAUSE_SECONDS
@@ -141,7 +144,7 @@ def _metrics(record: Record) -> list[Metric]:
     else:
         return []
     time_ms = int(record["time"] * 1000)
-    return [Metric(n, float(v), time_ms, record["step"]) for n, v in values.items() if v == v]
+    return [Metric(n, float(v), time_ms, record["step"]) for n, v in values.items() if not isnan(v)]
 
 
 def _transient(error: Exception) -> bool:

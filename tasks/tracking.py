@@ -12,6 +12,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,7 +64,7 @@ def _create_database(workspace: Workspace) -> None:
             return
         scratch = workspace.scratch("mlflow-database")
         new = scratch / "mlflow.db"
-        store = SqlAlchemyStore(f"sqlite:///{new}", str(workspace.artifacts))
+        store = SqlAlchemyStore(f"sqlite:///{new}", str(workspace.artifacts))  # type: ignore[no-untyped-call]
         store.engine.dispose()
         new.replace(workspace.database)
         shutil.rmtree(scratch)
@@ -97,7 +98,7 @@ def transient(error: Exception) -> bool:
     from mlflow.exceptions import MlflowException, RestException
 
     if isinstance(error, RestException):
-        return error.get_http_status_code() >= 500
+        return int(error.get_http_status_code()) >= 500  # type: ignore[no-untyped-call]
     if isinstance(error, MlflowException):
         text = str(error)
         return "API request" in text or "database is locked" in text or "Connection" in text
@@ -165,7 +166,9 @@ def log_figures(client: MlflowClient, run_id: str, figures: Mapping[str, float],
 
     known = client.get_run(run_id).data.metrics
     now = int(time.time() * 1000)
-    new = [Metric(n, v, now, step) for n, v in figures.items() if known.get(n) != v and v == v]
+    new = [
+        Metric(n, v, now, step) for n, v in figures.items() if known.get(n) != v and not isnan(v)
+    ]
     if new:
         client.log_batch(run_id, metrics=new)
 

@@ -62,7 +62,9 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
         "application": [application.name, application.version],
         "sources": sources.digest,
         "data": config.data.model_dump(mode="json", exclude={"train", "validation", "test"}),
-        "fractions": [s for s in (config.data.validation, config.data.test) if isinstance(s, float)],
+        "fractions": [
+            s for s in (config.data.validation, config.data.test) if isinstance(s, float)
+        ],
         "contract": config.contract.model_dump(mode="json", exclude={"max_truncated"}),
         "seed": config.training.seed,
     }

@@ -37,7 +37,9 @@ class Sources:
     @property
     def digest(self) -> str:
         """Digest of all content, whatever the files are called."""
-        return digest({split: [self.digests[f] for f in files] for split, files in self.files.items()})
+        return digest(
+            {split: [self.digests[f] for f in files] for split, files in self.files.items()}
+        )
 
 
 @dataclass
@@ -156,7 +158,7 @@ def _mapping(data: Data, application: Application) -> dict[str, str]:
 
 
 def _require_columns(data: Data, mapping: dict[str, str], sources: Sources) -> None:
-    problems = []
+    problems: list[Problem] = []
     for name in dict.fromkeys(f for names in sources.files.values() for f in names):
         try:
             found = reading.columns_of(Path(name), quotes=data.quotes)

@@ -60,7 +60,9 @@ def expand(patterns: Sequence[str], folder: Path) -> list[Path]:
         found = sorted(glob.glob(str(folder / pattern), recursive=True))
         files += [Path(name) for name in found]
         if not found:
-            problems.append(Problem(str(folder / pattern), "no such file", _nearest(folder, pattern)))
+            problems.append(
+                Problem(str(folder / pattern), "no such file", _nearest(folder, pattern))
+            )
     if problems:
         raise DataError(problems)
     return list(dict.fromkeys(files))
@@ -129,10 +131,12 @@ def read(path: Path, *, quotes: bool = True) -> Rows:
 def _binary(path: Path) -> Iterator[io.BufferedReader]:
     """Open a file, or standard input for ``-``, and unzip it if it is zipped."""
     try:
-        with open(sys.stdin.fileno() if path == STDIN else path, "rb", closefd=path != STDIN) as raw:
+        with open(
+            sys.stdin.fileno() if path == STDIN else path, "rb", closefd=path != STDIN
+        ) as raw:
             if raw.peek(2)[:2] == GZIP:
                 with gzip.open(raw, "rb") as zipped:
-                    yield io.BufferedReader(zipped)  # type: ignore[type-var]
+                    yield io.BufferedReader(zipped)
             else:
                 yield raw
     except (gzip.BadGzipFile, EOFError):
@@ -198,8 +202,12 @@ def _read_delimited(path: Path, quotes: bool) -> Rows:
             except StopIteration:
                 return
             except csv.Error as error:
-                advice = "close the quotation mark, double it inside a field, or set data.quotes: false"
-                raise DataError(Problem(f"{path}:{line}", f"not valid CSV: {error}", advice)) from None
+                advice = (
+                    "close the quotation mark, double it inside a field, or set data.quotes: false"
+                )
+                raise DataError(
+                    Problem(f"{path}:{line}", f"not valid CSV: {error}", advice)
+                ) from None
             if not fields:
                 continue
             number += 1

@@ -28,7 +28,9 @@ def violations(frame: pd.DataFrame, schema: DataFrameSchema) -> Reasons:
         schema.validate(frame, lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases
-        for index, column, check in zip(cases["index"], cases["column"], cases["check"], strict=True):
+        for index, column, check in zip(
+            cases["index"], cases["column"], cases["check"], strict=True
+        ):
             reason = f"{column}: {CHECK_WORDS.get(str(check), str(check))}"
             if reason not in reasons[int(index)]:
                 reasons[int(index)].append(reason)
@@ -73,7 +75,9 @@ def repeats(frame: pd.DataFrame, keys: list[str]) -> tuple[Reasons, Reasons]:
     first = work.groupby(["split", "identity"], sort=False)["row"].transform("first")
     inside = work.duplicated(["split", "identity"])
     duplicates = {
-        int(index): [f"duplicate: the same text as row {first[index]} of the {work.split[index]} split"]
+        int(index): [
+            f"duplicate: the same text as row {first[index]} of the {work.split[index]} split"
+        ]
         for index in work.index[inside]
     }
     return duplicates, _leaks(work[~inside])
@@ -83,7 +87,7 @@ def _leaks(work: pd.DataFrame) -> Reasons:
     rank = work["split"].map({split: rank for rank, split in enumerate(KEPT_FIRST)})
     best = rank.groupby(work["identity"]).transform("min")
     return {
-        int(index): [f"leakage: the same text is in the {KEPT_FIRST[int(best[index])]} split"]
+        int(index): [f"leakage: the same text is in the {KEPT_FIRST[int(best.loc[index])]} split"]
         for index in work.index[rank > best]
     }
 
@@ -96,7 +100,7 @@ def apply(severity: Severity, found: Reasons, rule: str, frame: pd.DataFrame, ra
     """
     if severity == "refuse" and found:
         first = frame.loc[min(found)]
-        where = f"{raw.files[first['file']]} row {first['row']}"
+        where = f"{raw.files[int(first['file'])]} row {first['row']}"
         message = f"{len(found)} rows break the rule `{rule}`, and contract.{rule} is `refuse`"
         raise DataError(Problem(where, message, found[min(found)][0]))
     return found if severity == "quarantine" else {}

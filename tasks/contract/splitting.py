@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 MOST_FOLDS = 100
 
 
-def split(frame: pd.DataFrame, data: Data, strata: pd.Series[Any] | None, seed: int) -> pd.Series[Any]:
+def split(
+    frame: pd.DataFrame, data: Data, strata: pd.Series[Any] | None, seed: int
+) -> pd.Series[Any]:
     """Assign each row to a split: stratified, seeded, groups kept whole.
 
     Returns:
@@ -46,7 +48,7 @@ def split(frame: pd.DataFrame, data: Data, strata: pd.Series[Any] | None, seed: 
 
 def _chosen(
     rows: int, share: float, labels: pd.Series[Any] | None, groups: pd.Series[Any] | None, seed: int
-) -> np.ndarray[Any, np.dtype[np.int64]]:
+) -> Any:
     from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, train_test_split
 
     index = np.arange(rows)

@@ -59,7 +59,9 @@ def resolve(model: Model, application: str) -> BaseModel:
         raise ModelError(_without_weights(path))
     tokenizer = [p for p in sorted(path.iterdir()) if p.is_file() and _is_tokenizer(p)]
     if not tokenizer:
-        raise ModelError(Problem(str(path), "no tokenizer", "expected tokenizer.json in the folder"))
+        raise ModelError(
+            Problem(str(path), "no tokenizer", "expected tokenizer.json in the folder")
+        )
     digests = {p.name: file_digest(p) for p in (*tokenizer, *weights, path / "config.json")}
     own = digest({p.name: digests[p.name] for p in tokenizer})
     return BaseModel(model.base, path, digest(digests), own, config)
@@ -119,7 +121,9 @@ def _without_weights(path: Path) -> Problem:
 
 def _is_tokenizer(path: Path) -> bool:
     names = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model")
-    return path.name in names or path.name.startswith(("tokenizer", "special_tokens", "sentencepiece"))
+    return path.name in names or path.name.startswith(
+        ("tokenizer", "special_tokens", "sentencepiece")
+    )
 
 
 def load_tokenizer(path: Path) -> Any:

@@ -5,6 +5,7 @@ So a resumed run slices the plan at its step, and replays no batch.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def plan_steps(batches: list[Ints], accumulation: int) -> list[list[Ints]]:
 
 def steps_per_epoch(rows: int, batch_size: int, accumulation: int) -> int:
     """Optimizer steps in one epoch."""
-    return -(-(-(-rows // batch_size)) // accumulation)
+    return math.ceil(math.ceil(rows / batch_size) / accumulation)
 
 
 def by_length(lengths: Ints, batch_size: int) -> list[Ints]:
@@ -67,4 +68,5 @@ def lengths_of(dataset: Any) -> Ints:
     import pyarrow.compute as pc
 
     table = dataset.data.table
-    return pc.list_value_length(table["input_ids"]).to_numpy().astype(np.int64)
+    lengths: Ints = pc.list_value_length(table["input_ids"]).to_numpy().astype(np.int64)
+    return lengths

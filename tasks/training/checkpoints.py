@@ -134,7 +134,7 @@ def _generators() -> dict[str, torch.Tensor]:
 
 
 def _numpy_state() -> list[Any]:
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    name, keys, position, has_gauss, cached = np.random.get_state()
     return [name, np.asarray(keys).tolist(), position, has_gauss, cached]
 
 
@@ -146,4 +146,4 @@ def _restore_generators(states: dict[str, torch.Tensor], record: dict[str, Any])
     version, internal, gauss = record["random"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, position, has_gauss, cached = record["numpy"]
-    np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))  # noqa: NPY002
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))

@@ -69,7 +69,9 @@ class GradientNorms:
         self.parameters = dict(model.named_parameters())
         for name, parameter in self.parameters.items():
             if parameter.requires_grad:
-                parameter.register_post_accumulate_grad_hook(self._reader(name))
+                parameter.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
+                    self._reader(name)
+                )
 
     def _reader(self, name: str) -> Any:
         def read(parameter: torch.Tensor) -> None:

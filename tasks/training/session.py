@@ -97,7 +97,7 @@ class Session:
 def seed_everything(seed: int) -> None:
     """Seed every random generator that a model may draw from."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)
     torch.manual_seed(seed)
 
 

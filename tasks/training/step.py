@@ -81,11 +81,11 @@ def optimizer_step(learner: Learner, batches: Sequence[Batch]) -> StepReport:
     for batch in batches:
         loss += backward(learner, batch, weight)
     grad_norm = clip(learner)
-    values = torch.stack([loss, grad_norm]).tolist()
+    values: list[float] = torch.stack([loss, grad_norm]).tolist()
     if not all(map(math.isfinite, values)):
         learner.optimizer.zero_grad(set_to_none=True)
         raise FloatingPointError(f"loss {values[0]} and gradient norm {values[1]}")
-    rate = learner.schedule.get_last_lr()[0]
+    rate = float(learner.schedule.get_last_lr()[0])
     learner.optimizer.step()
     learner.schedule.step()
     learner.optimizer.zero_grad(set_to_none=True)
@@ -112,4 +112,6 @@ def clip(learner: Learner) -> torch.Tensor:
 
 def to_device(batch: Batch, accelerator: Accelerator) -> Batch:
     """Move a batch without waiting for the copy."""
-    return {name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in batch.items()}
+    return {
+        name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in batch.items()
+    }

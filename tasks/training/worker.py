@@ -1,4 +1,4 @@
-"""A training process: reads ``job.json``, appends ``events.jsonl``, ends with ``done`` or ``error``.
+"""A training process: reads ``job.json``, appends to ``events.jsonl`` until done or failed.
 
 It imports neither Prefect nor MLflow, and dies with whoever started it: standard input is a
 lifeline that closes when the parent is gone.
@@ -77,8 +77,8 @@ def _quiet() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     from transformers.utils import logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -38,6 +38,10 @@ def decode(model: torch.nn.Module, inputs: Any, settings: dict[str, Any]) -> lis
     probabilities = logits.float().softmax(-1).cpu()
     labels = settings["labels"]
     return [
-        {"label": labels[int(row.argmax())], "score": float(row.max()), "probabilities": row.tolist()}
+        {
+            "label": labels[int(row.argmax())],
+            "score": float(row.max()),
+            "probabilities": row.tolist(),
+        }
         for row in probabilities
     ]

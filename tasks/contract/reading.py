@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from tasks.errors import DataError, Problem
 
@@ -85,7 +85,8 @@ def format_of(path: Path) -> str:
         DataError: a name that ends in none of the supported ways.
     """
     if path == STDIN:
-        return ".jsonl" if sys.stdin.buffer.peek(1)[:1] == b"{" else ".csv"
+        head = cast(io.BufferedReader, sys.stdin.buffer).peek(1)[:1]
+        return ".jsonl" if head == b"{" else ".csv"
     name = path.name.lower().removesuffix(".gz")
     for ending in FORMATS:
         if name.endswith(ending):
@@ -128,15 +129,23 @@ def read(path: Path, *, quotes: bool = True) -> Rows:
 
 
 @contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedReader]:
+    if path == STDIN:
+        # Peeking at the format has filled this very buffer; a second reader would miss it.
+        yield cast(io.BufferedReader, sys.stdin.buffer)
+    else:
+        with path.open("rb") as raw:
+            yield raw
+
+
+@contextmanager
 def _binary(path: Path) -> Iterator[io.BufferedReader]:
     """Open a file, or standard input for ``-``, and unzip it if it is zipped."""
     try:
-        with open(
-            sys.stdin.fileno() if path == STDIN else path, "rb", closefd=path != STDIN
-        ) as raw:
+        with _opened(path) as raw:
             if raw.peek(2)[:2] == GZIP:
                 with gzip.open(raw, "rb") as zipped:
-                    yield io.BufferedReader(zipped)
+                    yield io.BufferedReader(cast(io.RawIOBase, zipped))
             else:
                 yield raw
     except (gzip.BadGzipFile, EOFError):

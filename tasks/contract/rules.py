@@ -99,8 +99,8 @@ def apply(severity: Severity, found: Reasons, rule: str, frame: pd.DataFrame, ra
         DataError: the severity is ``refuse`` and a row was found.
     """
     if severity == "refuse" and found:
-        first = frame.loc[min(found)]
-        where = f"{raw.files[int(first['file'])]} row {first['row']}"
+        first = frame.loc[min(found), ["file", "row"]].to_dict()
+        where = f"{raw.files[first['file']]} row {first['row']}"
         message = f"{len(found)} rows break the rule `{rule}`, and contract.{rule} is `refuse`"
         raise DataError(Problem(where, message, found[min(found)][0]))
     return found if severity == "quarantine" else {}

@@ -22,6 +22,8 @@ from tasks.errors import ConfigError, Problem
 Path_ = tuple[str | int, ...]
 Check = Callable[[Pipeline], Iterable[tuple[str, str]]]
 OVERRIDE = "--set"
+# The parser lets errors of Python's own constructors through, for a date of 2024-99-99 say.
+BROKEN = (YAMLError, ValueError, KeyError, RecursionError)
 UNION_TAG = re.compile(r"\]$|^(constrained-)?(int|float|str|bool)$")
 
 
@@ -86,7 +88,7 @@ def parse(path: Path) -> Source:
         values = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         raise ConfigError(_syntax_problem(path, error)) from None
-    except YAMLError as error:
+    except BROKEN as error:
         raise ConfigError(Problem(str(path), f"not valid YAML: {error}")) from None
     if not isinstance(values, dict):
         raise ConfigError(Problem(str(path), "expected a mapping of sections", _HELP))
@@ -161,7 +163,7 @@ def _apply(source: Source, text: str) -> Iterator[Problem]:
         return
     try:
         value = YAML(typ="safe", pure=True).load(raw)
-    except YAMLError:
+    except BROKEN:
         yield Problem(f"{OVERRIDE} {dotted}", f"the value {raw!r} is not valid YAML")
         return
     target = source.values
@@ -183,13 +185,21 @@ def validate(source: Source) -> Pipeline:
     """
     problems = _application_problems(source)
     try:
-        pipeline = Pipeline.model_validate_json(json.dumps(source.values, default=str), strict=True)
+        pipeline = Pipeline.model_validate_json(_json(source), strict=True)
     except ValidationError as error:
         found = [_problem(source, details) for details in error.errors()]
         raise ConfigError(_merged(problems + found)) from None
     if problems:
         raise ConfigError(problems)
     return pipeline
+
+
+def _json(source: Source) -> str:
+    try:
+        return json.dumps(source.values, default=str)
+    except (TypeError, ValueError) as error:
+        message = f"expected plain values and keys: {error}"
+        raise ConfigError(Problem(str(source.path), message)) from None
 
 
 def _application_problems(source: Source) -> list[Problem]:
@@ -217,7 +227,7 @@ def _problem(source: Source, details: ErrorDetails) -> Problem:
     )
     if isinstance(found, dict):
         return Problem(where, message)
-    allowed = tuple(str(details.get("ctx", {}).get("expected", "")).replace("'", "").split(", "))
+    allowed = re.findall(r"'([^']*)'", str(details.get("ctx", {}).get("expected", "")))
     advice = _did_you_mean(found, allowed) if isinstance(found, str) else ""
     return Problem(where, f"{message}, found {json.dumps(found, default=str)}", advice)
 

@@ -6,6 +6,7 @@ be right.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from tasks.errors import OneStepError
 
@@ -26,8 +28,23 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 TERMINATED = 143
 
+
+class _Commands(TyperGroup):
+    """Ends an interrupt and a closed pipe our way, before typer ends them its own."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit from None
+
+
 app = typer.Typer(
     name="onestep",
+    cls=_Commands,
     help="One step from labelled text to a registered model.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -141,8 +158,10 @@ def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json 
     read(file, set_ or [])
     workspace = _workspace()
     from flows.embedded import prefect_api
+    from flows.tracker import connection
 
     with prefect_api(workspace):
+        connection(workspace)
         from flows import terminal
         from flows.pipeline import pipeline
 
@@ -244,7 +263,10 @@ def _console(stderr: bool = False) -> Any:
 def main() -> NoReturn:
     """Run the command; exit 2 for the user's mistake, 1 for a failure."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_guarded(lambda: app(standalone_mode=False)))
+    code = _guarded(lambda: app(standalone_mode=False))
+    # Collecting the modules one last time would cost a second or two.
+    gc.freeze()
+    sys.exit(code)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
@@ -259,9 +281,6 @@ def _guarded(command: Callable[[], object]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted; the same command goes on from here", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         return _failed(error)
     return code if isinstance(code, int) else 0

@@ -27,7 +27,7 @@ SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "100",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
     "PREFECT_SERVER_API_BLOCKS_REGISTER_ON_START": "false",
@@ -60,7 +60,7 @@ def prefect_api(workspace: Workspace) -> Iterator[str]:
         The API's URL.
     """
     if url := configured():
-        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "100")
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
         yield url
         return
     users = workspace.locks / "prefect-users.lock"

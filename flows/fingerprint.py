@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -53,6 +54,9 @@ def descriptive_tags(config: Pipeline, base: BaseModel) -> dict[str, str]:
         "onestep.application": config.application,
         "onestep.base_model_name": base.name,
         "onestep.version": version("onestep"),
+        "mlflow.source.name": "onestep",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": getpass.getuser(),
     }
     commit = _git_commit()
     return tags | ({"mlflow.source.git.commit": commit} if commit else {})

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
@@ -31,6 +34,7 @@ def shown(stage: str, work: Callable[[], Any]) -> State[Any]:
     seconds = time.perf_counter() - started
     reused = bool(getattr(result, "stored", result).reused)
     announce(StageFinished(stage, reused, seconds, result.note))
+    get_run_logger().info("%s: %s", REUSED if reused else "Computed", result.note)
     artifacts.stage(stage, reused, seconds, result.note)
     return Completed(name=REUSED if reused else "Completed", message=result.note, data=result)
 
@@ -53,15 +57,28 @@ def tokenization(run: Run, validated: Validated) -> State[Tokenized]:
 def finetuning(run: Run, validated: Validated, tokenized: Tokenized) -> State[Tuned]:
     """Train, with live progress, and send every step to MLflow."""
 
+    def watch(folder: Path) -> None:
+        _load_ahead()
+        run.tracker.watch(folder)
+
     def work() -> Tuned:
         with artifacts.progress():
-            tuned = finetune(
-                run.config, run.workspace, validated, tokenized, run.base, run.tracker.watch
-            )
+            tuned = finetune(run.config, run.workspace, validated, tokenized, run.base, watch)
         run.tracker.settle(tuned)
         return tuned
 
     return shown("fine-tuning", work)
+
+
+def _load_ahead() -> None:
+    """Import what evaluation needs while the worker is starting, when a core is idle."""
+
+    def load() -> None:
+        import_module("matplotlib.figure")
+        import_module("tasks.predictor")
+        import_module("transformers.modeling_utils")
+
+    Thread(target=load, daemon=True).start()
 
 
 @task(name="evaluation", cache_policy=NO_CACHE, persist_result=False)

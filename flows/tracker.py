@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RELAY_SECONDS = 120.0
+
+
+@cache
+def connection(workspace: Workspace) -> Future[MlflowClient]:
+    """Connect in the background: MLflow loads while something else is waited for."""
+    pool = ThreadPoolExecutor(1, "mlflow")
+    future = pool.submit(tracking.connect, workspace)
+    pool.shutdown(wait=False)
+    return future
 
 
 class Tracker:
@@ -44,9 +54,7 @@ class Tracker:
         self._run_id: str | None = None
         self._lock = threading.Lock()
         self._relay: Relay | None = None
-        pool = ThreadPoolExecutor(1, "mlflow")
-        self._client: Future[MlflowClient] = pool.submit(tracking.connect, workspace)
-        pool.shutdown(wait=False)
+        self._client = connection(workspace)
 
     @property
     def client(self) -> MlflowClient:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from configs.schema import Pipeline
 from tasks import arrow, packaging
 from tasks.applications import base as applications
@@ -87,7 +89,7 @@ def evaluate(
         package = packaging.build(
             folder / "package", tuned.stored.path / "model", application, settings
         )
-        rows = arrow.open_dataset(validated.stored.path / "test.arrow")
+        rows = arrow.MappedTable(validated.stored.path / "test.arrow")
         scorer = application.scorer(validated.facts)
         _predict(package, rows, application, scorer)
         return _write(folder, config, scorer, rows, validated, tuned)
@@ -99,13 +101,15 @@ def evaluate(
     return Evaluated(stored, headline_of(config), record["metrics"], interval, details)
 
 
-def _predict(package: Path, rows: Any, application: Application, scorer: Scorer) -> None:
+def _predict(
+    package: Path, rows: arrow.MappedTable, application: Application, scorer: Scorer
+) -> None:
     from tasks.predictor import Predictor
 
     predictor = Predictor().open(package)
     inputs = [column.name for column in application.columns if column.kind == "text"]
     for start in range(0, len(rows), CHUNK):
-        table: pd.DataFrame = rows[start : start + CHUNK].to_pandas()
+        table: pd.DataFrame = rows.slice(start, min(start + CHUNK, len(rows))).to_pandas()
         predictions = predictor.predict(None, table[inputs])
         targets = {name: table[name].to_numpy() for name in table.columns if name not in inputs}
         scorer.update(targets, application.served(predictions))
@@ -117,7 +121,7 @@ def _write(
     folder: Path,
     config: Pipeline,
     scorer: Scorer,
-    rows: Any,
+    rows: arrow.MappedTable,
     validated: Validated,
     tuned: Tuned,
 ) -> dict[str, Any]:
@@ -137,13 +141,13 @@ def _write(
 
 
 def _locate(
-    mistakes: list[dict[str, Any]], rows: Any, validated: Validated
+    mistakes: list[dict[str, Any]], rows: arrow.MappedTable, validated: Validated
 ) -> list[dict[str, Any]]:
     """Replace positions in the stream by file and row number."""
     if not mistakes:
         return []
     files = validated.stored.summary["files"]
-    table = rows[[mistake["position"] for mistake in mistakes]]
+    table = rows.take(np.array([mistake["position"] for mistake in mistakes]))
     places = zip(table["file"].to_pylist(), table["row"].to_pylist(), strict=True)
     return [
         {"file": files[file], "row": row} | {k: v for k, v in mistake.items() if k != "position"}

@@ -21,6 +21,7 @@ from tasks.validation import Validated
 from tasks.workspace import Workspace
 
 VERSION = 1
+MODEL = "model"
 Watch = Callable[[Path], None]
 
 
@@ -156,7 +157,8 @@ def _build(folder: Path, job: Job, config: Pipeline) -> Record:
 
 def _finished(folder: Path) -> bool:
     records = events.history(folder)
-    return bool(records) and records[-1]["kind"] == "done" and (folder / BEST).exists()
+    weights = (folder / BEST).exists() or (folder / MODEL).exists()
+    return bool(records) and records[-1]["kind"] == "done" and weights
 
 
 def _announce(record: Record) -> None:
@@ -169,7 +171,8 @@ def _tidy(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("worker.log", "worker.lock"):
         (folder / name).unlink(missing_ok=True)
-    (folder / BEST).rename(folder / "model")
+    if (folder / BEST).exists():
+        (folder / BEST).rename(folder / MODEL)
 
 
 def preflight(

@@ -8,7 +8,6 @@ else comes from the model's own folder: ``predictor.json``, ``decoding.py``, ``m
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -101,7 +100,7 @@ def verify(folder: Path) -> None:
     found = {
         path.relative_to(folder).as_posix(): sha256(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path != folder / "manifest.json"
     }
     changed = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
     if changed:
@@ -115,12 +114,13 @@ def sha256(path: Path) -> str:
 
 
 def load_module(path: Path) -> ModuleType:
-    """Load a file as a module of its own, so that two models in one process do not mix."""
-    spec = importlib.util.spec_from_file_location(f"decoding_{sha256(path)[:16]}", path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """Load a file as a module of its own, so that two models in one process do not mix.
+
+    Not by Python's own importer: it would leave its byte code in the model's folder.
+    """
+    module = ModuleType(f"decoding_{sha256(path)[:16]}")
+    module.__file__ = str(path)
+    exec(compile(path.read_bytes(), path, "exec"), module.__dict__)
     return module
 
 

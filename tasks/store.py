@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import StorageFailure
+from tasks.errors import StorageFailure, WorkerFailure
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
@@ -59,7 +59,7 @@ def folder_files(folder: Path) -> dict[str, dict[str, Any]]:
             "bytes": path.stat().st_size,
         }
         for path in files_below(folder)
-        if path.name != MANIFEST
+        if path != folder / MANIFEST
     }
 
 
@@ -200,7 +200,15 @@ class Store:
             shutil.rmtree(partial)
         partial.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
-        summary = build(partial)
+        try:
+            summary = build(partial)
+        except WorkerFailure:
+            # The message names a log in the folder.
+            raise
+        except BaseException:
+            if not resumable:
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
         seconds = time.perf_counter() - started
         files = folder_files(partial)
         record = {"inputs": inputs, "summary": summary, "seconds": seconds, "files": files}
@@ -237,8 +245,8 @@ class Store:
 def damage(folder: Path) -> str:
     """Say how a folder differs from its manifest; empty if it does not."""
     try:
-        expected = read_json(folder / MANIFEST)["files"]
-    except (OSError, ValueError, KeyError):
+        expected = dict(read_json(folder / MANIFEST)["files"])
+    except (OSError, ValueError, KeyError, TypeError):
         return "its manifest is missing or unreadable"
     found = folder_files(folder)
     changed = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
@@ -248,7 +256,7 @@ def damage(folder: Path) -> str:
 @contextmanager
 def storage_errors() -> Iterator[None]:
     """Turn a full, read-only or forbidden disk into a :class:`StorageFailure`."""
-    hopeless = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM}
+    hopeless = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ENOTDIR}
     try:
         yield
     except OSError as error:

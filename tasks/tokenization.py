@@ -88,7 +88,7 @@ def _build(
     length = base_model.max_length(config.model, base, tokenizer.model_max_length)
     tokens, cut = {}, {}
     for split in SPLITS:
-        rows = arrow.open_dataset(validated.stored.path / f"{split}.arrow")
+        rows = arrow.MappedTable(validated.stored.path / f"{split}.arrow")
         writer = _Encoder(application, tokenizer, length)
         batches = writer.batches(rows)
         first = next(batches)
@@ -114,9 +114,9 @@ class _Encoder:
         self.tokens = 0
         self.truncated = 0
 
-    def batches(self, rows: Any) -> Iterator[pa.RecordBatch]:
+    def batches(self, rows: arrow.MappedTable) -> Iterator[pa.RecordBatch]:
         for start in range(0, len(rows), BATCH):
-            table = rows[start : start + BATCH]
+            table = rows.slice(start, min(start + BATCH, len(rows)))
             encoded = self.application.encode(table.to_pydict(), self.tokenizer, self.max_length)
             self.truncated += encoded.truncated
             self.tokens += sum(map(len, encoded.columns["input_ids"]))

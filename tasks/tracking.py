@@ -128,7 +128,8 @@ def _experiment(client: MlflowClient, workspace: Workspace, name: str) -> str:
         if (found := client.get_experiment_by_name(name)) is not None:
             return str(found.experiment_id)
         location = str(workspace.artifacts / name) if workspace.embedded else None
-        return str(client.create_experiment(name, artifact_location=location))
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client.create_experiment(name, location, tags))
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

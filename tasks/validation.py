@@ -126,15 +126,16 @@ def _refuse_too_many(left_out: int, total: int, config: Pipeline, quarantine: Pa
     if left_out <= limit * total:
         return
     counts: dict[str, int] = {}
-    for line in quarantine.read_text(encoding="utf-8").splitlines():
-        for reason in json.loads(line)["reasons"]:
+    # Bytes, since text also splits at U+2028 and its like.
+    records = [json.loads(line) for line in quarantine.read_bytes().splitlines()]
+    for record in records:
+        for reason in record["reasons"]:
             kind = reason.split(":", 1)[0] if reason.startswith(("dup", "leak")) else reason
             counts[kind] = counts.get(kind, 0) + 1
-    first = json.loads(quarantine.read_text(encoding="utf-8").splitlines()[0])
     named = "; ".join(f"{n} x {reason}" for reason, n in sorted(counts.items()))
     message = f"{left_out} of {total} rows break the contract, more than {limit:.1%} ({named})"
     advice = f"see {quarantine}, repair the rows, or raise contract.max_quarantined"
-    raise DataError(Problem(f"{first['file']} row {first['row']}", message, advice))
+    raise DataError(Problem(f"{records[0]['file']} row {records[0]['row']}", message, advice))
 
 
 def _finish_splits(

@@ -13,6 +13,7 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,8 +58,10 @@ def expand(patterns: Sequence[str], folder: Path) -> list[Path]:
     files: list[Path] = []
     problems = []
     for pattern in patterns:
-        found = sorted(glob.glob(str(folder / pattern), recursive=True))
-        files += [Path(name) for name in found]
+        # A name is taken literally first: it may contain brackets, and so may the folder.
+        literal = (folder / pattern).exists()
+        found = [pattern] if literal else glob.glob(pattern, root_dir=folder, recursive=True)
+        files += [folder / name for name in sorted(found)]
         if not found:
             problems.append(
                 Problem(str(folder / pattern), "no such file", _nearest(folder, pattern))
@@ -148,7 +151,7 @@ def _binary(path: Path) -> Iterator[io.BufferedReader]:
                     yield io.BufferedReader(cast(io.RawIOBase, zipped))
             else:
                 yield raw
-    except (gzip.BadGzipFile, EOFError):
+    except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError(Problem(str(path), "the gzip data is damaged or cut off")) from None
     except OSError as error:
         raise DataError(Problem(str(path), f"cannot be read: {error.strerror or error}")) from None
@@ -236,13 +239,23 @@ def _read_json_lines(path: Path, quotes: bool) -> Rows:
             number += 1
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 yield Unreadable(number, "not valid JSON", line.rstrip("\r\n"))
                 continue
-            if isinstance(row, dict):
+            if "\\u" in line and not _is_unicode(row):
+                yield Unreadable(number, "half of a surrogate pair", line.rstrip("\r\n"))
+            elif isinstance(row, dict):
                 yield number, row
             else:
                 yield Unreadable(number, "expected a JSON object", line.rstrip("\r\n"))
+
+
+def _is_unicode(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def _parquet(path: Path) -> Any:
@@ -259,11 +272,20 @@ def _parquet(path: Path) -> Any:
 
 
 def _read_parquet(path: Path, quotes: bool) -> Rows:
+    import pyarrow as pa
+
     number = 0
-    for batch in _parquet(path).iter_batches():
-        for row in batch.to_pylist():
-            number += 1
-            yield number, row
+    file = _parquet(path)
+    try:
+        for batch in file.iter_batches():
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+    except (pa.ArrowException, OSError):
+        raise DataError(Problem(str(path), "the Parquet data is damaged or cut off")) from None
+    except UnicodeDecodeError:
+        where = f"{path} row {number + 1} or later"
+        raise DataError(Problem(where, "expected UTF-8 text", "convert it to UTF-8")) from None
 
 
 def hub_splits(dataset: str, subset: str | None, revision: str | None, folder: Path) -> Any:
@@ -282,6 +304,7 @@ def hub_splits(dataset: str, subset: str | None, revision: str | None, folder: P
     try:
         return datasets.load_dataset(source, subset, revision=revision)
     except Exception as error:
-        message = f"cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0][:200]}"
+        reason = str(error)[:200].partition("\n")[0]
+        message = f"cannot be loaded: {type(error).__name__}: {reason}"
         advice = "expected a hub id that can be reached, or a folder in hub layout"
         raise DataError(Problem(f"data.dataset {dataset}", message, advice)) from None

@@ -57,6 +57,8 @@ def refuse_numbers(raw: Raw, application: Application) -> None:
 def _is_number(value: object) -> bool:
     try:
         float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return True
     except (TypeError, ValueError):
         return False
     return True
@@ -80,7 +82,7 @@ def repeats(frame: pd.DataFrame, keys: list[str]) -> tuple[Reasons, Reasons]:
         ]
         for index in work.index[inside]
     }
-    return duplicates, _leaks(work[~inside])
+    return duplicates, _leaks(work)
 
 
 def _leaks(work: pd.DataFrame) -> Reasons:
@@ -118,7 +120,8 @@ def screen(raw: Raw, application: Application, contract: Contract, schema: DataF
     frame = raw.frame.drop(index=list(reasons))
     keys = [column.name for column in application.columns if column.kind == "text"]
     duplicates, leaks = repeats(frame, keys)
-    for rule, found in (("duplicates", duplicates), ("leakage", leaks)):
+    for rule, repeated in (("duplicates", duplicates), ("leakage", leaks)):
+        found = {index: why for index, why in repeated.items() if index not in reasons}
         counts[rule] = len(found)
         reasons |= apply(getattr(contract, rule), found, rule, frame, raw)
     kept = raw.frame.drop(index=list(reasons))

@@ -34,7 +34,8 @@ def split(
     left = 1.0
     for name, share in fractions.items():
         pool = frame.index[assigned == "train"]
-        groups = frame.loc[pool, "group"] if data.group else None
+        # As text, since groups of several types, or none, have no order.
+        groups = frame.loc[pool, "group"].map(repr) if data.group else None
         labels = strata.loc[pool] if strata is not None else None
         try:
             assigned.loc[pool[_chosen(len(pool), share / left, labels, groups, seed)]] = name

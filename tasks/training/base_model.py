@@ -100,13 +100,13 @@ def _from_hub(model: Model, local: Path) -> Path:
 
 def _config(path: Path, name: str) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = read_json(path / "config.json")
+        config = read_json(path / "config.json")
     except FileNotFoundError:
         message = f"expected a model folder, found no config.json in {path}"
         raise ModelError(Problem("model.base", message, "save it with save_pretrained")) from None
     except ValueError:
         raise ModelError(Problem(str(path / "config.json"), "not valid JSON")) from None
-    if not config.get("model_type"):
+    if not isinstance(config, dict) or not config.get("model_type"):
         raise ModelError(Problem(str(path / "config.json"), f"names no model_type for {name}"))
     return config
 
@@ -126,23 +126,36 @@ def _is_tokenizer(path: Path) -> bool:
     )
 
 
-def load_tokenizer(path: Path) -> Any:
+def load_tokenizer(path: Path, *, whole: bool = False) -> Any:
     """Load a fast tokenizer from a local folder.
+
+    Args:
+        path: the model's folder.
+        whole: load the model family's own class, which also saves it as such; without, what
+            ``tokenizer.json`` holds is enough, and loading it does not import torch.
 
     Raises:
         ModelError: the folder has no fast tokenizer.
     """
-    from transformers import AutoTokenizer
-
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, use_fast=True)
+        tokenizer = _tokenizer_class(path, whole).from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:200]
+        reason = str(error)[:200].partition("\n")[0]
         raise ModelError(Problem(str(path), f"the tokenizer cannot be loaded: {reason}")) from None
     if not tokenizer.is_fast:
         advice = "save the model with a tokenizer.json"
         raise ModelError(Problem(str(path), "expected a fast tokenizer", advice))
     return tokenizer
+
+
+def _tokenizer_class(path: Path, whole: bool) -> Any:
+    if (path / "tokenizer.json").exists() and not whole:
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer
 
 
 def max_length(model: Model, base: BaseModel, tokenizer_limit: int) -> int:

@@ -6,10 +6,11 @@ So a resumed run slices the plan at its step, and replays no batch.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tasks.arrow import MappedTable
 
 Ints = NDArray[np.int64]
 POOL = 50
@@ -63,10 +64,9 @@ def padded_tokens(batches: list[Ints], lengths: Ints) -> Ints:
     return np.array([len(rows) * int(lengths[rows].max()) for rows in batches], dtype=np.int64)
 
 
-def lengths_of(dataset: Any) -> Ints:
+def lengths_of(table: MappedTable) -> Ints:
     """Tokens of each row of a tokenized split."""
     import pyarrow.compute as pc
 
-    table = dataset.data.table
-    lengths: Ints = pc.list_value_length(table["input_ids"]).to_numpy().astype(np.int64)
+    lengths: Ints = pc.list_value_length(table.column("input_ids")).to_numpy().astype(np.int64)
     return lengths

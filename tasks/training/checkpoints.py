@@ -75,7 +75,8 @@ def restore(checkpoint: Path, learner: Learner) -> Position:
     record = read_json(checkpoint / "state.json")
     tensors = load_file(checkpoint / "optimizer.safetensors")
     learner.optimizer.load_state_dict(_unflatten(tensors, record["groups"]))
-    learner.schedule.load_state_dict(record["schedule"])
+    # Not load_state_dict: LambdaLR asks it for its functions, which are never saved.
+    learner.schedule.last_epoch = record["schedule"]["last_epoch"]
     _set_schedule_rates(learner)
     _restore_generators(load_file(checkpoint / "generators.safetensors"), record)
     return Position(**record["position"])

@@ -19,12 +19,25 @@ Record = dict[str, Any]
 
 
 class EventLog:
-    """Appends events; each reaches the kernel before the next begins."""
+    """Appends events; each reaches the kernel before the next begins.
+
+    Attributes:
+        continued: whether an earlier worker wrote to the log.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._stream = (folder / FILE).open("ab")
-        if self._stream.tell() and not _ends_with_newline(folder / FILE):
+        self.continued = self._stream.tell() > 0
+        if self.continued and not _ends_with_newline(folder / FILE):
             self._stream.write(b"\n")
+
+    def __enter__(self) -> EventLog:
+        """Begin a block after which the log is closed."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the log."""
+        self._stream.close()
 
     def append(self, kind: str, **values: Any) -> None:
         """Append one event with the time in seconds since the epoch."""

@@ -17,6 +17,18 @@ from tasks.training.events import Record, Tail
 LOG = "worker.log"
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 5.0
+CPU_SETTINGS = {
+    # Threads sleep while they wait, so that another busy process does not stall them.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # Each batch length makes oneDNN build kernels; keeping all of them costs 10 MB a length and
+    # gains nothing.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+    "LRU_CACHE_CAPACITY": "64",
+    # Activations go back to the heap instead of the kernel, which would have to zero the pages
+    # of the next step.
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "8589934592",
+}
 CUDA_OUT_OF_MEMORY = "OutOfMemoryError"
 
 
@@ -70,8 +82,8 @@ def _wait(worker: subprocess.Popen[bytes]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The worker's threads sleep when they wait, so that a busy machine does not stall them."""
-    return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"} | os.environ
+    """Settings that must be there before torch is loaded; what the user set stays."""
+    return CPU_SETTINGS | os.environ
 
 
 def stop(worker: subprocess.Popen[bytes]) -> None:

@@ -26,7 +26,7 @@ def train(session: Session, events: EventLog) -> Position:
     """Run the epochs that are left, from the latest checkpoint if there is one."""
     found = checkpoints.latest(session.folder)
     position = checkpoints.restore(found, session.learner) if found else Position()
-    if found:
+    if found or events.continued:
         events.append("resumed", step=position.step, epoch=position.epoch)
     saver = Saver(session, events)
     while position.epoch < session.training.epochs and not _stalled(session, position):

@@ -12,6 +12,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from configs.schema import Schedule, Training
 
 NORMALIZATIONS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
+OWN_NORMALIZATIONS = ("LayerNorm", "RMSNorm")
+"""How Transformers names the normalizations that a family brings itself, such as T5's."""
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -30,7 +32,7 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def _normalizes(module: nn.Module) -> bool:
-    return isinstance(module, NORMALIZATIONS) or type(module).__name__.endswith("RMSNorm")
+    return isinstance(module, NORMALIZATIONS) or type(module).__name__.endswith(OWN_NORMALIZATIONS)
 
 
 def build_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:

@@ -16,6 +16,7 @@ from configs.schema import Training
 from tasks import arrow
 from tasks.applications import base as applications
 from tasks.applications.base import Application, Batch, Facts
+from tasks.arrow import MappedTable
 from tasks.training import batching, hardware, optimization
 from tasks.training.base_model import load_tokenizer
 from tasks.training.batching import Ints
@@ -28,18 +29,18 @@ class Split:
     """A tokenized split.
 
     Attributes:
-        dataset: memory-mapped rows.
+        table: memory-mapped rows.
         lengths: tokens of each row.
     """
 
-    dataset: Any
+    table: MappedTable
     lengths: Ints
 
     @classmethod
     def open(cls, path: Path) -> Split:
         """Map a tokenized split into memory."""
-        dataset = arrow.open_dataset(path)
-        return cls(dataset, batching.lengths_of(dataset))
+        table = arrow.MappedTable(path)
+        return cls(table, batching.lengths_of(table))
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Session:
 
     def batch(self, split: str, rows: Ints) -> Batch:
         """Fetch and pad some rows."""
-        table = self.splits[split].dataset[rows]
+        table = self.splits[split].table.take(rows)
         return self.application.collate(table, self.tokenizer.pad_token_id)
 
 
@@ -129,7 +130,9 @@ def build(job: Job, folder: Path) -> Session:
         accelerator=accelerator,
         max_grad_norm=training.max_grad_norm,
     )
-    return Session(job, folder, application, learner, load_tokenizer(Path(job.base)), splits)
+    return Session(
+        job, folder, application, learner, load_tokenizer(Path(job.base), whole=True), splits
+    )
 
 
 def _steps_per_epoch(training: Training, split: Split) -> int:

@@ -23,8 +23,7 @@ LOCK = "worker.lock"
 def main(folder: Path) -> int:
     """Run the job of a folder; 0 when it is done, 1 after an error that the log names."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    with lock(folder / LOCK):
-        events = EventLog(folder)
+    with lock(folder / LOCK), EventLog(folder) as events:
         try:
             _work(folder, events)
         except Exception as error:

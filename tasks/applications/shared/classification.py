@@ -43,9 +43,13 @@ class Classification:
 
     def normalize(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> None:
         """Replace raw labels by their names; an undeclared label stays as it is."""
+        import pandas as pd
+
         known = label_names.translation(data, names)
-        raw = frame["label"].map(label_names.canonical, na_action=None)
-        frame["label"] = raw.map(lambda label: known.get(label, label)).astype(object)
+        raw = (label_names.canonical(value) for value in frame["label"])
+        named = [label and known.get(label, label) for label in raw]
+        # An object column, since others have NaN for None.
+        frame["label"] = pd.Series(named, index=frame.index, dtype=object)
 
     def contract(self, data: Data) -> DataFrameSchema:
         """Text that is there, and a label that is declared."""

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from tasks.applications.base import Predictions
 
 BINS = 15
-TINY = 1e-12
+TINY = float(np.finfo(np.float64).eps)
+"""The smallest probability that log-loss takes, as in scikit-learn."""
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 MOST_LABELS = 1000
 LONGEST_SHOWN = 40
+INTEGER = re.compile(r"-?[0-9]{1,20}")
 
 
 def canonical(value: object) -> str | None:
@@ -70,8 +72,7 @@ def vocabulary(column: pd.Series[Any], data: Data) -> list[str]:
 
 
 def _natural(label: str) -> tuple[int, int, str]:
-    digits = label.lstrip("-")
-    return (0, int(label), "") if digits.isdigit() else (1, 0, label)
+    return (0, int(label), label) if INTEGER.fullmatch(label) else (1, 0, label)
 
 
 def shown(label: str) -> str:

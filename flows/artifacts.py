@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ def progress() -> Iterator[None]:
 
     with listening(listener):
         yield
-    update_progress_artifact(artifact, 100.0)
+    update_progress_artifact(artifact, 100.0, "fine-tuning, all steps done")
 
 
 class _Updater:
@@ -78,18 +79,25 @@ def results(outcome: Outcome) -> None:
     evaluated, registered = outcome.evaluated, outcome.registered
     create_table_artifact(
         [{"metric": name, "value": value} for name, value in evaluated.metrics.items()],
-        key="results",
+        key=_key(registered.name, "results"),
         description=f"Test metrics of {registered.uri}",
     )
-    create_link_artifact(outcome.run_url, link_text="MLflow run", key="mlflow-run")
+    create_link_artifact(
+        outcome.run_url, link_text="MLflow run", key=_key(registered.name, "mlflow-run")
+    )
     low, high = evaluated.interval
     create_markdown_artifact(
         f"# {registered.uri}\n\n{registered.verdict}\n\n"
         f"{evaluated.headline} **{evaluated.metrics[evaluated.headline]:.4f}** "
         f"[{low:.4f}, {high:.4f}]\n\n[MLflow run]({outcome.run_url})",
-        key="summary",
+        key=_key(registered.name, "summary"),
         description="Verdict",
     )
+
+
+def _key(model: str, kind: str) -> str:
+    """An artifact key, which Prefect wants in lower case, digits and dashes."""
+    return f"{re.sub('[^a-z0-9]+', '-', model.lower()).strip('-')}-{kind}"
 
 
 def run_tags() -> dict[str, str]:

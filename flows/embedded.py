@@ -129,20 +129,3 @@ def _listen(listener: socket.socket) -> int:
         listener.bind((HOST, 0))
     listener.listen(128)
     return int(listener.getsockname()[1])
-
-
-def drain(flow_run_id: str, seconds: float = 10.0) -> None:
-    """Wait until the server has stored the final state of every task run of a flow run."""
-    import time
-
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-
-    deadline = time.monotonic() + seconds
-    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
-    with get_client(sync_client=True) as client:
-        while time.monotonic() < deadline:
-            runs = client.read_task_runs(flow_run_filter=chosen)
-            if runs and all(run.state and run.state.is_final() for run in runs):
-                return
-            time.sleep(0.1)

@@ -12,8 +12,10 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import IO
 
 POLL_SECONDS = 0.5
+IDLE_POLLS = 4
 
 
 def main() -> None:
@@ -34,15 +36,25 @@ def main() -> None:
 
 
 def _end_without_users(server: object, users: Path) -> None:
+    """End the server once nobody has used it for a while; its last events are stored by then."""
     with users.open("a") as stream:
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(POLL_SECONDS)
-                continue
-            server.should_exit = True  # type: ignore[attr-defined]
-            threading.Event().wait()
+        idle = 0
+        while idle < IDLE_POLLS:
+            time.sleep(POLL_SECONDS)
+            idle = idle + 1 if _nobody_holds(stream) else 0
+        # Held until the process ends: who comes now waits, and starts a new server.
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        server.should_exit = True  # type: ignore[attr-defined]
+        threading.Event().wait()
+
+
+def _nobody_holds(stream: IO[str]) -> bool:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(stream, fcntl.LOCK_UN)
+    return True
 
 
 if __name__ == "__main__":

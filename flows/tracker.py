@@ -98,6 +98,7 @@ class Tracker:
         if self._relay is None:
             self.watch(tuned.stored.path)
         assert self._relay is not None
+        self._relay.follow(tuned.stored.path)
         if not self._relay.close(RELAY_SECONDS):
             text = (
                 "some steps have not reached MLflow yet; the next run of this pipeline sends them"

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+from tasks import evaluation
+from tasks.evaluation import Evaluated, evaluate
+from tasks.finetuning import Tuned
+from tasks.predictor import Predictor
+from tasks.store import read_json
+from tasks.training import events
+from tests.support.pipelines import Prepared, prepare
+from tests.support.rows import flipped, reviews
+
+pytest_plugins = ["tests.support.fixtures"]
+
+
+@pytest.fixture(scope="module")
+def mistaken(
+    prepared: Prepared, tuned: Tuned, tmp_path_factory: pytest.TempPathFactory
+) -> Evaluated:
+    """The fine-tuned model, measured on a file whose labels are wrong."""
+    folder = tmp_path_factory.mktemp("mistaken")
+    rows = reviews()
+    splits = {"train": rows[:100], "test": flipped(rows[100:])}
+    other = prepare(folder, str(prepared.base.path), splits)
+    return evaluate(other.config, other.workspace, other.validated, other.tokenized, tuned)
+
+
+def test_metrics_are_those_of_the_model_that_is_served(
+    prepared: Prepared, evaluated: Evaluated
+) -> None:
+    table = evaluation.arrow.MappedTable(prepared.validated.stored.path / "test.arrow")
+    rows = table.slice(0, len(table)).to_pandas()
+    answers = Predictor().open(evaluated.package).predict(None, rows[["text"]])
+    labels = prepared.validated.facts["labels"]
+    right = [
+        labels[row] == label for row, label in zip(rows["label"], answers["label"], strict=True)
+    ]
+    assert evaluated.metrics["accuracy"] == sum(right) / len(right)
+    assert evaluated.metrics["rows"] == len(rows) == 24
+    low, high = evaluated.interval
+    assert low <= evaluated.metrics[evaluated.headline] <= high
+    assert evaluated.note.startswith(f"{evaluated.headline} ")
+
+
+def test_mistakes_are_named_by_file_and_row_without_their_text(mistaken: Evaluated) -> None:
+    mistakes = read_json(mistaken.stored.path / "mistakes.json")
+    assert len(mistakes) >= 15
+    with (mistaken.stored.path.parents[3] / "test.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    for mistake in mistakes:
+        assert mistake["file"] == "test.csv"
+        assert mistake["label"] == rows[mistake["row"] - 1]["label"]
+        assert rows[mistake["row"] - 1]["text"] not in str(mistake)
+
+
+def test_second_evaluation_is_reused(
+    prepared: Prepared, evaluated: Evaluated, tuned: Tuned
+) -> None:
+    again = evaluate(
+        prepared.config, prepared.workspace, prepared.validated, prepared.tokenized, tuned
+    )
+    assert again.stored.reused
+    assert (again.metrics, again.interval) == (evaluated.metrics, evaluated.interval)
+
+
+def test_plots_are_pictures(evaluated: Evaluated) -> None:
+    names = {path.stem for path in evaluated.stored.path.glob("*.png")}
+    assert names == {"confusion_matrix", "reliability", "loss_curves"}
+    for name in names:
+        assert imread(evaluated.stored.path / f"{name}.png").std() > 0
+
+
+def test_loss_curves_show_every_step(tuned: Tuned) -> None:
+    folder: Path = tuned.stored.path
+    steps, smoothed, validation = evaluation.loss_curves(folder).axes[0].lines
+    assert list(steps.get_ydata()) == [record["loss"] for record in events.steps(folder)]
+    assert len(smoothed.get_xdata()) == 72
+    assert list(validation.get_xdata()) == [18, 36, 54, 72]

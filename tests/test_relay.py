@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from tasks import tracking
+from tasks.relay import STEP_METRICS, Relay
+from tasks.training import events
+from tasks.training.events import EventLog
+from tasks.workspace import Workspace
+from tests.support.stores import closed_port
+from tests.support.workers import wait_until
+
+pytest_plugins = ["tests.support.fixtures"]
+
+PATIENCE = 100.0
+
+
+@pytest.fixture
+def run_id(store: tuple[Workspace, MlflowClient], request: pytest.FixtureRequest) -> str:
+    """The MLflow run of one test."""
+    workspace, client = store
+    return tracking.open_run(client, workspace, "relays", request.node.name, "a run")
+
+
+@pytest.fixture
+def relay(
+    store: tuple[Workspace, MlflowClient], run_id: str, tmp_path: Path
+) -> Callable[[], Relay]:
+    """Make a relay from the log in ``tmp_path`` to the run."""
+    workspace, client = store
+    return lambda: Relay(client, lambda: run_id, tmp_path, workspace.locks, pytest.fail)
+
+
+def log_steps(
+    folder: Path, first: int, last: int, every: int = 1000, started: float = 1000.0
+) -> None:
+    """Append steps, a second each, and a validation every so many of them."""
+    with EventLog(folder) as log:
+        for step in range(first, last + 1):
+            values = {key: step + index / 10 for index, key in enumerate(STEP_METRICS)}
+            values["time"] = started + step
+            log.append("step", step=step, epoch=step / every, samples=8, **values)
+            if step % every == 0:
+                metrics = {"accuracy": step / 100, "loss": 1 / step, "log_loss": float("nan")}
+                log.append("validation", step=step, time=started + step, metrics=metrics)
+
+
+def sent(client: MlflowClient, run_id: str, metric: str) -> list[tuple[int, float]]:
+    return [(m.step, m.value) for m in client.get_metric_history(run_id, metric)]
+
+
+def test_every_step_arrives_once(
+    store: tuple[Workspace, MlflowClient], run_id: str, relay: Callable[[], Relay], tmp_path: Path
+) -> None:
+    client = store[1]
+    working = relay().start()
+    log_steps(tmp_path, 1, 450, every=150)
+    assert working.close(PATIENCE)
+    for index, name in enumerate(STEP_METRICS.values()):
+        expected = [(step, step + index / 10) for step in range(1, 451)]
+        assert sent(client, run_id, name) == expected
+    assert sent(client, run_id, "validation/accuracy") == [(150, 1.5), (300, 3.0), (450, 4.5)]
+    assert sent(client, run_id, "validation/log_loss") == []
+
+
+def test_times_are_those_of_the_log(
+    store: tuple[Workspace, MlflowClient], run_id: str, relay: Callable[[], Relay], tmp_path: Path
+) -> None:
+    log_steps(tmp_path, 1, 3)
+    assert relay().start().close(PATIENCE)
+    found = store[1].get_metric_history(run_id, "train/loss")
+    assert [metric.timestamp for metric in found] == [1_001_000, 1_002_000, 1_003_000]
+
+
+def test_second_relay_sends_only_what_is_new(
+    store: tuple[Workspace, MlflowClient], run_id: str, relay: Callable[[], Relay], tmp_path: Path
+) -> None:
+    client = store[1]
+    log_steps(tmp_path, 1, 7, every=5)
+    assert relay().start().close(PATIENCE)
+    assert relay().start().close(PATIENCE)
+    log_steps(tmp_path, 8, 12, every=5)
+    assert relay().start().close(PATIENCE)
+    assert [step for step, _ in sent(client, run_id, "train/loss")] == list(range(1, 13))
+    assert [step for step, _ in sent(client, run_id, "validation/loss")] == [5, 10]
+
+
+@pytest.mark.parametrize("sent_before", [True, False])
+def test_steps_that_a_resumed_worker_repeats_arrive_once(
+    store: tuple[Workspace, MlflowClient],
+    run_id: str,
+    relay: Callable[[], Relay],
+    tmp_path: Path,
+    sent_before: bool,
+) -> None:
+    client = store[1]
+    log_steps(tmp_path, 1, 6, every=5)
+    if sent_before:
+        assert relay().start().close(PATIENCE)
+    with EventLog(tmp_path) as log:
+        log.append("resumed", step=3, epoch=0)
+    log_steps(tmp_path, 4, 11, every=5, started=5000)
+    assert relay().start().close(PATIENCE)
+    assert [step for step, _ in sent(client, run_id, "train/loss")] == list(range(1, 12))
+    assert [step for step, _ in sent(client, run_id, "validation/loss")] == [5, 10]
+
+
+def test_run_that_does_not_exist_is_an_error(
+    store: tuple[Workspace, MlflowClient], tmp_path: Path
+) -> None:
+    workspace, client = store
+    log_steps(tmp_path, 1, 2)
+    relay = Relay(client, lambda: "0" * 32, tmp_path, workspace.locks, pytest.fail)
+    assert not relay.start().close(PATIENCE)
+    assert "not found" in str(relay.error)
+
+
+def test_unreachable_server_leaves_the_log_to_a_later_relay(
+    store: tuple[Workspace, MlflowClient],
+    run_id: str,
+    relay: Callable[[], Relay],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = f"http://127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    workspace = Workspace.open(tmp_path / "mlruns")
+    assert not workspace.embedded
+    unreachable = tracking.connect(workspace)
+    troubles: list[str] = []
+    over = threading.Event()
+
+    def open_run() -> str:
+        if over.is_set():
+            raise MlflowException("the test is over")
+        return tracking.open_run(unreachable, workspace, "relays", "a fingerprint", "a run")
+
+    log_steps(tmp_path, 1, 20, every=10)
+    logged = (tmp_path / events.FILE).read_bytes()
+    waiting = Relay(unreachable, open_run, tmp_path, workspace.locks, troubles.append).start()
+    wait_until(lambda: bool(troubles))
+    assert not waiting.close(0.5)
+    assert waiting.error is None
+    over.set()
+    assert len(troubles) == 1
+    assert "training goes on" in troubles[0]
+    assert (tmp_path / events.FILE).read_bytes() == logged
+    assert relay().start().close(PATIENCE)
+    assert [step for step, _ in sent(store[1], run_id, "train/loss")] == list(range(1, 21))
+    assert [step for step, _ in sent(store[1], run_id, "validation/accuracy")] == [10, 20]

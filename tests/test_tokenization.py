@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from transformers import AutoTokenizer
+
+from tasks.contract.frames import SPLITS
+from tasks.errors import DataError, ModelError
+from tasks.tokenization import Tokenized, tokenize_rows
+from tasks.training.base_model import BaseModel
+from tasks.validation import Validated
+from tasks.workspace import Workspace
+from tests.support.tables import Row, parcels, pipeline, run, split_rows, write_table
+
+TEXTS = [
+    "It arrived, finally!",
+    "Où est mon colis ?",
+    "漢字 and 🙂 and\nlines",
+    "x" * 300,
+    "word " * 30,
+]
+
+
+def rows() -> list[Row]:
+    """Texts of every kind, of which one in five is longer than 16 tokens."""
+    labels = ("delivery", "billing")
+    return [{"text": f"{TEXTS[n % 5]} {n}", "label": labels[n // 5 % 2]} for n in range(50)]
+
+
+def tokenized(
+    folder: Path, starter: BaseModel, table: list[Row] | None = None, **sections: Any
+) -> tuple[Validated, Tokenized]:
+    write_table(folder / "train.jsonl", rows() if table is None else table)
+    config = pipeline(folder, {"train": "train.jsonl"}, sections.pop("contract", {}), **sections)
+    validated = run(config)
+    return validated, tokenize_rows(config, Workspace.open(folder / "mlruns"), validated, starter)
+
+
+def stored(result: Tokenized, split: str) -> dict[str, list[Any]]:
+    with pa.OSFile(str(result.stored.path / f"{split}.arrow")) as source:
+        columns: dict[str, list[Any]] = pa.ipc.open_stream(source).read_all().to_pydict()
+    return columns
+
+
+@pytest.mark.parametrize("max_length", [16, "auto"])
+def test_token_ids_are_those_of_transformers(
+    tmp_path: Path, starter: BaseModel, max_length: Any
+) -> None:
+    validated, result = tokenized(tmp_path, starter, model={"max_length": max_length})
+    tokenizer = AutoTokenizer.from_pretrained(starter.path)
+    limit = 512 if max_length == "auto" else max_length
+    assert result.max_length == limit
+    for split in SPLITS:
+        texts = [row["text"] for row in split_rows(validated, split)]
+        expected = tokenizer(texts, truncation=True, max_length=limit)["input_ids"]
+        assert stored(result, split)["input_ids"] == expected
+        assert result.tokens[split] == sum(map(len, expected))
+
+
+def test_labels_stay_with_their_rows(tmp_path: Path, starter: BaseModel) -> None:
+    validated, result = tokenized(tmp_path, starter)
+    for split in SPLITS:
+        names = [row["label"] for row in split_rows(validated, split)]
+        assert [validated.facts["labels"][n] for n in stored(result, split)["labels"]] == names
+
+
+def test_what_is_cut_is_counted(tmp_path: Path, starter: BaseModel) -> None:
+    _, result = tokenized(tmp_path, starter, model={"max_length": 24})
+    tokenizer = AutoTokenizer.from_pretrained(starter.path)
+    longer = sum(len(tokenizer(row["text"])["input_ids"]) > 24 for row in rows())
+    assert result.truncated == longer > 0
+    assert result.note.endswith(f"; {longer} rows cut to 24 tokens")
+
+
+def test_a_row_of_exactly_the_longest_length_is_not_cut(tmp_path: Path, starter: BaseModel) -> None:
+    table = [{**row, "text": f"a b c d {n}"} for n, row in enumerate(parcels(10))]
+    _, exact = tokenized(tmp_path / "exact", starter, table, model={"max_length": 8})
+    assert (exact.truncated, exact.tokens["train"]) == (0, 6 * 7)
+
+
+@pytest.mark.parametrize(("limit", "refused"), [(0.19, True), (0.2, False)])
+def test_too_many_cut_rows_are_refused(
+    tmp_path: Path, starter: BaseModel, limit: float, refused: bool
+) -> None:
+    table = [
+        {**row, "text": f"{'word ' * (40 if n % 5 == 0 else 1)}{n}"}
+        for n, row in enumerate(parcels(50))
+    ]
+    settings = {"model": {"max_length": 16}, "contract": {"max_truncated": limit}}
+    if not refused:
+        assert tokenized(tmp_path, starter, table, **settings)[1].truncated == 10
+        return
+    with pytest.raises(DataError, match="10 of 50 rows are longer than 16 tokens, more than 19%"):
+        tokenized(tmp_path, starter, table, **settings)
+
+
+def test_more_tokens_than_the_model_has_positions_are_refused(
+    tmp_path: Path, starter: BaseModel
+) -> None:
+    with pytest.raises(ModelError, match="at most the 512 tokens that the model takes, found 513"):
+        tokenized(tmp_path, starter, model={"max_length": 513})
+
+
+def test_a_second_run_is_reused_whatever_the_training(tmp_path: Path, starter: BaseModel) -> None:
+    _, first = tokenized(tmp_path, starter)
+    _, second = tokenized(tmp_path, starter, training={"epochs": 9}, name="other")
+    assert (first.stored.reused, second.stored.reused) == (False, True)
+    assert (second.tokens, second.truncated) == (first.tokens, first.truncated)
+
+
+@pytest.mark.parametrize(
+    "sections", [{"model": {"max_length": 32}}, {"contract": {"max_truncated": 0.9}}], ids=str
+)
+def test_another_setting_is_another_output(
+    tmp_path: Path, starter: BaseModel, sections: dict[str, Any]
+) -> None:
+    tokenized(tmp_path, starter)
+    assert not tokenized(tmp_path, starter, **sections)[1].stored.reused
+
+
+def test_other_rows_are_another_output(tmp_path: Path, starter: BaseModel) -> None:
+    tokenized(tmp_path, starter)
+    assert not tokenized(tmp_path, starter, parcels(50))[1].stored.reused

@@ -1,0 +1,386 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tasks.errors import DataError
+from tests.support.tables import (
+    Row,
+    check,
+    parcels,
+    pipeline,
+    quarantined,
+    reasons,
+    run,
+    split_rows,
+    stored_rows,
+    write_table,
+)
+
+SECRET = "xylophone-7431"
+
+
+def labelled(*labels: Any, rows: int = 40) -> list[Row]:
+    """Different texts whose labels take turns."""
+    return [{"text": f"parcel number {n}", "label": labels[n % len(labels)]} for n in range(rows)]
+
+
+def refused(folder: Path, rows: list[Row], data: Any = None, contract: Any = None) -> str:
+    with pytest.raises(DataError) as caught:
+        check(folder, rows, data, contract)
+    return str(caught.value)
+
+
+def test_rows_and_their_places_are_stored(tmp_path: Path) -> None:
+    validated = check(tmp_path, parcels(40))
+    assert validated.rows == {"train": 24, "validation": 8, "test": 8}
+    assert validated.quarantined == 0
+    assert validated.facts == {
+        "labels": ["billing", "delivery"],
+        "counts": {"billing": 12, "delivery": 12},
+    }
+    rows = sorted(stored_rows(validated), key=lambda row: row["row"])
+    assert rows == [{"file": 0, "row": n, **row} for n, row in enumerate(parcels(40), 1)]
+    assert validated.note == "24 train, 8 validation, 8 test rows; 0 quarantined"
+
+
+def test_declared_splits_are_kept(tmp_path: Path) -> None:
+    write_table(tmp_path / "dev.csv", parcels(4, "letter"))
+    write_table(tmp_path / "test.csv", parcels(6, "card"))
+    validated = check(tmp_path, parcels(10), {"validation": "dev.csv", "test": "test.csv"})
+    assert validated.rows == {"train": 10, "validation": 4, "test": 6}
+    assert [row["text"] for row in split_rows(validated, "test")] == [
+        f"card number {n}" for n in range(6)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "labels", "expected"),
+    [
+        (("b", "a"), None, ["a", "b"]),
+        ((" b ", "a\n"), None, ["a", "b"]),
+        ((10, 9), None, ["9", "10"]),
+        (("10", "9", "x"), None, ["9", "10", "x"]),
+        ((-1, 1), None, ["-1", "1"]),
+        ((1.0, 0.0), None, ["0", "1"]),
+        ((0.5, 1.5), None, ["0.5", "1.5"]),
+        ((True, False), None, ["false", "true"]),
+        (("TRUE", "False"), None, ["false", "true"]),
+        (("²", "--5", "1"), None, ["1", "--5", "²"]),
+        (("b", "a"), ["b", "a"], ["b", "a"]),
+        ((0, 1), ["bad", "good"], ["bad", "good"]),
+        (("0", "1"), ["bad", "good"], ["bad", "good"]),
+        ((False, True), ["bad", "good"], ["bad", "good"]),
+        ((0.0, 1.0), ["bad", "good"], ["bad", "good"]),
+        (("bad", 1), ["bad", "good"], ["bad", "good"]),
+        ((1, 2), ["1", "2"], ["1", "2"]),
+        ((1, 5), {"1": "bad", "5": "good"}, ["bad", "good"]),
+        ((True, False), {True: "good", False: "bad"}, ["good", "bad"]),
+        (("x", "y", "z"), {"x": "one", "y": "one", "z": "two"}, ["one", "two"]),
+    ],
+)
+def test_labels_get_names_in_a_frozen_order(
+    tmp_path: Path, raw: tuple[Any, ...], labels: Any, expected: list[str]
+) -> None:
+    validated = check(tmp_path, labelled(*raw), {"labels": labels})
+    assert validated.facts["labels"] == expected
+    assert validated.quarantined == 0
+    assert sum(validated.facts["counts"].values()) == validated.rows["train"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "labels", "expected"),
+    [
+        ((0, 1), ["bad", "good"], ["bad", "good"]),
+        ((False, True), ["bad", "good"], ["bad", "good"]),
+        ((5, 1), {"1": "bad", "5": "good"}, ["good", "bad"]),
+        ((1, 2), ["2", "1"], ["1", "2"]),
+    ],
+)
+def test_each_row_gets_the_name_of_its_own_label(
+    tmp_path: Path, raw: tuple[Any, Any], labels: Any, expected: list[str]
+) -> None:
+    rows = stored_rows(check(tmp_path, labelled(*raw), {"labels": labels}))
+    assert [row["label"] for row in sorted(rows, key=lambda r: r["row"])][:2] == expected
+
+
+@pytest.mark.parametrize("labels", [["delivery", "billing"], {"delivery": "d", "billing": "b"}])
+def test_an_undeclared_label_is_set_aside(tmp_path: Path, labels: Any) -> None:
+    rows = [*parcels(40), {"text": "something else", "label": "delivry"}]
+    validated = check(tmp_path, rows, {"labels": labels})
+    assert reasons(validated) == {41: ["label: the label is not declared"]}
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_label_that_training_never_shows_is_refused(tmp_path: Path, split: str) -> None:
+    rows = [*parcels(2, "card"), {"text": "lost", "label": "returns"}]
+    write_table(tmp_path / "other.csv", rows)
+    message = refused(tmp_path, parcels(40), {split: "other.csv"})
+    assert f"label 'returns' never occurs in training (1 {split} rows, first at row 3)" in message
+
+
+def test_a_declared_label_without_rows_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, parcels(40), {"labels": ["delivery", "billing", "returns"]})
+    assert "label 'returns': expected at least 1 training rows, found 0" in message
+
+
+def test_every_class_with_too_few_rows_is_told(tmp_path: Path) -> None:
+    message = refused(tmp_path, parcels(40), contract={"min_rows_per_class": 13})
+    assert "label 'billing': expected at least 13 training rows, found 12" in message
+    assert "label 'delivery': expected at least 13 training rows, found 12" in message
+
+
+def test_one_class_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, labelled("delivery"))
+    assert "expected at least two labels in the training rows, found only 'delivery'" in message
+
+
+def test_a_text_column_taken_for_labels_is_refused(tmp_path: Path) -> None:
+    rows = [{"text": f"{n} {SECRET}", "label": f"{SECRET} {n}"} for n in range(400)]
+    message = refused(tmp_path, rows)
+    assert "expected labels, found 400 distinct values in 400 rows" in message
+    assert "data.columns.label" in message
+    assert SECRET not in message
+
+
+def test_numbers_as_text_are_refused(tmp_path: Path) -> None:
+    rows = [{"text": str(n), "label": "ab"[n % 2]} for n in range(40)]
+    message = refused(tmp_path, rows)
+    assert "expected text in column 'text', found only numbers" in message
+
+
+def test_a_file_with_a_header_only_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,label\n", encoding="utf-8")
+    with pytest.raises(DataError, match="expected rows, found only a header"):
+        run(pipeline(tmp_path, {"train": "train.csv"}))
+
+
+def test_a_split_without_rows_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("text,label\n", encoding="utf-8")
+    message = refused(tmp_path, parcels(40), {"test": "test.csv"})
+    assert "no row is left for the test split" in message
+
+
+BROKEN: list[Row] = [
+    {"text": f"{SECRET} number 0", "label": None},
+    {"text": None, "label": SECRET},
+    {"text": "parcel number 0", "label": "billing"},
+]
+
+
+def test_the_quarantine_says_what_where_and_why(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "train.jsonl", [*parcels(40), *BROKEN])
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(f'{{"text": "{SECRET}\n')
+    validated = run(pipeline(tmp_path, {"train": "train.jsonl"}))
+    records = quarantined(validated.stored.path / "quarantine.jsonl")
+    assert records == quarantined(tmp_path / "mlruns" / "quarantine" / "parcels.jsonl")
+    place = {"split": "train", "file": str(path)}
+    assert records == [
+        place | {"row": 44, "reasons": ["not valid JSON"], "raw": f'{{"text": "{SECRET}'},
+        place | {"row": 41, "reasons": ["label: the value is missing"], "raw": BROKEN[0]},
+        place | {"row": 42, "reasons": ["text: the value is missing"], "raw": BROKEN[1]},
+        place
+        | {
+            "row": 43,
+            "reasons": ["duplicate: the same text as row 1 of the train split"],
+            "raw": BROKEN[2],
+        },
+    ]
+    assert validated.quarantined == 4
+    report = json.loads((validated.stored.path / "report.json").read_text(encoding="utf-8"))
+    assert report["rows"] == 44
+    assert report["counts"]["form"] == 2
+    assert report["counts"]["duplicates"] == 1
+
+
+@pytest.mark.parametrize("strange", ["\u2028", "\x85", "\x0b", "\r", "🙂"])
+def test_too_many_quarantined_rows_are_refused_and_the_file_is_there(
+    tmp_path: Path, strange: str
+) -> None:
+    broken = [{**row, "text": row["text"] and row["text"] + strange} for row in BROKEN[:2]]
+    message = refused(tmp_path, [*parcels(40), *broken], contract={"max_quarantined": 0.04})
+    records = quarantined(tmp_path / "mlruns" / "quarantine" / "parcels.jsonl")
+    assert message.startswith(f"{tmp_path / 'train.jsonl'} row 41: 2 of 42 rows break the contract")
+    assert (
+        "more than 4.0% (1 x label: the value is missing; 1 x text: the value is missing)"
+        in message
+    )
+    assert "quarantine/parcels.jsonl, repair the rows, or raise contract.max_quarantined" in message
+    assert [(record["row"], record["raw"]) for record in records] == [
+        (41, broken[0]),
+        (42, broken[1]),
+    ]
+    assert SECRET not in message
+
+
+def test_a_share_of_exactly_the_limit_is_kept(tmp_path: Path) -> None:
+    rows = [*parcels(48), *BROKEN[:2]]
+    assert check(tmp_path, rows, contract={"max_quarantined": 0.04}).quarantined == 2
+
+
+SPOILED = {
+    "csv": f'text,label\n{SECRET},a\n"{SECRET},b\n',
+    "jsonl": f'{{"text": "{SECRET}", "label": "a"}}\n{{"text": "{SECRET}\n',
+    "tsv": f"text\tlabel\n{SECRET}\ta\tb\n",
+}
+
+
+@pytest.mark.parametrize("kind", SPOILED)
+@pytest.mark.parametrize("duplicates", ["refuse", "quarantine"])
+def test_no_message_shows_the_text_of_a_row(tmp_path: Path, kind: str, duplicates: str) -> None:
+    (tmp_path / f"train.{kind}").write_text(SPOILED[kind], encoding="utf-8")
+    contract = {"max_quarantined": 0.0, "duplicates": duplicates}
+    with pytest.raises(DataError) as caught:
+        run(pipeline(tmp_path, {"train": f"train.{kind}"}, contract))
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("rule", ["duplicates", "leakage"])
+def test_a_refused_rule_shows_no_text(tmp_path: Path, rule: str) -> None:
+    same = {"text": SECRET, "label": "billing"}
+    write_table(tmp_path / "test.csv", [same, *parcels(4, "card")])
+    message = refused(tmp_path, [*parcels(8), same, same], {"test": "test.csv"}, {rule: "refuse"})
+    assert f"break the rule `{rule}`" in message
+    assert SECRET not in message
+
+
+def test_a_second_run_is_reused(tmp_path: Path) -> None:
+    first, second = check(tmp_path, parcels(40)), check(tmp_path, parcels(40))
+    assert (first.stored.reused, second.stored.reused) == (False, True)
+    assert (first.stored.digest, first.facts) == (second.stored.digest, second.facts)
+    assert (first.rows, first.quarantined) == (second.rows, second.quarantined)
+
+
+def test_a_renamed_file_is_the_same_data(tmp_path: Path) -> None:
+    first = check(tmp_path, parcels(40))
+    (tmp_path / "train.jsonl").rename(tmp_path / "renamed.jsonl")
+    second = run(pipeline(tmp_path, {"train": "renamed.jsonl"}))
+    assert second.stored.reused
+    assert second.stored.digest == first.stored.digest
+
+
+@pytest.mark.parametrize(
+    ("data", "contract", "sections"),
+    [
+        ({"validation": 0.3}, {}, {}),
+        ({"labels": ["delivery", "billing"]}, {}, {}),
+        ({}, {"duplicates": "warn"}, {}),
+        ({}, {}, {"training": {"seed": 7}}),
+        ({}, {}, {"application": "sentiment"}),
+    ],
+    ids=["fraction", "labels", "contract", "seed", "application"],
+)
+def test_another_setting_is_another_output(
+    tmp_path: Path, data: Any, contract: Any, sections: Any
+) -> None:
+    check(tmp_path, parcels(40))
+    assert not check(tmp_path, parcels(40), data, contract, **sections).stored.reused
+
+
+@pytest.mark.parametrize(
+    ("contract", "sections"),
+    [({"max_truncated": 0.1}, {}), ({}, {"name": "other"}), ({}, {"training": {"epochs": 9}})],
+    ids=["tokenization", "name", "training"],
+)
+def test_a_setting_of_another_stage_changes_nothing(
+    tmp_path: Path, contract: Any, sections: Any
+) -> None:
+    check(tmp_path, parcels(40))
+    assert check(tmp_path, parcels(40), {}, contract, **sections).stored.reused
+
+
+def test_changed_content_is_another_output(tmp_path: Path) -> None:
+    first = check(tmp_path, parcels(40))
+    changed = [*parcels(39), {"text": "changed", "label": "billing"}]
+    second = check(tmp_path, changed)
+    assert not second.stored.reused
+    assert second.stored.digest != first.stored.digest
+
+
+def test_a_fresh_run_computes_the_same_again(tmp_path: Path) -> None:
+    first = check(tmp_path, [*parcels(40), *BROKEN])
+    again = run(pipeline(tmp_path, {"train": "train.jsonl"}), fresh=True)
+    assert not again.stored.reused
+    assert again.stored.digest == first.stored.digest
+
+
+def test_the_same_rows_elsewhere_are_stored_as_the_same_bytes(tmp_path: Path) -> None:
+    one = check(tmp_path / "one", [*parcels(40), *BROKEN])
+    other = check(tmp_path / "other", [*parcels(40), *BROKEN])
+    for name in ("train.arrow", "validation.arrow", "test.arrow", "facts.json"):
+        assert one.stored.content(name) == other.stored.content(name)
+
+
+def test_groups_stay_whole(tmp_path: Path) -> None:
+    rows = [{**row, "customer": f"c{n // 4}"} for n, row in enumerate(parcels(120))]
+    validated = check(tmp_path, rows, {"group": "customer"})
+    homes: dict[str, set[str]] = {}
+    for split in validated.rows:
+        for row in split_rows(validated, split):
+            homes.setdefault(rows[row["row"] - 1]["customer"], set()).add(split)
+    assert len(homes) == 30
+    assert {len(splits) for splits in homes.values()} == {1}
+
+
+ANY_TEXT = st.text(max_size=12) | st.sampled_from(["same", " same", "\0", "\u2028", "\x1c", "1"])
+CELL = (
+    st.none()
+    | ANY_TEXT
+    | st.integers()
+    | st.floats()
+    | st.booleans()
+    | st.lists(ANY_TEXT, max_size=2)
+)
+LABEL = st.sampled_from(["a", "b", "1", "0", "²"]) | CELL
+ROWS = st.lists(st.fixed_dictionaries({}, optional={"text": CELL, "label": LABEL}), max_size=30)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    odd=ROWS,
+    even=st.integers(0, 30),
+    labels=st.sampled_from([None, ["a", "b"], {"a": "x", "1": "y", "0": "x"}]),
+    severity=st.sampled_from(["refuse", "quarantine", "warn"]),
+)
+def test_whatever_the_rows_each_is_kept_or_quarantined(
+    tmp_path_factory: pytest.TempPathFactory, odd: list[Row], even: int, labels: Any, severity: str
+) -> None:
+    folder = tmp_path_factory.mktemp("rows")
+    rows = [*labelled("a", "b", rows=even), *odd]
+    numbers = Counter(range(1, len(rows) + 1))
+    contract = {"duplicates": severity, "leakage": severity}
+    try:
+        validated = check(folder, rows, {"labels": labels}, contract)
+    except DataError as error:
+        assert error.problems  # noqa: PT017
+        return
+    kept = Counter(row["row"] for row in stored_rows(validated))
+    left_out = Counter(r["row"] for r in quarantined(validated.stored.path / "quarantine.jsonl"))
+    assert kept + left_out == numbers
+    assert sum(validated.rows.values()) == kept.total()
+    assert validated.quarantined == left_out.total()
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    odd=st.lists(st.tuples(ANY_TEXT, ANY_TEXT), max_size=20), kind=st.sampled_from(["csv", "tsv"])
+)
+def test_whatever_the_fields_each_row_is_kept_or_quarantined(
+    tmp_path_factory: pytest.TempPathFactory, odd: list[tuple[str, str]], kind: str
+) -> None:
+    folder = tmp_path_factory.mktemp("rows")
+    rows = [*labelled("a", "b"), *({"text": text, "label": label} for text, label in odd)]
+    write_table(folder / f"train.{kind}", rows)
+    try:
+        validated = run(pipeline(folder, {"train": f"train.{kind}", "labels": ["a", "b"]}))
+    except DataError as error:
+        assert error.problems  # noqa: PT017
+        return
+    assert sum(validated.rows.values()) + validated.quarantined == len(rows)

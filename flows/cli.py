@@ -152,10 +152,10 @@ def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None
 @app.command()
 def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json = False) -> None:
     """Run the pipeline: five stages, from labelled text to a registered model."""
-    from flows.run import read
+    from flows.run import read, require_inputs
 
     started = time.perf_counter()
-    read(file, set_ or [])
+    require_inputs(read(file, set_ or []))
     workspace = _workspace()
     from flows.embedded import prefect_api
     from flows.tracker import connection

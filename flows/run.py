@@ -97,6 +97,18 @@ def read(file: Path, overrides: Sequence[str]) -> Pipeline:
     return load(file, overrides, checks=[families.check, _metric_names])
 
 
+def require_inputs(config: Pipeline) -> None:
+    """Fail at once, before any server starts, if a file or the base model is missing.
+
+    Raises:
+        DataError: a declared file is missing.
+        ModelError: the base model cannot be used.
+    """
+    if config.data.dataset is None:
+        frames.locate(config.data)
+    base_model.resolve(config.model, config.application)
+
+
 def _metric_names(config: Pipeline) -> Iterator[tuple[str, str]]:
     from tasks.applications import base as applications
 

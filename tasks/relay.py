@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.store import lock
-from tasks.training.events import Record, Tail
+from tasks.training.events import FILE, Record, Tail
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -69,6 +69,10 @@ class Relay:
         self._thread.start()
         return self
 
+    def follow(self, folder: Path) -> None:
+        """Go on reading where the folder has been moved to."""
+        self.tail.path = folder / FILE
+
     def close(self, seconds: float) -> bool:
         """Send what is left, at most for ``seconds``; tell whether everything arrived."""
         self._ending.set()
@@ -99,6 +103,8 @@ class Relay:
     def _send(self) -> None:
         run_id = self.run_id()
         for record in self.tail.read():
+            if record["kind"] == "resumed":
+                self._pending = [m for m in self._pending if m.step <= record["step"]]
             self._pending += _metrics(record)
         with lock(self.locks / f"relay-{run_id}.lock"):
             sent, self._sent = self._sent or self._known(run_id), None

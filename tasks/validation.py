@@ -145,7 +145,8 @@ def _finish_splits(
     facts = application.learn(kept[kept["split"] == "train"], config.data)
     strata = application.strata(kept)
     kept = kept.assign(split=splitting.split(kept, config.data, strata, config.training.seed))
-    parts = {split: kept[kept["split"] == split] for split in SPLITS}
+    named = kept.assign(file=kept["file"].map(dict(enumerate(raw.files))))
+    parts = {split: named[named["split"] == split] for split in SPLITS}
     problems = [f"no row is left for the {split} split" for split in SPLITS if parts[split].empty]
     problems += application.problems(parts, facts, config.contract.min_rows_per_class)
     if problems:

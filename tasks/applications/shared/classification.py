@@ -77,7 +77,8 @@ class Classification:
             frame = splits[split]
             for label, rows in frame.groupby("label", sort=True):
                 if label not in facts["labels"]:
-                    where = f"{len(rows)} {split} rows, first at row {rows['row'].iloc[0]}"
+                    first = f"{rows['file'].iloc[0]} row {rows['row'].iloc[0]}"
+                    where = f"{len(rows)} {split} rows, first at {first}"
                     name = label_names.shown(str(label))
                     found.append(f"label {name} never occurs in training ({where})")
         return found

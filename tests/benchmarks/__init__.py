@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m tests.benchmarks [NAME ...]``. They print figures and assert no time."""

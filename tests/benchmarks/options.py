@@ -1,0 +1,72 @@
+"""What the command line of the benchmarks decides, and the files that follow from it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+DATA = ROOT.parent / "shared" / "data"
+QUICK_ROWS = {"train": 256, "validation": 96, "test": 256}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to measure.
+
+    Attributes:
+        data: folder with the public data sets.
+        quick: few rows and one epoch, to see that a benchmark works.
+        rows: training rows of ``trainer``; 0 takes all.
+        epochs: of ``trainer``.
+        pairs: repetitions of what is repeated.
+        threads: CPU threads of the training process; None leaves the choice to the product.
+        attention: the attention kernel that ``Trainer`` runs.
+    """
+
+    data: Path = DATA
+    quick: bool = False
+    rows: int = 1280
+    epochs: int = 2
+    pairs: int = 3
+    threads: int | None = None
+    attention: str = "sdpa"
+
+
+def overrides(options: Options, name: str, folder: Path) -> list[str]:
+    """The overrides that make the pipeline file of a data set follow the options."""
+    files = {path.stem: path.resolve() for path in sorted((options.data / name).glob("*.csv"))}
+    if options.quick:
+        files = {split: sample(path, QUICK_ROWS[split], folder) for split, path in files.items()}
+    found = [f"data.{split}={path}" for split, path in files.items()]
+    if options.quick:
+        found += ["training.epochs=1", "contract.max_quarantined=0.05"]
+    return found + _threads(options)
+
+
+def shipped(options: Options) -> list[str]:
+    """The overrides for a pipeline that ships."""
+    quick = ["training.epochs=1"] if options.quick else []
+    return quick + _threads(options)
+
+
+def _threads(options: Options) -> list[str]:
+    return [] if options.threads is None else [f"compute.threads={options.threads}"]
+
+
+def sample(path: Path, count: int, folder: Path) -> Path:
+    """Write evenly spaced rows of a CSV file to a folder."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        header, *rows = csv.reader(stream)
+    count = min(count, len(rows)) or len(rows)
+    chosen = [rows[index * len(rows) // count] for index in range(count)]
+    return _write(folder / f"{path.parent.name}-{path.stem}-{count}.csv", [header, *chosen])
+
+
+def _write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    return path

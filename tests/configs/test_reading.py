@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from configs.reading import load
+from configs.schema import Pipeline
+from tasks.errors import ConfigError
+
+GOOD = """\
+name: parcels
+application: topics
+data:
+  train: train.csv
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "parcels.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+    return path
+
+
+def problems(file: Path, text: str | bytes, *overrides: str) -> list[str]:
+    """What is said about a file, its name left out."""
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError) as caught:
+        load(file, overrides)
+    return [str(problem).replace(str(file), "FILE") for problem in caught.value.problems]
+
+
+def loaded(file: Path, text: str, *overrides: str) -> Pipeline:
+    file.write_text(text, encoding="utf-8")
+    return load(file, overrides)
+
+
+def test_a_minimal_file_is_enough(file: Path) -> None:
+    config = load(file)
+    assert config.name == "parcels"
+    assert config.model_name == "parcels"
+    assert config.data.train == ("train.csv",)
+
+
+def test_every_problem_is_told_at_once_with_line_path_found_and_allowed(file: Path) -> None:
+    text = """\
+name: parcels
+application: topic
+data:
+  train: train.csv
+  validation: 1.5
+training:
+  epochs: three
+  learning_rate: -0.1
+  optimizer:
+    name: adam
+    weight_decay: -1
+modle:
+  base: starter
+contract:
+  duplicates: ignore
+"""
+    assert problems(file, text) == [
+        "FILE:2: application: expected one of sentiment, topics, found 'topic' "
+        "(did you mean `topics`?)",
+        "FILE:5: data.validation: expected a fraction between 0 and 1, or file names, found 1.5",
+        "FILE:15: contract.duplicates: expected 'refuse', 'quarantine' or 'warn', found \"ignore\"",
+        'FILE:7: training.epochs: expected a valid integer, found "three"',
+        "FILE:8: training.learning_rate: expected greater than 0, found -0.1",
+        "FILE:10: training.optimizer.name: expected 'adamw' or 'sgd', found \"adam\" "
+        "(did you mean `adamw`?)",
+        "FILE:11: training.optimizer.weight_decay: expected greater than or equal to 0, found -1",
+        "FILE:12: modle: unknown key (did you mean `model`?)",
+    ]
+
+
+def test_the_suggestion_may_be_the_last_allowed_value(file: Path) -> None:
+    text = GOOD + "model:\n  attention: sdpaa\n"
+    assert problems(file, text)[0].endswith("(did you mean `sdpa`?)")
+
+
+def test_an_unknown_key_of_a_nested_section_names_a_near_one(file: Path) -> None:
+    text = GOOD + "training:\n  schedule:\n    warm_up: 0.1\n"
+    assert problems(file, text) == [
+        "FILE:7: training.schedule.warm_up: unknown key (did you mean `warmup`?)"
+    ]
+
+
+def test_an_unknown_key_like_no_other_lists_the_known_ones(file: Path) -> None:
+    text = GOOD + "contract:\n  zzz: 1\n"
+    assert problems(file, text) == [
+        "FILE:6: contract.zzz: unknown key (known here: max_quarantined, duplicates, leakage, "
+        "min_rows_per_class, max_truncated)"
+    ]
+
+
+def test_missing_keys_are_named(file: Path) -> None:
+    assert problems(file, "name: parcels\n") == [
+        "FILE:1: application: required, but not given",
+        "FILE:1: data: required, but not given",
+    ]
+
+
+def test_a_section_that_is_a_value_is_refused(file: Path) -> None:
+    assert problems(file, GOOD + "training: 3\n") == [
+        "FILE:5: training: expected an object, found 3"
+    ]
+
+
+def test_the_branches_of_a_union_make_one_problem(file: Path) -> None:
+    assert problems(file, GOOD + "model:\n  max_length: autoo\n") == [
+        "FILE:6: model.max_length: expected 'auto' or a valid integer, found \"autoo\" "
+        "(did you mean `auto`?)"
+    ]
+
+
+def test_a_tab_is_named_with_its_line(file: Path) -> None:
+    (problem,) = problems(file, "name: parcels\ndata:\n\ttrain: train.csv\n")
+    assert problem.startswith("FILE:3: not valid YAML: found character '\\t'")
+    assert problem.endswith("(indent with spaces)")
+
+
+def test_a_duplicate_key_names_both_lines(file: Path) -> None:
+    text = GOOD + "training:\n  epochs: 1\n  seed: 2\n  epochs: 3\ndata:\n  train: other.csv\n"
+    assert problems(file, text) == [
+        "FILE:8: training.epochs: duplicate key, already given on line 6 (keep one of the two)",
+        "FILE:9: data: duplicate key, already given on line 3 (keep one of the two)",
+        "FILE:10: data.train: duplicate key, already given on line 4 (keep one of the two)",
+    ]
+
+
+def test_a_missing_file_suggests_a_near_name(file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"parcel\.yaml: no such file") as caught:
+        load(file.with_name("parcel.yaml"))
+    assert f"did you mean {file}?" in str(caught.value)
+
+
+def test_a_missing_file_with_no_near_name_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="onestep init APPLICATION"):
+        load(tmp_path / "parcels.yaml")
+
+
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load(tmp_path)
+
+
+def test_other_bytes_than_utf8_are_named_with_their_place(file: Path) -> None:
+    assert problems(file, "name: caf\xe9\n".encode("latin-1")) == [
+        "FILE: expected UTF-8 text, found other bytes at offset 9"
+    ]
+
+
+def test_a_byte_order_mark_is_taken(file: Path) -> None:
+    file.write_text(GOOD, encoding="utf-8-sig")
+    assert load(file).name == "parcels"
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "# only a comment\n", "- a\n- b\n", "parcels\n"])
+def test_anything_but_a_mapping_is_refused(file: Path, text: str) -> None:
+    (problem,) = problems(file, text)
+    assert problem.startswith("FILE: expected a mapping of sections")
+    assert "onestep init" in problem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x: [1\n",
+        "x: 2024-99-99\n",
+        "x: !!int abc\n",
+        "x: !!bool abc\n",
+        "x: !!python/object/apply:os.getcwd []\n",
+        "x: \x01\n",
+        f"x: {'[' * 500}\n",
+        "x: &x\n  y: *x\n",
+        "? [a, b]\n: 1\n",
+        "2024-01-01: 1\n",
+        f"x: 0x{'f' * 5000}\n",
+    ],
+)
+def test_broken_yaml_is_a_problem_of_the_file_and_never_a_crash(file: Path, text: str) -> None:
+    assert problems(file, GOOD + text)[0].startswith("FILE")
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(st.sampled_from(list("abc12.:-,&*!?|>#%@[]{}'\"\n \t~=<")), max_size=40))
+def test_no_file_crashes_the_reader(file: Path, text: str) -> None:
+    file.write_text(GOOD + text, encoding="utf-8")
+    try:
+        load(file)
+    except ConfigError as error:
+        assert error.problems  # noqa: PT017
+
+
+def test_yaml_is_version_1_2(file: Path) -> None:
+    text = GOOD.replace("parcels", "no") + "  labels: [yes, off, 1]\ntraining:\n"
+    config = loaded(file, text + "  learning_rate: 1e-4\n  seed: 012\n")
+    assert config.name == "no"
+    assert config.data.labels == ("yes", "off", "1")
+    assert config.training.learning_rate == 1e-4
+    assert config.training.seed == 12
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('epochs: "3"', '"3"'),
+        ("epochs: 3.0", "3.0"),
+        ("epochs: true", "true"),
+        ("epochs:", "null"),
+        ("learning_rate: '1e-4'", '"1e-4"'),
+        ("learning_rate: .nan", "NaN"),
+        ("learning_rate: .inf", "Infinity"),
+        ("seed: -1", "-1"),
+    ],
+)
+def test_values_are_not_converted(file: Path, line: str, found: str) -> None:
+    (problem,) = problems(file, f"{GOOD}training:\n  {line}\n")
+    assert problem.startswith(f"FILE:6: training.{line.partition(':')[0]}: expected")
+    assert problem.endswith(f"found {found}")
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf"])
+def test_a_number_is_finite(file: Path, value: str) -> None:
+    (problem,) = problems(file, GOOD + f"gate:\n  floors:\n    accuracy: {value}\n")
+    assert problem.startswith("FILE:7: gate.floors.accuracy: expected a finite number")
+
+
+def test_an_integer_is_a_number(file: Path) -> None:
+    assert loaded(file, GOOD + "gate:\n  min_gain: 1\n").gate.min_gain == 1.0
+
+
+def test_overrides_win_and_reach_sections_that_the_file_does_not_have(file: Path) -> None:
+    overrides = ["training.epochs=7", "name=other", "gate.floors={accuracy: 0.5}", "model.base=a=b"]
+    config = loaded(file, GOOD + "training:\n  epochs: 1\n  seed: 3\n", *overrides)
+    assert (config.training.epochs, config.training.seed) == (7, 3)
+    assert config.name == "other"
+    assert config.gate.floors == {"accuracy": 0.5}
+    assert config.model.base == "a=b"
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("training.epoch=1", "--set training.epoch: unknown key (did you mean `epochs`?)"),
+        ("training.epochs=x", '--set training.epochs: expected a valid integer, found "x"'),
+        ("training.epochs", "--set training.epochs: expected KEY=VALUE, such as training.epochs=3"),
+        ("training..epochs=1", "--set training..epochs=1: expected KEY=VALUE, such as "),
+        ("name.first=1", "--set name.first: `name` is a value, not a section"),
+        ("training={epochs: 0}", "--set training.epochs: expected greater than or equal to 1"),
+        ("training.epochs=[", "--set training.epochs: the value '[' is not valid YAML"),
+        ("name=2024-99-99", "--set name: the value '2024-99-99' is not valid YAML"),
+    ],
+)
+def test_a_wrong_override_is_named(file: Path, override: str, problem: str) -> None:
+    assert problems(file, GOOD, override)[0].startswith(problem)
+
+
+def test_all_wrong_overrides_are_told_at_once(file: Path) -> None:
+    assert len(problems(file, GOOD, "training.epochs", "name.first=1")) == 2
+
+
+def test_an_override_repairs_the_file(file: Path) -> None:
+    assert loaded(file, GOOD.replace("topics", "topic"), "application=topics").name == "parcels"
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "parcels.yaml").write_text(GOOD, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    config = load(Path("deep/parcels.yaml"))
+    assert config.data.folder == config.model.folder == Path("deep")
+
+
+def test_checks_report_at_the_line_of_the_key_or_the_nearest_one_above(file: Path) -> None:
+    def check(config: Pipeline) -> Iterator[tuple[str, str]]:
+        yield "data.train", f"nothing of {config.name}"
+        yield "data.columns.text", "no such"
+        yield "gate.floors", "none"
+
+    with pytest.raises(ConfigError) as caught:
+        load(file, ["gate.floors={}"], checks=[check])
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"{file}:4: data.train: nothing of parcels",
+        f"{file}:3: data.columns.text: no such",
+        "--set gate.floors: none",
+    ]
+
+
+def test_reading_a_file_loads_no_heavy_library(file: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from configs.reading import load; "
+        "load(Path(sys.argv[1])); "
+        "heavy = {'torch', 'transformers', 'mlflow', 'prefect', 'pandas', 'datasets'}; "
+        "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+import configs
+from configs.schema import Data, Optimizer, Pipeline, Retraining, Section, Training
+
+SHIPPED = sorted(Path(configs.__file__).parent.glob("*.yaml"))
+MINIMAL = {"name": "parcels", "application": "topics", "data": {"train": "train.csv"}}
+
+
+def sections(root: type[Section] = Section) -> Iterator[type[Section]]:
+    for section in root.__subclasses__():
+        yield section
+        yield from sections(section)
+
+
+def with_(**changes: Any) -> dict[str, Any]:
+    return MINIMAL | changes
+
+
+def from_yaml(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def test_defaults_are_what_the_documentation_promises() -> None:
+    config = Pipeline.model_validate(MINIMAL)
+    assert config.data.validation == config.data.test == 0.1
+    assert config.contract.max_quarantined == 0.01
+    assert config.contract.duplicates == config.contract.leakage == "quarantine"
+    assert config.model.base == "starter"
+    assert config.training.optimizer == Optimizer(name="adamw", betas=(0.9, 0.999))
+    assert config.training.schedule.name == "linear"
+    assert config.training.loss.class_weights == "none"
+    assert config.gate.floors == {}
+    assert config.schedule.cron is None
+    assert config.compute.device == "auto"
+    assert config.model_name == "parcels"
+
+
+def test_the_registered_model_may_have_a_name_of_its_own() -> None:
+    assert Pipeline.model_validate(with_(registry={"name": "mail"})).model_name == "mail"
+
+
+def test_sections_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Training().epochs = 3
+
+
+@pytest.mark.parametrize("section", sorted(sections(), key=lambda s: s.__name__))
+def test_every_field_says_what_it_is(section: type[Section]) -> None:
+    assert section.__doc__
+    silent = [name for name, field in section.model_fields.items() if not field.description]
+    assert silent == []
+
+
+@pytest.mark.parametrize("section", sorted(sections(), key=lambda s: s.__name__))
+def test_no_section_grows_beyond_reading(section: type[Section]) -> None:
+    assert len(section.model_fields) <= 13
+
+
+def test_the_json_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(Pipeline.model_json_schema())
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_json_schema_accepts_every_shipped_file(path: Path) -> None:
+    record = from_yaml(path.read_text(encoding="utf-8"))
+    jsonschema.validate(record, Pipeline.model_json_schema())
+
+
+def test_shipped_files_are_found() -> None:
+    assert SHIPPED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{train: a.csv, validation: 0.2, test: b.csv}",
+        "{train: [a.csv, b.csv], labels: [no, yes]}",
+        "{train: a.csv, labels: {true: good, false: bad}}",
+        "{train: a.csv, labels: {1: good, 0: bad}}",
+        "{dataset: org/name}",
+    ],
+)
+def test_the_json_schema_and_the_typed_one_accept_the_same_data_sections(text: str) -> None:
+    record = {str(k): v for k, v in from_yaml(text).items()}
+    if isinstance(labels := record.get("labels"), dict):
+        record["labels"] = {str(key).lower(): name for key, name in labels.items()}
+    jsonschema.validate(with_(data=record), Pipeline.model_json_schema())
+    Pipeline.model_validate(with_(data=record))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"application": "weather"},
+        {"trainning": {}},
+        {"name": "a b"},
+        {"training": {"epochs": 0}},
+        {"training": {"epochs": "3"}},
+        {"training": {"learning_rate": -1e-3}},
+        {"training": {"optimizer": {"name": "adam"}}},
+        {"training": {"loss": {"class_weights": {"a": 0}}}},
+        {"contract": {"leakage": "ignore"}},
+        {"model": {"max_length": 4}},
+        {"data": {"train": []}},
+        {"data": {"train": "a", "validation": 1.0}},
+        {"data": {"train": "a", "labels": ["one"]}},
+    ],
+    ids=str,
+)
+def test_the_json_schema_refuses_what_the_typed_one_refuses(change: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(with_(**change), Pipeline.model_json_schema())
+    if "application" not in change:
+        with pytest.raises(ValidationError):
+            Pipeline.model_validate(with_(**change))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"validation": 0.5}, "`train` files, or a `dataset`"),
+        ({"train": "a", "subset": "b"}, "belong to a `dataset`"),
+        ({"train": "a", "revision": "b"}, "belong to a `dataset`"),
+        ({"train": "a", "validation": 0.5, "test": 0.5}, "leave no row to train on"),
+        ({"train": ""}, "a file name, or a list of them"),
+        ({"train": ["a", 3]}, "a file name, or a list of them"),
+        ({"train": "a", "test": True}, "a file name, or a list of them"),
+        ({"train": "a", "test": 0}, "a fraction between 0 and 1"),
+        ({"train": "a", "labels": ["x", "x"]}, "two distinct label names"),
+        ({"train": "a", "labels": {"0": "x", "1": "x"}}, "two distinct label names"),
+        ({"train": "a", "labels": [1.5, 2.5]}, "two distinct label names"),
+        ({"train": "a", "labels": "x"}, "two distinct label names"),
+    ],
+)
+def test_impossible_data_sections_are_refused(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Data.model_validate(data)
+
+
+def test_labels_are_text_whatever_the_file_says() -> None:
+    assert Data(train="a", labels=[0, True, "x"]).labels == ("0", "true", "x")
+    assert Data(train="a", labels={True: "on", False: 0}).labels == {"true": "on", "false": "0"}
+
+
+def test_a_section_survives_writing_and_reading() -> None:
+    data = Data.model_validate({"train": ["a", "b"], "test": "c", "labels": ["x", "y"]})
+    assert Data.model_validate_json(data.model_dump_json()) == data
+
+
+@pytest.mark.parametrize(
+    "schedule", [{"cron": "0 3 * *"}, {"cron": "@daily"}, {"timezone": "Mars/Olympus"}], ids=str
+)
+def test_an_impossible_schedule_is_refused(schedule: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match=r"expected (five cron fields|a time zone)"):
+        Retraining.model_validate(schedule)

@@ -1,0 +1,25 @@
+"""What every test may use, and what none may: the network and the clock."""
+
+from __future__ import annotations
+
+import os
+
+import hypothesis
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from configs.schema import Model
+from tasks.training import base_model
+from tasks.training.base_model import BaseModel
+
+hypothesis.settings.register_profile(
+    "onestep", deadline=None, derandomize=True, database=None, print_blob=True
+)
+hypothesis.settings.load_profile("onestep")
+
+
+@pytest.fixture(scope="session")
+def starter() -> BaseModel:
+    """The small English BERT that installs with onestep."""
+    return base_model.resolve(Model(), "topics")

@@ -1,0 +1,53 @@
+"""Ctrl-C and SIGTERM in every stage: a quick, clean end, and the next run goes on from there."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import Done, Running, assert_nothing_runs, eventually, fault, started
+from tests.support.homes import Finished, assert_as_if_never_disturbed, recorded_steps, run_states
+
+STAGES = ("validation", "tokenization", "fine-tuning", "evaluation", "registration")
+SLOW_STEPS = fault("tasks.training.loop:optimizer_step:1", "sleep-0.5")
+HANG_SECONDS = 30.0
+
+
+def reach(stage: str, running: Running, home: Path) -> None:
+    """Wait until a run is in a stage; in the middle of the training for fine-tuning."""
+    running.says(f"{stage} ...")
+    if stage == "fine-tuning":
+        eventually(lambda: recorded_steps(home) >= 10, running)
+
+
+def interrupted(home: Path, file: Path, stage: str, sign: signal.Signals) -> Done:
+    """Run the pipeline and signal it in a stage."""
+    extra = SLOW_STEPS if stage == "fine-tuning" else None
+    with started(home, "run", file, extra=extra) as running:
+        reach(stage, running, home)
+        running.process.send_signal(sign)
+        done = running.wait(HANG_SECONDS)
+    assert_nothing_runs(home)
+    return done
+
+
+@pytest.mark.parametrize(
+    ("sign", "code"),
+    [
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.xdist_group("interrupt")),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.xdist_group("terminate")),
+    ],
+)
+def test_every_stage_ends_at_once_and_is_taken_up_again(
+    finished: Finished, tmp_path: Path, sign: signal.Signals, code: int
+) -> None:
+    home = finished.empty(tmp_path / "home")
+    for stage in STAGES:
+        done = interrupted(home, finished.file, stage, sign)
+        assert done.code == code, f"{stage}: {done.output}"
+        assert "Traceback" not in done.output, f"{stage}: {done.output}"
+        assert set(run_states(home)) <= {"KILLED"}, stage
+    assert run_states(home) == ["KILLED"]
+    assert_as_if_never_disturbed(home, finished)

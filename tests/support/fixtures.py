@@ -1,0 +1,77 @@
+"""Fixtures over real stage outputs; a test module asks for them with ``pytest_plugins``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tasks.evaluation import Evaluated, evaluate
+from tasks.finetuning import Tuned, finetune
+from tasks.training import session
+from tasks.training.session import Session
+from tasks.workspace import Workspace
+from tests.support.models import tiny_bert
+from tests.support.pipelines import Prepared, Start, prepare
+from tests.support.rows import reviews
+from tests.support.stores import embedded_store
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny pretrained model."""
+    return tiny_bert(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Prepared:
+    """Validated and tokenized reviews."""
+    return prepare(tmp_path_factory.mktemp("reviews"), str(base), {"train": reviews()})
+
+
+@pytest.fixture(scope="session")
+def tuned(prepared: Prepared) -> Tuned:
+    """The tiny model, fine-tuned by the stage."""
+    return finetune(
+        prepared.config,
+        prepared.workspace,
+        prepared.validated,
+        prepared.tokenized,
+        prepared.base,
+    )
+
+
+@pytest.fixture(scope="session")
+def evaluated(prepared: Prepared, tuned: Tuned) -> Evaluated:
+    """The fine-tuned model, measured and packaged by the stage."""
+    return evaluate(
+        prepared.config, prepared.workspace, prepared.validated, prepared.tokenized, tuned
+    )
+
+
+@pytest.fixture(scope="session")
+def store_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with an MLflow database, which takes seconds to create."""
+    root = tmp_path_factory.mktemp("mlflow")
+    with embedded_store(root):
+        return root
+
+
+@pytest.fixture(scope="module")
+def store(store_root: Path) -> Iterator[tuple[Workspace, MlflowClient]]:
+    """A workspace and its embedded MLflow store."""
+    with embedded_store(store_root) as opened:
+        yield opened
+
+
+@pytest.fixture
+def start(prepared: Prepared, tmp_path: Path) -> Start:
+    """Build a training process in this process; without dropout unless a test asks for it."""
+
+    def build(*, dropout: float = 0.0, headline: str = "accuracy", **training: object) -> Session:
+        job = prepared.job(dropout=dropout, headline=headline, **training)
+        return session.build(job, tmp_path)
+
+    return build

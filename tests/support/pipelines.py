@@ -1,0 +1,79 @@
+"""Real stage outputs, up to where fine-tuning begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from configs.schema import Model, Pipeline, Training
+from tasks.contract import frames
+from tasks.finetuning import make_job
+from tasks.tokenization import Tokenized, tokenize_rows
+from tasks.training import base_model
+from tasks.training.base_model import BaseModel
+from tasks.training.job import Job
+from tasks.training.session import Session
+from tasks.validation import Validated, validate
+from tasks.workspace import Workspace
+from tests.support.rows import Row, write_rows
+
+Start = Callable[..., Session]
+TRAINING: dict[str, Any] = {
+    "epochs": 4,
+    "batch_size": 4,
+    "learning_rate": 5e-3,
+    "precision": "fp32",
+}
+CONSTANT = {"name": "constant", "warmup": 0.0}
+SGD = {"name": "sgd", "weight_decay": 0.0, "betas": (0.0, 0.999)}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that a training process is told about."""
+
+    config: Pipeline
+    workspace: Workspace
+    validated: Validated
+    tokenized: Tokenized
+    base: BaseModel
+
+    def job(
+        self, *, dropout: float | None = None, headline: str = "accuracy", **training: Any
+    ) -> Job:
+        """A training job with some settings changed."""
+        section = Training.model_validate({**TRAINING, **training})
+        update = {
+            "training": section,
+            "model": Model(base=self.config.model.base, dropout=dropout),
+            "evaluation": self.config.evaluation.model_copy(update={"headline": headline}),
+        }
+        config = self.config.model_copy(update=update)
+        return make_job("train", config, self.validated, self.tokenized, self.base)
+
+    def preflight(self, **training: Any) -> Job:
+        """The same job for one step."""
+        return replace(self.job(**training), mode="preflight")
+
+
+def prepare(
+    folder: Path, base: str, splits: dict[str, Iterable[Row]], **sections: dict[str, Any]
+) -> Prepared:
+    """Write the rows to files, validate and tokenize them."""
+    files = {name: str(write_rows(folder / f"{name}.csv", rows)) for name, rows in splits.items()}
+    record = {
+        "name": "reviews",
+        "application": "sentiment",
+        "data": {"validation": 0.2, "test": 0.2, **files},
+        "model": {"base": base},
+        "training": TRAINING,
+        "compute": {"device": "cpu", "threads": 1},
+    }
+    config = Pipeline.model_validate(record | sections)
+    workspace = Workspace.open(folder / "mlruns")
+    found = base_model.resolve(config.model, config.application)
+    validated = validate(config, workspace, frames.locate(config.data))
+    tokenized = tokenize_rows(config, workspace, validated, found)
+    return Prepared(config, workspace, validated, tokenized, found)

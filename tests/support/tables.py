@@ -1,0 +1,110 @@
+"""Labelled tables on disk, and the validation stage over them."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from configs.schema import Pipeline
+from tasks.contract import frames
+from tasks.validation import Validated, validate
+from tasks.workspace import Workspace
+
+Row = dict[str, Any]
+LENIENT = {"max_quarantined": 1.0, "min_rows_per_class": 1}
+
+
+def parcels(count: int = 40, name: str = "parcel") -> list[Row]:
+    """Different texts, every second one about delivery."""
+    labels = ("delivery", "billing")
+    return [{"text": f"{name} number {n}", "label": labels[n % 2]} for n in range(count)]
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> Path:
+    """Write rows in the format that the name says, zipped if it ends in ``.gz``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = path.name.removesuffix(".gz").rsplit(".", 1)[-1]
+    content = _encoded(kind, rows)
+    path.write_bytes(gzip.compress(content) if path.name.endswith(".gz") else content)
+    return path
+
+
+def _encoded(kind: str, rows: Sequence[Row]) -> bytes:
+    if kind == "parquet":
+        sink = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(list(rows)), sink)
+        return sink.getvalue()
+    if kind == "jsonl":
+        return "".join(json.dumps(row) + "\n" for row in rows).encode()
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), delimiter="\t" if kind == "tsv" else ",")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def pipeline(
+    folder: Path,
+    data: Mapping[str, Any],
+    contract: Mapping[str, Any] | None = None,
+    **sections: Any,
+) -> Pipeline:
+    """A topics pipeline over files of a folder, with a contract that forgives."""
+    record = {
+        "name": "parcels",
+        "application": "topics",
+        "data": {"validation": 0.2, "test": 0.2, **data},
+        "contract": LENIENT | dict(contract or {}),
+        **sections,
+    }
+    return Pipeline.model_validate(record).below(folder)
+
+
+def run(config: Pipeline, *, home: str = "mlruns", fresh: bool = False) -> Validated:
+    """Validate into a workspace beside the data."""
+    workspace = Workspace.open(config.data.folder / home, fresh=fresh)
+    return validate(config, workspace, frames.locate(config.data))
+
+
+def check(
+    folder: Path,
+    rows: Sequence[Row],
+    data: Mapping[str, Any] | None = None,
+    contract: Mapping[str, Any] | None = None,
+    **sections: Any,
+) -> Validated:
+    """Write rows as ``train.jsonl`` and validate them."""
+    write_table(folder / "train.jsonl", rows)
+    return run(pipeline(folder, {"train": "train.jsonl", **(data or {})}, contract, **sections))
+
+
+def split_rows(validated: Validated, split: str) -> list[Row]:
+    """The stored rows of a split, labels by name."""
+    labels = validated.facts["labels"]
+    with pa.OSFile(str(validated.stored.path / f"{split}.arrow")) as source:
+        rows = pa.ipc.open_stream(source).read_all().to_pylist()
+    return [{**row, "label": labels[row["label"]]} for row in rows]
+
+
+def stored_rows(validated: Validated) -> list[Row]:
+    """The stored rows of all splits."""
+    return [row for split in frames.SPLITS for row in split_rows(validated, split)]
+
+
+def quarantined(path: Path) -> list[Row]:
+    """The records of a quarantine file."""
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def reasons(validated: Validated) -> dict[int, list[str]]:
+    """Why each row was set aside, by row number."""
+    records = quarantined(validated.stored.path / "quarantine.jsonl")
+    return {record["row"]: record["reasons"] for record in records}

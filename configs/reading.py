@@ -103,8 +103,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")], 1)
-        advice = f"did you mean {path.with_name(near[0])}?" if near else _HELP
+        others = {p.stem: p for p in path.parent.glob("*.y*ml")}
+        near = difflib.get_close_matches(path.stem, others, 1)
+        advice = f"did you mean {others[near[0]]}?" if near else _HELP
         raise ConfigError(Problem(str(path), "no such file", advice)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(
@@ -221,6 +222,8 @@ def _problem(source: Source, details: ErrorDetails) -> Problem:
         return Problem(where, "unknown key", advice)
     if kind == "missing":
         return Problem(where, "required, but not given")
+    if kind == "string_pattern_mismatch":
+        return Problem(where, f"expected letters, digits, `.`, `_` and `-`, found {found!r}")
     message = details["msg"].removeprefix("Value error, ")
     message = message.replace("Input should be", "expected").replace(
         "valid dictionary or instance of", "section like"

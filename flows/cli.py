@@ -154,9 +154,12 @@ def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json 
     """Run the pipeline: five stages, from labelled text to a registered model."""
     from flows.run import read, require_inputs
 
-    started = time.perf_counter()
-    require_inputs(read(file, set_ or []))
+    clock = time.monotonic()
+    config = read(file, set_ or [])
+    require_inputs(config)
     workspace = _workspace()
+    console = _console(stderr=as_json)
+    console.print(f"{config.name}: {config.application} from {config.model.base}", highlight=False)
     from flows.embedded import prefect_api
     from flows.tracker import connection
 
@@ -165,10 +168,10 @@ def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json 
         from flows import terminal
         from flows.pipeline import pipeline
 
-        console = _console(stderr=as_json)
         with terminal.watching(console) as display:
+            display.started = clock
             outcome = pipeline(str(file), set_ or [], fresh)
-        seconds = time.perf_counter() - started
+        seconds = time.monotonic() - clock
         if as_json:
             typer.echo(json.dumps(outcome.record() | {"seconds": seconds}, indent=2))
         else:

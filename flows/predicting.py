@@ -54,10 +54,14 @@ def stream(
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     loaded = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
     inputs = [column.name for column in loaded.metadata.get_input_schema().inputs]
-    _require(first, inputs, mapping, str(path))
+    _require(first, inputs, mapping, _name(path))
     writer = _Writer(kind)
     for chunk in _chunks(_chain(first, rows)):
         yield writer.lines(_answer(loaded, chunk, inputs, mapping, probabilities))
+
+
+def _name(path: Path) -> str:
+    return "standard input" if path == reading.STDIN else str(path)
 
 
 def _mapping(columns: Sequence[str]) -> dict[str, str]:
@@ -73,7 +77,7 @@ def _mapping(columns: Sequence[str]) -> dict[str, str]:
 def _rows(path: Path) -> Iterator[Row]:
     for item in reading.read(path):
         if isinstance(item, reading.Unreadable):
-            raise DataError(Problem(f"{path} row {item.row}", item.reason))
+            raise DataError(Problem(f"{_name(path)} row {item.row}", item.reason))
         yield item[1]
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from flows.run import Outcome
 
 PLAIN_SECONDS = 10.0
+AFTER_TRAINING_SECONDS = 5.0
+"""Loading the model, plots and registration: measured on two cores with the starter model."""
 UNIT_BYTES = 1024.0
 
 
@@ -66,6 +68,8 @@ class Display:
         self.task: TaskID | None = None
         self.pace = Pace()
         self.stages: list[StageFinished] = []
+        self.started = time.monotonic()
+        self.predicted: float | None = None
 
     def __call__(self, event: Event) -> None:
         """Draw one event."""
@@ -94,9 +98,7 @@ class Display:
     def _training(self, event: Training) -> None:
         values = event.values
         if event.kind == "forecast":
-            seconds, memory = duration(values["training_seconds"]), size(values["peak_memory"])
-            line = f"  expected: {values['steps']} steps in {seconds}, {memory} at the peak"
-            self.console.print(line, highlight=False)
+            self._forecast(values)
         elif event.kind == "started":
             self.pace = Pace(total=values["total_steps"], epochs=values["epochs"])
             self._show("training", values["total_steps"])
@@ -109,6 +111,13 @@ class Display:
         elif event.kind == "evaluating":
             self._show("evaluating", values["total"])
             self._advance(values["done"], f"{values['done']:,} of {values['total']:,} rows")
+
+    def _forecast(self, values: Mapping[str, Any]) -> None:
+        left = values["training_seconds"] + values["test_seconds"] + AFTER_TRAINING_SECONDS
+        self.predicted = time.monotonic() - self.started + left
+        seconds, memory = duration(values["training_seconds"]), size(values["peak_memory"])
+        line = f"  expected: {values['steps']} steps in {seconds}, {memory} at the peak"
+        self.console.print(line, highlight=False)
 
     def _step(self, values: Mapping[str, Any]) -> None:
         state = self.pace.take(values)
@@ -212,7 +221,7 @@ def _costs(outcome: Outcome, display: Display, seconds: float) -> list[Renderabl
     summary = outcome.tuned.summary
     predicted = summary.get("forecast") or {}
     rows: list[list[object]] = []
-    if predicted:
+    if predicted and not outcome.tuned.stored.reused:
         rows = [
             ["training", duration(predicted["training_seconds"]), duration(summary["seconds"])],
             [
@@ -222,6 +231,8 @@ def _costs(outcome: Outcome, display: Display, seconds: float) -> list[Renderabl
             ],
             ["peak memory", size(predicted["peak_memory"]), size(summary["peak_memory"])],
         ]
+        if display.predicted is not None:
+            rows.append(["whole run", duration(display.predicted), duration(seconds)])
     spent = sum(stage.seconds for stage in display.stages)
     total = f"{duration(seconds)} in all, {duration(seconds - spent)} of it outside the stages"
     return [table(["cost", "predicted", "measured"], rows), Text(total)] if rows else [Text(total)]

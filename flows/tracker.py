@@ -15,7 +15,7 @@ from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
 from tasks.relay import Relay
 from tasks.reporting import Notice, announce
-from tasks.store import read_json
+from tasks.store import lock, read_json
 from tasks.tracking import patiently
 from tasks.workspace import Workspace
 
@@ -118,10 +118,11 @@ class Tracker:
 
         def send() -> None:
             run_id = self.run_id()
-            known = self.client.list_artifacts(run_id, "evaluation")
-            tracking.log_figures(self.client, run_id, figures, int(tuned.summary["steps"]))
-            if not known or self.workspace.fresh:
-                tracking.log_files(self.client, run_id, evaluated.stored.path, "evaluation")
+            with lock(self.workspace.locks / f"evaluation-{run_id}.lock"):
+                known = self.client.list_artifacts(run_id, "evaluation")
+                tracking.log_figures(self.client, run_id, figures, int(tuned.summary["steps"]))
+                if not known or self.workspace.fresh:
+                    tracking.log_files(self.client, run_id, evaluated.stored.path, "evaluation")
 
         patiently(send, "log the evaluation")
 

@@ -72,12 +72,20 @@ class Workspace:
     @property
     def tracking_uri(self) -> str:
         """The MLflow server that the user named, else the SQLite file."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.database}"
+        return os.environ.get("MLFLOW_TRACKING_URI") or self._own_uri
 
     @property
     def embedded(self) -> bool:
-        """Whether MLflow runs in this process."""
-        return not os.environ.get("MLFLOW_TRACKING_URI")
+        """Whether MLflow runs in this process, on this folder's own file.
+
+        MLflow writes the address that it is given into the environment, so that the variable
+        alone does not tell.
+        """
+        return self.tracking_uri == self._own_uri
+
+    @property
+    def _own_uri(self) -> str:
+        return f"sqlite:///{self.database}"
 
     def scratch(self, name: str) -> Path:
         """An empty temporary folder; call it under a lock on ``name``."""

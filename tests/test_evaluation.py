@@ -3,10 +3,12 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.image import imread
 
 from tasks import evaluation
+from tasks.arrow import MappedTable
 from tasks.evaluation import Evaluated, evaluate
 from tasks.finetuning import Tuned
 from tasks.predictor import Predictor
@@ -33,7 +35,7 @@ def mistaken(
 def test_metrics_are_those_of_the_model_that_is_served(
     prepared: Prepared, evaluated: Evaluated
 ) -> None:
-    table = evaluation.arrow.MappedTable(prepared.validated.stored.path / "test.arrow")
+    table = MappedTable(prepared.validated.stored.path / "test.arrow")
     rows = table.slice(0, len(table)).to_pandas()
     answers = Predictor().open(evaluated.package).predict(None, rows[["text"]])
     labels = prepared.validated.facts["labels"]
@@ -78,6 +80,8 @@ def test_plots_are_pictures(evaluated: Evaluated) -> None:
 def test_loss_curves_show_every_step(tuned: Tuned) -> None:
     folder: Path = tuned.stored.path
     steps, smoothed, validation = evaluation.loss_curves(folder).axes[0].lines
-    assert list(steps.get_ydata()) == [record["loss"] for record in events.steps(folder)]
-    assert len(smoothed.get_xdata()) == 72
-    assert list(validation.get_xdata()) == [18, 36, 54, 72]
+    assert np.asarray(steps.get_ydata()).tolist() == [
+        record["loss"] for record in events.steps(folder)
+    ]
+    assert np.shape(smoothed.get_xdata()) == (72,)
+    assert np.asarray(validation.get_xdata()).tolist() == [18, 36, 54, 72]

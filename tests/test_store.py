@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tasks import store as stores
-from tasks.errors import StorageFailure
+from tasks.errors import DataError, StorageFailure, WorkerFailure
 from tasks.store import Store, Stored, Summary
 from tasks.workspace import Workspace
 
@@ -89,14 +89,16 @@ def produce(store: Store, build: Build, inputs: Any = None, **options: bool) -> 
     return store.produce("stage", INPUTS if inputs is None else inputs, build, **options)
 
 
-def failing(folder: Path) -> Summary:
-    (folder / "part").write_text("part", encoding="utf-8")
-    raise RuntimeError("failed")
+def interrupted(store: Store, error: BaseException, *, resumable: bool) -> list[str]:
+    """Names of the folders that a build leaves when it raises."""
 
+    def build(folder: Path) -> Summary:
+        (folder / "part").write_text("part", encoding="utf-8")
+        raise error
 
-def interrupted(store: Store) -> None:
-    with pytest.raises(RuntimeError, match="failed"):
-        store.produce("stage", INPUTS, failing)
+    with pytest.raises(type(error)):
+        store.produce("stage", INPUTS, build, resumable=resumable)
+    return [path.suffix for path in store.stages.glob("stage/*")]
 
 
 def test_an_output_is_computed_once(store: Store) -> None:
@@ -196,15 +198,21 @@ def test_the_report_of_a_damage_names_the_file(store: Store) -> None:
     assert stores.damage(stored.path) == "a.txt differs from the manifest"
 
 
-def test_a_build_that_fails_leaves_no_output(store: Store) -> None:
-    interrupted(store)
-    build = Build()
-    assert not produce(store, build).reused
-    assert build.found == [[]]
+@pytest.mark.parametrize("error", [RuntimeError(), DataError([]), KeyboardInterrupt()], ids=repr)
+def test_a_build_that_fails_leaves_nothing_unless_it_can_be_resumed(
+    store: Store, error: BaseException
+) -> None:
+    assert interrupted(store, error, resumable=False) == []
+    assert interrupted(store, error, resumable=True) == [".partial"]
+    assert not produce(store, Build()).reused
+
+
+def test_a_failed_training_process_leaves_its_log(store: Store) -> None:
+    assert interrupted(store, WorkerFailure("see its log"), resumable=False) == [".partial"]
 
 
 def test_a_resumable_build_gets_what_the_last_one_left(store: Store) -> None:
-    interrupted(store)
+    interrupted(store, RuntimeError(), resumable=True)
     build = Build()
     stored = produce(store, build, resumable=True)
     assert build.found == [["part"]]
@@ -243,7 +251,7 @@ def test_a_lock_is_exclusive_unless_shared(tmp_path: Path) -> None:
 
 
 def test_sweeping_removes_what_nobody_resumed(store: Store) -> None:
-    interrupted(store)
+    interrupted(store, RuntimeError(), resumable=True)
     (partial,) = store.stages.glob("stage/*.partial")
     assert store.sweep() == []
     os.utime(partial, (0, 0))

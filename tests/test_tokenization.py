@@ -76,9 +76,9 @@ def test_what_is_cut_is_counted(tmp_path: Path, starter: BaseModel) -> None:
 
 
 def test_a_row_of_exactly_the_longest_length_is_not_cut(tmp_path: Path, starter: BaseModel) -> None:
-    table = [{**row, "text": f"a b c d {n}"} for n, row in enumerate(parcels(10))]
+    table = [{**row, "text": f"a b c d e {n}"} for n, row in enumerate(parcels(10))]
     _, exact = tokenized(tmp_path / "exact", starter, table, model={"max_length": 8})
-    assert (exact.truncated, exact.tokens["train"]) == (0, 6 * 7)
+    assert (exact.truncated, exact.tokens["train"]) == (0, 6 * 8)
 
 
 @pytest.mark.parametrize(("limit", "refused"), [(0.19, True), (0.2, False)])

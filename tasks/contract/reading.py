@@ -77,8 +77,9 @@ def _nearest(folder: Path, pattern: str) -> str:
     parent = (folder / pattern).parent
     if not parent.is_dir():
         return f"there is no folder {parent}"
-    near = difflib.get_close_matches(Path(pattern).name, [p.name for p in parent.iterdir()], 1)
-    return f"did you mean {parent / near[0]}?" if near else "file names are relative to the YAML"
+    others = {p.stem: p for p in parent.iterdir()}
+    near = difflib.get_close_matches(Path(pattern).stem, others, 1)
+    return f"did you mean {others[near[0]]}?" if near else "file names are relative to the YAML"
 
 
 def format_of(path: Path) -> str:

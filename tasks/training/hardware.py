@@ -48,9 +48,15 @@ def choose_attention(declared: str, device: torch.device) -> str:
 
 def use_threads(threads: int | None) -> int:
     """Set the CPU threads of this process; by default one per available core."""
-    count = threads or len(os.sched_getaffinity(0))
+    count = threads or _cores()
     torch.set_num_threads(count)
     return count
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def peak_memory(device: torch.device) -> int:

@@ -117,4 +117,12 @@ def _reason(folder: Path, code: int | None, last: Record) -> str:
         name = signal.Signals(-code).name
         hint = "; out of memory is the usual cause" if -code == signal.SIGKILL else ""
         return f"the training process was killed by {name}{hint}; run again to resume"
-    return f"the training process ended with code {code}; its output is in {log}"
+    said = f" ({lines[-1][:200]})" if (lines := _lines(log)) else ""
+    return f"the training process ended with code {code}{said}; its output is in {log}"
+
+
+def _lines(log: Path) -> list[str]:
+    try:
+        return log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+    except OSError:
+        return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Prepared:
 
 
 def prepare(
-    folder: Path, base: str, splits: dict[str, Iterable[Row]], **sections: dict[str, Any]
+    folder: Path, base: str, splits: Mapping[str, Iterable[Row]], **sections: dict[str, Any]
 ) -> Prepared:
     """Write the rows to files, validate and tokenize them."""
     files = {name: str(write_rows(folder / f"{name}.csv", rows)) for name, rows in splits.items()}

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,12 @@ def misled(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, P
     rows = reviews()
     splits = {"train": rows[:80], "validation": flipped(rows[80:100]), "test": rows[100:]}
     prepared = prepare(tmp_path_factory.mktemp("misled"), str(base), splits)
-    settings = {"epochs": 9, "early_stopping": 2, "checkpoint_steps": 7, "schedule": CONSTANT}
+    settings: dict[str, Any] = {
+        "epochs": 9,
+        "early_stopping": 2,
+        "checkpoint_steps": 7,
+        "schedule": CONSTANT,
+    }
     job = prepared.job(headline="log_loss", **settings)
     folder = tmp_path_factory.mktemp("misled-run")
     run(job, folder)

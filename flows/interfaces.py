@@ -50,12 +50,12 @@ def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
         return
     _refuse_taken(port)
     tracking.connect(workspace)
-    arguments = ["--backend-store-uri", workspace.tracking_uri, "--host", HOST]
+    arguments = ["server", "--backend-store-uri", workspace.tracking_uri, "--host", HOST]
     arguments += ["--port", str(port), "--workers", "1"]
     arguments += ["--default-artifact-root", str(workspace.artifacts)]
     with (workspace.root / "mlflow-ui.log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *arguments],
+            [sys.executable, "-m", "flows.leash", sys.executable, "-m", "mlflow", *arguments],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

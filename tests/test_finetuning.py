@@ -18,6 +18,7 @@ from tests.support.pipelines import Prepared, prepare
 from tests.support.rows import reviews
 
 pytest_plugins = ["tests.support.fixtures"]
+pytestmark = pytest.mark.xdist_group("stages")
 
 
 def again(prepared: Prepared, watched: list[Path] | None = None) -> Tuned:

@@ -20,6 +20,7 @@ from tasks.predictor import Predictor
 from tests.support.rows import reviews
 
 pytest_plugins = ["tests.support.fixtures"]
+pytestmark = pytest.mark.xdist_group("stages")
 
 TEXTS = pd.DataFrame({"text": [text for text, _ in reviews()]})
 LABELS = ["negative", "positive"]

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,21 +24,13 @@ from tests.support.rows import reviews
 from tests.support.workers import wait_until
 
 pytest_plugins = ["tests.support.fixtures"]
-# MLflow's own code, with pandas 3.
-pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
+pytestmark = [
+    pytest.mark.xdist_group("stages"),
+    # MLflow's own code, with pandas 3.
+    pytest.mark.filterwarnings("ignore:Operation with range is deprecated"),
+]
 
 TEXTS = pd.DataFrame({"text": [text for text, _ in reviews()[:20]]})
-STRANGER = """
-import sys
-for name in ("configs", "flows", "tasks"):
-    sys.modules[name] = None
-import mlflow, pandas
-mlflow.set_tracking_uri(sys.argv[1])
-rows = pandas.DataFrame({"text": ["the film was wonderful", "the coffee was terrible"]})
-for _ in range(2):
-    model = mlflow.pyfunc.load_model(sys.argv[2])
-    print(",".join(model.predict(rows, params={"batch_size": 1})["label"]))
-"""
 
 
 @dataclass(frozen=True)
@@ -215,23 +204,6 @@ def test_registered_model_answers_as_the_evaluated_one(shop: Shop) -> None:
     assert model.metadata.metadata == {"application": "sentiment"}
     assert model.metadata.get_input_schema().input_names() == ["text"]
     assert model.metadata.get_output_schema().input_names() == ["label", "score", "probabilities"]
-
-
-def test_registered_model_loads_without_this_project(
-    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    registered = shop.register("first", 0.9)
-    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    monkeypatch.chdir(tmp_path)
-    arguments = [shop.workspace.tracking_uri, registered.uri]
-    found = subprocess.run(
-        [sys.executable, "-c", STRANGER, *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": ""},
-    )
-    assert found.stdout.splitlines() == ["positive,negative"] * 2
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"{}"), Path.unlink])

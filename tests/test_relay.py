@@ -17,6 +17,7 @@ from tests.support.stores import closed_port
 from tests.support.workers import wait_until
 
 pytest_plugins = ["tests.support.fixtures"]
+pytestmark = pytest.mark.xdist_group("stages")
 
 PATIENCE = 100.0
 

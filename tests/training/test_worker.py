@@ -25,6 +25,7 @@ from tests.support.rows import flipped, reviews
 from tests.support.workers import alive, kill_at, reached, run, wait_until, workers_of
 
 pytest_plugins = ["tests.support.fixtures"]
+pytestmark = pytest.mark.xdist_group("workers")
 
 PARENT = """
 import sys

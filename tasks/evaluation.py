@@ -71,7 +71,7 @@ def evaluate(
         "version": VERSION,
         "application": [application.name, application.version],
         "model": tuned.model,
-        "rows": validated.stored.digest,
+        "rows": validated.digest,
         "serving": packaging.serving_digest(application),
         "evaluation": config.evaluation.model_dump(mode="json"),
         "max_length": tokenized.max_length,

@@ -63,9 +63,10 @@ def folder_files(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def content_digest(files: Mapping[str, Mapping[str, Any]], prefix: str = "") -> str:
-    """Digest of the content of the files whose names begin with a prefix."""
-    return digest({name: f["sha256"] for name, f in files.items() if name.startswith(prefix)})
+def content_digest(files: Mapping[str, Mapping[str, Any]], *prefixes: str) -> str:
+    """Digest of the content of all files, or of those whose names begin with a prefix."""
+    chosen = prefixes or ("",)
+    return digest({name: f["sha256"] for name, f in files.items() if name.startswith(chosen)})
 
 
 def fsync(path: Path) -> None:
@@ -146,9 +147,9 @@ class Stored:
     seconds: float
     repaired: str = ""
 
-    def content(self, prefix: str) -> str:
-        """Digest of the part of the content below ``prefix``."""
-        return content_digest(read_json(self.path / MANIFEST)["files"], prefix)
+    def content(self, *prefixes: str) -> str:
+        """Digest of the part of the content whose names begin with one of the prefixes."""
+        return content_digest(read_json(self.path / MANIFEST)["files"], *prefixes)
 
 
 class Store:

@@ -62,7 +62,7 @@ def tokenize_rows(
     inputs = {
         "version": VERSION,
         "application": [application.name, application.version],
-        "rows": validated.stored.digest,
+        "rows": validated.digest,
         "tokenizer": base.tokenizer_digest,
         "positions": base.config.get("max_position_embeddings"),
         "max_length": config.model.max_length,

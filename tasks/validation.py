@@ -44,6 +44,11 @@ class Validated:
     quarantined: int
 
     @property
+    def digest(self) -> str:
+        """Digest of the rows and of what they taught, whatever their files are called."""
+        return self.stored.content("facts.json", *(f"{split}.arrow" for split in SPLITS))
+
+    @property
     def note(self) -> str:
         """One line for people."""
         kept = ", ".join(f"{self.rows[split]:,} {split}" for split in SPLITS)

@@ -12,6 +12,7 @@ import glob
 import gzip
 import io
 import json
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from tasks.errors import DataError, Problem
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 WRONG_ENCODINGS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+ENDING = re.compile(r"\.(csv|tsv|jsonl|ndjson|parquet)(\.gz)?$")
 STDIN = Path("-")
 GZIP = b"\x1f\x8b"
 HEAD = 4096
@@ -77,7 +79,7 @@ def _nearest(folder: Path, pattern: str) -> str:
     parent = (folder / pattern).parent
     if not parent.is_dir():
         return f"there is no folder {parent}"
-    others = {p.stem: p for p in parent.iterdir()}
+    others = {p.stem: p for p in parent.iterdir() if ENDING.search(p.name)}
     near = difflib.get_close_matches(Path(pattern).stem, others, 1)
     return f"did you mean {others[near[0]]}?" if near else "file names are relative to the YAML"
 

@@ -101,7 +101,7 @@ def take_apart(
     trained = 0.0 if record["reused"]["finetuning"] else float(record["training"]["seconds"])
     stages = {s["stage"]: s["seconds"] - _within(spans, s) for s in found["stages"]}
     inside = sum(s["seconds"] for s in found["stages"])
-    running = marks["closing begins"] - marks["preparing ends"]
+    running = marks["flow ends"] - marks["preparing ends"]
     waited = sum(end - start for start, end in spans)
     outside = waited - sum(_within(spans, s) for s in found["stages"])
     return {
@@ -117,7 +117,7 @@ def take_apart(
         "registration": stages["registration"],
         "MLflow: waited for": waited,
         "Prefect: between stages": running - inside - outside,
-        "exit": ended - marks["closing begins"],
+        "exit": ended - marks["flow ends"],
     }
 
 

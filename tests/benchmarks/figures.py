@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+WIDTH = 130
 LIBRARIES = ("torch", "transformers", "prefect", "mlflow")
 
 
@@ -50,7 +51,7 @@ def table(figures: Figures) -> Table:
         pad_edge=False,
     )
     for index, name in enumerate(figures.columns):
-        drawn.add_column(name, justify="right" if index else "left")
+        drawn.add_column(name, justify="right" if index else "left", no_wrap=True)
     for row in figures.rows:
         drawn.add_row(*row)
     return drawn
@@ -61,7 +62,7 @@ def show(figures: Figures, as_markdown: bool) -> None:
     if as_markdown:
         print(markdown(figures) + "\n", flush=True)
     else:
-        console = Console(highlight=False)
+        console = Console(highlight=False, width=WIDTH)
         console.print(table(figures))
         console.print()
 

@@ -1,8 +1,8 @@
 """Run the ``onestep`` command unchanged, and write down when its parts began and ended.
 
 ``python -m tests.benchmarks.probe TIMELINE.json run FILE --json`` behaves as
-``onestep run FILE --json``. The first patches touch light modules only; the others wait until the
-command has imported everything, so that what is imported when stays as it is.
+``onestep run FILE --json``. What is patched at first is light; the rest waits until the command has
+imported everything, so that what is imported when stays as it is.
 """
 
 from __future__ import annotations
@@ -19,12 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import cli, embedded
-from tasks import tracking
-
-TRACKER = (
-    *("watch", "settle", "log_evaluation", "log_contract", "link", "url", "end"),
-    *("log_results", "run_id"),
-)
+from tasks import reporting, tracking
 
 
 class Timeline:
@@ -40,6 +35,12 @@ class Timeline:
     def mark(self, name: str) -> None:
         """Note the first time that something happens."""
         self.marks.setdefault(name, time.time())
+
+    def hear(self, event: reporting.Event) -> None:
+        """Note the end of a stage."""
+        if isinstance(event, reporting.StageFinished):
+            stage = {"stage": event.stage, "seconds": event.seconds, "ended": time.time()}
+            self.stages.append(stage)
 
     def waited(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Note how long the main thread spends in a function; inner calls count once."""
@@ -82,17 +83,10 @@ class Timeline:
 
 
 def install(timeline: Timeline) -> None:
-    """Patch what runs before the heavy imports."""
+    """Patch what the command imports by name later on."""
     embedded.prefect_api = _server(timeline, embedded.prefect_api)
     tracking.connect = _connecting(timeline, tracking.connect)
-    console = cli._console
-
-    def imported(*args: Any, **kwargs: Any) -> Any:
-        timeline.mark("imported")
-        _install_late(timeline)
-        return console(*args, **kwargs)
-
-    cli._console = imported
+    reporting.listening = _listening(timeline, reporting.listening)
 
 
 def _server(timeline: Timeline, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,7 +94,6 @@ def _server(timeline: Timeline, original: Callable[..., Any]) -> Callable[..., A
     def prefect_api(*args: Any, **kwargs: Any) -> Iterator[str]:
         timeline.mark("server begins")
         with original(*args, **kwargs) as url:
-            timeline.mark("server ends")
             yield url
 
     return prefect_api
@@ -116,31 +109,39 @@ def _connecting(timeline: Timeline, original: Callable[..., Any]) -> Callable[..
     return connect
 
 
+def _listening(timeline: Timeline, original: Callable[..., Any]) -> Callable[..., Any]:
+    """The command listens from after its imports to the end of the flow."""
+
+    @contextmanager
+    def listening(listener: reporting.Listener) -> Iterator[None]:
+        def heard(event: reporting.Event) -> None:
+            timeline.hear(event)
+            listener(event)
+
+        if "imported" in timeline.marks:
+            with original(listener):
+                yield
+            return
+        timeline.mark("imported")
+        _install_late(timeline)
+        with original(heard):
+            yield
+        timeline.mark("flow ends")
+
+    return listening
+
+
 def _install_late(timeline: Timeline) -> None:
-    """Patch what runs after the heavy imports."""
-    if "flows.pipeline" not in sys.modules:
-        return
+    """Patch what the heavy imports brought."""
     from flows.run import Run
-    from flows.terminal import Display
     from flows.tracker import Tracker
 
     Run.__init__ = timeline.bracketed("preparing", Run.__init__)  # type: ignore[method-assign]
-    Display.close = timeline.bracketed("closing", Display.close)  # type: ignore[method-assign]
-    Display.__call__ = _listening(timeline, Display.__call__)  # type: ignore[method-assign]
-    for name in TRACKER:
-        if method := getattr(Tracker, name, None):
-            setattr(Tracker, name, timeline.waited(method))
-    setattr(Tracker, "client", property(timeline.waited(vars(Tracker)["client"].fget)))  # noqa: B010
-
-
-def _listening(timeline: Timeline, original: Callable[..., Any]) -> Callable[..., Any]:
-    def draw(display: Any, event: Any) -> None:
-        if type(event).__name__ == "StageFinished":
-            stage = {"stage": event.stage, "reused": event.reused, "seconds": event.seconds}
-            timeline.stages.append(stage | {"ended": time.time()})
-        original(display, event)
-
-    return draw
+    for name, member in list(vars(Tracker).items()):
+        if isinstance(member, property) and member.fget:
+            setattr(Tracker, name, property(timeline.waited(member.fget)))
+        elif callable(member) and not name.startswith("_"):
+            setattr(Tracker, name, timeline.waited(member))
 
 
 def main() -> None:

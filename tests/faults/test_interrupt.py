@@ -12,7 +12,7 @@ from tests.support.homes import Finished, assert_as_if_never_disturbed, recorded
 
 STAGES = ("validation", "tokenization", "fine-tuning", "evaluation", "registration")
 SLOW_STEPS = fault("tasks.training.loop:optimizer_step:1", "sleep-0.5")
-HANG_SECONDS = 30.0
+HANG_SECONDS = 60.0
 
 
 def reach(stage: str, running: Running, home: Path) -> None:

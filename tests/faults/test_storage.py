@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import assert_nothing_runs, fault, leftovers, onestep, succeed
-from tests.support.homes import Finished, assert_as_if_never_disturbed, stage_folders
+from tests.support.homes import Finished, assert_as_if_never_disturbed
 
 
 @pytest.mark.parametrize("blocked", ["", "stages", "stages/validation", "locks", "tmp"])
@@ -37,14 +37,10 @@ def test_a_full_disk_says_so_and_leaves_nothing(file: Path, tmp_path: Path) -> N
 @pytest.mark.xdist_group("full-training")
 def test_a_full_disk_ends_a_training(finished: Finished, tmp_path: Path) -> None:
     home = finished.copy(tmp_path / "home")
-    (whole,) = stage_folders(finished.home, "finetuning")
-    log = home / "stages" / "finetuning" / f"{whole.name}.partial" / "events.jsonl"
-    log.parent.mkdir(parents=True)
-    log.symlink_to("/dev/full")
-    done = onestep(home, "run", finished.file)
+    full = fault("tasks.training.checkpoints:save_file:2", "full")
+    done = onestep(home, "run", finished.file, extra=full)
     assert done.code == 1
     assert "No space left on device" in done.err
     assert "Traceback" not in done.output
     assert_nothing_runs(home)
-    log.unlink()
     assert_as_if_never_disturbed(home, finished)

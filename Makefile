@@ -15,6 +15,9 @@ UPGRADE ?=
 
 CONFIG ?= configs/sentiment.yaml
 
+# Where the public data sets of the benchmarks are: sst2/train.csv, ag_news/train.csv and so on.
+DATA ?= tests/benchmarks/data
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check fix bench ui lock clean install install-dev browser
 
@@ -24,7 +27,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make check   run the linters, the type checker and the documentation's tests"
 	@echo "make fix     repair what the linters can repair"
-	@echo "make bench   run the benchmarks"
+	@echo "make bench   run the benchmarks (DATA=$(DATA))"
 	@echo "make lock    compile the lock files (UPGRADE=--upgrade for newer versions)"
 	@echo "make clean   remove the environment and the caches"
 	@echo
@@ -52,7 +55,7 @@ fix: install-dev
 	$(VENV)/bin/ruff format .
 
 bench: install-dev
-	$(PY) -m tests.benchmarks
+	$(PY) -m tests.benchmarks --data $(DATA)
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev

@@ -9,7 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-DATA = ROOT.parent / "shared" / "data"
+DATA = HERE / "data"
 QUICK_ROWS = {"train": 256, "validation": 96, "test": 256}
 
 

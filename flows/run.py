@@ -19,6 +19,7 @@ from tasks.finetuning import Tuned
 from tasks.registration import Origin, Registered
 from tasks.tokenization import Tokenized
 from tasks.training import base_model, families
+from tasks.training.launchers import CPU_SETTINGS
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -124,8 +125,11 @@ def _metric_names(config: Pipeline) -> Iterator[tuple[str, str]]:
 
 
 def quiet() -> None:
-    """Keep libraries from drawing bars and printing hints; what the user set stays."""
-    for name, value in QUIET.items():
+    """Keep libraries from drawing bars and printing hints, and threads from spinning.
+
+    What the user set stays.
+    """
+    for name, value in (QUIET | CPU_SETTINGS).items():
         os.environ.setdefault(name, value)
 
 

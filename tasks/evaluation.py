@@ -89,6 +89,7 @@ def evaluate(
         package = packaging.build(
             folder / "package", tuned.stored.path / "model", application, settings
         )
+        _use_threads(config.compute.threads)
         rows = arrow.MappedTable(validated.stored.path / "test.arrow")
         scorer = application.scorer(validated.facts)
         _predict(package, rows, application, scorer)
@@ -99,6 +100,13 @@ def evaluate(
     interval = (record["interval"][0], record["interval"][1])
     details = read_json(stored.path / "details.json")
     return Evaluated(stored, headline_of(config), record["metrics"], interval, details)
+
+
+def _use_threads(threads: int | None) -> None:
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def _predict(

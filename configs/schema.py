@@ -8,100 +8,29 @@ from __future__ import annotations
 
 import pkgutil
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PlainSerializer,
-    PlainValidator,
     PrivateAttr,
     field_validator,
     model_validator,
 )
-from pydantic.json_schema import WithJsonSchema
 
-Severity = Literal["refuse", "quarantine", "warn"]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-DecayRate = Annotated[float, Field(ge=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-
-TEXT_OR_TEXTS: dict[str, Any] = {
-    "anyOf": [
-        {"type": "string", "minLength": 1},
-        {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
-    ]
-}
-SCALAR: dict[str, Any] = {"type": ["string", "integer", "boolean"]}
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    values = value if isinstance(value, list | tuple) else [value]
-    if not values or not all(isinstance(v, str) and v for v in values):
-        raise ValueError("expected a file name, or a list of them")
-    return tuple(values)
-
-
-def _split(value: object) -> float | tuple[str, ...]:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if not 0 < value < 1:
-            raise ValueError("expected a fraction between 0 and 1, or file names")
-        return float(value)
-    return _texts(value)
-
-
-def label_name(value: object) -> str:
-    """Write a label as text: booleans as ``true`` and ``false``, integers in decimal."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _labels(value: object) -> tuple[str, ...] | dict[str, str]:
-    message = "expected at least two distinct label names, or a mapping of value to name"
-    if isinstance(value, dict):
-        mapping = {label_name(k): label_name(v) for k, v in value.items()}
-        if len(set(mapping.values())) < 2:
-            raise ValueError(message)
-        return mapping
-    if not isinstance(value, list | tuple):
-        raise ValueError(message)
-    if not all(isinstance(v, str | int | bool) for v in value):
-        raise ValueError(message)
-    names = tuple(label_name(v) for v in value)
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise ValueError(message)
-    return names
-
-
-Plain = PlainSerializer(lambda value: list(value) if isinstance(value, tuple) else value)
-Files = Annotated[tuple[str, ...], PlainValidator(_texts), Plain, WithJsonSchema(TEXT_OR_TEXTS)]
-Split = Annotated[
-    float | tuple[str, ...],
-    PlainValidator(_split),
-    Plain,
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
-                *TEXT_OR_TEXTS["anyOf"],
-            ]
-        }
-    ),
-]
-Labels = Annotated[
-    tuple[str, ...] | dict[str, str],
-    PlainValidator(_labels),
-    Plain,
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "array", "items": SCALAR, "minItems": 2, "uniqueItems": True},
-                {"type": "object", "additionalProperties": SCALAR, "minProperties": 2},
-            ]
-        }
-    ),
-]
+from configs.values import (
+    Activation,
+    DecayRate,
+    Files,
+    Fraction,
+    Labels,
+    LanguageCode,
+    Name,
+    Severity,
+    Split,
+)
 
 
 class Section(BaseModel):
@@ -142,6 +71,11 @@ class Data(Section):
     """A column whose rows must stay in one split, such as a customer id."""
     quotes: bool = True
     """Whether CSV and TSV fields may be quoted; false takes a quotation mark as text."""
+    labelling: Literal["single", "multiple", "ordinal"] = "single"
+    """How rows are labelled: one label each (column `label`), any number of them (column `labels`,
+    a list), or one step of an ordered scale, such as stars (column `label`)."""
+    separator: Annotated[str, Field(min_length=1)] = "|"
+    """What stands between the labels of one row in CSV and TSV, with `labelling: multiple`."""
 
     _folder: Path = PrivateAttr(default=Path())
 
@@ -181,21 +115,96 @@ class Contract(Section):
     """Each label needs at least this many training rows."""
     max_truncated: Fraction = 0.5
     """The run fails if more than this share of the rows is longer than `model.max_length`."""
+    max_length_ratio: Annotated[float, Field(gt=1)] = 10.0
+    """A translation may have at most this many times the characters of its source, or the
+    reverse."""
+
+
+class Language(Section):
+    """The languages of the text: ISO 639 codes such as `en`, or a model's own such as `zh_CN`."""
+
+    source: LanguageCode = "en"
+    """Language of the input. Metrics count characters, not words, where it has no spaces."""
+    target: LanguageCode | None = None
+    """Language of the translations; with others than translation, the same as `source`."""
+
+    @property
+    def output(self) -> str:
+        """The language of what the model writes."""
+        return self.target or self.source
+
+
+class Decoder(Section):
+    """The right half of an encoder pair such as BERT2BERT (Rothe et al. 2020)."""
+
+    base: Annotated[str, Field(min_length=1)] = "starter"
+    """Where its weights come from: as `model.base`."""
+    revision: str | None = None
+    """The commit or tag of a hub model."""
+    vocabulary: Annotated[int, Field(ge=100)] | None = None
+    """Train a tokenizer of this size on the targets, and fresh embeddings for it: for a target
+    language that the decoder's own tokenizer does not know. By default it keeps its own."""
+
+
+class Scratch(Section):
+    """A model without pretrained weights, and a tokenizer trained on the training rows."""
+
+    architecture: Literal["encoder", "decoder", "encoder-decoder"]
+    """`encoder` (as BERT), `decoder` (as GPT-2), or `encoder-decoder` (as Vaswani et al. 2017)."""
+    layers: Annotated[int, Field(ge=1)] = 3
+    """Layers of each stack."""
+    hidden_size: Annotated[int, Field(ge=8)] = 256
+    """Width of the model."""
+    heads: Annotated[int, Field(ge=1)] = 4
+    """Attention heads; they divide `hidden_size`."""
+    intermediate_size: Annotated[int, Field(ge=8)] | None = None
+    """Width of the feed-forward layers; by default four times `hidden_size`."""
+    tokenizer: Literal["bpe", "unigram", "wordpiece", "words"] = "unigram"
+    """What to train: byte-level `bpe`, `unigram` (as SentencePiece), `wordpiece` (as BERT), or
+    whole `words`, which word vectors need."""
+    vocabulary: Annotated[int, Field(ge=100)] = 8000
+    """Most tokens that the tokenizer may have."""
+    vectors: str | None = None
+    """A file of word vectors (Word2Vec text or binary, or GloVe; also .gz) that input embeddings
+    start from; its width is `hidden_size`."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Scratch:
+        if self.hidden_size % self.heads:
+            raise ValueError("`heads` must divide `hidden_size`")
+        if self.vectors and self.tokenizer != "words":
+            raise ValueError("`vectors` are of whole words, so they need `tokenizer: words`")
+        return self
 
 
 class Model(Section):
-    """The pretrained model to fine-tune."""
+    """The model to fine-tune."""
 
     base: Annotated[str, Field(min_length=1)] = "starter"
     """`starter` (a small English BERT that installs with the `starter` extra), a local folder
     with `config.json` and safetensors weights, or a Hugging Face hub id."""
     revision: str | None = None
     """The commit or tag of a hub model; recorded in the registered model."""
+    decoder: Decoder | None = None
+    """Makes a pair of two encoders: `base` reads, and this writes."""
+    scratch: Scratch | None = None
+    """Trains a model from scratch instead of a `base`."""
     max_length: Literal["auto"] | Annotated[int, Field(ge=8)] = "auto"
-    """Longest input in tokens; longer ones are cut and counted. `auto` takes what the model
-    allows, at most 512."""
+    """Longest input in tokens; longer ones are cut and counted. `auto` covers 99.5% of the training
+    rows, at least 128 tokens and at most what the model takes."""
+    max_target_length: Literal["auto"] | Annotated[int, Field(ge=4)] = "auto"
+    """Longest target in tokens, for models that write text; `auto` as above, at least 32."""
+    long_inputs: Literal["truncate", "chunk"] = "truncate"
+    """What becomes of documents longer than `max_length`: `truncate`, or `chunk`: each piece is
+    summarized and the summaries are joined."""
+    prefix: str = ""
+    """Text put before every input, such as `translate English to German: ` for T5."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Dropout probability in every layer; by default what the base model declares."""
+    activation: Activation | None = None
+    """Activation of the feed-forward layers; by default what the base model declares."""
+    change_activation: bool = False
+    """Acknowledges that another activation makes a pretrained model compute something else."""
     attention: Literal["auto", "eager", "sdpa"] = "auto"
     """The attention kernel; `auto` takes the fastest one for the device."""
 
@@ -212,25 +221,47 @@ class Model(Section):
         copy._folder = folder
         return copy
 
+    @property
+    def origin(self) -> str:
+        """Where the weights come from, in a word or two."""
+        if self.scratch is not None:
+            return "scratch"
+        return self.base + (f" and {self.decoder.base}" if self.decoder else "")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Model:
+        if self.scratch and ("base" in self.model_fields_set or self.decoder):
+            raise ValueError("a model from `scratch` has no `base` and no `decoder`; leave one out")
+        if self.activation and not self.scratch and not self.change_activation:
+            message = "another `activation` changes what a pretrained model computes"
+            raise ValueError(f"{message}; acknowledge it with `change_activation: true`")
+        return self
+
 
 class Optimizer(Section):
     """The rule that turns gradients into an update."""
 
-    name: Literal["adamw", "sgd"] = "adamw"
-    """`adamw` (decoupled weight decay, fused where torch can) or `sgd` (with momentum)."""
+    name: Literal["adamw", "adam", "sgd", "adafactor", "lion", "muon"] = "adamw"
+    """`adamw` (decoupled weight decay, fused where torch can), `adam`, `sgd` (with momentum),
+    `adafactor` (without relative steps, little memory), `lion`, or `muon` (hidden matrices only,
+    scaled so that it takes the learning rate of `adamw`, which updates the rest)."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """Decay of weight matrices; biases and normalization weights are exempt."""
     betas: tuple[DecayRate, DecayRate] = (0.9, 0.999)
-    """Decay rates of the moment estimates of `adamw`; `sgd` takes the first as its momentum."""
+    """Decay rates of the moment estimates; `sgd` and `muon` take the first as their momentum."""
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
-    """Added to the denominator of the `adamw` update."""
+    """Added to the denominator of the `adam` and `adamw` updates."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Each layer learns at this share of the rate of the layer above it (Howard and Ruder 2018);
+    the head learns at the full rate."""
 
 
 class Schedule(Section):
     """How the learning rate moves over the run."""
 
-    name: Literal["constant", "linear", "cosine"] = "linear"
-    """What follows the warm-up: a constant rate, or decay to zero at the last step."""
+    name: Literal["constant", "linear", "cosine", "inverse_sqrt", "one_cycle"] = "linear"
+    """What follows the warm-up: a constant rate, decay to zero at the last step, or decay with the
+    inverse square root of the step; `one_cycle` warms up and anneals along cosines (Smith 2018)."""
     warmup: Fraction = 0.1
     """Share of all steps over which the rate rises from zero."""
 
@@ -238,11 +269,31 @@ class Schedule(Section):
 class Loss(Section):
     """What a step minimizes."""
 
+    name: Literal["cross_entropy", "focal"] = "cross_entropy"
+    """`cross_entropy`, or `focal` (Lin et al. 2017), which weighs down what is easy."""
+    focal_gamma: Annotated[float, Field(ge=0)] = 2.0
+    """How strongly `focal` weighs down easy examples."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability mass spread evenly over all classes (Szegedy et al. 2016)."""
     class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
     """`balanced` weighs each class by n / (classes * n_class), as scikit-learn does; a mapping
     gives the weight of each label."""
+
+
+class Adapter(Section):
+    """Small trainable matrices in place of all weights; merged into them at registration."""
+
+    name: Literal["none", "lora", "dora"] = "none"
+    """`lora` (Hu et al. 2021) or `dora` (Liu et al. 2024), through peft; the head is
+    trained whole."""
+    rank: Annotated[int, Field(ge=1)] = 8
+    """Rank of the update."""
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    """The update is scaled by `alpha / rank`."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout before the adapter's first matrix."""
+    targets: tuple[str, ...] = ()
+    """Names of the layers to adapt, such as `query`; by default every linear layer."""
 
 
 class Training(Section):
@@ -272,6 +323,40 @@ class Training(Section):
     """The learning-rate schedule."""
     loss: Loss = Loss()
     """The training loss."""
+    adapter: Adapter = Adapter()
+    """Which weights are trained, if not all."""
+    frozen_layers: Annotated[int, Field(ge=0)] = 0
+    """Keep the embeddings and this many of the lowest layers as they are."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of a moving average of the weights, which is validated and kept in their place."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, about a third more time."""
+
+
+class Answering(Section):
+    """How answers are found in a context (questions)."""
+
+    unanswerable: bool = False
+    """Whether rows may have no answer, as in SQuAD 2.0, and the model may say so."""
+    stride: Annotated[int, Field(ge=0)] = 128
+    """Tokens that two neighbouring windows over a long context share."""
+    max_answer_length: Annotated[int, Field(ge=1)] = 30
+    """Longest answer in tokens."""
+    n_best: Annotated[int, Field(ge=1, le=100)] = 20
+    """Candidate spans a window."""
+
+
+class Generation(Section):
+    """How text is written (translation, summarization)."""
+
+    num_beams: Annotated[int, Field(ge=1, le=64)] = 4
+    """Beams of the search; 1 is greedy. Validation during training is always greedy."""
+    length_penalty: float = 1.0
+    """Exponent of the length that scores are divided by: above 0 favours long outputs."""
+    no_repeat_ngram_size: Annotated[int, Field(ge=0)] = 0
+    """No n-gram of this size occurs twice in an output; 0 allows all."""
+    max_new_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Longest output in tokens; by default `model.max_target_length`."""
 
 
 class Evaluation(Section):
@@ -363,10 +448,16 @@ class Pipeline(Section):
     """Where the labelled text is."""
     contract: Contract = Contract()
     """What valid data is."""
+    language: Language = Language()
+    """The languages of the text."""
     model: Model = Model()
-    """The pretrained model."""
+    """The model to fine-tune."""
     training: Training = Training()
     """How it is fine-tuned."""
+    answering: Answering = Answering()
+    """How answers are found (questions)."""
+    generation: Generation = Generation()
+    """How text is written (translation, summarization)."""
     evaluation: Evaluation = Evaluation()
     """How it is measured."""
     gate: Gate = Gate()

@@ -78,7 +78,10 @@ def results(outcome: Outcome) -> None:
     """The verdict, the results table, and the way to the MLflow run."""
     evaluated, registered = outcome.evaluated, outcome.registered
     create_table_artifact(
-        [{"metric": name, "value": value} for name, value in evaluated.metrics.items()],
+        [
+            {"metric": name, "value": value, evaluated.baseline_name: evaluated.baseline.get(name)}
+            for name, value in evaluated.metrics.items()
+        ],
         key=_key(registered.name, "results"),
         description=f"Test metrics of {registered.uri}",
     )
@@ -89,7 +92,8 @@ def results(outcome: Outcome) -> None:
     create_markdown_artifact(
         f"# {registered.uri}\n\n{registered.verdict}\n\n"
         f"{evaluated.headline} **{evaluated.metrics[evaluated.headline]:.4f}** "
-        f"[{low:.4f}, {high:.4f}]\n\n[MLflow run]({outcome.run_url})",
+        f"[{low:.4f}, {high:.4f}]; {evaluated.baseline_name} "
+        f"{evaluated.baseline[evaluated.headline]:.4f}\n\n[MLflow run]({outcome.run_url})",
         key=_key(registered.name, "summary"),
         description="Verdict",
     )

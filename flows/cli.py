@@ -159,7 +159,9 @@ def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json 
     require_inputs(config)
     workspace = _workspace()
     console = _console(stderr=as_json)
-    console.print(f"{config.name}: {config.application} from {config.model.base}", highlight=False)
+    console.print(
+        f"{config.name}: {config.application} from {config.model.origin}", highlight=False
+    )
     from flows.embedded import prefect_api
     from flows.tracker import connection
 
@@ -181,7 +183,9 @@ def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json 
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")],
-    file: Annotated[str, typer.Argument(help="CSV, TSV, JSONL or Parquet file; - is stdin.")] = "-",
+    file: Annotated[
+        str, typer.Argument(help="CSV, TSV, JSON, JSONL or Parquet file; - is stdin.")
+    ] = "-",
     output: Annotated[str, typer.Option("--to", help="Format: csv or jsonl.")] = "",
     column: Annotated[
         list[str] | None,
@@ -190,11 +194,19 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Add the probability of every label.")
     ] = False,
+    documents: Annotated[
+        Path | None,
+        typer.Option("--documents", help="Look questions up in a folder of .txt, .md and .jsonl."),
+    ] = None,
+    question: Annotated[
+        str | None, typer.Option("--question", help="One question, with --documents.")
+    ] = None,
 ) -> None:
     """Predict rows with a registered model, streaming in and out."""
-    from flows.predicting import stream
+    from flows.predicting import Request, stream
 
-    for line in stream(_workspace(), model, file, output, column or [], probabilities):
+    request = Request(model, file, output, column or [], probabilities, documents, question)
+    for line in stream(_workspace(), request):
         sys.stdout.write(line)
         sys.stdout.flush()
 

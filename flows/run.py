@@ -95,7 +95,7 @@ class Outcome:
 
 def read(file: Path, overrides: Sequence[str]) -> Pipeline:
     """Read a pipeline file with every check that needs no data."""
-    return load(file, overrides, checks=[families.check, _metric_names])
+    return load(file, overrides, checks=[families.check, _metric_names, _settings])
 
 
 def require_inputs(config: Pipeline) -> None:
@@ -113,7 +113,7 @@ def require_inputs(config: Pipeline) -> None:
 def _metric_names(config: Pipeline) -> Iterator[tuple[str, str]]:
     from tasks.applications import base as applications
 
-    known = applications.get(config.application).metrics
+    known = applications.get(config.application).metrics(config.data)
     named = [("evaluation.headline", config.evaluation.headline)]
     named += [(f"gate.floors.{name}", name) for name in config.gate.floors]
     for where, name in named:
@@ -122,6 +122,20 @@ def _metric_names(config: Pipeline) -> Iterator[tuple[str, str]]:
                 where,
                 f"expected a metric of {config.application} ({', '.join(known)}), found {name!r}",
             )
+
+
+def _settings(config: Pipeline) -> Iterator[tuple[str, str]]:
+    """What an application cannot do with a setting, and settings that exclude each other."""
+    from tasks.applications import base as applications
+
+    training = config.training
+    yield from applications.get(config.application).check(config)
+    if training.loss.name == "focal" and training.loss.label_smoothing:
+        yield "training.loss.label_smoothing", "`focal` has no smoothing: set it to 0"
+    if config.model.scratch and training.adapter.name != "none":
+        yield "training.adapter", "an adapter needs pretrained weights, and `scratch` has none"
+    if config.model.scratch and training.frozen_layers:
+        yield "training.frozen_layers", "frozen random weights learn nothing: set it to 0"
 
 
 def quiet() -> None:

@@ -201,12 +201,18 @@ def report(outcome: Outcome, display: Display, seconds: float) -> RenderableType
     evaluated, registered = outcome.evaluated, outcome.registered
     low, high = evaluated.interval
     rows = [
-        [name, value, f"[{low:.4f}, {high:.4f}]" if name == evaluated.headline else ""]
+        [
+            name,
+            value,
+            f"[{low:.4f}, {high:.4f}]" if name == evaluated.headline else "",
+            evaluated.baseline.get(name, ""),
+        ]
         for name, value in evaluated.metrics.items()
         if name != "rows"
     ]
     title = f"Test split, {int(evaluated.metrics.get('rows', 0)):,} rows"
-    parts: list[RenderableType] = ["", table(["metric", "value", "95% interval"], rows, title)]
+    heads = ["metric", "value", "95% interval", evaluated.baseline_name]
+    parts: list[RenderableType] = ["", table(heads, rows, title)]
     if evaluated.details:
         names = list(evaluated.details[0])
         parts += ["", table(names, [[row[n] for n in names] for row in evaluated.details])]

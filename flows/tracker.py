@@ -111,13 +111,18 @@ class Tracker:
         low, high = evaluated.interval
         bounds = {f"{evaluated.headline}_low": low, f"{evaluated.headline}_high": high}
         figures = {f"test/{k}": v for k, v in (evaluated.metrics | bounds).items()}
+        figures |= {f"baseline/{k}": v for k, v in evaluated.baseline.items()}
         figures |= {
             "train/seconds": float(tuned.summary["seconds"]),
             "train/peak_memory_bytes": float(tuned.summary["peak_memory"]),
         }
 
+        tags = {f"signature.{k}": v for k, v in evaluated.signatures.items()}
+        tags["baseline"] = evaluated.baseline_name
+
         def send() -> None:
             run_id = self.run_id()
+            tracking.log_tags(self.client, run_id, tags)
             with lock(self.workspace.locks / f"evaluation-{run_id}.lock"):
                 known = self.client.list_artifacts(run_id, "evaluation")
                 tracking.log_figures(self.client, run_id, figures, int(tuned.summary["steps"]))

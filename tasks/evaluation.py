@@ -11,7 +11,7 @@ import numpy as np
 from configs.schema import Pipeline
 from tasks import arrow, packaging
 from tasks.applications import base as applications
-from tasks.applications.base import Application, Scorer
+from tasks.applications.base import Application, Facts, Scorer
 from tasks.finetuning import Tuned, headline_of
 from tasks.reporting import Progress, announce
 from tasks.store import Stored, read_json, write_json
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-VERSION = 1
-CHUNK = 1024
+VERSION = 2
+CHUNK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ class Evaluated:
         metrics: every metric on the test split.
         interval: bootstrap interval of the headline metric.
         details: rows of the detail table.
+        baseline_name: what the trivial method does.
+        baseline: its metrics on the test split.
+        signatures: how metrics were computed, where a library says so.
     """
 
     stored: Stored
@@ -45,12 +48,16 @@ class Evaluated:
     metrics: dict[str, float]
     interval: tuple[float, float]
     details: list[dict[str, Any]]
+    baseline_name: str
+    baseline: dict[str, float]
+    signatures: dict[str, str]
 
     @property
     def note(self) -> str:
         """One line for people."""
         low, high = self.interval
-        return f"{self.headline} {self.metrics[self.headline]:.4f} [{low:.4f}, {high:.4f}]"
+        shown = f"{self.headline} {self.metrics[self.headline]:.4f} [{low:.4f}, {high:.4f}]"
+        return f"{shown}; {self.baseline_name} {self.baseline[self.headline]:.4f}"
 
     @property
     def package(self) -> Path:
@@ -67,6 +74,15 @@ def evaluate(
 ) -> Evaluated:
     """Measure the fine-tuned model on the test split."""
     application = applications.get(config.application)
+    settings = {
+        "application": config.application,
+        "precision": config.training.precision,
+        "batch_size": config.evaluation.batch_size,
+        **tokenized.start.settings(),
+        **tokenized.facts,
+        **application.decoding(config),
+        **tuned.learned,
+    }
     inputs = {
         "version": VERSION,
         "application": [application.name, application.version],
@@ -74,32 +90,33 @@ def evaluate(
         "rows": validated.digest,
         "serving": packaging.serving_digest(application),
         "evaluation": config.evaluation.model_dump(mode="json"),
-        "max_length": tokenized.max_length,
-        "precision": config.training.precision,
+        "settings": settings,
     }
 
     def build(folder: Path) -> dict[str, Any]:
-        settings = {
-            "application": config.application,
-            "max_length": tokenized.max_length,
-            "precision": config.training.precision,
-            "batch_size": config.evaluation.batch_size,
-            **validated.facts,
-        }
         package = packaging.build(
             folder / "package", tuned.stored.path / "model", application, settings
         )
         _use_threads(config.compute.threads)
         rows = arrow.MappedTable(validated.stored.path / "test.arrow")
-        scorer = application.scorer(validated.facts)
-        _predict(package, rows, application, scorer)
-        return _write(folder, config, scorer, rows, validated, tuned)
+        scorers = application.scorer(settings), application.scorer(settings)
+        _predict(package, rows, application, settings, scorers)
+        return _write(folder, config, scorers, rows, validated, tuned)
 
     stored = workspace.store.produce("evaluation", inputs, build, fresh=workspace.fresh)
     record = read_json(stored.path / "metrics.json")
     interval = (record["interval"][0], record["interval"][1])
     details = read_json(stored.path / "details.json")
-    return Evaluated(stored, headline_of(config), record["metrics"], interval, details)
+    return Evaluated(
+        stored,
+        headline_of(config),
+        record["metrics"],
+        interval,
+        details,
+        application.baseline_name,
+        record["baseline"],
+        record["signatures"],
+    )
 
 
 def _use_threads(threads: int | None) -> None:
@@ -110,17 +127,23 @@ def _use_threads(threads: int | None) -> None:
 
 
 def _predict(
-    package: Path, rows: arrow.MappedTable, application: Application, scorer: Scorer
+    package: Path,
+    rows: arrow.MappedTable,
+    application: Application,
+    settings: Facts,
+    scorers: tuple[Scorer, Scorer],
 ) -> None:
+    """Score the served model, and the trivial method beside it."""
     from tasks.predictor import Predictor
 
     predictor = Predictor().open(package)
-    inputs = [column.name for column in application.columns if column.kind == "text"]
+    inputs = settings["inputs"]
     for start in range(0, len(rows), CHUNK):
         table: pd.DataFrame = rows.slice(start, min(start + CHUNK, len(rows))).to_pandas()
         predictions = predictor.predict(None, table[inputs])
-        targets = {name: table[name].to_numpy() for name in table.columns if name not in inputs}
-        scorer.update(targets, application.served(predictions))
+        targets = {name: table[name].to_numpy() for name in table.columns}
+        scorers[0].update(targets, application.served(predictions))
+        scorers[1].update(targets, application.baseline(table, settings))
         done = min(start + CHUNK, len(rows))
         announce(Progress("evaluating", {"done": done, "total": len(rows)}))
 
@@ -128,15 +151,17 @@ def _predict(
 def _write(
     folder: Path,
     config: Pipeline,
-    scorer: Scorer,
+    scorers: tuple[Scorer, Scorer],
     rows: arrow.MappedTable,
     validated: Validated,
     tuned: Tuned,
 ) -> dict[str, Any]:
     section, headline = config.evaluation, headline_of(config)
+    scorer, baseline = scorers
     metrics = scorer.metrics()
     interval = scorer.interval(headline, section.bootstrap_samples, section.confidence)
     record = {"headline": headline, "metrics": metrics, "interval": list(interval)}
+    record |= {"baseline": baseline.metrics(), "signatures": scorer.signatures()}
     write_json(folder / "metrics.json", record)
     write_json(folder / "details.json", scorer.details(metrics))
     write_json(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from tasks.training.job import BEST, PREFLIGHT, Job
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
-VERSION = 1
+VERSION = 2
 MODEL = "model"
 Watch = Callable[[Path], None]
 
@@ -40,6 +40,12 @@ class Tuned:
     summary: Record
 
     @property
+    def learned(self) -> Record:
+        """Settings that the validation rows taught, such as a threshold."""
+        learned: Record = read_json(self.stored.path / MODEL / "best.json").get("learned", {})
+        return learned
+
+    @property
     def note(self) -> str:
         """One line for people."""
         s = self.summary
@@ -51,7 +57,7 @@ class Tuned:
 
 def headline_of(config: Pipeline) -> str:
     """The declared headline metric, or the application's own."""
-    return config.evaluation.headline or applications.get(config.application).headline
+    return config.evaluation.headline or applications.get(config.application).headline(config.data)
 
 
 def key_inputs(config: Pipeline, tokenized: Tokenized, base: BaseModel) -> Record:
@@ -63,7 +69,8 @@ def key_inputs(config: Pipeline, tokenized: Tokenized, base: BaseModel) -> Recor
         "application": [application.name, application.version],
         "tokens": tokenized.stored.digest,
         "base": base.digest,
-        "model": config.model.model_dump(mode="json", exclude={"base", "revision", "max_length"}),
+        "model": config.model.model_dump(mode="json", exclude={"base", "revision"}),
+        "facts": tokenized.facts,
         "training": config.training.model_dump(mode="json", exclude=ignored),
         "headline": headline_of(config),
         "device": config.compute.device,
@@ -91,7 +98,7 @@ def finetune(
     Raises:
         WorkerFailure: the training process died, raised or ran out of time.
     """
-    job = make_job("train", config, validated, tokenized, base)
+    job = make_job("train", config, validated, tokenized)
 
     def build(folder: Path) -> Record:
         if watch:
@@ -113,17 +120,16 @@ def make_job(
     config: Pipeline,
     validated: Validated,
     tokenized: Tokenized,
-    base: BaseModel,
 ) -> Job:
     """Describe the work to a worker."""
     return Job(
         mode=mode,
         application=config.application,
-        facts=validated.facts,
+        facts=tokenized.facts,
+        rows=str(validated.stored.path),
         tokens=str(tokenized.stored.path),
-        base=str(base.path),
-        max_length=tokenized.max_length,
-        model=config.model.model_dump(mode="json"),
+        start=asdict(tokenized.start),
+        model=config.model.model_dump(mode="json", exclude={"base", "revision", "decoder"}),
         training=config.training.model_dump(mode="json"),
         headline=headline_of(config),
         device=config.compute.device,
@@ -188,7 +194,7 @@ def preflight(
         WorkerFailure: the training process died, raised or ran out of time.
     """
     inputs = key_inputs(config, tokenized, base)
-    job = make_job("preflight", config, validated, tokenized, base)
+    job = make_job("preflight", config, validated, tokenized)
 
     def build(folder: Path) -> Record:
         job.write(folder)

@@ -28,7 +28,9 @@ def build(folder: Path, model: Path, application: Application, settings: Mapping
     (folder / "model").mkdir()
     for source in files_below(model):
         if source.name != "best.json":
-            link(source, folder / "model" / source.name)
+            target = folder / "model" / source.relative_to(model)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            link(source, target)
     shutil.copyfile(application.serving, folder / "decoding.py")
     text = json.dumps(dict(settings), indent=2, ensure_ascii=False)
     (folder / "predictor.json").write_text(text, encoding="utf-8")

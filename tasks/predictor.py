@@ -37,15 +37,16 @@ class Predictor(PythonModel):
         verify(folder)
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         import torch
-        from transformers import AutoTokenizer
+        from transformers.activations import ACT2FN
 
+        # The one declarable activation that Transformers does not know by name.
+        ACT2FN.setdefault("elu", torch.nn.ELU)
         self.settings = json.loads((folder / "predictor.json").read_text(encoding="utf-8"))
         self.decoding = load_module(folder / "decoding.py")
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = choose_dtype(self.settings["precision"], self.device)
-        model = self.decoding.load(folder / "model", dtype=dtype, attn_implementation="sdpa")
-        self.model = model.to(self.device).eval()
-        self.tokenizer = AutoTokenizer.from_pretrained(folder / "model", local_files_only=True)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = choose_dtype(self.settings["precision"], device)
+        self.model = self.decoding.Model(folder / "model", self.settings, device, dtype=dtype)
+        self.outputs = list(self.decoding.describe(self.settings)[1])
         return self
 
     def predict(
@@ -73,17 +74,14 @@ class Predictor(PythonModel):
             outputs = self._batch([rows[index] for index in chosen])
             for index, output in zip(chosen, outputs, strict=True):
                 answers[index] = output
-        return pd.DataFrame(answers, columns=list(self.decoding.OUTPUTS), index=model_input.index)
+        return pd.DataFrame(answers, columns=self.outputs, index=model_input.index)
 
     def _batch(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         import torch
 
         with torch.inference_mode():
-            inputs = self.decoding.encode(self.tokenizer, rows, self.settings["max_length"])
-            outputs: list[dict[str, Any]] = self.decoding.decode(
-                self.model, inputs.to(self.device), self.settings
-            )
-        return outputs
+            answers: list[dict[str, Any]] = self.model.answer(rows)
+        return answers
 
 
 def _length(row: dict[str, Any]) -> int:

@@ -14,6 +14,7 @@ from tasks import gate, packaging, registry
 from tasks.applications import base as applications
 from tasks.evaluation import Evaluated
 from tasks.gate import Decision
+from tasks.store import read_json
 from tasks.tracking import FINGERPRINT, patiently
 from tasks.workspace import Workspace
 
@@ -131,15 +132,15 @@ def _save(path: Path, config: Pipeline, evaluated: Evaluated) -> Path:
     from tasks.predictor import load_module
 
     decoding = load_module(applications.get(config.application).serving)
+    settings = read_json(evaluated.package / "predictor.json")
+    inputs, outputs, example = decoding.describe(settings)
     batch = ParamSpec("batch_size", "long", config.evaluation.batch_size)
     mlflow.pyfunc.save_model(
         path,
         python_model=str(packaging.PREDICTOR),
         artifacts={"package": str(evaluated.package)},
-        signature=ModelSignature(
-            _schema(decoding.INPUTS), _schema(decoding.OUTPUTS), ParamSchema([batch])
-        ),
-        input_example=pd.DataFrame([decoding.EXAMPLE]),
+        signature=ModelSignature(_schema(inputs), _schema(outputs), ParamSchema([batch])),
+        input_example=pd.DataFrame([example]),
         pip_requirements=packaging.requirements(),
         metadata={"application": config.application},
     )
@@ -149,7 +150,10 @@ def _save(path: Path, config: Pipeline, evaluated: Evaluated) -> Path:
 def _schema(columns: dict[str, str]) -> Any:
     from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
-    types: dict[str, Any] = {"array": Array(DataType.double)}
+    types: dict[str, Any] = {
+        "array": Array(DataType.double),
+        "strings": Array(DataType.string),
+    }
     return Schema([ColSpec(types.get(kind, kind), name) for name, kind in columns.items()])
 
 

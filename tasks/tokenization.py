@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 from configs.schema import Pipeline
 from tasks import arrow
 from tasks.applications import base as applications
-from tasks.applications.base import Application
+from tasks.applications.base import Application, Encoded, Facts
+from tasks.applications.shared.codec import Codec
 from tasks.contract.frames import SPLITS
 from tasks.errors import DataError, Problem
 from tasks.store import Stored
-from tasks.training import base_model
+from tasks.training import beginnings
 from tasks.training.base_model import BaseModel
+from tasks.training.start import Start
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 BATCH = 2_000
 
 
@@ -31,50 +34,65 @@ class Tokenized:
     """The result of the stage.
 
     Attributes:
-        stored: the output folder: an Arrow file a split.
-        max_length: longest input in tokens.
+        stored: the output folder: an Arrow file a split, and tokenizers that were trained.
+        start: what fine-tuning starts from.
+        facts: what the model freezes: from validation, and from the application's settings.
         tokens: token count by split.
         truncated: rows that were cut.
     """
 
     stored: Stored
-    max_length: int
+    start: Start
+    facts: Facts
     tokens: dict[str, int]
     truncated: int
+
+    @property
+    def max_length(self) -> int:
+        """Longest input in tokens."""
+        return self.start.max_length
 
     @property
     def note(self) -> str:
         """One line for people."""
         total = sum(self.tokens.values())
-        return f"{total:,} tokens; {self.truncated:,} rows cut to {self.max_length} tokens"
+        words = f"{total:,} tokens; {self.truncated:,} rows cut to {self.max_length} tokens"
+        for name, count in self.stored.summary["counts"].items():
+            words += f"; {count:,} {name}"
+        return words
 
 
 def tokenize_rows(
     config: Pipeline, workspace: Workspace, validated: Validated, base: BaseModel
 ) -> Tokenized:
-    """Tokenize every split with the base model's tokenizer.
+    """Tokenize every split with the base model's tokenizer, or with one trained on the rows.
 
     Raises:
         ModelError: the tokenizer is unusable, or ``model.max_length`` exceeds it.
         DataError: more rows than ``contract.max_truncated`` allows are too long.
     """
     application = applications.get(config.application)
+    facts = validated.facts | application.settings(config)
     inputs = {
         "version": VERSION,
         "application": [application.name, application.version],
         "rows": validated.digest,
         "tokenizer": base.tokenizer_digest,
-        "positions": base.config.get("max_position_embeddings"),
-        "max_length": config.model.max_length,
+        "positions": base.positions,
+        "settings": application.settings(config),
+        "language": config.language.model_dump(mode="json"),
+        "model": config.model.model_dump(mode="json", include=beginnings.FIELDS),
         "max_truncated": config.contract.max_truncated,
+        "seed": config.training.seed if config.model.scratch else None,
     }
 
     def build(folder: Path) -> dict[str, Any]:
-        return _build(folder, config, validated, base, application)
+        return _build(folder, config, validated, base, application, facts)
 
     stored = workspace.store.produce("tokenization", inputs, build, fresh=workspace.fresh)
     summary = stored.summary
-    return Tokenized(stored, summary["max_length"], summary["tokens"], summary["truncated"])
+    start = beginnings.start(config, base, stored.path, summary["lengths"])
+    return Tokenized(stored, start, facts, summary["tokens"], summary["truncated"])
 
 
 def _build(
@@ -83,19 +101,22 @@ def _build(
     validated: Validated,
     base: BaseModel,
     application: Application,
+    facts: Facts,
 ) -> dict[str, Any]:
-    tokenizer = base_model.load_tokenizer(base.path)
-    length = base_model.max_length(config.model, base, tokenizer.model_max_length)
-    tokens, cut = {}, {}
-    for split in SPLITS:
-        rows = arrow.MappedTable(validated.stored.path / f"{split}.arrow")
-        writer = _Encoder(application, tokenizer, length)
+    splits = {s: arrow.MappedTable(validated.stored.path / f"{s}.arrow") for s in SPLITS}
+    coverage = beginnings.train_tokenizers(folder, config, base, application, splits["train"])
+    codec, lengths = beginnings.measure(folder, config, base, application, splits["train"])
+    tokens, cut, counts = {}, {}, Counter[str]()
+    for split, rows in splits.items():
+        writer = _Encoder(application, codec, facts)
         batches = writer.batches(rows)
         first = next(batches)
         arrow.write(folder / f"{split}.arrow", _chain(first, batches), first.schema)
         tokens[split], cut[split] = writer.tokens, writer.truncated
-    _refuse_too_long(sum(cut.values()), sum(validated.rows.values()), length, config)
-    summary = {"tokens": tokens, "truncated": sum(cut.values()), "max_length": length}
+        counts.update(writer.counts)
+    _refuse_too_long(sum(cut.values()), sum(validated.rows.values()), codec.max_length, config)
+    summary = {"tokens": tokens, "truncated": sum(cut.values()), "lengths": lengths}
+    summary |= {"counts": dict(counts), "coverage": coverage}
     return summary | {"truncated_by_split": cut}
 
 
@@ -107,25 +128,30 @@ def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa
 class _Encoder:
     """Tokenizes batch after batch and counts."""
 
-    def __init__(self, application: Application, tokenizer: Any, max_length: int) -> None:
+    def __init__(self, application: Application, codec: Codec, facts: Facts) -> None:
         self.application = application
-        self.tokenizer = tokenizer
-        self.max_length = max_length
+        self.codec = codec
+        self.facts = facts
         self.tokens = 0
         self.truncated = 0
+        self.counts: Counter[str] = Counter()
 
     def batches(self, rows: arrow.MappedTable) -> Iterator[pa.RecordBatch]:
         for start in range(0, len(rows), BATCH):
             table = rows.slice(start, min(start + BATCH, len(rows)))
-            encoded = self.application.encode(table.to_pydict(), self.tokenizer, self.max_length)
+            encoded = self.application.encode(table.to_pydict(), self.codec, self.facts)
             self.truncated += encoded.truncated
+            self.counts.update(encoded.counts or {})
             self.tokens += sum(map(len, encoded.columns["input_ids"]))
-            yield _record_batch(encoded.columns)
+            yield _record_batch(encoded, start)
 
 
-def _record_batch(columns: dict[str, Any]) -> pa.RecordBatch:
+def _record_batch(encoded: Encoded, start: int) -> pa.RecordBatch:
     import pyarrow as pa
 
+    size = len(encoded.columns["input_ids"])
+    rows = encoded.rows if encoded.rows is not None else range(size)
+    columns = {**encoded.columns, "row": [start + row for row in rows]}
     arrays = {
         name: pa.array(values, pa.list_(pa.int32()) if isinstance(values[0], list) else pa.int32())
         for name, values in columns.items()

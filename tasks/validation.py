@@ -23,7 +23,7 @@ from tasks.workspace import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 1
+VERSION = 2
 BATCH = 10_000
 
 
@@ -71,6 +71,8 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
             s for s in (config.data.validation, config.data.test) if isinstance(s, float)
         ],
         "contract": config.contract.model_dump(mode="json", exclude={"max_truncated"}),
+        "language": config.language.model_dump(mode="json"),
+        "unanswerable": config.answering.unanswerable,
         "seed": config.training.seed,
     }
 
@@ -92,9 +94,7 @@ def _build(
 ) -> dict[str, Any]:
     raw = frames.read(config.data, application, sources)
     application.normalize(raw.frame, config.data, raw.names)
-    kept, reasons, counts = rules.screen(
-        raw, application, config.contract, application.contract(config.data)
-    )
+    kept, reasons, counts = rules.screen(raw, application, config)
     quarantine = _quarantine(raw, reasons)
     quarantine_file = workspace.root / "quarantine" / f"{config.name}.jsonl"
     write_atomic(quarantine_file, quarantine)

@@ -8,7 +8,7 @@ Heavy libraries are imported inside the methods, so that listing applications co
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
     from pandera.pandas import DataFrameSchema
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from configs.schema import Data, Loss
+    from configs.schema import Data, Loss, Pipeline
+    from tasks.applications.shared.codec import Codec
+    from tasks.arrow import MappedTable
 
 Head = Literal["sequence-classification", "question-answering", "seq2seq", "causal"]
 Facts = dict[str, Any]
 Batch = dict[str, "torch.Tensor"]
 Predictions = Mapping[str, Any]
+Reasons = dict[int, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,12 @@ class Column:
     Attributes:
         name: the name that the application uses; ``data.columns`` maps it to the file's.
         kind: ``text`` is shown to the model, ``target`` is what it learns.
+        optional: whether files may lack it.
     """
 
     name: str
     kind: Literal["text", "target"]
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,29 @@ class Encoded:
     Attributes:
         columns: equally long lists, among them ``input_ids``.
         truncated: how many rows were cut to the maximum length.
+        rows: for each entry the row that it comes from, where a row makes several.
+        counts: other things worth knowing, such as answers that no window holds.
     """
 
     columns: dict[str, Sequence[Any]]
     truncated: int
+    rows: Sequence[int] | None = None
+    counts: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a prediction during training may look at besides its batch.
+
+    Attributes:
+        codec: the tokenizers.
+        rows: the validated split; ``batch["row"]`` are positions in it.
+        facts: what the training rows taught, and the settings.
+    """
+
+    codec: Codec
+    rows: MappedTable
+    facts: Facts
 
 
 class Objective(Protocol):
@@ -72,7 +95,7 @@ class Objective(Protocol):
 
 
 class Scorer(Protocol):
-    """Metrics of a stream of predictions; it keeps a few numbers a row, never logits."""
+    """Metrics of a stream of predictions; it never keeps logits."""
 
     def update(self, targets: Mapping[str, Any], predictions: Predictions) -> None:
         """Take in some rows: their target columns, and what the model said."""
@@ -92,6 +115,12 @@ class Scorer(Protocol):
     def figures(self) -> dict[str, Figure]:
         """Plots by file stem."""
 
+    def learned(self) -> Facts:
+        """Settings that these rows teach, such as a threshold; taken from validation only."""
+
+    def signatures(self) -> dict[str, str]:
+        """How metrics were computed, where a library says so in a line."""
+
 
 class Application(Protocol):
     """One NLP problem."""
@@ -99,13 +128,33 @@ class Application(Protocol):
     name: str
     version: int
     """Raised when a change makes earlier stage outputs wrong."""
-    head: Head
-    """What a model family must offer."""
-    columns: tuple[Column, ...]
-    metrics: tuple[str, ...]
-    headline: str
+    heads: tuple[Head, ...]
+    """What a model family must offer, one of these; the first that it has is used."""
     serving: Path
-    """The self-contained file that decodes model outputs in the registered model."""
+    """The self-contained file that runs the registered model."""
+    baseline_name: str
+    """What :meth:`baseline` does, in two or three words."""
+
+    def columns(self, data: Data) -> tuple[Column, ...]:
+        """The columns that rows have."""
+
+    def metrics(self, data: Data) -> tuple[str, ...]:
+        """Names of the metrics that it reports."""
+
+    def headline(self, data: Data) -> str:
+        """The metric that decides, unless the config names another."""
+
+    def identity(self, rule: Literal["duplicates", "leakage"], data: Data) -> tuple[str, ...]:
+        """Columns that make two rows the same, within a split or across splits."""
+
+    def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
+        """Settings that make no sense for it: where, and why."""
+
+    def settings(self, config: Pipeline) -> Facts:
+        """What tokenization and training take from the config besides their own sections."""
+
+    def decoding(self, config: Pipeline) -> Facts:
+        """What only predictions depend on."""
 
     def normalize(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> None:
         """Bring raw target values into canonical form, in place.
@@ -113,8 +162,11 @@ class Application(Protocol):
         ``names`` are label names that the data set itself declares.
         """
 
-    def contract(self, data: Data) -> DataFrameSchema:
-        """Checks of single rows; a row that fails one is set aside."""
+    def contract(self, config: Pipeline) -> DataFrameSchema:
+        """Checks of single cells; a row that fails one is set aside."""
+
+    def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
+        """What is wrong between the cells of a row, by row index, without their text."""
 
     def learn(self, frame: pd.DataFrame, data: Data) -> Facts:
         """What the training rows teach and the model freezes, such as its labels.
@@ -132,25 +184,29 @@ class Application(Protocol):
     def finish(self, frame: pd.DataFrame, facts: Facts) -> dict[str, Any]:
         """The columns to store, ready for :meth:`encode`."""
 
-    def encode(
-        self, rows: Mapping[str, list[Any]], tokenizer: PreTrainedTokenizerFast, max_length: int
-    ) -> Encoded:
+    def vocabulary_text(self, rows: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
+        """Input texts and target texts, for training tokenizers."""
+
+    def lengths(self, rows: Mapping[str, list[Any]], codec: Codec) -> tuple[list[int], list[int]]:
+        """Tokens of each row's inputs and targets, before any cut; no targets if none are written."""
+
+    def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: Facts) -> Encoded:
         """Tokenize a batch of stored rows."""
 
-    def load_model(self, base: Path, facts: Facts, options: Mapping[str, Any]) -> PreTrainedModel:
-        """Load the base model with this application's head, in float32."""
+    def model_arguments(self, facts: Facts) -> dict[str, Any]:
+        """Fields of the model's configuration that the problem decides, such as its labels."""
 
     def objective(self, facts: Facts, loss: Loss) -> Objective:
         """The training loss."""
 
-    def collate(self, table: pa.Table, pad_id: int) -> Batch:
+    def collate(self, table: pa.Table, codec: Codec) -> Batch:
         """Pad tokenized rows into tensors of shape (rows, longest)."""
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         """What the model puts out for a batch, such as logits of shape (rows, classes)."""
 
     def infer(
-        self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch
+        self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch, view: View
     ) -> tuple[Mapping[str, Any], Predictions]:
         """Targets and predictions of a batch, for :class:`Scorer`."""
 
@@ -159,6 +215,9 @@ class Application(Protocol):
 
     def served(self, predictions: pd.DataFrame) -> Predictions:
         """What the registered model answered, in the form that :class:`Scorer` takes."""
+
+    def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
+        """What a trivial method answers for stored rows, in the form that :class:`Scorer` takes."""
 
 
 def get(name: str) -> Application:

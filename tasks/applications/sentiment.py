@@ -2,4 +2,4 @@
 
 from tasks.applications.shared.classification import Classification
 
-APPLICATION = Classification(name="sentiment", version=1, headline="accuracy")
+APPLICATION = Classification(name="sentiment", version=2, preferred="accuracy")

@@ -2,4 +2,4 @@
 
 from tasks.applications.shared.classification import Classification
 
-APPLICATION = Classification(name="topics", version=1, headline="macro_f1")
+APPLICATION = Classification(name="topics", version=2, preferred="macro_f1")

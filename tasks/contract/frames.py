@@ -118,7 +118,7 @@ def read(data: Data, application: Application, sources: Sources) -> Raw:
     Raises:
         DataError: missing columns, or files that are not of their format.
     """
-    mapping = _mapping(data, application)
+    mapping = _mapping(data, application, sources)
     if sources.hub is None:
         _require_columns(data, mapping, sources)
     files = list(dict.fromkeys(f for names in sources.files.values() for f in names))
@@ -147,14 +147,30 @@ def _frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
 
 
-def _mapping(data: Data, application: Application) -> dict[str, str]:
-    canonical = [column.name for column in application.columns]
+def _mapping(data: Data, application: Application, sources: Sources) -> dict[str, str]:
+    columns = application.columns(data)
+    canonical = [column.name for column in columns]
     unknown = [name for name in data.columns if name not in canonical]
     if unknown:
         message = f"unknown column {unknown[0]!r}; {application.name} has {', '.join(canonical)}"
         raise DataError(Problem("data.columns", message, "write application's name: your name"))
     mapping = {name: data.columns.get(name, name) for name in canonical}
-    return mapping | ({"group": data.group} if data.group else {})
+    absent = {c.name for c in columns if c.optional and c.name not in data.columns}
+    if absent:
+        absent -= {name for name in absent if mapping[name] in _first_header(data, sources)}
+    kept = {name: actual for name, actual in mapping.items() if name not in absent}
+    return kept | ({"group": data.group} if data.group else {})
+
+
+def _first_header(data: Data, sources: Sources) -> list[str]:
+    first = next(name for names in sources.files.values() for name in names)
+    if sources.hub is not None:
+        return list(sources.hub[first].column_names)
+    try:
+        return reading.columns_of(Path(first), quotes=data.quotes)
+    except DataError:
+        # What is wrong with it is said with everything else that is wrong.
+        return []
 
 
 def _require_columns(data: Data, mapping: dict[str, str], sources: Sources) -> None:

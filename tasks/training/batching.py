@@ -65,8 +65,15 @@ def padded_tokens(batches: list[Ints], lengths: Ints) -> Ints:
 
 
 def lengths_of(table: MappedTable) -> Ints:
-    """Tokens of each row of a tokenized split."""
+    """Tokens of each row of a tokenized split, those that the model writes included."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    lengths: Ints = pc.list_value_length(table.column("input_ids")).to_numpy().astype(np.int64)
+    lists = [
+        name
+        for name in ("input_ids", "labels")
+        if name in table.schema.names and pa.types.is_list(table.schema.field(name).type)
+    ]
+    counts = [pc.list_value_length(table.column(name)).to_numpy() for name in lists]
+    lengths: Ints = np.sum(counts, axis=0).astype(np.int64)
     return lengths

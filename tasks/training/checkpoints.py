@@ -49,10 +49,12 @@ def save(folder: Path, learner: Learner, position: Position) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(own_tensors(learner.model), partial / "model.safetensors")
-    tensors, groups = _flatten(learner.optimizer.state_dict())
+    if learner.average is not None:
+        save_file(own_tensors(learner.average), partial / "average.safetensors")
+    tensors, optimizer = _flatten(learner.optimizer.state_dict())
     save_file(tensors, partial / "optimizer.safetensors")
     save_file(_generators(), partial / "generators.safetensors")
-    record = {"position": asdict(position), "groups": groups, "random": random.getstate()}
+    record = {"position": asdict(position), "optimizer": optimizer, "random": random.getstate()}
     record["schedule"] = {"last_epoch": learner.schedule.last_epoch}
     write_json(partial / "state.json", record | {"numpy": _numpy_state()})
     commit_folder(partial, final)
@@ -72,9 +74,11 @@ def restore(checkpoint: Path, learner: Learner) -> Position:
     """Load a checkpoint into a freshly built learner and set every random generator."""
     device = str(learner.accelerator.device)
     load_tensors(learner.model, checkpoint / "model.safetensors", device)
+    if learner.average is not None:
+        load_tensors(learner.average, checkpoint / "average.safetensors", device)
     record = read_json(checkpoint / "state.json")
     tensors = load_file(checkpoint / "optimizer.safetensors")
-    learner.optimizer.load_state_dict(_unflatten(tensors, record["groups"]))
+    learner.optimizer.load_state_dict(_unflatten(tensors, record["optimizer"]))
     # Not load_state_dict: LambdaLR asks it for its functions, which are never saved.
     learner.schedule.last_epoch = record["schedule"]["last_epoch"]
     _set_schedule_rates(learner)
@@ -101,26 +105,35 @@ def load_tensors(model: nn.Module, path: Path, device: str = "cpu") -> None:
         raise ValueError(f"{path} does not fit the model: {sorted(absent)} {sorted(unexpected)}")
 
 
-def _flatten(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
-    tensors = {
-        f"{index}.{name}": value.contiguous()
-        for index, entry in state["state"].items()
-        for name, value in entry.items()
-        if isinstance(value, torch.Tensor)
-    }
-    return tensors, state["param_groups"]
+def _flatten(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Split an optimizer's state into tensors and JSON values."""
+    tensors: dict[str, torch.Tensor] = {}
+    values: dict[str, dict[str, Any]] = {}
+    for index, entry in state["state"].items():
+        values[str(index)] = {}
+        for name, value in entry.items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{index}.{name}"] = value.contiguous()
+            else:
+                values[str(index)][name] = value
+    return tensors, {"groups": state["param_groups"], "values": values}
 
 
-def _unflatten(tensors: dict[str, torch.Tensor], groups: list[dict[str, Any]]) -> dict[str, Any]:
-    state: dict[int, dict[str, torch.Tensor]] = {}
+def _unflatten(tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> dict[str, Any]:
+    state: dict[int, dict[str, Any]] = {int(i): entry for i, entry in record["values"].items()}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
-    return {"state": state, "param_groups": [_as_saved(group) for group in groups]}
+        state[int(index)][name] = value
+    return {"state": state, "param_groups": [_as_saved(group) for group in record["groups"]]}
 
 
 def _as_saved(group: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if k == "betas" else v for k, v in group.items()}
+    """JSON made lists of tuples; an optimizer's only list is that of its parameters."""
+    return {name: value if name == "params" else _tuple(value) for name, value in group.items()}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
 
 
 def _set_schedule_rates(learner: Learner) -> None:

@@ -9,28 +9,40 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from configs.schema import Pipeline
+from configs.schema import Model, Pipeline
 from tasks.applications import base as applications
 from tasks.applications.base import Head
 
-ENCODER: Final[frozenset[Head]] = frozenset({"sequence-classification", "question-answering"})
-DECODER: Final[frozenset[Head]] = ENCODER | {"causal"}
-ENCODER_DECODER: Final[frozenset[Head]] = ENCODER | {"seq2seq"}
-TRANSLATOR: Final[frozenset[Head]] = frozenset({"seq2seq"})
-NOTHING: Final[frozenset[Head]] = frozenset()
+Ability = Head | Literal["pair-encoder", "pair-decoder"]
+"""A head, or a side of an encoder pair."""
 
-FAMILIES: Final[dict[str, frozenset[Head]]] = {
+ENCODER: Final[frozenset[Ability]] = frozenset(
+    {"sequence-classification", "question-answering", "pair-encoder"}
+)
+PAIRABLE: Final[frozenset[Ability]] = ENCODER | {"pair-decoder"}
+"""An encoder that also has cross-attention, to be the right half of a pair."""
+DECODER: Final[frozenset[Ability]] = frozenset(
+    {"sequence-classification", "question-answering", "causal", "pair-decoder"}
+)
+ENCODER_DECODER: Final[frozenset[Ability]] = frozenset(
+    {"sequence-classification", "question-answering", "seq2seq"}
+)
+TRANSLATOR: Final[frozenset[Ability]] = frozenset({"seq2seq"})
+NOTHING: Final[frozenset[Ability]] = frozenset()
+
+FAMILIES: Final[dict[str, frozenset[Ability]]] = {
     "albert": ENCODER,
     "bart": ENCODER_DECODER,
-    "bert": ENCODER,
-    "camembert": ENCODER,
+    "bert": PAIRABLE,
+    "camembert": PAIRABLE,
     "clip": NOTHING,
     "deberta": ENCODER,
     "deberta-v2": ENCODER,
     "distilbert": ENCODER,
-    "electra": ENCODER,
+    "electra": PAIRABLE,
+    "encoder-decoder": TRANSLATOR,
     "gpt2": DECODER,
     "m2m_100": TRANSLATOR,
     "marian": TRANSLATOR,
@@ -39,12 +51,18 @@ FAMILIES: Final[dict[str, frozenset[Head]]] = {
     "mpnet": ENCODER,
     "mt5": ENCODER_DECODER,
     "pegasus": TRANSLATOR,
-    "roberta": ENCODER,
+    "roberta": PAIRABLE,
     "t5": ENCODER_DECODER,
     "vit": NOTHING,
     "whisper": NOTHING,
-    "xlm-roberta": ENCODER,
+    "xlm-roberta": PAIRABLE,
 }
+SCRATCH: Final[dict[str, str]] = {
+    "encoder": "bert",
+    "decoder": "gpt2",
+    "encoder-decoder": "marian",
+}
+"""The family that a model from scratch belongs to, by its architecture."""
 HEAD_NAMES: Final[dict[Head, str]] = {
     "sequence-classification": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
     "question-answering": "MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES",
@@ -53,8 +71,8 @@ HEAD_NAMES: Final[dict[Head, str]] = {
 }
 
 
-def heads(model_type: str) -> frozenset[Head]:
-    """The heads that Transformers has for a family."""
+def abilities(model_type: str) -> frozenset[Ability]:
+    """What a family can do: a listed one as tested here, another as Transformers has heads."""
     if model_type in FAMILIES:
         return FAMILIES[model_type]
     from transformers.models.auto import modeling_auto
@@ -64,32 +82,75 @@ def heads(model_type: str) -> frozenset[Head]:
     )
 
 
-def able(head: Head) -> list[str]:
-    """Listed families that have a head."""
-    return sorted(family for family, offered in FAMILIES.items() if head in offered)
+def able(*wanted: Ability) -> list[str]:
+    """Listed families that have one of some abilities."""
+    return sorted(family for family, offered in FAMILIES.items() if offered & set(wanted))
 
 
-def refusal(model_type: str, application: str) -> str:
-    """Why a family cannot serve an application; empty if it can."""
-    wanted = applications.get(application).head
-    if wanted in heads(model_type):
+def choose_head(model_type: str, application: str, *, pair: bool = False) -> Head | None:
+    """The first head of an application that a family, or a pair with it as encoder, offers."""
+    wanted = applications.get(application).heads
+    if pair:
+        return "seq2seq" if "seq2seq" in wanted else None
+    offered = abilities(model_type)
+    return next((head for head in wanted if head in offered), None)
+
+
+def refusal(model_type: str, application: str, decoder: str | None = None) -> str:
+    """Why a family, or a pair of two, cannot serve an application; empty if it can."""
+    wanted = applications.get(application).heads
+    if decoder is not None:
+        return _pair_refusal(model_type, application, decoder)
+    if choose_head(model_type, application):
         return ""
-    return (
-        f"a {model_type} model has no {wanted} head, which {application} needs; "
-        f"families that have one: {', '.join(able(wanted))}"
+    heads = " or ".join(wanted)
+    reason = (
+        f"a {model_type} model has no {heads} head, which {application} needs; "
+        f"families that have one: {', '.join(able(*wanted))}"
     )
+    if "seq2seq" in wanted and "pair-encoder" in abilities(model_type):
+        reason += "; or make it the left half of a pair: model.decoder: {base: starter}"
+    return reason
+
+
+def _pair_refusal(encoder: str, application: str, decoder: str) -> str:
+    if "seq2seq" not in applications.get(application).heads:
+        return f"a pair of encoders writes text, which {application} does not need"
+    if "pair-encoder" not in abilities(encoder):
+        return f"a {encoder} model cannot read for a pair; families that can: " + ", ".join(
+            able("pair-encoder")
+        )
+    if "pair-decoder" not in abilities(decoder):
+        return f"a {decoder} model cannot write for a pair; families that can: " + ", ".join(
+            able("pair-decoder")
+        )
+    return ""
 
 
 def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    """Refuse an impossible pair of a local model and an application when the config is read."""
-    config = pipeline.model.folder / pipeline.model.base / "config.json"
-    model_type = _model_type(config)
-    if model_type and (reason := refusal(model_type, pipeline.application)):
-        yield "model.base", reason
+    """Refuse an impossible pair of a model and an application when the config is read."""
+    model = pipeline.model
+    encoder = declared_type(model)
+    decoder = None
+    if model.decoder is not None:
+        decoder = _model_type(model.folder / model.decoder.base) or STARTER
+    if encoder and (reason := refusal(encoder, pipeline.application, decoder)):
+        yield ("model.scratch.architecture" if model.scratch else "model.base"), reason
 
 
-def _model_type(config: Path) -> str:
+STARTER: Final = "bert"
+
+
+def declared_type(model: Model) -> str:
+    """The family of a local base, of the starter or of a model from scratch; empty for the hub."""
+    if model.scratch:
+        return SCRATCH[model.scratch.architecture]
+    return STARTER if model.base == "starter" else _model_type(model.folder / model.base)
+
+
+def _model_type(folder: Path) -> str:
     try:
-        return str(json.loads(config.read_text(encoding="utf-8")).get("model_type", ""))
+        record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return str(record.get("model_type", ""))
     except (OSError, ValueError, AttributeError):
         return ""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,8 @@ from tasks.training.session import Session
 from tasks.training.step import backward, to_device
 
 WRITE_BYTES_PER_SECOND = 300e6
-MOMENTS = {"adamw": 2, "sgd": 1}
+MOMENTS = {"adafactor": 0, "adam": 2, "adamw": 2, "lion": 1, "muon": 2, "sgd": 1}
+"""Tensors of a parameter's size that an optimizer keeps; Adafactor's are a row and a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +109,55 @@ def _pass_tokens(session: Session, split: str) -> int:
 
 
 def _bytes(session: Session) -> int:
-    return sum(p.numel() * p.element_size() for p in session.learner.model.parameters())
+    return sum(_size(p) for p in session.learner.model.parameters())
+
+
+def _size(parameter: torch.Tensor) -> int:
+    return parameter.numel() * parameter.element_size()
+
+
+def _moment_bytes(session: Session) -> int:
+    """What the optimizer keeps of the trainable parameters; ``muon`` one moment of matrices."""
+    moments = MOMENTS[session.training.optimizer.name]
+    return sum(
+        (1 if group.get("use_muon") else moments) * sum(map(_size, group["params"]))
+        for group in session.learner.optimizer.param_groups
+    )
 
 
 def _update_seconds(session: Session) -> float:
-    """An optimizer update is bound by memory: time one pass over as many bytes."""
-    values = torch.zeros(_bytes(session) // 4, device=session.learner.accelerator.device)
-    passes = 1 + MOMENTS[session.training.optimizer.name]
-    return 2 * passes * _timed(lambda: values.add_(1.0))
+    """An update is bound by memory: time one pass over the weights. ``muon`` also computes."""
+    learner = session.learner
+    weights = sum(_size(p) for p in learner.model.parameters() if p.requires_grad)
+    touched = weights + _moment_bytes(session)
+    if learner.average is not None:
+        touched += _bytes(session)
+    values = torch.zeros(weights // 4, device=learner.accelerator.device)
+    seconds = 2 * touched / weights * _timed(lambda: values.add_(1.0))
+    return seconds + _orthogonalization_seconds(session)
+
+
+def _orthogonalization_seconds(session: Session) -> float:
+    """What ``muon`` computes for each matrix, timed once a shape."""
+    groups = [g for g in session.learner.optimizer.param_groups if g.get("use_muon")]
+    shapes = Counter(p.shape for group in groups for p in group["params"])
+    return sum(
+        count * _quickest(partial(_orthogonalize, session, shape))
+        for shape, count in shapes.items()
+    )
+
+
+def _orthogonalize(session: Session, shape: torch.Size) -> None:
+    from pytorch_optimizer.optimizer.utils.matrix import zero_power_via_newton_schulz_5
+
+    zero_power_via_newton_schulz_5(torch.ones(shape, device=session.learner.accelerator.device))
+    _wait(session)
 
 
 def _peak_memory(session: Session) -> int:
     """Peak after the longest batch, plus the moments that the first update will add."""
     device = session.learner.accelerator.device
-    moments = MOMENTS[session.training.optimizer.name] * _bytes(session)
-    return hardware.peak_memory(device) + moments
+    return hardware.peak_memory(device) + _moment_bytes(session)
 
 
 def _pass(session: Session, rows: Ints) -> None:

@@ -40,10 +40,14 @@ def _cpu_has_bf16() -> bool:
 
 
 def choose_attention(declared: str, device: torch.device) -> str:
-    """The declared kernel; on a CPU eager attention trains faster than sdpa with dropout."""
+    """The declared kernel; on a CPU eager attention trains faster than sdpa with dropout.
+
+    Returns:
+        Its name, after ``auto:`` if a family without it may take another.
+    """
     if declared != "auto":
         return declared
-    return "sdpa" if device.type == "cuda" else "eager"
+    return "auto:sdpa" if device.type == "cuda" else "auto:eager"
 
 
 def use_threads(threads: int | None) -> int:

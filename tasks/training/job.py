@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from configs.schema import Model, Training
 from tasks.store import read_json, write_json
+from tasks.training.start import Start
 
 FILE = "job.json"
 BEST = "best"
@@ -23,10 +24,10 @@ class Job:
     Attributes:
         mode: ``train``, or ``preflight`` for exactly one optimizer step.
         application: the application's name.
-        facts: what the training rows taught, such as labels.
+        facts: what the model freezes, such as labels.
+        rows: folder with the validated splits.
         tokens: folder with the tokenized splits.
-        base: folder of the pretrained model.
-        max_length: longest input in tokens.
+        start: weights, tokenizers and lengths to start from.
         model: the ``model`` section.
         training: the ``training`` section.
         headline: the metric that chooses the best checkpoint.
@@ -38,9 +39,9 @@ class Job:
     mode: Literal["train", "preflight"]
     application: str
     facts: dict[str, Any]
+    rows: str
     tokens: str
-    base: str
-    max_length: int
+    start: dict[str, Any]
     model: dict[str, Any]
     training: dict[str, Any]
     headline: str
@@ -57,6 +58,11 @@ class Job:
     def model_section(self) -> Model:
         """The ``model`` section, validated."""
         return Model.model_validate(self.model, strict=False)
+
+    @property
+    def beginning(self) -> Start:
+        """What to start from."""
+        return Start(**{**self.start, "languages": tuple(self.start["languages"])})
 
     def write(self, folder: Path) -> None:
         """Write the job for a worker to find."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from tasks.applications.base import Facts
 from tasks.metrics import better
 from tasks.store import PARTIAL, commit_folder
-from tasks.training import batching, checkpoints, hardware
+from tasks.training import adapters, batching, checkpoints, hardware
 from tasks.training.checkpoints import Position
 from tasks.training.events import EventLog
 from tasks.training.job import BEST
@@ -20,6 +22,19 @@ from tasks.training.session import Session
 from tasks.training.step import StepReport, optimizer_step, to_device
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a split says about the model.
+
+    Attributes:
+        metrics: by name, the mean loss among them.
+        learned: settings for predictions, such as a threshold.
+    """
+
+    metrics: dict[str, float]
+    learned: Facts
 
 
 def train(session: Session, events: EventLog) -> Position:
@@ -61,20 +76,20 @@ def _log_step(
 def _validate(session: Session, events: EventLog, position: Position) -> Position:
     """Measure the validation split and keep the weights if they are the best so far."""
     started = time.perf_counter()
-    metrics = evaluate(session, "validation")
+    measured = evaluate(session, "validation")
     position = replace(position, epoch=position.epoch + 1)
     headline = session.job.headline
-    value = metrics[headline]
+    value = measured.metrics[headline]
     improved = better(headline, value, position.best)
     if improved:
         position = replace(position, best=value, best_epoch=position.epoch)
-        _keep_best(session, position)
+        _keep_best(session, position, measured.learned)
     seconds = time.perf_counter() - started
     events.append(
         "validation",
         step=position.step,
         epoch=position.epoch,
-        metrics=metrics,
+        metrics=measured.metrics,
         improved=improved,
         seconds=seconds,
     )
@@ -82,22 +97,22 @@ def _validate(session: Session, events: EventLog, position: Position) -> Positio
 
 
 @torch.no_grad()
-def evaluate(session: Session, split: str) -> dict[str, float]:
-    """Stream a tokenized split through the model and score it, and its mean loss."""
+def evaluate(session: Session, split: str) -> Measured:
+    """Stream a tokenized split through the model, or its average, and score it."""
     learner, data = session.learner, session.splits[split]
-    learner.model.eval()
+    model, view = learner.result.eval(), session.view(split)
     scorer = session.application.scorer(session.facts)
     totals = torch.zeros(2, device=learner.accelerator.device)
     for rows in batching.by_length(data.lengths, session.job.evaluation_batch):
         batch = to_device(session.batch(split, rows), learner.accelerator)
         with learner.accelerator.autocast():
-            outputs = learner.forward(learner.model, batch)
+            outputs = learner.forward(model, batch)
             loss = learner.objective.total(outputs, batch)
-            targets, predictions = session.application.infer(learner.model, outputs, batch)
+            targets, predictions = session.application.infer(model, outputs, batch, view)
         totals += torch.stack([loss.float(), learner.objective.weight(batch)])
         scorer.update(targets, predictions)
     total, weight = totals.tolist()
-    return scorer.metrics() | {"loss": total / weight}
+    return Measured(scorer.metrics() | {"loss": total / weight}, scorer.learned())
 
 
 def _stalled(session: Session, position: Position) -> bool:
@@ -107,16 +122,16 @@ def _stalled(session: Session, position: Position) -> bool:
     return position.epoch - position.best_epoch >= patience
 
 
-def _keep_best(session: Session, position: Position) -> None:
-    """Save the model folder that the registered model will hold."""
+def _keep_best(session: Session, position: Position, learned: Facts) -> None:
+    """Save the model folder that the registered model will hold, adapters merged."""
     final = session.folder / BEST
     partial = session.folder / (BEST + PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
-    model = session.learner.accelerator.unwrap_model(session.learner.model)
+    model: Any = adapters.merged(session.learner.result)
     model.save_pretrained(partial)
-    session.tokenizer.save_pretrained(partial)
+    session.save_tokenizers(partial)
     record = {"epoch": position.epoch, "step": position.step, session.job.headline: position.best}
-    (partial / "best.json").write_text(json.dumps(record), encoding="utf-8")
+    (partial / "best.json").write_text(json.dumps(record | {"learned": learned}), encoding="utf-8")
     shutil.rmtree(final, ignore_errors=True)
     commit_folder(partial, final)
 

@@ -14,6 +14,8 @@ from tasks.training import forecast, hardware
 from tasks.training.session import Session
 from tasks.training.step import StepReport, optimizer_step
 
+ZERO_AT_FIRST = ".lora_A."
+"""The second matrix of a low-rank adapter starts at zero, so the first one has no gradient yet."""
 LAYER = re.compile(r"^(.*?\.\d+)(\.|$)")
 
 
@@ -93,8 +95,11 @@ class GradientNorms:
         return [
             name
             for name, parameter in self.parameters.items()
-            if parameter.requires_grad and not self.squares.get(name)
+            if parameter.requires_grad and not self.squares.get(name) and not self._waits(name)
         ]
+
+    def _waits(self, name: str) -> bool:
+        return ZERO_AT_FIRST in name and name in self.squares
 
     def frozen(self) -> list[str]:
         """Parameters that training does not change."""

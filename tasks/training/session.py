@@ -6,22 +6,25 @@ import random
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from configs.schema import Training
 from tasks import arrow
 from tasks.applications import base as applications
-from tasks.applications.base import Application, Batch, Facts
+from tasks.applications.base import Application, Batch, Facts, View
+from tasks.applications.shared.codec import Codec
 from tasks.arrow import MappedTable
-from tasks.training import batching, hardware, optimization
-from tasks.training.base_model import load_tokenizer
+from tasks.training import adapters, batching, hardware, layers, models, optimization
 from tasks.training.batching import Ints
 from tasks.training.job import Job
 from tasks.training.step import Learner
+
+TARGET = "target"
+"""Folder, inside that of a model, of the tokenizer that it writes with, if it has its own."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Session:
         folder: where it writes.
         application: the NLP problem.
         learner: model, loss, optimizer, schedule.
-        tokenizer: the base model's.
+        codec: the tokenizers.
         splits: the tokenized splits.
     """
 
@@ -60,7 +63,7 @@ class Session:
     folder: Path
     application: Application
     learner: Learner
-    tokenizer: Any
+    codec: Codec
     splits: dict[str, Split]
 
     @property
@@ -92,7 +95,19 @@ class Session:
     def batch(self, split: str, rows: Ints) -> Batch:
         """Fetch and pad some rows."""
         table = self.splits[split].table.take(rows)
-        return self.application.collate(table, self.tokenizer.pad_token_id)
+        batch = self.application.collate(table, self.codec)
+        return batch | {"row": torch.from_numpy(table["row"].to_numpy().astype("int64"))}
+
+    def view(self, split: str) -> View:
+        """What predictions for a split may look at."""
+        rows = arrow.MappedTable(Path(self.job.rows) / f"{split}.arrow")
+        return View(self.codec, rows, self.facts)
+
+    def save_tokenizers(self, folder: Path) -> None:
+        """Save what a model folder needs to read and to write."""
+        self.codec.tokenizer.save_pretrained(folder)
+        if self.codec.target is not self.codec.tokenizer:
+            self.codec.target.save_pretrained(folder / TARGET)
 
 
 def seed_everything(seed: int) -> None:
@@ -114,49 +129,41 @@ def build(job: Job, folder: Path) -> Session:
         for name in ("train", "validation", "test")
     }
     seed_everything(training.seed)
-    model = application.load_model(Path(job.base), job.facts, _model_options(job, device))
+    codec = job.beginning.codec()
+    model = _model(job, application, codec, device)
     accelerator = Accelerator(
         cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no"
     )
     model = model.to(accelerator.device)
     optimizer = optimization.build_optimizer(model, training)
     total = training.epochs * _steps_per_epoch(training, splits["train"])
+    prepared = accelerator.prepare_model(model)
     learner = Learner(
-        model=accelerator.prepare_model(model),
+        model=prepared,
         forward=application.forward,
         objective=application.objective(job.facts, training.loss),
         optimizer=optimizer,
         schedule=optimization.build_schedule(optimizer, training, total),
         accelerator=accelerator,
         max_grad_norm=training.max_grad_norm,
+        average=optimization.build_average(accelerator.unwrap_model(prepared), training.ema),
     )
-    return Session(
-        job, folder, application, learner, load_tokenizer(Path(job.base), whole=True), splits
-    )
+    return Session(job, folder, application, learner, codec, splits)
+
+
+def _model(job: Job, application: Application, codec: Codec, device: torch.device) -> nn.Module:
+    """Load the model and decide which of its weights are trained."""
+    training, section = job.training_section, job.model_section
+    attention = hardware.choose_attention(section.attention, device)
+    arguments = application.model_arguments(job.facts)
+    loaded = models.load(job.beginning, section, codec, arguments, attention)
+    layers.freeze(loaded.model, training.frozen_layers)
+    model = adapters.attach(loaded.model, training.adapter, loaded.fresh)
+    if training.gradient_checkpointing:
+        layers.recompute_activations(model)
+    return model
 
 
 def _steps_per_epoch(training: Training, split: Split) -> int:
     rows, accumulation = len(split.lengths), training.gradient_accumulation_steps
     return batching.steps_per_epoch(rows, training.batch_size, accumulation)
-
-
-def _model_options(job: Job, device: torch.device) -> dict[str, Any]:
-    section = job.model_section
-    options: dict[str, Any] = {
-        "attn_implementation": hardware.choose_attention(section.attention, device)
-    }
-    if section.dropout is not None:
-        options |= _dropout(job.base, section.dropout)
-    return options
-
-
-def _dropout(base: str, probability: float) -> dict[str, float]:
-    """Every dropout field that the base model's configuration has."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(base, local_files_only=True).to_dict()
-    return {
-        name: probability
-        for name, value in config.items()
-        if ("dropout" in name or "pdrop" in name) and isinstance(value, int | float | None)
-    }

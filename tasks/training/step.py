@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
 
 from tasks.applications.base import Batch, Objective
 
@@ -31,6 +32,7 @@ class Learner:
         schedule: the learning-rate schedule.
         accelerator: device, precision and gradient synchronization.
         max_grad_norm: bound of the global gradient norm, or None.
+        average: moving average of the weights, or None.
     """
 
     model: nn.Module
@@ -40,6 +42,15 @@ class Learner:
     schedule: LRScheduler
     accelerator: Accelerator
     max_grad_norm: float | None
+    average: AveragedModel | None = None
+
+    @property
+    def result(self) -> nn.Module:
+        """The model to validate and keep: the average if there is one, without wrappers."""
+        if self.average is not None:
+            return self.average.module
+        model: nn.Module = self.accelerator.unwrap_model(self.model)
+        return model
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +60,7 @@ class StepReport:
     Attributes:
         loss: mean loss over the targets, before the update, in nats.
         grad_norm: global L2 norm of the gradients, before clipping.
-        learning_rate: the rate of this update.
+        learning_rate: the rate of this update, where it is highest: at the head.
         samples: rows.
         tokens: tokens, padding not counted.
     """
@@ -68,7 +79,7 @@ def optimizer_step(learner: Learner, batches: Sequence[Batch]) -> StepReport:
     is the same step as one batch of their size.
 
     Args:
-        learner: model, loss, optimizer and schedule; changed in place.
+        learner: model, loss, optimizer, schedule and average; changed in place.
         batches: at least one batch, padded tensors of shape (rows, longest).
 
     Raises:
@@ -85,9 +96,11 @@ def optimizer_step(learner: Learner, batches: Sequence[Batch]) -> StepReport:
     if not all(map(math.isfinite, values)):
         learner.optimizer.zero_grad(set_to_none=True)
         raise FloatingPointError(f"loss {values[0]} and gradient norm {values[1]}")
-    rate = float(learner.schedule.get_last_lr()[0])
+    rate = max(map(float, learner.schedule.get_last_lr()))
     learner.optimizer.step()
     learner.schedule.step()
+    if learner.average is not None:
+        learner.average.update_parameters(learner.model)
     learner.optimizer.zero_grad(set_to_none=True)
     samples = sum(len(batch["input_ids"]) for batch in batches)
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)

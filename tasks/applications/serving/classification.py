@@ -1,4 +1,4 @@
-"""Decode classification models: part of every registered classifier, free of this project.
+"""Run classification models: part of every registered classifier, free of this project.
 
 :mod:`tasks.predictor` loads this file from the model's own folder.
 """
@@ -8,40 +8,85 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-INPUTS = {"text": "string"}
-OUTPUTS = {"label": "string", "score": "double", "probabilities": "array"}
-EXAMPLE = {"text": "The parcel came a day early and everything was in it."}
-
-
-def load(folder: Path, **options: Any) -> torch.nn.Module:
-    """Load the fine-tuned model from a local folder with safetensors weights."""
-    model: torch.nn.Module = AutoModelForSequenceClassification.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, **options
-    )
-    return model
-
-
-def encode(tokenizer: Any, rows: list[dict[str, Any]], max_length: int) -> Any:
-    """Tokenize a batch; tensors of shape (rows, longest)."""
-    texts = [row["text"] for row in rows]
-    return tokenizer(
-        texts, truncation=True, max_length=max_length, padding=True, return_tensors="pt"
-    )
+Row = dict[str, Any]
+OUTPUTS: dict[str, Row] = {
+    "single": {"label": "string", "score": "double", "probabilities": "array"},
+    "multiple": {"labels": "strings", "probabilities": "array"},
+    "ordinal": {"label": "string", "score": "double"},
+}
+EXAMPLE = {
+    "text": "The parcel came a day early and everything was in it.",
+    "text_pair": "The delivery was late.",
+}
 
 
-def decode(model: torch.nn.Module, inputs: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """Label, its probability, and the probability of every label in their frozen order."""
-    logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
-    probabilities = logits.float().softmax(-1).cpu()
-    labels = settings["labels"]
-    return [
-        {
-            "label": labels[int(row.argmax())],
-            "score": float(row.max()),
-            "probabilities": row.tolist(),
+def describe(settings: Row) -> tuple[Row, Row, Row]:
+    """Input columns, output columns, and an example of an input, for the signature."""
+    inputs = dict.fromkeys(settings["inputs"], "string")
+    return inputs, OUTPUTS[settings["labelling"]], {name: EXAMPLE[name] for name in inputs}
+
+
+class Model:
+    """A fine-tuned classifier."""
+
+    def __init__(self, folder: Path, settings: Row, device: torch.device, **options: Any) -> None:
+        self.settings = settings
+        self.device = device
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, **options
+        )
+        self.model = model.to(device).eval()
+
+    def answer(self, rows: list[Row]) -> list[Row]:
+        """Labels and how sure the model is of them.
+
+        A single label has its probability as ``score``, several have those that reach the tuned
+        threshold, and both have the probability of every label in their frozen order. A label of
+        a scale has the rating as ``score``: on the scale's own numbers, if its labels are rising
+        numbers, else in steps from 0.
+        """
+        inputs = self._tokenize(rows).to(self.device)
+        logits = self.model(**inputs).logits.float().cpu()
+        output = {"single": self._single, "multiple": self._multiple, "ordinal": self._ordinal}
+        return [output[self.settings["labelling"]](row) for row in logits]
+
+    def _tokenize(self, rows: list[Row]) -> Any:
+        paired = "text_pair" in self.settings["inputs"]
+        return self.tokenizer(
+            [self.settings["prefix"] + row["text"] for row in rows],
+            [row["text_pair"] for row in rows] if paired else None,
+            truncation=True,
+            max_length=self.settings["max_length"],
+            padding=True,
+            return_token_type_ids=bool(paired and self.settings["token_types"]),
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+
+    def _single(self, logits: torch.Tensor) -> Row:
+        labels, probabilities = self.settings["labels"], logits.softmax(-1)
+        return {
+            "label": labels[int(probabilities.argmax())],
+            "score": float(probabilities.max()),
+            "probabilities": probabilities.tolist(),
         }
-        for row in probabilities
-    ]
+
+    def _multiple(self, logits: torch.Tensor) -> Row:
+        named = list(zip(self.settings["labels"], logits.sigmoid().tolist(), strict=True))
+        return {
+            "labels": [label for label, value in named if value >= self.settings["threshold"]],
+            "probabilities": [value for _, value in named],
+        }
+
+    def _ordinal(self, logits: torch.Tensor) -> Row:
+        labels, scale = self.settings["labels"], self.settings["scale"]
+        position = min(max(float(logits[0]), 0.0), len(labels) - 1.0)
+        return {
+            "label": labels[round(position)],
+            "score": float(np.interp(position, range(len(scale)), scale)),
+        }

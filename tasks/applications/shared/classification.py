@@ -1,72 +1,121 @@
-"""Single-label text classification, for any encoder with a sequence-classification head."""
+"""Text classification, for any model with a sequence-classification head.
+
+What depends on how rows are labelled is in :mod:`tasks.applications.shared.labelling`.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.applications.base import Batch, Column, Encoded, Facts, Head, Predictions
+from tasks.applications.base import (
+    Batch,
+    Column,
+    Encoded,
+    Facts,
+    Head,
+    Objective,
+    Predictions,
+    Scorer,
+    View,
+)
+from tasks.applications.shared import labelling
 from tasks.applications.shared import labels as label_names
+from tasks.applications.shared.defaults import Defaults
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     import torch
     from pandera.pandas import DataFrameSchema
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from configs.schema import Data, Loss
-    from tasks.applications.shared.classification_scores import ClassificationScorer
+    from configs.schema import Data, Loss, Pipeline
+    from tasks.applications.shared.codec import Codec
+
+PAIR = "text_pair"
 
 
 @dataclass(frozen=True)
-class Classification:
-    """The application interface for one text in, one of several labels out."""
+class Classification(Defaults):
+    """The application interface for one text, or a pair of texts, in and labels out.
+
+    Attributes:
+        name: as in YAML.
+        version: raised when a change makes earlier stage outputs wrong.
+        preferred: the headline metric where rows have one label each.
+    """
 
     name: str
     version: int
-    headline: str
-    head: Head = "sequence-classification"
-    columns: tuple[Column, ...] = (Column("text", "text"), Column("label", "target"))
-    metrics: tuple[str, ...] = (
-        "accuracy",
-        "macro_f1",
-        "macro_precision",
-        "macro_recall",
-        "log_loss",
-        "calibration_error",
-    )
+    preferred: str
+    heads: tuple[Head, ...] = ("sequence-classification",)
     serving: Path = Path(__file__).parent.parent / "serving" / "classification.py"
+    baseline_name: str = "majority class"
+
+    def headline(self, data: Data) -> str:
+        """The metric that counts."""
+        return labelling.get(data.labelling).headline or self.preferred
+
+    def metrics(self, data: Data) -> tuple[str, ...]:
+        """Every metric."""
+        return labelling.get(data.labelling).metrics
+
+    def columns(self, data: Data) -> tuple[Column, ...]:
+        """One text or two, and the labels."""
+        target = Column(labelling.get(data.labelling).target, "target")
+        return (Column("text", "text"), Column(PAIR, "text", optional=True), target)
+
+    def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
+        """Losses that the labelling does not have, and a separator that nothing is split at."""
+        usual = type(config.data).model_fields["separator"].default
+        if config.data.labelling != "multiple" and config.data.separator != usual:
+            yield (
+                "data.separator",
+                "expected none, since only `labelling: multiple` has a use for it",
+            )
+        yield from labelling.get(config.data.labelling).check(config)
 
     def normalize(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> None:
         """Replace raw labels by their names; an undeclared label stays as it is."""
         import pandas as pd
 
-        known = label_names.translation(data, names)
-        raw = (label_names.canonical(value) for value in frame["label"])
-        named = [label and known.get(label, label) for label in raw]
+        kind = labelling.get(data.labelling)
+        named = kind.normalize(frame[kind.target], data, names)
         # An object column, since others have NaN for None.
-        frame["label"] = pd.Series(named, index=frame.index, dtype=object)
+        frame[kind.target] = pd.Series(named, index=frame.index, dtype=object)
 
-    def contract(self, data: Data) -> DataFrameSchema:
-        """Text that is there, and a label that is declared."""
+    def contract(self, config: Pipeline) -> DataFrameSchema:
+        """Text that is there, and labels that are declared."""
         from pandera.pandas import DataFrameSchema
 
-        from tasks.applications.shared.checks import label_column, text_column
+        from tasks.applications.shared.checks import text_column
 
-        declared = data.labels.values() if isinstance(data.labels, dict) else data.labels
-        return DataFrameSchema({"text": text_column(), "label": label_column(declared)})
+        kind = labelling.get(config.data.labelling)
+        target = kind.contract(label_names.declared(config.data))
+        pair = text_column(required=False)
+        return DataFrameSchema({"text": text_column(), PAIR: pair, kind.target: target})
 
     def learn(self, frame: pd.DataFrame, data: Data) -> Facts:
-        """Freeze the labels."""
-        return {"labels": label_names.vocabulary(frame["label"], data)}
+        """Freeze the labels, and whether rows are pairs."""
+        kind = labelling.get(data.labelling)
+        facts = super().learn(frame, data) | {"labelling": data.labelling}
+        facts |= kind.learn(frame[kind.target], data)
+        return facts | self.tally(frame, facts)
+
+    def tally(self, frame: pd.DataFrame, facts: Facts) -> Facts:
+        """How many rows have each label, and how many rows there are."""
+        counts = frame[labelling.get(facts["labelling"]).target].explode().value_counts()
+        return {
+            "counts": {label: int(counts.get(label, 0)) for label in facts["labels"]},
+            "rows": len(frame),
+        }
 
     def problems(self, splits: Mapping[str, pd.DataFrame], facts: Facts, minimum: int) -> list[str]:
         """Labels that training never shows, and classes with too few rows."""
-        train = splits["train"]["label"].value_counts()
+        target = labelling.get(facts["labelling"]).target
+        train = splits["train"][target].explode().value_counts()
         found = [
             f"label {label_names.shown(label)}: expected at least {minimum} training rows, "
             f"found {int(train.get(label, 0))}"
@@ -74,8 +123,8 @@ class Classification:
             if train.get(label, 0) < minimum
         ]
         for split in ("validation", "test"):
-            frame = splits[split]
-            for label, rows in frame.groupby("label", sort=True):
+            frame = splits[split].explode(target)
+            for label, rows in frame.groupby(target, sort=True):
                 if label not in facts["labels"]:
                     first = f"{rows['file'].iloc[0]} row {rows['row'].iloc[0]}"
                     where = f"{len(rows)} {split} rows, first at {first}"
@@ -84,126 +133,99 @@ class Classification:
         return found
 
     def strata(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
-        """Splits keep the share of each label."""
-        return frame["label"]
+        """Splits keep the share of each label where a row has one."""
+        column: pd.Series[Any] | None = frame.get("label")
+        return column
 
     def finish(self, frame: pd.DataFrame, facts: Facts) -> dict[str, Any]:
-        """Text, and labels as positions in the vocabulary."""
-        position = {label: index for index, label in enumerate(facts["labels"])}
-        return {"text": frame["text"].to_list(), "label": frame["label"].map(position).to_list()}
+        """Texts, and labels as positions in the vocabulary."""
+        kind = labelling.get(facts["labelling"])
+        texts = {name: frame[name].to_list() for name in facts["inputs"]}
+        return texts | {kind.target: kind.finish(frame[kind.target], facts["labels"])}
 
-    def encode(
-        self, rows: Mapping[str, list[Any]], tokenizer: PreTrainedTokenizerFast, max_length: int
-    ) -> Encoded:
-        """Tokenize and cut on the right; count what was cut."""
-        tokens = tokenizer(
-            rows["text"], truncation=True, max_length=max_length, return_attention_mask=False
+    def vocabulary_text(self, rows: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
+        """The texts; a pair counts as one text, which it is to the model."""
+        if PAIR not in rows:
+            return rows["text"], []
+        return [f"{a} {b}" for a, b in zip(rows["text"], rows[PAIR], strict=True)], []
+
+    def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: Facts) -> Encoded:
+        """Tokenize and cut on the right, of a pair the longer text; count what was cut."""
+        texts = [codec.prefix + text for text in rows["text"]] if codec.prefix else rows["text"]
+        pairs = rows[PAIR] if PAIR in facts["inputs"] else None
+        tokens = codec.tokenizer(
+            texts,
+            pairs,
+            truncation=True,
+            max_length=codec.max_length,
+            return_attention_mask=False,
         )
         truncated = sum(bool(encoding.overflowing) for encoding in tokens.encodings)
-        return Encoded({"input_ids": tokens["input_ids"], "labels": rows["label"]}, truncated)
+        columns = {"input_ids": tokens["input_ids"]}
+        if pairs is not None and codec.token_types:
+            columns["token_type_ids"] = [encoding.type_ids for encoding in tokens.encodings]
+        labels = rows[labelling.get(facts["labelling"]).target]
+        return Encoded(columns | {"labels": labels}, truncated)
 
-    def load_model(self, base: Path, facts: Facts, options: Mapping[str, Any]) -> PreTrainedModel:
-        """Load the encoder and put a fresh classification head on it."""
-        import torch
-        from transformers import AutoModelForSequenceClassification
+    def model_arguments(self, facts: Facts) -> dict[str, Any]:
+        """A fresh classification head with the frozen labels."""
+        labels, kind = facts["labels"], labelling.get(facts["labelling"])
+        outputs = kind.outputs(labels)
+        names = {
+            "id2label": dict(enumerate(labels)),
+            "label2id": {label: index for index, label in enumerate(labels)},
+        }
+        arguments = {"num_labels": outputs, "problem_type": kind.problem_type}
+        return arguments | (names if outputs == len(labels) else {})
 
-        labels = facts["labels"]
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            base,
-            num_labels=len(labels),
-            id2label=dict(enumerate(labels)),
-            label2id={label: index for index, label in enumerate(labels)},
-            problem_type="single_label_classification",
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,
-            use_safetensors=True,
-            local_files_only=True,
-            **options,
-        )
-        return model
+    def objective(self, facts: Facts, loss: Loss) -> Objective:
+        """The loss of the labelling."""
+        return labelling.get(facts["labelling"]).objective(facts, loss)
 
-    def objective(self, facts: Facts, loss: Loss) -> CrossEntropy:
-        """Cross-entropy with label smoothing and class weights."""
-        classes = len(facts["labels"])
-        return CrossEntropy(classes, _class_weights(facts, loss), loss.label_smoothing)
-
-    def collate(self, table: pa.Table, pad_id: int) -> Batch:
-        """Pad the token ids; labels of shape (rows,)."""
+    def collate(self, table: pa.Table, codec: Codec) -> Batch:
+        """Pad the token ids; labels of shape (rows,), or (rows, labels) where there are several."""
+        import pyarrow as pa
         import torch
 
         from tasks.applications.shared.padding import pad
 
-        input_ids, attention_mask = pad(table["input_ids"], pad_id)
-        targets = torch.from_numpy(table["labels"].to_numpy().astype("int64"))
-        return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": targets}
+        input_ids, attention_mask = pad(table["input_ids"], codec.pad_id)
+        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if "token_type_ids" in table.column_names:
+            batch["token_type_ids"], _ = pad(table["token_type_ids"], 0)
+        if pa.types.is_list(table["labels"].type):
+            batch["labels"], _ = pad(table["labels"], 0)
+        else:
+            batch["labels"] = torch.from_numpy(table["labels"].to_numpy().astype("int64"))
+        return batch
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        """Logits of shape (rows, classes)."""
+        """Logits of shape (rows, outputs)."""
+        names = ("input_ids", "attention_mask", "token_type_ids")
         logits: torch.Tensor = model(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+            **{name: batch[name] for name in names if name in batch}
         ).logits
         return logits
 
     def infer(
-        self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch
+        self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch, view: View
     ) -> tuple[Mapping[str, Any], Predictions]:
-        """Class probabilities of a batch."""
-        probabilities = outputs.float().softmax(-1).cpu().numpy()
-        return {"label": batch["labels"].cpu().numpy()}, {"probabilities": probabilities}
+        """What the logits of a batch say."""
+        kind = labelling.get(view.facts["labelling"])
+        targets = {kind.target: batch["labels"].cpu().numpy()}
+        return targets, kind.predictions(outputs.float(), view.facts)
 
-    def scorer(self, facts: Facts) -> ClassificationScorer:
-        """Metrics over single-label predictions."""
-        from tasks.applications.shared.classification_scores import ClassificationScorer
-
-        return ClassificationScorer(facts["labels"])
+    def scorer(self, facts: Facts) -> Scorer:
+        """The metrics of the labelling."""
+        return labelling.get(facts["labelling"]).scorer(facts)
 
     def served(self, predictions: pd.DataFrame) -> Predictions:
-        """The probabilities that the registered model answers with."""
+        """The probabilities that the registered model answers with; on a scale, the scores."""
         import numpy as np
 
-        return {"probabilities": np.asarray(predictions["probabilities"].to_list())}
+        name = "probabilities" if "probabilities" in predictions else "score"
+        return {name: np.asarray(predictions[name].to_list())}
 
-
-def _class_weights(facts: Facts, loss: Loss) -> list[float] | None:
-    labels, counts = facts["labels"], facts["counts"]
-    if loss.class_weights == "none":
-        return None
-    if loss.class_weights == "balanced":
-        total = sum(counts.values())
-        return [total / (len(labels) * counts[label]) for label in labels]
-    return [loss.class_weights.get(label, 1.0) for label in labels]
-
-
-class CrossEntropy:
-    """Cross-entropy over classes (``torch.nn.functional.cross_entropy``), summed."""
-
-    def __init__(
-        self, classes: int, class_weights: list[float] | None, label_smoothing: float
-    ) -> None:
-        import torch
-
-        self.expected_initial = math.log(classes)
-        self.class_weights = None if class_weights is None else torch.tensor(class_weights)
-        self.label_smoothing = label_smoothing
-
-    def weight(self, batch: Batch) -> torch.Tensor:
-        """Sum of the weights of the targets; the number of rows without class weights."""
-        import torch
-
-        targets = batch["labels"]
-        if self.class_weights is None:
-            return torch.tensor(float(len(targets)), device=targets.device)
-        return self.class_weights.to(targets.device)[targets].sum()
-
-    def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Weighted sum of the losses of the rows."""
-        import torch
-
-        weights = None if self.class_weights is None else self.class_weights.to(outputs.device)
-        return torch.nn.functional.cross_entropy(
-            outputs.float(),
-            batch["labels"],
-            weight=weights,
-            label_smoothing=self.label_smoothing,
-            reduction="sum",
-        )
+    def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
+        """The same answer to every row."""
+        return labelling.get(facts["labelling"]).baseline(len(frame), facts)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tasks.applications.shared.classification_scores import Floats, Ints
 
 MOST_NUMBERED = 20
+CURVE_POINTS = 101
 
 
 def confusion_matrix(counts: Ints, labels: Sequence[str]) -> Figure:
@@ -49,3 +50,38 @@ def reliability(confidence: Floats, correct: NDArray[np.bool_], bins: int) -> Fi
     lower.bar(centers, counts, width=0.9 / bins, color="grey")
     lower.set(xlabel="confidence of the prediction", ylabel="rows")
     return figure
+
+
+def bars(values: Sequence[float], labels: Sequence[str], name: str) -> Figure:
+    """A value between 0 and 1 for each label."""
+    figure = Figure(figsize=(6, min(1.5 + 0.3 * len(labels), 40)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.barh(range(len(labels)), values)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set(xlabel=name, xlim=(0, 1), title=f"{name} by label")
+    return figure
+
+
+def precision_recall(
+    true: NDArray[np.bool_], probabilities: NDArray[np.float32], threshold: float
+) -> Figure:
+    """Precision against recall over all pairs of a row and a label, with the threshold marked."""
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    grid = np.unique(np.append(np.linspace(0, 1, CURVE_POINTS), threshold))
+    points = [_precision_and_recall(true, probabilities >= at) for at in grid]
+    axes.plot([recall for _, recall in points], [precision for precision, _ in points])
+    precision, recall = points[int(np.searchsorted(grid, threshold))]
+    axes.plot([recall], [precision], "o", label=f"threshold {threshold:.3f}")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.set_title("Precision and recall, all labels together")
+    axes.legend(loc="lower left")
+    return figure
+
+
+def _precision_and_recall(true: NDArray[np.bool_], guess: NDArray[np.bool_]) -> tuple[float, float]:
+    """Precision is 1 where nothing is predicted, which is where the curve ends."""
+    hits, predicted = int((true & guess).sum()), int(guess.sum())
+    precision = hits / predicted if predicted else 1.0
+    return precision, hits / max(int(true.sum()), 1)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.applications.shared.defaults import ScorerDefaults
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -20,7 +22,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-class ClassificationScorer:
+class ClassificationScorer(ScorerDefaults):
     """Accumulates true class, predicted class and two probabilities a row."""
 
     def __init__(self, labels: Sequence[str]) -> None:

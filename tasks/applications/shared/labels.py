@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Data, label_name
+from configs.schema import Data
+from configs.values import label_name
 from tasks.errors import DataError, Problem
 
 if TYPE_CHECKING:
@@ -37,38 +38,62 @@ def translation(data: Data, names: Sequence[str] | None) -> dict[str, str]:
     """
     if isinstance(data.labels, dict):
         return {str(canonical(k)): v for k, v in data.labels.items()}
-    declared = data.labels if data.labels is not None else names
-    if declared is None:
+    listed = data.labels if data.labels is not None else names
+    if listed is None:
         return {}
-    by_name = {str(canonical(name)): name for name in declared}
+    by_name = {str(canonical(name)): name for name in listed}
     if any(name.lstrip("-").isdigit() for name in by_name):
         return by_name
-    positions = {str(position): name for position, name in enumerate(declared)}
-    if len(declared) == 2:
-        positions |= dict(zip(("false", "true"), declared, strict=True))
+    positions = {str(position): name for position, name in enumerate(listed)}
+    if len(listed) == 2:
+        positions |= dict(zip(("false", "true"), listed, strict=True))
     return positions | by_name
 
 
-def vocabulary(column: pd.Series[Any], data: Data) -> list[str]:
+def declared(data: Data) -> tuple[str, ...] | None:
+    """The label names that the config lists, in its order."""
+    if isinstance(data.labels, dict):
+        return tuple(dict.fromkeys(data.labels.values()))
+    return data.labels
+
+
+def number(label: str) -> float | None:
+    """The finite number that a label is, if it is one."""
+    try:
+        value = float(label)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def vocabulary(column: pd.Series[Any], data: Data, target: str = "label") -> list[str]:
     """The labels in their frozen order.
 
     Raises:
         DataError: one class only, or so many that the column cannot hold labels.
     """
     present = set(column.unique())
-    where = f"column {data.columns.get('label', 'label')!r}"
+    where = f"column {data.columns.get(target, target)!r}"
     if len(present) < 2:
         found = f"found only {shown(next(iter(present)))}" if present else "found none"
         message = f"expected at least two labels in the training rows, {found}"
         raise DataError(Problem(where, message, "a classifier needs examples of each class"))
     if len(present) > MOST_LABELS or len(present) > len(column) / 2 > MOST_LABELS / 20:
         message = f"expected labels, found {len(present)} distinct values in {len(column)} rows"
-        raise DataError(Problem(where, message, "name the label column with data.columns.label"))
-    if isinstance(data.labels, dict):
-        return list(dict.fromkeys(data.labels.values()))
-    if data.labels is not None:
-        return list(data.labels)
+        raise DataError(
+            Problem(where, message, f"name the label column with data.columns.{target}")
+        )
+    names = declared(data)
+    if names is not None:
+        return list(names)
     return sorted(present, key=_natural)
+
+
+def positions(values: pd.Series[Any], labels: Sequence[str]) -> list[int]:
+    """Each value as its position in the vocabulary."""
+    position = {label: index for index, label in enumerate(labels)}
+    found: list[int] = values.map(position).to_list()
+    return found
 
 
 def _natural(label: str) -> tuple[int, int, str]:

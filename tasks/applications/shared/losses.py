@@ -1,0 +1,55 @@
+"""Losses as sums over targets, for objectives that divide by their own weight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def cross_entropy_sum(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weights: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
+    focal_gamma: float | None = None,
+    ignore_index: int = -100,
+) -> torch.Tensor:
+    """Cross-entropy or focal loss of all targets together, computed in float32 or better.
+
+    The focal loss is ``(1 - p_t)^gamma * CE(p_t)``, with class weights as alpha (Lin et al. 2017,
+    equation 5); gamma 0 is cross-entropy.
+
+    Args:
+        logits: shape (..., classes).
+        targets: class indices of shape (...).
+        weights: of the classes, shape (classes,).
+        label_smoothing: probability mass spread evenly over all classes.
+        focal_gamma: how strongly easy targets are weighed down; None is cross-entropy.
+        ignore_index: the target that counts for nothing.
+
+    Returns:
+        A scalar, in nats.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    logits = logits.float() if logits.dtype.itemsize < 4 else logits
+    logits, targets = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)
+    losses = cross_entropy(
+        logits,
+        targets,
+        weight=None if weights is None else weights.to(logits),
+        ignore_index=ignore_index,
+        reduction="sum" if focal_gamma is None else "none",
+        label_smoothing=label_smoothing,
+    )
+    if focal_gamma is None:
+        return losses
+    surprise = cross_entropy(logits, targets, ignore_index=ignore_index, reduction="none")
+    # 1 - p_t without cancellation; at 0 the power of a gamma below 1 has no finite slope.
+    missing = -torch.expm1(-surprise)
+    missing = missing.clamp_min(torch.finfo(logits.dtype).tiny)
+    return (missing**focal_gamma * losses).sum()

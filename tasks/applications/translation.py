@@ -1,0 +1,94 @@
+"""Machine translation: a text in one language, the same text in another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tasks.applications.base import Facts, Predictions, Reasons
+from tasks.applications.shared.writing import Writing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from configs.schema import Data, Pipeline
+    from tasks.applications.shared.translation_scores import TranslationScorer
+
+
+@dataclass(frozen=True)
+class Translation(Writing):
+    """Source in, translation out; scored by sacreBLEU."""
+
+    def metrics(self, data: Data) -> tuple[str, ...]:
+        """BLEU and chrF++, both from 0 to 100, and the ratio of lengths."""
+        return "bleu", "chrf", "length_ratio"
+
+    def headline(self, data: Data) -> str:
+        """BLEU."""
+        return "bleu"
+
+    def identity(self, rule: Literal["duplicates", "leakage"], data: Data) -> tuple[str, ...]:
+        """A source may have several translations, but all in one split."""
+        return (self.source, self.target) if rule == "duplicates" else (self.source,)
+
+    def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
+        """The target language decides how BLEU counts words, so it is declared."""
+        yield from super().check(config)
+        if config.language.target is None:
+            yield "language.target", "expected the language of the translations, such as `zh`"
+        if config.model.long_inputs == "chunk":
+            yield "model.long_inputs", "translation cuts long inputs: set it to `truncate`"
+
+    def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
+        """Copies, lengths that cannot belong together, and the wrong script."""
+        from tasks.applications.shared import scripts
+
+        language, most = config.language, config.contract.max_length_ratio
+        reasons: Reasons = {}
+        for index, source, target in zip(
+            frame.index, frame[self.source], frame[self.target], strict=True
+        ):
+            found = [
+                *_copied(source, target, language.source, language.output),
+                *_lengths(source.strip(), target.strip(), most),
+                *scripts.wrong(source, language.source, self.source),
+                *scripts.wrong(target, language.output, self.target),
+            ]
+            if found:
+                reasons[int(index)] = found
+        return reasons
+
+    def scorer(self, facts: Facts) -> TranslationScorer:
+        """BLEU and chrF++."""
+        from tasks.applications.shared.translation_scores import TranslationScorer
+
+        return TranslationScorer(facts["language"])
+
+    def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
+        """The source as it is."""
+        return {"text": frame[self.source].to_list()}
+
+
+def _copied(source: str, target: str, source_language: str, target_language: str) -> list[str]:
+    if source_language == target_language or source.strip() != target.strip():
+        return []
+    return ["the target is a copy of the source"]
+
+
+def _lengths(source: str, target: str, most: float) -> list[str]:
+    ratio = max(len(source), len(target)) / max(min(len(source), len(target)), 1)
+    if ratio <= most:
+        return []
+    counts = f"{len(source)} and {len(target)} characters"
+    return [f"source and target have {counts}, more than {most:g} to 1"]
+
+
+APPLICATION: Any = Translation(
+    name="translation",
+    version=1,
+    source="source",
+    target="target",
+    output="translation",
+    baseline_name="copy of the source",
+)

@@ -1,0 +1,162 @@
+"""Low-rank adapters: LoRA (Hu et al. 2021) and DoRA (Liu et al. 2024), through peft.
+
+Adapters are put inside the model's own linear layers, so that its class and ``generate`` stay
+what they are. All weights of the base model are frozen; what has no pretrained weights, such as
+the head, is trained whole.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from configs.schema import Adapter
+from tasks.errors import ModelError, Problem
+
+HEADS = (
+    "classification_head",
+    "classifier",
+    "head",
+    "pooler",
+    "pre_classifier",
+    "qa_outputs",
+    "score",
+)
+"""How Transformers names the modules of a head at the top level of a model."""
+PAIRING = re.compile(r"\.crossattention\.|^enc_to_dec_proj\.")
+"""What joins the halves of an encoder pair, which neither of them was pretrained with."""
+
+
+def attach(model: nn.Module, adapter: Adapter, fresh: Collection[str] = ()) -> nn.Module:
+    """Put the declared adapter into a model and freeze the rest of it, in place.
+
+    A linear layer whose weights are frozen already gets no adapter, and the output layer of a
+    language model never does.
+
+    Args:
+        model: a Transformers model on the CPU.
+        adapter: the ``training.adapter`` section.
+        fresh: parameters without pretrained weights, or modules of such, by name; they are trained
+            whole. The head and what joins a pair need not be named.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ModelError: a target is no linear layer of the model, or every target is frozen.
+    """
+    if adapter.name == "none":
+        return model
+    whole = {name for name, p in model.named_parameters() if p.requires_grad}
+    whole = {name for name in whole if _is_whole(model, name, fresh)}
+    targets = _targets(model, adapter, whole)
+    with _quiet():
+        _inject(model, adapter, targets)
+    for name, parameter in model.named_parameters():
+        if name in whole:
+            parameter.requires_grad_(True)
+    return model
+
+
+def _inject(model: nn.Module, adapter: Adapter, targets: list[str]) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,  # type: ignore[arg-type]  # only ever divided by the rank
+        lora_dropout=adapter.dropout,
+        use_dora=adapter.name == "dora",
+        # A pattern has to match whole names; a list would match their ends.
+        target_modules="|".join(map(re.escape, targets)),
+    )
+    inject_adapter_in_model(config, model)
+
+
+def merged(model: nn.Module) -> nn.Module:
+    """A plain Transformers model that computes what the adapted one does.
+
+    Returns:
+        A deep copy with the adapter merged into its weights; the model itself without an adapter.
+    """
+    if not hasattr(model, "peft_config"):
+        return model
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    plain = copy.deepcopy(model)
+    for name, module in list(plain.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge(safe_merge=True)
+            plain.set_submodule(name, module.get_base_layer())
+    del plain.peft_config
+    return plain
+
+
+def linear_layers(model: nn.Module) -> list[str]:
+    """Linear layers below the head and the output layer, by full name."""
+    from transformers.pytorch_utils import Conv1D
+
+    output: Any = getattr(model, "get_output_embeddings", lambda: None)()
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D)
+        and module is not output
+        and name.split(".")[0] not in HEADS
+    ]
+
+
+def _is_whole(model: nn.Module, name: str, fresh: Collection[str]) -> bool:
+    if any(name == prefix or name.startswith(f"{prefix}.") for prefix in fresh):
+        return True
+    family = getattr(getattr(model, "config", None), "model_type", None)
+    joins = family == "encoder-decoder" and PAIRING.search(name) is not None
+    return joins or name.split(".", maxsplit=1)[0] in HEADS
+
+
+def _targets(model: nn.Module, adapter: Adapter, whole: set[str]) -> list[str]:
+    linear = linear_layers(model)
+    chosen = adapter.targets or tuple(linear)
+    unknown = [t for t in chosen if not any(_ends(name, t) for name in linear)]
+    if unknown:
+        known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
+        raise ModelError(
+            Problem(
+                "training.adapter.targets",
+                f"expected linear layers of the model, found {', '.join(unknown)}",
+                f"it has {known}",
+            )
+        )
+    adaptable = [
+        name
+        for name in linear
+        if any(_ends(name, target) for target in chosen)
+        and model.get_parameter(f"{name}.weight").requires_grad
+        and f"{name}.weight" not in whole
+    ]
+    if not adaptable:
+        raise ModelError(
+            Problem(
+                "training.adapter",
+                "expected a layer to adapt, and all are frozen or trained whole",
+                "lower training.frozen_layers, or choose other training.adapter.targets",
+            )
+        )
+    return adaptable
+
+
+def _ends(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Peft finds out by itself that GPT-2 keeps its weights transposed, and says so each time."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
+        yield

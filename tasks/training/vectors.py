@@ -1,0 +1,102 @@
+"""Word vectors: Word2Vec (text or binary) and GloVe files, through gensim."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.errors import ModelError, Problem
+
+GZIP = b"\x1f\x8b"
+WHERE = "model.scratch.vectors"
+
+
+def width(path: Path) -> int:
+    """Numbers in each vector, from the first line of the file.
+
+    Raises:
+        ModelError: the first line is neither a header nor a word and its numbers.
+    """
+    fields = _first_line(path).split()
+    if _is_header(fields):
+        return int(fields[1])
+    try:
+        numbers = [float(field) for field in fields[1:]]
+    except ValueError:
+        numbers = []
+    if len(numbers) < 2:
+        message = f"expected a Word2Vec header, or a word and its numbers, in {path.name}"
+        raise ModelError(Problem(WHERE, message, "give a Word2Vec or GloVe file, plain or .gz"))
+    return len(numbers)
+
+
+def _is_header(fields: list[bytes]) -> bool:
+    return len(fields) == 2 and all(field.isdigit() for field in fields)
+
+
+def _first_line(path: Path) -> bytes:
+    with _open(path) as stream:
+        return stream.readline(1 << 20)
+
+
+def _open(path: Path) -> IO[bytes]:
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == GZIP
+    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]
+
+
+def load(path: Path) -> Any:
+    """Read a file of word vectors.
+
+    Returns:
+        Gensim's ``KeyedVectors``.
+
+    Raises:
+        ModelError: the file is damaged, or its vectors differ in width.
+    """
+    from gensim.models import KeyedVectors
+
+    header = _is_header(_first_line(path).split())
+    try:
+        return KeyedVectors.load_word2vec_format(
+            str(path), binary=header and _is_binary(path), no_header=not header
+        )
+    except (ValueError, EOFError, OSError, UnicodeDecodeError) as error:
+        reason = str(error)[:100]
+        raise ModelError(Problem(WHERE, f"{path.name} cannot be read: {reason}")) from None
+
+
+def _is_binary(path: Path) -> bool:
+    """Whether what follows the first word is raw floats and not digits."""
+    with _open(path) as stream:
+        stream.readline()
+        _, _, numbers = stream.read(1 << 12).partition(b" ")
+    return bool(numbers[:16].translate(None, b"0123456789.eE+- \n"))
+
+
+def matrix(path: Path, vocabulary: dict[str, int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Vectors of the words of a vocabulary.
+
+    Args:
+        path: the file.
+        vocabulary: token to position.
+
+    Returns:
+        Vectors of shape (tokens, width), zero for unknown words, and which words are known. A word
+        in lower case stands in for one that the file has not.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    known = load(path)
+    found = np.zeros((len(vocabulary), known.vector_size), dtype=np.float32)
+    covered = np.zeros(len(vocabulary), dtype=np.bool_)
+    for token, position in vocabulary.items():
+        name = token if token in known else token.lower()
+        if name in known:
+            found[position], covered[position] = known[name], True
+    return found, covered

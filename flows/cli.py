@@ -186,6 +186,7 @@ def predict(
     file: Annotated[
         str, typer.Argument(help="CSV, TSV, JSON, JSONL or Parquet file; - is stdin.")
     ] = "-",
+    *,
     output: Annotated[str, typer.Option("--to", help="Format: csv or jsonl.")] = "",
     column: Annotated[
         list[str] | None,

@@ -49,14 +49,20 @@ class Questions(Defaults):
     name = "questions"
     version = 1
     heads: tuple[Head, ...] = ("question-answering",)
-    metrics: tuple[str, ...] = ("f1", "exact_match", *UNANSWERABLE_METRICS)
-    headline = "f1"
     serving = Path(__file__).parent / "serving" / "questions.py"
     baseline_name = "best BM25 sentence"
 
     def columns(self, data: Data) -> tuple[Column, ...]:
         """Context, question and answers."""
         return COLUMNS
+
+    def metrics(self, data: Data) -> tuple[str, ...]:
+        """Those of the SQuAD scripts; the last ones need rows without an answer."""
+        return ("f1", "exact_match", *UNANSWERABLE_METRICS)
+
+    def headline(self, data: Data) -> str:
+        """Overlap with the best answer."""
+        return "f1"
 
     def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
         """Refuse what only labels have."""
@@ -70,6 +76,8 @@ class Questions(Defaults):
         if loss.label_smoothing:
             reason = "the classes are positions, among them padding; questions cannot smooth them"
             yield "training.loss.label_smoothing", reason
+        if config.model.long_inputs == "chunk":
+            yield "model.long_inputs", "long contexts are read in windows anyway; leave it out"
         if config.evaluation.headline in UNANSWERABLE_METRICS and not config.answering.unanswerable:
             reason = f"{config.evaluation.headline} needs answering.unanswerable: true"
             yield "evaluation.headline", reason
@@ -86,7 +94,7 @@ class Questions(Defaults):
         }
 
     def normalize(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> None:
-        """Bring answers into SQuAD's flat layout; others stay as they are."""
+        """Bring answers into SQuAD's flat layout; what cannot be read becomes JSON text."""
         import pandas as pd
 
         values = [canonical(value) for value in frame["answers"]]
@@ -276,9 +284,10 @@ class SpanLoss:
 
 
 def canonical(value: object) -> object:
-    """Answers as ``{"text": [...], "answer_start": [...]}``; what cannot be read stays as it is.
+    """Answers as ``{"text": [...], "answer_start": [...]}``, or something that can be hashed.
 
-    Read are that layout, a list of objects with both, and either as JSON text.
+    Read are that layout, a list of objects with both, and either as JSON text. Pandera counts the
+    values that fail, so those must be hashable.
     """
     if isinstance(value, str):
         try:
@@ -286,21 +295,27 @@ def canonical(value: object) -> object:
         except (ValueError, RecursionError):
             return value
     if isinstance(value, list | tuple) and all(isinstance(answer, dict) for answer in value):
-        return {part: [answer.get(part) for answer in value] for part in ANSWER_PARTS}
-    if isinstance(value, dict) and all(isinstance(value.get(p), list) for p in ANSWER_PARTS):
-        return {part: list(value[part]) for part in ANSWER_PARTS}
-    return value
+        parts = {part: [answer.get(part) for answer in value] for part in ANSWER_PARTS}
+    elif isinstance(value, dict):
+        parts = {part: value.get(part) for part in ANSWER_PARTS}
+    else:
+        return json.dumps(value, default=str) if isinstance(value, list | tuple) else value
+    return parts if _are_answers(parts) else json.dumps(value, default=str)
 
 
-def _is_canonical(value: object) -> bool:
-    if not isinstance(value, dict) or set(value) != set(ANSWER_PARTS):
-        return False
-    texts, starts = (value[part] for part in ANSWER_PARTS)
+def _are_answers(parts: dict[str, Any]) -> bool:
+    texts, starts = (parts[part] for part in ANSWER_PARTS)
     return (
-        len(texts) == len(starts)
+        isinstance(texts, list)
+        and isinstance(starts, list)
+        and len(texts) == len(starts)
         and all(isinstance(text, str) for text in texts)
         and all(isinstance(start, int) and not isinstance(start, bool) for start in starts)
     )
+
+
+def _is_canonical(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _complaints(context: str, answers: dict[str, Any], unanswerable: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Topic classification: what a text is about, one topic each."""
+"""Topic classification: what a text is about."""
 
 from tasks.applications.shared.classification import Classification
 

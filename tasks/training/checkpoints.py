@@ -78,7 +78,8 @@ def restore(checkpoint: Path, learner: Learner) -> Position:
         load_tensors(learner.average, checkpoint / "average.safetensors", device)
     record = read_json(checkpoint / "state.json")
     tensors = load_file(checkpoint / "optimizer.safetensors")
-    learner.optimizer.load_state_dict(_unflatten(tensors, record["optimizer"]))
+    fresh = learner.optimizer.param_groups
+    learner.optimizer.load_state_dict(_unflatten(tensors, record["optimizer"], fresh))
     # Not load_state_dict: LambdaLR asks it for its functions, which are never saved.
     learner.schedule.last_epoch = record["schedule"]["last_epoch"]
     _set_schedule_rates(learner)
@@ -119,21 +120,25 @@ def _flatten(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, 
     return tensors, {"groups": state["param_groups"], "values": values}
 
 
-def _unflatten(tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> dict[str, Any]:
+def _unflatten(
+    tensors: dict[str, torch.Tensor], record: dict[str, Any], fresh: list[dict[str, Any]]
+) -> dict[str, Any]:
     state: dict[int, dict[str, Any]] = {int(i): entry for i, entry in record["values"].items()}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
         state[int(index)][name] = value
-    return {"state": state, "param_groups": [_as_saved(group) for group in record["groups"]]}
+    groups = [
+        {name: _as_in(own.get(name), value) for name, value in group.items()}
+        for own, group in zip(fresh, record["groups"], strict=True)
+    ]
+    return {"state": state, "param_groups": groups}
 
 
-def _as_saved(group: dict[str, Any]) -> dict[str, Any]:
-    """JSON made lists of tuples; an optimizer's only list is that of its parameters."""
-    return {name: value if name == "params" else _tuple(value) for name, value in group.items()}
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(map(_tuple, value)) if isinstance(value, list) else value
+def _as_in(own: Any, value: Any) -> Any:
+    """Undo that JSON has no tuples: a freshly built optimizer shows where one was."""
+    if isinstance(value, list) and isinstance(own, list | tuple):
+        return type(own)(_as_in(*pair) for pair in zip(own, value, strict=True))
+    return value
 
 
 def _set_schedule_rates(learner: Learner) -> None:

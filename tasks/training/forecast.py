@@ -116,7 +116,7 @@ def _size(parameter: torch.Tensor) -> int:
     return parameter.numel() * parameter.element_size()
 
 
-def _moment_bytes(session: Session) -> int:
+def moment_bytes(session: Session) -> int:
     """What the optimizer keeps of the trainable parameters; ``muon`` one moment of matrices."""
     moments = MOMENTS[session.training.optimizer.name]
     return sum(
@@ -129,7 +129,7 @@ def _update_seconds(session: Session) -> float:
     """An update is bound by memory: time one pass over the weights. ``muon`` also computes."""
     learner = session.learner
     weights = sum(_size(p) for p in learner.model.parameters() if p.requires_grad)
-    touched = weights + _moment_bytes(session)
+    touched = weights + moment_bytes(session)
     if learner.average is not None:
         touched += _bytes(session)
     values = torch.zeros(weights // 4, device=learner.accelerator.device)
@@ -157,7 +157,7 @@ def _orthogonalize(session: Session, shape: torch.Size) -> None:
 def _peak_memory(session: Session) -> int:
     """Peak after the longest batch, plus the moments that the first update will add."""
     device = session.learner.accelerator.device
-    return hardware.peak_memory(device) + _moment_bytes(session)
+    return hardware.peak_memory(device) + moment_bytes(session)
 
 
 def _pass(session: Session, rows: Ints) -> None:

@@ -23,7 +23,9 @@ ROWS: list[Row] = [
     {"text": "ünïcödé 漢字 🙂", "label": "b"},
 ]
 NAMES = [
-    f"rows.{kind}{zipped}" for kind in ("csv", "tsv", "jsonl", "parquet") for zipped in ("", ".gz")
+    f"rows.{kind}{zipped}"
+    for kind in ("csv", "tsv", "json", "jsonl", "parquet")
+    for zipped in ("", ".gz")
 ]
 
 
@@ -108,7 +110,7 @@ def test_a_header_that_names_a_column_twice_is_refused(tmp_path: Path, read: Any
         read(write(tmp_path, "rows.csv", "text,label,text\nx,a,y\n"))
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.jsonl", "rows.csv.gz"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.json", "rows.jsonl", "rows.csv.gz"])
 @pytest.mark.parametrize("content", ["", "\n \n"])
 def test_an_empty_file_is_refused(tmp_path: Path, name: str, content: str) -> None:
     data = gzip.compress(content.encode()) if name.endswith(".gz") else content
@@ -220,6 +222,88 @@ def test_json_lines_without_one_object_are_refused(tmp_path: Path) -> None:
         reading.columns_of(write(tmp_path, "rows.jsonl", "x\n[1]\n"))
 
 
+SQUAD = {
+    "version": "v2.0",
+    "data": [
+        {
+            "title": "Shop",
+            "paragraphs": [
+                {
+                    "context": "It is in Oslo 🙂.",
+                    "qas": [
+                        {
+                            "id": "a",
+                            "question": "Where?",
+                            "answers": [{"text": "Oslo", "answer_start": 9}],
+                        },
+                        {"id": "b", "question": "Who?", "answers": [], "is_impossible": True},
+                    ],
+                }
+            ],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_squads_own_layout_is_one_row_a_question(
+    tmp_path: Path, indent: int | None, ascii_only: bool
+) -> None:
+    text = json.dumps(SQUAD, indent=indent, ensure_ascii=ascii_only)
+    path = write(tmp_path, "dev.json", text)
+    found = rows(path)
+    assert [row["question"] for row in found] == ["Where?", "Who?"]
+    assert found[0]["context"] == "It is in Oslo 🙂."
+    assert [row["answers"]["answer_start"] for row in found] == [[9], []]
+    assert reading.columns_of(path) == ["id", "title", "context", "question", "answers"]
+
+
+def test_a_json_file_may_name_its_rows_data(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.json", "\ufeff" + json.dumps({"version": 1, "data": ROWS}))
+    assert rows(path) == ROWS
+    assert reading.columns_of(path) == ["text", "label"]
+
+
+def test_what_is_no_object_in_a_json_list_is_one_unreadable_row(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.json", '[{"text": "x"}, 3, {"text": "\\ud800"}, {"text": "y"}]')
+    assert items(path) == [
+        (1, {"text": "x"}),
+        Unreadable(2, "expected a JSON object", "3"),
+        Unreadable(3, "half of a surrogate pair", '{"text": "\\ud800"}'),
+        (4, {"text": "y"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"text": "x"},\n{"text": }]', "FILE:2: not valid JSON: Expecting value"),
+        ("[" * 100_000, "FILE: not valid JSON"),
+        ('{"text": "x"}\n{"text": "y"}', "FILE:2: not valid JSON: Extra data (a file with one"),
+        ('{"text": "x"}', "FILE: expected a list of JSON objects, an object with one as `data`"),
+        ("3", "FILE: expected a list of JSON objects, an object with one as `data`"),
+        (
+            '{"data": [{"paragraphs": 3}]}',
+            "FILE: not SQuAD's layout: data[0].paragraphs: expected a list",
+        ),
+    ],
+)
+@pytest.mark.parametrize("read", [items, reading.columns_of])
+def test_a_json_file_of_another_form_is_refused(
+    tmp_path: Path, text: str, message: str, read: Any
+) -> None:
+    path = write(tmp_path, "rows.json", text)
+    with pytest.raises(DataError) as caught:
+        read(path)
+    assert str(caught.value).replace(str(path), "FILE").startswith(message)
+
+
+def test_a_json_list_without_one_object_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a list of JSON objects, found none"):
+        reading.columns_of(write(tmp_path, "rows.json", "[1, 2]"))
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(NAMES), content=st.binary(max_size=200))
 def test_no_bytes_crash_a_reader(tmp_path: Path, name: str, content: bytes) -> None:
@@ -275,7 +359,9 @@ def test_every_missing_file_is_told_with_a_near_name(files: Path) -> None:
 
 @pytest.mark.parametrize("name", ["rows.txt", "rows.xlsx", "rows", "csv"])
 def test_an_unknown_format_is_refused(name: str) -> None:
-    with pytest.raises(DataError, match=r"expected CSV, TSV, JSONL or Parquet, each also \.gz"):
+    with pytest.raises(
+        DataError, match=r"expected CSV, TSV, JSON, JSONL or Parquet, each also \.gz"
+    ):
         reading.format_of(Path(name))
 
 

@@ -51,7 +51,7 @@ class Prepared:
             "evaluation": self.config.evaluation.model_copy(update={"headline": headline}),
         }
         config = self.config.model_copy(update=update)
-        return make_job("train", config, self.validated, self.tokenized, self.base)
+        return make_job("train", config, self.validated, self.tokenized)
 
     def preflight(self, **training: Any) -> Job:
         """The same job for one step."""

@@ -42,6 +42,8 @@ def _encoded(kind: str, rows: Sequence[Row]) -> bytes:
         sink = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(list(rows)), sink)
         return sink.getvalue()
+    if kind == "json":
+        return json.dumps(list(rows)).encode()
     if kind == "jsonl":
         return "".join(json.dumps(row) + "\n" for row in rows).encode()
     text = io.StringIO()

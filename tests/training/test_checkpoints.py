@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,11 +13,13 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from configs.schema import Adapter, Optimizer
 from tasks.store import PARTIAL, files_below, read_json
-from tasks.training import checkpoints
+from tasks.training import adapters, checkpoints, layers
 from tasks.training.checkpoints import Position
 from tasks.training.session import Session
-from tasks.training.step import optimizer_step
+from tasks.training.step import Learner, optimizer_step
+from tests.support import learners
 from tests.support.pipelines import Start
 
 pytest_plugins = ["tests.support.fixtures"]
@@ -64,6 +68,79 @@ def test_restored_run_goes_on_bit_for_bit(
     assert checkpoints.restore(saved, second.learner) == position
     assert run_steps(second, 5, 12) == expected
     assert len({loss for loss, _, _ in expected}) == 7
+
+
+def continued(
+    tmp_path: Path, build: Callable[[], Learner], stop: int = 2, count: int = 4
+) -> tuple[Learner, Learner, list[float], list[float]]:
+    """A learner that ran through, one that was stopped and restored, and their losses."""
+    data = learners.batches(count)
+    torch.manual_seed(5)
+    whole = build()
+    losses = [optimizer_step(whole, [batch]).loss for batch in data]
+    torch.manual_seed(5)
+    first = build()
+    found = [optimizer_step(first, [batch]).loss for batch in data[:stop]]
+    saved = checkpoints.save(tmp_path, first, Position(step=stop))
+    torch.manual_seed(77)
+    second = build()
+    checkpoints.restore(saved, second)
+    found += [optimizer_step(second, [batch]).loss for batch in data[stop:]]
+    return whole, second, losses, found
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two states hold the same values of the same types, bit by bit."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        pairs = zip(one, other, strict=True)
+        return type(one) is type(other) and all(same(*pair) for pair in pairs)
+    return type(one) is type(other) and one == other
+
+
+@pytest.mark.parametrize("settings", [{}, {"layer_decay": 0.8}])
+@pytest.mark.parametrize("name", get_args(Optimizer.model_fields["name"].annotation))
+def test_every_optimizer_goes_on_bit_for_bit(
+    tmp_path: Path, name: str, settings: dict[str, float]
+) -> None:
+    section = {"name": name, **settings}
+    whole, second, losses, found = continued(
+        tmp_path, lambda: learners.learner(learners.build("bert"), optimizer=section, total=6)
+    )
+    assert found == losses
+    assert same(second.model.state_dict(), whole.model.state_dict())
+    assert same(second.optimizer.state_dict(), whole.optimizer.state_dict())
+    assert second.schedule.get_last_lr() == whole.schedule.get_last_lr()
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_average_goes_on_bit_for_bit(tmp_path: Path, family: str) -> None:
+    def build() -> Learner:
+        return learners.learner(learners.build(family), ema=0.9, total=6)
+
+    whole, second, losses, found = continued(tmp_path, build)
+    assert found == losses
+    assert whole.average is not None
+    assert second.average is not None
+    assert same(second.average.state_dict(), whole.average.state_dict())
+    assert int(second.average.n_averaged) == 4
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_adapters_and_frozen_weights_go_on_bit_for_bit(tmp_path: Path, stop: int) -> None:
+    def build() -> Learner:
+        model = learners.build("bert")
+        layers.freeze(model, 1)
+        adapters.attach(model, Adapter(name="dora", dropout=0.2))
+        return learners.learner(model, total=6, ema=0.5)
+
+    whole, second, losses, found = continued(tmp_path, build, stop)
+    assert found == losses
+    assert same(second.model.state_dict(), whole.model.state_dict())
+    assert same(second.optimizer.state_dict(), whole.optimizer.state_dict())
 
 
 def test_every_random_generator_is_restored(start: Start, tmp_path: Path) -> None:

@@ -97,8 +97,58 @@ def test_frozen_and_dead_parameters_are_named(start: Start) -> None:
     assert not set(report["dead"]) & set(report["frozen"])
 
 
-def test_measuring_leaves_the_training_untouched(start: Start) -> None:
-    plain, measured = start(dropout=0.3), start(dropout=0.3)
+@pytest.mark.parametrize("name", ["lora", "dora"])
+def test_adapters_are_not_dead_and_the_rest_is_frozen(start: Start, name: str) -> None:
+    session = start(adapter={"name": name}, frozen_layers=1)
+    report = inspection.inspect(session)
+    assert report["dead"] == []
+    names = {n for n, p in session.learner.model.named_parameters() if not p.requires_grad}
+    assert set(report["frozen"]) == names
+    assert "bert.encoder.layer.0.output.dense.weight" in names
+    assert "bert.encoder.layer.1.output.dense.base_layer.weight" in names
+    assert "bert.encoder.layer.0" not in report["grad_norm_by_group"]
+    assert report["grad_norm_by_group"]["bert.encoder.layer.1"] > 0
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "moments"),
+    [("adafactor", 0), ("adam", 2), ("adamw", 2), ("lion", 1), ("sgd", 1)],
+)
+def test_moments_are_those_of_trainable_weights(start: Start, optimizer: str, moments: int) -> None:
+    session = start(optimizer={"name": optimizer}, frozen_layers=1)
+    parameters = [p for p in session.learner.model.parameters() if p.requires_grad]
+    expected = 4 * moments * sum(p.numel() for p in parameters)
+    assert forecast.moment_bytes(session) == expected
+    step = [session.batch("train", np.arange(4))]
+    optimizer_step(session.learner, step)
+    kept = [
+        value
+        for entry in session.learner.optimizer.state.values()
+        for value in entry.values()
+        if isinstance(value, torch.Tensor) and value.ndim
+    ]
+    found = 4 * sum(value.numel() for value in kept)
+    # Adafactor keeps a row and a column of each matrix.
+    assert found == pytest.approx(expected, abs=4 * 64 * 40 if optimizer == "adafactor" else 0)
+
+
+def test_muon_keeps_one_moment_of_matrices(start: Start) -> None:
+    session = start(optimizer={"name": "muon"})
+    optimizer_step(session.learner, [session.batch("train", np.arange(4))])
+    kept = [v for s in session.learner.optimizer.state.values() for v in s.values()]
+    assert forecast.moment_bytes(session) == 4 * sum(value.numel() for value in kept)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"optimizer": {"name": "muon"}, "ema": 0.9},
+        {"adapter": {"name": "dora", "dropout": 0.1}, "gradient_checkpointing": True},
+    ],
+)
+def test_measuring_leaves_the_training_untouched(start: Start, settings: dict[str, object]) -> None:
+    plain, measured = (start(dropout=0.3, **settings) for _ in range(2))
     torch.manual_seed(3)
     expected = losses(plain)
     torch.manual_seed(3)

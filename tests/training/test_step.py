@@ -21,7 +21,11 @@ from tests.support.pipelines import CONSTANT, SGD, Start
 pytest_plugins = ["tests.support.fixtures"]
 
 PLAIN_SGD = {"optimizer": SGD, "schedule": CONSTANT, "learning_rate": 0.5, "max_grad_norm": None}
-FACTS = {"labels": ["a", "b", "c"], "counts": {"a": 10, "b": 3, "c": 1}}
+FACTS = {
+    "labels": ["a", "b", "c"],
+    "counts": {"a": 10, "b": 3, "c": 1},
+    "labelling": "single",
+}
 
 
 def step(session: Session, *sizes: int) -> StepReport:
@@ -105,6 +109,27 @@ def test_report_names_the_rate_of_this_update(start: Start) -> None:
     session = start(epochs=2, schedule={"name": "linear", "warmup": 0.5})
     rates = [step(session, 4).learning_rate for _ in range(3)]
     assert rates == pytest.approx([0.0, 5e-3 / 18, 5e-3 * 2 / 18])
+
+
+def test_report_names_the_rate_of_the_head(start: Start) -> None:
+    session = start(schedule=CONSTANT, optimizer={"layer_decay": 0.5})
+    assert step(session, 4).learning_rate == 5e-3
+    assert {group["lr"] for group in session.learner.optimizer.param_groups} == {
+        5e-3 * 0.5**depth for depth in range(4)
+    }
+
+
+def test_step_moves_the_average(start: Start) -> None:
+    session = start(**PLAIN_SGD, ema=0.75)
+    assert session.learner.average is not None
+    expected = None
+    for _ in range(3):
+        step(session, 4)
+        now = weights(session)
+        expected = now if expected is None else 0.75 * expected + 0.25 * now
+    found = nn.utils.parameters_to_vector(session.learner.average.module.parameters())
+    assert expected is not None
+    assert torch.allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])

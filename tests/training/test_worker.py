@@ -48,8 +48,8 @@ def of_kind(folder: Path, kind: str) -> list[Record]:
 
 def metrics_of(job: Job, folder: Path) -> dict[str, float]:
     """Measure the weights that a finished run kept."""
-    best = session.build(replace(job, base=str(folder / BEST)), folder)
-    return loop.evaluate(best, "validation")
+    best = session.build(replace(job, start=job.start | {"base": str(folder / BEST)}), folder)
+    return loop.evaluate(best, "validation").metrics
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,8 @@ def test_weights_of_the_best_epoch_are_kept(misled: tuple[Job, Path]) -> None:
     best = of_kind(folder, "validation")[done["best_epoch"] - 1]
     assert metrics_of(job, folder) == pytest.approx(best["metrics"], abs=1e-6)
     record = read_json(folder / BEST / "best.json")
-    assert record == {"epoch": done["best_epoch"], "step": best["step"], "log_loss": done["best"]}
+    position = {"epoch": done["best_epoch"], "step": best["step"]}
+    assert record == position | {"log_loss": done["best"], "learned": {}}
 
 
 def test_worker_dies_with_its_parent(prepared: Prepared, tmp_path: Path) -> None:
@@ -217,8 +218,10 @@ def test_error_in_the_worker_is_told(prepared: Prepared, base: Path, tmp_path: P
     tensors["embeddings.word_embeddings.weight"][:] = torch.nan
     save_file(tensors, broken / "model.safetensors", {"format": "pt"})
     folder = tmp_path / "run"
+    job = prepared.job()
+    job = replace(job, start=job.start | {"base": str(broken)})
     with pytest.raises(WorkerFailure, match="training failed: FloatingPointError: loss nan"):
-        run(replace(prepared.job(), base=str(broken)), folder)
+        run(job, folder)
     (error,) = of_kind(folder, "error")
     assert "optimizer_step" in error["traceback"]
     assert events.steps(folder) == []

@@ -57,6 +57,8 @@ class Model:
 
     def _tokenize(self, rows: list[Row]) -> Any:
         paired = "text_pair" in self.settings["inputs"]
+        # Without a separator, an end of text that a text spells out is taken for the real one.
+        plain = {} if self.tokenizer.sep_token else {"split_special_tokens": True}
         return self.tokenizer(
             [self.settings["prefix"] + row["text"] for row in rows],
             [row["text_pair"] for row in rows] if paired else None,
@@ -66,6 +68,7 @@ class Model:
             return_token_type_ids=bool(paired and self.settings["token_types"]),
             return_attention_mask=True,
             return_tensors="pt",
+            **plain,
         )
 
     def _single(self, logits: torch.Tensor) -> Row:

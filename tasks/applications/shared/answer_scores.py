@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.applications.shared.bootstrap import interval_of
 from tasks.applications.shared.defaults import ScorerDefaults
 from tasks.languages import UNSPACED, has_spaces
 
@@ -205,14 +206,12 @@ class AnswerScorer(ScorerDefaults):
         return means | {"rows": float(len(self._windows) or len(self._answers))}
 
     def interval(self, metric: str, samples: int, confidence: float) -> tuple[float, float]:
-        """Percentile bootstrap over rows (Efron 1979), with a fixed seed."""
-        generator = np.random.default_rng(0)
+        """Percentile bootstrap over the rows that the metric is about."""
         values = self._values()[metric]
-        draws = (generator.integers(0, len(values), len(values)) for _ in range(samples))
-        means = [float(values[rows].mean()) for rows in draws]
-        tail = (1 - confidence) / 2
-        low, high = np.quantile(means, [tail, 1 - tail])
-        return float(low), float(high)
+        count = len(values)
+        return interval_of(
+            values[:, None], lambda sums: float(sums[0] / count), samples, confidence
+        )
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Exact match and F1 of all rows, and of those with and without an answer."""

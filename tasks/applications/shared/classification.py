@@ -159,6 +159,7 @@ class Classification(Defaults):
             truncation=True,
             max_length=codec.max_length,
             return_attention_mask=False,
+            **plain_text(codec.tokenizer),
         )
         truncated = sum(bool(encoding.overflowing) for encoding in tokens.encodings)
         columns = {"input_ids": tokens["input_ids"]}
@@ -229,3 +230,11 @@ class Classification(Defaults):
     def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
         """The same answer to every row."""
         return labelling.get(facts["labelling"]).baseline(len(frame), facts)
+
+
+def plain_text(tokenizer: Any) -> dict[str, bool]:
+    """Keep text from spelling the token that marks the end of an input, where that is its use.
+
+    Models without a separator, such as T5 and GPT-2, classify at that token or pad with it.
+    """
+    return {} if tokenizer.sep_token else {"split_special_tokens": True}

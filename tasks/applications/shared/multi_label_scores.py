@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -56,26 +56,25 @@ class MultiLabelScorer(ScorerDefaults):
 
     def metrics(self) -> dict[str, float]:
         """F1 over all labels and by label, and how often and how far sets are wrong."""
-        measures = self._measures()
         weights = np.ones(len(self.columns()[0]))
-        values = {name: measure(weights) for name, measure in measures.items()}
+        values = {name: measure()(weights) for name, measure in self._measures().items()}
         return values | {"rows": float(len(weights))}
 
-    def _measures(self) -> dict[str, Measure]:
+    def _measures(self) -> dict[str, Callable[[], Measure]]:
         true, probabilities = self.columns()
         guess = probabilities >= self.threshold
         return {
-            "micro_f1": MicroF1(true, guess),
-            "macro_f1": MacroF1(true, guess),
-            "subset_accuracy": Mean((true == guess).all(1)),
-            "hamming_loss": Mean((true != guess).mean(1)),
-            "macro_average_precision": MacroAveragePrecision(true, probabilities),
+            "micro_f1": lambda: MicroF1(true, guess),
+            "macro_f1": lambda: MacroF1(true, guess),
+            "subset_accuracy": lambda: Mean((true == guess).all(1)),
+            "hamming_loss": lambda: Mean((true != guess).mean(1)),
+            "macro_average_precision": lambda: MacroAveragePrecision(true, probabilities),
         }
 
     def interval(self, metric: str, samples: int, confidence: float) -> tuple[float, float]:
         """Percentile bootstrap over rows (Efron 1979), with a fixed seed."""
         generator = np.random.default_rng(0)
-        measure, rows = self._measures()[metric], len(self.columns()[0])
+        measure, rows = self._measures()[metric](), len(self.columns()[0])
         draws = (generator.integers(0, rows, rows) for _ in range(samples))
         values = [measure(np.bincount(draw, minlength=rows)) for draw in draws]
         tail = (1 - confidence) / 2

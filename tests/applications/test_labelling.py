@@ -1,0 +1,219 @@
+"""Raw labels become names, bad ones are found, and the training rows fix the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from configs.schema import Pipeline
+from tasks.applications.base import Facts
+from tasks.applications.topics import APPLICATION
+from tasks.contract.rules import violations
+from tasks.errors import DataError
+
+TARGETS = {"single": "label", "multiple": "labels", "ordinal": "label"}
+
+
+def config(labelling: str, **data: Any) -> Pipeline:
+    """A pipeline with some labelling."""
+    record = {"train": "train.csv", "labelling": labelling, **data}
+    return Pipeline.model_validate({"name": "topics", "application": "topics", "data": record})
+
+
+def frame_of(labelling: str, values: list[Any]) -> pd.DataFrame:
+    """Rows with some labels, as they were read."""
+    columns = {"text": [f"text {n}" for n in range(len(values))], TARGETS[labelling]: values}
+    frame = pd.DataFrame({name: pd.Series(v, dtype=object) for name, v in columns.items()})
+    return frame.assign(file="train.csv", row=range(1, len(values) + 1))
+
+
+def normalize(pipeline: Pipeline, values: list[Any], names: list[str] | None = None) -> list[Any]:
+    """Labels in canonical form."""
+    frame = frame_of(pipeline.data.labelling, values)
+    APPLICATION.normalize(frame, pipeline.data, names)
+    return frame[TARGETS[pipeline.data.labelling]].to_list()
+
+
+def learn(pipeline: Pipeline, values: list[Any]) -> Facts:
+    """What rows with some labels teach."""
+    frame = frame_of(pipeline.data.labelling, values)
+    APPLICATION.normalize(frame, pipeline.data, None)
+    return APPLICATION.learn(frame, pipeline.data)
+
+
+def reasons(pipeline: Pipeline, values: list[Any]) -> dict[int, list[str]]:
+    """Why rows are set aside."""
+    frame = frame_of(pipeline.data.labelling, values)
+    APPLICATION.normalize(frame, pipeline.data, None)
+    return violations(frame, APPLICATION.contract(pipeline))
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("sports|politics", ["sports", "politics"]),
+        (" sports | politics |", ["sports", "politics"]),
+        ("", []),
+        (" | ", []),
+        ("sports|sports", ["sports"]),
+        (["sports", "politics"], ["sports", "politics"]),
+        (["sports", "sports "], ["sports"]),
+        (("sports",), ["sports"]),
+        ([], []),
+        ([3, 4.0, True], ["3", "4", "true"]),
+        (None, None),
+        (7, 7),
+        ({"sports": 1}, {"sports": 1}),
+        (["sports", None], ["sports", None]),
+        (["sports", ["politics"]], ["sports", ["politics"]]),
+    ],
+)
+def test_sets_of_labels_in_canonical_form(cell: Any, expected: Any) -> None:
+    assert normalize(config("multiple"), [cell, ["other"]])[0] == expected
+
+
+def test_separator_is_declared() -> None:
+    assert normalize(config("multiple", separator="; "), ["a|b; c", "d"]) == [["a|b", "c"], ["d"]]
+
+
+def test_sets_of_declared_labels_by_value_and_by_position() -> None:
+    mapping = config("multiple", labels={"s": "sports", "p": "politics"})
+    assert normalize(mapping, ["s|p", ["x"]]) == [["sports", "politics"], ["x"]]
+    listed = config("multiple", labels=["sports", "politics", "other"])
+    assert normalize(listed, ["0|2", [1, "sports"]]) == [
+        ["sports", "other"],
+        ["politics", "sports"],
+    ]
+    assert normalize(config("multiple"), [[1, 0]], ["sports", "politics"]) == [
+        ["politics", "sports"]
+    ]
+
+
+def test_what_is_not_a_set_of_declared_labels_is_found() -> None:
+    pipeline = config("multiple", labels=["sports", "politics", "other"])
+    values = [["sports"], "", None, 7.5, ["sports", None], ["x"], "sports|x", {"sports": 1}]
+    malformed = ["labels: expected a list of labels"]
+    unknown = ["labels: a label is not declared"]
+    assert reasons(pipeline, values) == {
+        2: ["labels: the value is missing"],
+        3: malformed,
+        4: malformed,
+        5: unknown,
+        6: unknown,
+        7: malformed,
+    }
+
+
+def test_any_label_will_do_if_none_is_declared() -> None:
+    assert reasons(config("multiple"), [["x"], "y|z", []]) == {}
+
+
+def test_facts_of_sets() -> None:
+    facts = learn(config("multiple"), ["b|a", [], ["c", "a"], "a"])
+    assert facts == {
+        "inputs": ["text"],
+        "labelling": "multiple",
+        "labels": ["a", "b", "c"],
+        "counts": {"a": 3, "b": 1, "c": 1},
+        "rows": 4,
+    }
+
+
+def test_declared_labels_keep_their_order_in_sets() -> None:
+    pipeline = config("multiple", labels=["z", "a", "m"])
+    facts = learn(pipeline, ["a", "m|z"])
+    assert facts["labels"] == ["z", "a", "m"]
+    frame = frame_of("multiple", [["a"], [], ["m", "z"]])
+    stored = APPLICATION.finish(frame, facts)
+    assert stored["labels"] == [[0, 1, 0], [0, 0, 0], [1, 0, 1]]
+    assert APPLICATION.strata(frame) is None
+
+
+@pytest.mark.parametrize("values", [[["a"], [], ["a"]], [[], [], []]])
+def test_sets_of_one_label_teach_nothing(values: list[Any]) -> None:
+    with pytest.raises(DataError, match="column 'labels': expected at least two labels"):
+        learn(config("multiple"), values)
+
+
+def test_text_in_place_of_labels_is_refused() -> None:
+    values = [f"a whole sentence, number {n}" for n in range(200)]
+    with pytest.raises(DataError, match=r"name the label column with data\.columns\.labels"):
+        learn(config("multiple", columns={"labels": "body"}), values)
+
+
+def test_problems_of_sets() -> None:
+    facts = learn(config("multiple"), [["a", "b"], ["a"], ["b", "a"], []])
+    train = frame_of("multiple", [["a", "b"], ["a"], []])
+    test = frame_of("multiple", [[], ["c", "a"], ["c"]])
+    problems = APPLICATION.problems({"train": train, "validation": train, "test": test}, facts, 2)
+    assert problems == [
+        "label 'b': expected at least 2 training rows, found 1",
+        "label 'c' never occurs in training (2 test rows, first at train.csv row 2)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (["10", "9", "1", "9"], ["1", "9", "10"]),
+        ([3, 1.0, "2.0", "02"], ["1", "2", "3"]),
+        (["0.5", "-1", "10", "1.25"], ["-1", "0.5", "1.25", "10"]),
+    ],
+)
+def test_numbers_are_ordered_as_numbers(values: list[Any], labels: list[str]) -> None:
+    facts = learn(config("ordinal"), values)
+    assert facts["labels"] == labels
+    assert facts["scale"] == [float(label) for label in labels]
+
+
+def test_declared_order_of_words() -> None:
+    pipeline = config("ordinal", labels=["bad", "fair", "good"])
+    facts = learn(pipeline, ["good", "0", "fair", 1.0])
+    assert (facts["labels"], facts["scale"]) == (["bad", "fair", "good"], [0.0, 1.0, 2.0])
+    assert facts["counts"] == {"bad": 1, "fair": 2, "good": 1}
+    assert reasons(pipeline, ["good", "excellent"]) == {1: ["label: the label is not declared"]}
+
+
+def test_declared_order_of_numbers() -> None:
+    assert learn(config("ordinal", labels=[1, 2, 5]), ["5", "1.0", 2])["scale"] == [1.0, 2.0, 5.0]
+    falling = learn(config("ordinal", labels=[3, 2, 1]), ["1", "2", "3"])
+    assert (falling["labels"], falling["scale"]) == (["3", "2", "1"], [0.0, 1.0, 2.0])
+
+
+@pytest.mark.parametrize("word", ["good", "nan", "inf", "true"])
+def test_words_without_an_order_are_refused(word: str) -> None:
+    with pytest.raises(DataError, match=f"found '{word}'.*data.labels, lowest first"):
+        learn(config("ordinal"), ["1", "2", word])
+
+
+def test_steps_are_stored_as_positions_and_balanced_over_splits() -> None:
+    facts = learn(config("ordinal"), ["1", "3", "5"])
+    frame = frame_of("ordinal", ["5", "1", "3"])
+    assert APPLICATION.finish(frame, facts)["label"] == [2, 0, 1]
+    strata = APPLICATION.strata(frame)
+    assert strata is not None
+    assert strata.to_list() == ["5", "1", "3"]
+
+
+@pytest.mark.parametrize(
+    ("labelling", "headline", "outputs", "kind"),
+    [
+        ("single", "macro_f1", 3, "single_label_classification"),
+        ("multiple", "micro_f1", 3, "multi_label_classification"),
+        ("ordinal", "mean_absolute_error", 1, "regression"),
+    ],
+)
+def test_what_each_labelling_asks_of_the_model(
+    labelling: str, headline: str, outputs: int, kind: str
+) -> None:
+    pipeline = config(labelling)
+    arguments = APPLICATION.model_arguments(learn(pipeline, ["1", "2", "3"]))
+    assert arguments["num_labels"] == outputs
+    assert arguments["problem_type"] == kind
+    named = {0: "1", 1: "2", 2: "3"} if outputs == 3 else None
+    assert arguments.get("id2label") == named
+    assert APPLICATION.headline(pipeline.data) == headline
+    columns = [(column.name, column.optional) for column in APPLICATION.columns(pipeline.data)]
+    assert columns == [("text", False), ("text_pair", True), (TARGETS[labelling], False)]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
     from configs.schema import Data, Loss, Pipeline
+    from tasks.applications.serving.questions import Windows
     from tasks.applications.shared.answer_scores import AnswerScorer
     from tasks.applications.shared.codec import Codec
 
@@ -294,13 +295,18 @@ def canonical(value: object) -> object:
             value = json.loads(value)
         except (ValueError, RecursionError):
             return value
-    if isinstance(value, list | tuple) and all(isinstance(answer, dict) for answer in value):
-        parts = {part: [answer.get(part) for answer in value] for part in ANSWER_PARTS}
-    elif isinstance(value, dict):
-        parts = {part: value.get(part) for part in ANSWER_PARTS}
-    else:
-        return json.dumps(value, default=str) if isinstance(value, list | tuple) else value
+    if not isinstance(value, list | tuple | dict):
+        return value
+    parts = _parts(value)
     return parts if _are_answers(parts) else json.dumps(value, default=str)
+
+
+def _parts(value: Sequence[Any] | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {part: value.get(part) for part in ANSWER_PARTS}
+    if not all(isinstance(answer, dict) for answer in value):
+        return dict.fromkeys(ANSWER_PARTS)
+    return {part: [answer.get(part) for answer in value] for part in ANSWER_PARTS}
 
 
 def _are_answers(parts: dict[str, Any]) -> bool:
@@ -336,7 +342,7 @@ def _nearest(context: str, text: str, start: int) -> int:
     return min(places, key=lambda place: abs(place - start), default=-1)
 
 
-def _targets(rows: Mapping[str, list[Any]], windows: Any) -> list[tuple[int, int]]:
+def _targets(rows: Mapping[str, list[Any]], windows: Windows) -> list[tuple[int, int]]:
     """First and last token of the answer in each window, or twice the null position."""
     last = len(windows.rows) - 1
     found = []

@@ -60,7 +60,7 @@ FAMILIES: Final[dict[str, frozenset[Ability]]] = {
 SCRATCH: Final[dict[str, str]] = {
     "encoder": "bert",
     "decoder": "gpt2",
-    "encoder-decoder": "marian",
+    "encoder-decoder": "mbart",
 }
 """The family that a model from scratch belongs to, by its architecture."""
 HEAD_NAMES: Final[dict[Head, str]] = {

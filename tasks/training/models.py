@@ -186,7 +186,7 @@ def _from_scratch(
         positions,
         section,
     )
-    ids = _token_ids(codec)
+    ids = _token_ids(codec, start)
     if start.head != "seq2seq":
         del ids["decoder_start_token_id"]
     _apply(config, {**ids, **arguments})
@@ -215,7 +215,7 @@ def scratch_config(
         positions: longest input or output in tokens.
         section: the ``model`` section, for dropout and activation.
     """
-    from transformers import BertConfig, GPT2Config, MarianConfig
+    from transformers import BertConfig, GPT2Config, MBartConfig
 
     size, inner = scratch.hidden_size, scratch.intermediate_size or 4 * scratch.hidden_size
     dropout = 0.1 if section.dropout is None else section.dropout
@@ -241,7 +241,7 @@ def scratch_config(
             activation_function=section.activation or "gelu_new",
         )
     else:
-        config = MarianConfig(
+        config = MBartConfig(
             vocab_size=vocabulary,
             d_model=size,
             encoder_layers=scratch.layers,
@@ -251,7 +251,7 @@ def scratch_config(
             encoder_ffn_dim=inner,
             decoder_ffn_dim=inner,
             max_position_embeddings=positions,
-            activation_function=section.activation or "relu",
+            activation_function=section.activation or "gelu",
             scale_embedding=True,
         )
     _set_dropout(config, dropout)
@@ -268,24 +268,26 @@ def _use_vectors(model: PreTrainedModel, path: Path) -> None:
         weight[: len(covered)][covered] = tensors["vectors"][covered]
 
 
-def _token_ids(codec: Codec) -> dict[str, int]:
+def _token_ids(codec: Codec, start: Start) -> dict[str, int]:
     """The ids of the special tokens of what the model writes, by their configuration fields."""
     tokenizer = codec.target
     first = _first(tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.pad_token_id)
+    end = _first(tokenizer.eos_token_id, tokenizer.sep_token_id)
     return {
         # A pair shifts its targets with one padding id: that of what it writes.
         "pad_token_id": int(tokenizer.pad_token_id),
         "bos_token_id": first,
-        "eos_token_id": _first(tokenizer.eos_token_id, tokenizer.sep_token_id),
-        "decoder_start_token_id": first,
+        "eos_token_id": end,
+        # The family of models from scratch shifts a target's last token to its front.
+        "decoder_start_token_id": first if start.decoder else end,
     }
 
 
 def _tell_tokens(model: PreTrainedModel, codec: Codec, start: Start) -> None:
     """Set the token ids that the model needs: padding, and where a text starts and ends."""
     if start.head == "seq2seq" and (start.decoder or start.scratch):
-        _apply(model.config, _token_ids(codec))
-        _set_generation(model, **_token_ids(codec))
+        _apply(model.config, _token_ids(codec, start))
+        _set_generation(model, **_token_ids(codec, start))
         return
     if model.config.pad_token_id is None:
         model.config.pad_token_id = codec.pad_id

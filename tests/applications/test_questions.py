@@ -23,6 +23,7 @@ from tasks.applications.base import View
 from tasks.applications.questions import APPLICATION, canonical, sentences
 from tasks.applications.serving import questions as decoder
 from tasks.applications.shared.codec import Codec
+from tests.support import tables
 from tests.support.questions import FAMILIES, KINDS, TEXTS, questions, reader, stored, tokenizer
 
 Row = dict[str, Any]
@@ -181,7 +182,7 @@ CONTEXTS = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(
     kind=st.sampled_from(KINDS),
     context=CONTEXTS,
@@ -677,3 +678,94 @@ def test_the_baseline_is_the_sentence_that_shares_most_words() -> None:
 def test_sentences_end_where_they_end() -> None:
     text = "It cost $3.50. Really?  Yes!\nA title\n你好。再见！"
     assert sentences(text) == ["It cost $3.50.", "Really?", "Yes!", "A title", "你好。", "再见！"]
+
+
+# Through the validation stage.
+
+
+def shop_rows(count: int = 20) -> list[Row]:
+    """Different questions about different contexts, each with an answer."""
+    return [
+        {
+            "context": f"Shop {number} is in Oslo, street {number}.",
+            "question": f"Where is shop {number}?",
+            "answers": {"text": ["Oslo"], "answer_start": [len(f"Shop {number} is in ")]},
+        }
+        for number in range(count)
+    ]
+
+
+def written(folder: Path, name: str, rows: list[Row]) -> Path:
+    if name == "squad.json":
+        qas = [{"question": row["question"], "answers": listed(row["answers"])} for row in rows]
+        paragraphs = [
+            {"context": row["context"], "qas": [asked]}
+            for row, asked in zip(rows, qas, strict=True)
+        ]
+        document = {"version": "1.1", "data": [{"title": "Shops", "paragraphs": paragraphs}]}
+        path = folder / name
+        path.write_text(json.dumps(document), encoding="utf-8")
+        return path
+    if ".csv" in name:
+        rows = [row | {"answers": json.dumps(row["answers"])} for row in rows]
+    return tables.write_table(folder / name, rows)
+
+
+def listed(answers: Row) -> list[Row]:
+    pairs = zip(answers["text"], answers["answer_start"], strict=True)
+    return [{"text": text, "answer_start": start} for text, start in pairs]
+
+
+def validated(folder: Path, name: str, rows: list[Row], **sections: Any) -> Any:
+    written(folder, name, rows)
+    config = tables.pipeline(folder, {"train": name}, application="questions", **sections)
+    return tables.run(config)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jsonl", "a.csv", "a.csv.gz", "a.parquet", "a.json", "squad.json"]
+)
+def test_every_format_is_read(tmp_path: Path, name: str) -> None:
+    made = validated(tmp_path, name, shop_rows())
+    stored_rows = [
+        row
+        for split in ("train", "validation", "test")
+        for row in arrow.MappedTable(made.stored.path / f"{split}.arrow").slice(0, 99).to_pylist()
+    ]
+    assert made.quarantined == 0
+    assert len(stored_rows) == 20
+    for row in stored_rows:
+        (start,) = row["answer_starts"]
+        assert row["context"][start : start + 4] == row["answer_texts"][0] == "Oslo"
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet", "squad.json"])
+def test_bad_answers_are_set_aside_with_what_was_found(tmp_path: Path, name: str) -> None:
+    rows = shop_rows()
+    rows[3]["answers"]["answer_start"] = [0]
+    rows[5]["answers"] = {"text": [], "answer_start": []}
+    rows[7]["answers"]["text"] = ["Bergen"]
+    made = validated(tmp_path, name, rows)
+    assert tables.reasons(made) == {
+        4: ["answer 1: offset 0 does not point at the answer; it occurs at 13"],
+        6: ["no answer, and answering.unanswerable is false"],
+        8: ["answer 1: offset 13 does not point at the answer; it does not occur in the context"],
+    }
+
+
+def test_answers_in_another_form_are_set_aside(tmp_path: Path) -> None:
+    rows = shop_rows()
+    rows[2]["answers"] = "Oslo"
+    rows[4]["answers"] = {"text": ["Oslo"]}
+    rows[6]["answers"] = None
+    made = validated(tmp_path, "a.jsonl", rows)
+    form = "answers: expected `text` and `answer_start`, two lists of the same length"
+    assert tables.reasons(made) == {3: [form], 5: [form], 7: ["answers: the value is missing"]}
+
+
+def test_rows_without_an_answer_stay_where_they_are_declared(tmp_path: Path) -> None:
+    rows = shop_rows()
+    for row in rows[::2]:
+        row["answers"] = {"text": [], "answer_start": []}
+    made = validated(tmp_path, "a.parquet", rows, answering={"unanswerable": True})
+    assert made.quarantined == 0

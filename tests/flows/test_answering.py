@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support.commands import onestep, succeed
-from tests.support.homes import once
+from tests.support.homes import NAME as REVIEWS
+from tests.support.homes import Finished, once
 from tests.support.models import tiny_bert
 from tests.support.rows import SUBJECTS
 
@@ -174,3 +175,10 @@ def test_a_mistake_is_answered(
     assert message in done.err
     assert "Traceback" not in done.output
     assert "xylophone" not in done.output
+
+
+def test_only_a_reader_looks_answers_up(finished: Finished, documents: Path) -> None:
+    options = ("--documents", documents, "--question", "Why?")
+    done = onestep(finished.home, "predict", REVIEWS, *options)
+    assert done.code == 2
+    assert "its input is text; only a model for questions looks answers up" in done.err

@@ -153,7 +153,7 @@ def find_spans(
     """
     import torch
 
-    logits, starts, ends = logits.float().cpu(), starts.cpu(), ends.cpu()
+    logits, starts, ends = logits.float(), starts.to(logits.device), ends.to(logits.device)
     length = starts.shape[1]
     longest = min(longest, length)
     first, last = logits.masked_fill((starts < 0)[:, None], IMPOSSIBLE).unbind(1)
@@ -183,8 +183,8 @@ def rank(span: Span) -> tuple[float, int, int]:
 
 def null_scores(logits: torch.Tensor, nulls: torch.Tensor) -> list[float]:
     """The score of having no answer in each window."""
-    places = nulls.cpu()[:, None, None].expand(-1, 2, 1)
-    scores: list[float] = logits.float().cpu().gather(2, places).sum((1, 2)).tolist()
+    places = nulls.to(logits.device)[:, None, None].expand(-1, 2, 1)
+    scores: list[float] = logits.float().gather(2, places).sum((1, 2)).tolist()
     return scores
 
 

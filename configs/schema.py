@@ -50,8 +50,8 @@ class Data(Section):
     """Where the labelled text is, and what its columns mean."""
 
     train: Files = ("train",)
-    """Files or globs with the training rows (CSV, TSV, JSONL or Parquet, each also .gz), relative
-    to this file; with `dataset`, names of its splits."""
+    """Files or globs with the training rows (CSV, TSV, JSONL, JSON or Parquet, each also .gz),
+    relative to this file; with `dataset`, names of its splits."""
     validation: Split = 0.1
     """Files, or the fraction of the training rows to set aside for choosing the checkpoint."""
     test: Split = 0.1
@@ -263,7 +263,8 @@ class Schedule(Section):
     """What follows the warm-up: a constant rate, decay to zero at the last step, or decay with the
     inverse square root of the step; `one_cycle` warms up and anneals along cosines (Smith 2018)."""
     warmup: Fraction = 0.1
-    """Share of all steps over which the rate rises from zero."""
+    """Share of all steps over which the rate rises, from zero; with `one_cycle` from a
+    25th of the peak."""
 
 
 class Loss(Section):
@@ -277,7 +278,8 @@ class Loss(Section):
     """Probability mass spread evenly over all classes (Szegedy et al. 2016)."""
     class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
     """`balanced` weighs each class by n / (classes * n_class), as scikit-learn does; a mapping
-    gives the weight of each label."""
+    gives the weight of each label. With several labels a row the weights are those of the rows that
+    have a label, and `balanced` is n_without / n_with."""
 
 
 class Adapter(Section):

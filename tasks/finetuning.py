@@ -135,6 +135,7 @@ def make_job(
         device=config.compute.device,
         threads=config.compute.threads,
         evaluation_batch=config.evaluation.batch_size,
+        beams=config.generation.num_beams,
     )
 
 

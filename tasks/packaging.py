@@ -47,6 +47,8 @@ def link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def requirements() -> list[str]:
+def requirements(package: Path) -> list[str]:
     """What a registered model needs, at the versions that it was built with."""
-    return [f"{name}=={version(name).split('+')[0]}" for name in REQUIREMENTS]
+    fast = (package / "model" / "tokenizer.json").exists()
+    names = REQUIREMENTS if fast else (*REQUIREMENTS, "sentencepiece")
+    return [f"{name}=={version(name).split('+')[0]}" for name in names]

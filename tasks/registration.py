@@ -141,7 +141,7 @@ def _save(path: Path, config: Pipeline, evaluated: Evaluated) -> Path:
         artifacts={"package": str(evaluated.package)},
         signature=ModelSignature(_schema(inputs), _schema(outputs), ParamSchema([batch])),
         input_example=pd.DataFrame([example]),
-        pip_requirements=packaging.requirements(),
+        pip_requirements=packaging.requirements(evaluated.package),
         metadata={"application": config.application},
     )
     return path

@@ -59,6 +59,8 @@ class Tokenized:
         words = f"{total:,} tokens; {self.truncated:,} rows cut to {self.max_length} tokens"
         for name, count in self.stored.summary["counts"].items():
             words += f"; {count:,} {name}"
+        if coverage := self.stored.summary["coverage"]:
+            words += f"; vectors for {coverage['with_vectors']:,} of {coverage['words']:,} words"
         return words
 
 
@@ -83,7 +85,6 @@ def tokenize_rows(
         "language": config.language.model_dump(mode="json"),
         "model": config.model.model_dump(mode="json", include=beginnings.FIELDS),
         "max_truncated": config.contract.max_truncated,
-        "seed": config.training.seed if config.model.scratch else None,
     }
 
     def build(folder: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from configs.schema import Pipeline
 from tasks import arrow
 from tasks.applications import base as applications
-from tasks.applications.base import Application, Facts
+from tasks.applications.base import Application, Facts, Reasons
 from tasks.contract import frames, rules, splitting
 from tasks.contract.frames import SPLITS, Raw, Sources
 from tasks.errors import DataError, Problem
@@ -114,7 +114,7 @@ def _build(
     return summary
 
 
-def _quarantine(raw: Raw, reasons: rules.Reasons) -> bytes:
+def _quarantine(raw: Raw, reasons: Reasons) -> bytes:
     records = list(raw.unreadable)
     for index in sorted(reasons):
         row = raw.frame.loc[index].to_dict()

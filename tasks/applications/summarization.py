@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.applications.base import Facts, Predictions, Reasons
 from tasks.applications.shared.writing import Writing
+from tasks.languages import has_spaces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,9 +48,9 @@ class Summarization(Writing):
 
     def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
         """The first three sentences."""
-        from tasks.applications.serving.generation import UNSPACED, sentences
+        from tasks.applications.serving.generation import sentences
 
-        glue = "" if facts["language"].startswith(UNSPACED) else " "
+        glue = " " if has_spaces(facts["language"]) else ""
         return {"text": [glue.join(sentences(text)[:LEAD]) for text in frame[self.source]]}
 
 

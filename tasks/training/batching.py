@@ -67,13 +67,18 @@ def padded_tokens(batches: list[Ints], lengths: Ints) -> Ints:
 def lengths_of(table: MappedTable) -> Ints:
     """Tokens of each row of a tokenized split, those that the model writes included."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     lists = [
         name
         for name in ("input_ids", "labels")
         if name in table.schema.names and pa.types.is_list(table.schema.field(name).type)
     ]
-    counts = [pc.list_value_length(table.column(name)).to_numpy() for name in lists]
-    lengths: Ints = np.sum(counts, axis=0).astype(np.int64)
+    return np.sum([list_lengths(table, name) for name in lists], axis=0, dtype=np.int64)
+
+
+def list_lengths(table: MappedTable, name: str) -> Ints:
+    """Length of each list of a column."""
+    import pyarrow.compute as pc
+
+    lengths: Ints = pc.list_value_length(table.column(name)).to_numpy().astype(np.int64)
     return lengths

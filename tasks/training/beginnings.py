@@ -127,7 +127,7 @@ def measure(
         lengths = {"input": length, "target": 0}
     else:
         right = base.decoder or base
-        most = right.positions or MOST
+        most = right.positions or UNLIMITED
         if codec.head == "causal":
             length, most = min(length, limit // 2), limit - min(length, limit // 2)
         wanted = declared.max_target_length

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,8 @@ from tasks.training.session import Session
 from tasks.training.step import backward, to_device
 
 WRITE_BYTES_PER_SECOND = 300e6
+WRITTEN = 8
+"""Tokens that a timed search writes."""
 MOMENTS = {"adafactor": 0, "adam": 2, "adamw": 2, "lion": 1, "muon": 2, "sgd": 1}
 """Tensors of a parameter's size that an optimizer keeps; Adafactor's are a row and a column."""
 
@@ -77,9 +79,10 @@ def measure(session: Session) -> Forecast:
             _quickest(lambda: _pass(session, longest)),
         )
         forward = _quickest(lambda: _forward(session, typical))
+        writing = [_token_seconds(session, typical, beams) for beams in (1, session.job.beams)]
     pair = batching.padded_tokens([typical, longest], lengths)
     line = Line.through((int(pair[0]), int(pair[1])), seconds)
-    return _assemble(session, line, forward / int(pair[0]))
+    return _assemble(session, line, forward / int(pair[0]), writing)
 
 
 def longest_batch(session: Session) -> Ints:
@@ -88,7 +91,9 @@ def longest_batch(session: Session) -> Ints:
     return batching.by_length(lengths, session.training.batch_size)[0]
 
 
-def _assemble(session: Session, line: Line, seconds_per_token: float) -> Forecast:
+def _assemble(
+    session: Session, line: Line, seconds_per_token: float, writing: list[float]
+) -> Forecast:
     training, lengths = session.training, session.splits["train"].lengths
     seconds = 0.0
     for epoch in range(training.epochs):
@@ -96,9 +101,11 @@ def _assemble(session: Session, line: Line, seconds_per_token: float) -> Forecas
         seconds += line.total(batching.padded_tokens(batches, lengths))
     seconds += session.total_steps * _update_seconds(session)
     validation = _pass_tokens(session, "validation") * seconds_per_token
+    validation += _longest_targets(session, "validation") * writing[0]
     saving = _bytes(session) / WRITE_BYTES_PER_SECOND
     seconds += training.epochs * (validation + saving)
     test = _pass_tokens(session, "test") * seconds_per_token
+    test += _longest_targets(session, "test") * writing[1]
     return Forecast(seconds, test, _peak_memory(session), session.total_steps)
 
 
@@ -106,6 +113,35 @@ def _pass_tokens(session: Session, split: str) -> int:
     lengths = session.splits[split].lengths
     plan = batching.by_length(lengths, session.job.evaluation_batch)
     return int(batching.padded_tokens(plan, lengths).sum())
+
+
+def _token_seconds(session: Session, rows: Ints, beams: int) -> float:
+    """Seconds to write one token for each row of a batch; 0 for models that write none."""
+    if not session.codec.max_target_length:
+        return 0.0
+    view = session.view("train")
+    short = replace(session.codec, max_target_length=WRITTEN)
+    view = replace(view, codec=short, facts=view.facts | {"num_beams": beams})
+    learner = session.learner
+    learner.model.eval()
+    batch = to_device(session.batch("train", rows), learner.accelerator)
+    empty = torch.empty(0)
+
+    def write() -> None:
+        with torch.no_grad(), learner.accelerator.autocast():
+            session.application.infer(learner.result, empty, batch, view)
+
+    return _timed(write) / WRITTEN / len(rows)
+
+
+def _longest_targets(session: Session, split: str) -> int:
+    """Rows times longest target, for each batch of a pass: what a search costs."""
+    if not session.codec.max_target_length:
+        return 0
+    data = session.splits[split]
+    targets = batching.list_lengths(data.table, "labels")
+    plan = batching.by_length(data.lengths, session.job.evaluation_batch)
+    return int(batching.padded_tokens(plan, targets).sum())
 
 
 def _bytes(session: Session) -> int:

@@ -34,6 +34,7 @@ class Job:
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads, or None for one per core.
         evaluation_batch: rows in one prediction batch.
+        beams: of the search that the served model makes.
     """
 
     mode: Literal["train", "preflight"]
@@ -48,6 +49,7 @@ class Job:
     device: str
     threads: int | None
     evaluation_batch: int
+    beams: int
 
     @property
     def training_section(self) -> Training:

@@ -57,7 +57,7 @@ class Model:
         if (folder / "target").is_dir():
             target = AutoTokenizer.from_pretrained(folder / "target", local_files_only=True)
         self.settings = settings
-        self.writer = Writer(model.to(device).eval(), tokenizer, target, settings)
+        self.writer = Writer(model.eval().to(device=device), tokenizer, target, settings)
 
     def answer(self, rows: list[Row]) -> list[Row]:
         """The text that the model writes for each row."""

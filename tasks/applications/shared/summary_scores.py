@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tasks.applications.shared.bootstrap import interval_of
 from tasks.applications.shared.defaults import ScorerDefaults
-from tasks.applications.shared.scripts import HAN, KANA
 from tasks.applications.shared.text_figures import length_groups, row_scores
+from tasks.languages import UNSPACED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from tasks.applications.base import Predictions
 
 TYPES: Final = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-TOKEN: Final = re.compile(
-    f"[{HAN}{KANA}\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]|"
-    f"[^\\W_{HAN}{KANA}\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]+"
-)
+TOKEN: Final = re.compile(f"[{UNSPACED}]|[^\\W_{UNSPACED}]+")
 
 
 class WordsAndCharacters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from tasks.applications.shared.bootstrap import interval_of
 from tasks.applications.shared.defaults import ScorerDefaults
 from tasks.applications.shared.text_figures import length_groups, row_scores
+from tasks.languages import has_spaces
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,15 +21,13 @@ if TYPE_CHECKING:
     from tasks.applications.base import Predictions
 
 TOKENIZERS: Final = {"zh": "zh", "yue": "zh"}
-CHARACTERS: Final = frozenset({"ja", "ko", "th", "lo", "km", "my", "bo"})
-"""Languages without spaces, or, as Korean, with spaces between more than words."""
 Floats = NDArray[np.float64]
 
 
 def tokenizer_for(language: str) -> str:
     """The tokenizer of sacreBLEU for a language (Post 2018); WMT's own unless it has none."""
-    base = language.replace("-", "_").partition("_")[0]
-    return TOKENIZERS.get(base, "char" if base in CHARACTERS else "13a")
+    base = re.split("[-_]", language)[0]
+    return TOKENIZERS.get(base, "13a" if has_spaces(base) else "char")
 
 
 class TranslationScorer(ScorerDefaults):
@@ -38,7 +38,8 @@ class TranslationScorer(ScorerDefaults):
     """
 
     def __init__(self, language: str) -> None:
-        from sacrebleu.metrics import BLEU, CHRF
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
 
         self.bleu = BLEU(tokenize=tokenizer_for(language))
         self.chrf = CHRF(word_order=2)

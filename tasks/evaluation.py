@@ -113,7 +113,7 @@ def evaluate(
         record["metrics"],
         interval,
         details,
-        application.baseline_name,
+        application.baseline_name(config.data),
         record["baseline"],
         record["signatures"],
     )
@@ -202,7 +202,7 @@ def loss_curves(folder: Path) -> Figure:
     axes.plot(*steps, color="tab:blue", alpha=0.25, label="training, each step")
     axes.plot(steps[0], _smooth(steps[1]), color="tab:blue", label="training, smoothed")
     axes.plot(*checks, color="tab:orange", marker="o", label="validation")
-    axes.set(xlabel="optimizer step", ylabel="loss (nats)", title="Loss", ylim=(0, None))
+    axes.set(xlabel="optimizer step", ylabel="loss", title="Loss", ylim=(0, None))
     axes.legend()
     return figure
 

@@ -156,10 +156,7 @@ def _finish_splits(
     problems += application.problems(parts, facts, config.contract.min_rows_per_class)
     if problems:
         raise DataError([Problem(where, problem) for problem in problems])
-    if strata is not None:
-        counts = parts["train"][strata.name].value_counts()
-        facts = facts | {"counts": {label: int(counts[label]) for label in facts["labels"]}}
-    return kept, facts
+    return kept, facts | application.tally(parts["train"], facts)
 
 
 def _write_split(path: Path, frame: pd.DataFrame, application: Application, facts: Facts) -> None:

@@ -132,8 +132,6 @@ class Application(Protocol):
     """What a model family must offer, one of these; the first that it has is used."""
     serving: Path
     """The self-contained file that runs the registered model."""
-    baseline_name: str
-    """What :meth:`baseline` does, in two or three words."""
 
     def columns(self, data: Data) -> tuple[Column, ...]:
         """The columns that rows have."""
@@ -175,6 +173,9 @@ class Application(Protocol):
             DataError: nothing can be learned from such rows.
         """
 
+    def tally(self, frame: pd.DataFrame, facts: Facts) -> Facts:
+        """Counts over the final training rows, such as rows per label."""
+
     def problems(self, splits: Mapping[str, pd.DataFrame], facts: Facts, minimum: int) -> list[str]:
         """What is wrong with the finished splits as a whole, in words."""
 
@@ -215,6 +216,9 @@ class Application(Protocol):
 
     def served(self, predictions: pd.DataFrame) -> Predictions:
         """What the registered model answered, in the form that :class:`Scorer` takes."""
+
+    def baseline_name(self, data: Data) -> str:
+        """What :meth:`baseline` does, in two or three words."""
 
     def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
         """What a trivial method answers for stored rows, in the form that :class:`Scorer` takes."""

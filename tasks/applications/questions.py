@@ -51,7 +51,6 @@ class Questions(Defaults):
     version = 1
     heads: tuple[Head, ...] = ("question-answering",)
     serving = Path(__file__).parent / "serving" / "questions.py"
-    baseline_name = "best BM25 sentence"
 
     def columns(self, data: Data) -> tuple[Column, ...]:
         """Context, question and answers."""
@@ -240,6 +239,10 @@ class Questions(Defaults):
     def served(self, predictions: pd.DataFrame) -> Predictions:
         """Answers, whether they are known, and their probabilities."""
         return {name: predictions[name].to_list() for name in ("answer", "answered", "score")}
+
+    def baseline_name(self, data: Data) -> str:
+        """The sentence that the question's words point to."""
+        return "best BM25 sentence"
 
     def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
         """The sentence of the context that BM25 ranks first; the first one where none fits."""

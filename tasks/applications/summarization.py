@@ -46,6 +46,10 @@ class Summarization(Writing):
 
         return SummaryScorer(facts["language"])
 
+    def baseline_name(self, data: Data) -> str:
+        """The beginning of the document."""
+        return f"lead-{LEAD}"
+
     def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
         """The first three sentences."""
         from tasks.applications.serving.generation import sentences
@@ -60,5 +64,4 @@ APPLICATION: Any = Summarization(
     source="document",
     target="summary",
     output="summary",
-    baseline_name="lead-3",
 )

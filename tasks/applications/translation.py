@@ -65,6 +65,10 @@ class Translation(Writing):
 
         return TranslationScorer(facts["language"])
 
+    def baseline_name(self, data: Data) -> str:
+        """No translation at all."""
+        return "copy of the source"
+
     def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
         """The source as it is."""
         return {"text": frame[self.source].to_list()}
@@ -90,5 +94,4 @@ APPLICATION: Any = Translation(
     source="source",
     target="target",
     output="translation",
-    baseline_name="copy of the source",
 )

@@ -210,10 +210,10 @@ def _rows(sources: Sources, name: str, data: Data, mapping: dict[str, str]) -> r
 
 
 def _declared_names(sources: Sources, mapping: dict[str, str]) -> Sequence[str] | None:
-    if sources.hub is None or "label" not in mapping:
+    target = mapping.get("label") or mapping.get("labels")
+    if sources.hub is None or target is None:
         return None
     first = next(name for names in sources.files.values() for name in names)
-    names: Sequence[str] | None = getattr(
-        sources.hub[first].features[mapping["label"]], "names", None
-    )
+    feature = sources.hub[first].features[target]
+    names: Sequence[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
     return names

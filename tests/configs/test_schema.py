@@ -63,7 +63,7 @@ def test_every_field_says_what_it_is(section: type[Section]) -> None:
 
 @pytest.mark.parametrize("section", sorted(sections(), key=lambda s: s.__name__))
 def test_no_section_grows_beyond_reading(section: type[Section]) -> None:
-    assert len(section.model_fields) <= 13
+    assert len(section.model_fields) <= 16
 
 
 def test_the_json_schema_is_one() -> None:

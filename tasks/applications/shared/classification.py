@@ -52,7 +52,6 @@ class Classification(Defaults):
     preferred: str
     heads: tuple[Head, ...] = ("sequence-classification",)
     serving: Path = Path(__file__).parent.parent / "serving" / "classification.py"
-    baseline_name: str = "majority class"
 
     def headline(self, data: Data) -> str:
         """The metric that counts."""
@@ -101,8 +100,7 @@ class Classification(Defaults):
         """Freeze the labels, and whether rows are pairs."""
         kind = labelling.get(data.labelling)
         facts = super().learn(frame, data) | {"labelling": data.labelling}
-        facts |= kind.learn(frame[kind.target], data)
-        return facts | self.tally(frame, facts)
+        return facts | kind.learn(frame[kind.target], data)
 
     def tally(self, frame: pd.DataFrame, facts: Facts) -> Facts:
         """How many rows have each label, and how many rows there are."""
@@ -226,6 +224,10 @@ class Classification(Defaults):
 
         name = "probabilities" if "probabilities" in predictions else "score"
         return {name: np.asarray(predictions[name].to_list())}
+
+    def baseline_name(self, data: Data) -> str:
+        """The constant answer of the labelling."""
+        return labelling.get(data.labelling).baseline_name
 
     def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
         """The same answer to every row."""

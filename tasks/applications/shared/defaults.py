@@ -49,6 +49,10 @@ class Defaults:
         texts = (column.name for column in self.columns(data) if column.kind == "text")
         return {"inputs": [name for name in texts if name in frame]}
 
+    def tally(self, frame: pd.DataFrame, facts: Facts) -> Facts:
+        """Nothing to count."""
+        return {}
+
     def problems(self, splits: Mapping[str, pd.DataFrame], facts: Facts, minimum: int) -> list[str]:
         """The splits as a whole are fine."""
         return []

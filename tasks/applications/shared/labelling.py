@@ -25,6 +25,8 @@ class Labelling(Protocol):
     metrics: tuple[str, ...]
     headline: str | None
     """The metric that counts; None leaves the choice to the application."""
+    baseline_name: str
+    """What :meth:`baseline` answers, in two or three words."""
 
     def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
         """Settings that make no sense for it: where, and why."""

@@ -31,6 +31,7 @@ class MultiLabel:
         "macro_average_precision",
     )
     headline: str | None = "micro_f1"
+    baseline_name = "label shares"
 
     def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
         """Smoothing spreads mass over classes of which one is right, and here any number are."""

@@ -32,6 +32,7 @@ class Ordinal:
         "quadratic_weighted_kappa",
     )
     headline: str | None = "mean_absolute_error"
+    baseline_name = "median label"
 
     def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
         """The loss is the squared error, which has no classes."""

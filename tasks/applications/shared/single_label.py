@@ -32,6 +32,7 @@ class SingleLabel:
         "calibration_error",
     )
     headline: str | None = None
+    baseline_name = "majority class"
 
     def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
         """Focal loss leaves no room for smoothed targets."""

@@ -38,7 +38,6 @@ class Writing(Defaults):
     source: str
     target: str
     output: str
-    baseline_name: str
     heads: tuple[Head, ...] = ("seq2seq", "causal")
     serving: Path = Path(__file__).parent.parent / "serving" / "generation.py"
 

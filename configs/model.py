@@ -1,0 +1,129 @@
+"""The sections that declare a model: its languages, where its weights come from, its shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from configs.section import Section
+from configs.values import Activation, LanguageCode
+
+
+class Language(Section):
+    """The languages of the text: ISO 639 codes such as `en`, or a model's own such as `zh_CN`."""
+
+    source: LanguageCode = "en"
+    """Language of the input. Metrics count characters, not words, where it has no spaces."""
+    target: LanguageCode | None = None
+    """Language of the translations; with others than translation, the same as `source`."""
+
+    @property
+    def output(self) -> str:
+        """The language of what the model writes."""
+        return self.target or self.source
+
+
+class Decoder(Section):
+    """The right half of an encoder pair such as BERT2BERT (Rothe et al. 2020)."""
+
+    base: Annotated[str, Field(min_length=1)] = "starter"
+    """Where its weights come from: as `model.base`."""
+    revision: str | None = None
+    """The commit or tag of a hub model."""
+    vocabulary: Annotated[int, Field(ge=100)] | None = None
+    """Train a tokenizer of this size on the targets, and fresh embeddings for it: for a target
+    language that the decoder's own tokenizer does not know. By default it keeps its own."""
+
+
+class Scratch(Section):
+    """A model without pretrained weights, and a tokenizer trained on the training rows."""
+
+    architecture: Literal["encoder", "decoder", "encoder-decoder"]
+    """`encoder` (as BERT), `decoder` (as GPT-2), or `encoder-decoder` (as Vaswani et al. 2017)."""
+    layers: Annotated[int, Field(ge=1)] = 3
+    """Layers of each stack."""
+    hidden_size: Annotated[int, Field(ge=8)] = 256
+    """Width of the model."""
+    heads: Annotated[int, Field(ge=1)] = 4
+    """Attention heads; they divide `hidden_size`."""
+    intermediate_size: Annotated[int, Field(ge=8)] | None = None
+    """Width of the feed-forward layers; by default four times `hidden_size`."""
+    tokenizer: Literal["bpe", "unigram", "wordpiece", "words"] = "unigram"
+    """What to train: byte-level `bpe`, `unigram` (as SentencePiece), `wordpiece` (as BERT), or
+    whole `words`, which word vectors need."""
+    vocabulary: Annotated[int, Field(ge=100)] = 8000
+    """Most tokens that the tokenizer may have."""
+    vectors: str | None = None
+    """A file of word vectors (Word2Vec text or binary, or GloVe; also .gz) that input embeddings
+    start from; its width is `hidden_size`."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Scratch:
+        if self.hidden_size % self.heads:
+            raise ValueError("`heads` must divide `hidden_size`")
+        if self.vectors and self.tokenizer != "words":
+            raise ValueError("`vectors` are of whole words, so they need `tokenizer: words`")
+        return self
+
+
+class Model(Section):
+    """The model to fine-tune."""
+
+    base: Annotated[str, Field(min_length=1)] = "starter"
+    """`starter` (a small English BERT that installs with the `starter` extra), a local folder
+    with `config.json` and safetensors weights, or a Hugging Face hub id."""
+    revision: str | None = None
+    """The commit or tag of a hub model; recorded in the registered model."""
+    decoder: Decoder | None = None
+    """Makes a pair of two encoders: `base` reads, and this writes."""
+    scratch: Scratch | None = None
+    """Trains a model from scratch instead of a `base`."""
+    max_length: Literal["auto"] | Annotated[int, Field(ge=8)] = "auto"
+    """Longest input in tokens; longer ones are cut and counted. `auto` covers 99.5% of the training
+    rows, at least 128 tokens and at most what the model takes."""
+    max_target_length: Literal["auto"] | Annotated[int, Field(ge=4)] = "auto"
+    """Longest target in tokens, for models that write text; `auto` as above, at least 32."""
+    long_inputs: Literal["truncate", "chunk"] = "truncate"
+    """What becomes of documents longer than `max_length`: `truncate`, or `chunk`: each piece is
+    summarized and the summaries are joined."""
+    prefix: str = ""
+    """Text put before every input, such as `translate English to German: ` for T5."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Dropout probability in every layer; by default what the base model declares."""
+    activation: Activation | None = None
+    """Activation of the feed-forward layers; by default what the base model declares."""
+    change_activation: bool = False
+    """Acknowledges that another activation makes a pretrained model compute something else."""
+    attention: Literal["auto", "eager", "sdpa"] = "auto"
+    """The attention kernel; `auto` takes the fastest one for the device."""
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """The folder that a local model path is relative to."""
+        return self._folder
+
+    def below(self, folder: Path) -> Model:
+        """Return the section with a local path taken relative to ``folder``."""
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy
+
+    @property
+    def origin(self) -> str:
+        """Where the weights come from, in a word or two."""
+        if self.scratch is not None:
+            return "scratch"
+        return self.base + (f" and {self.decoder.base}" if self.decoder else "")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Model:
+        if self.scratch and ("base" in self.model_fields_set or self.decoder):
+            raise ValueError("a model from `scratch` has no `base` and no `decoder`; leave one out")
+        if self.activation and not self.scratch and not self.change_activation:
+            message = "another `activation` changes what a pretrained model computes"
+            raise ValueError(f"{message}; acknowledge it with `change_activation: true`")
+        return self

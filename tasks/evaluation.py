@@ -74,15 +74,7 @@ def evaluate(
 ) -> Evaluated:
     """Measure the fine-tuned model on the test split."""
     application = applications.get(config.application)
-    settings = {
-        "application": config.application,
-        "precision": config.training.precision,
-        "batch_size": config.evaluation.batch_size,
-        **tokenized.start.settings(),
-        **tokenized.facts,
-        **application.decoding(config),
-        **tuned.learned,
-    }
+    settings = _settings(config, application, tokenized, tuned)
     inputs = {
         "version": VERSION,
         "application": [application.name, application.version],
@@ -117,6 +109,21 @@ def evaluate(
         record["baseline"],
         record["signatures"],
     )
+
+
+def _settings(
+    config: Pipeline, application: Application, tokenized: Tokenized, tuned: Tuned
+) -> Facts:
+    """All that the served model has to know, as ``predictor.json`` will have it."""
+    return {
+        "application": config.application,
+        "precision": config.training.precision,
+        "batch_size": config.evaluation.batch_size,
+        **tokenized.start.settings(),
+        **tokenized.facts,
+        **application.decoding(config),
+        **tuned.learned,
+    }
 
 
 def _use_threads(threads: int | None) -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-UNSPACED_LANGUAGES: Final = frozenset({"bo", "ja", "km", "lo", "my", "th", "wuu", "yue", "zh"})
+UNSPACED_LANGUAGES: Final = frozenset(  # ISO 639-1 and -3
+    {
+        *("bo", "bod", "cmn", "ja", "jpn", "khm", "km", "lao", "lo", "my", "mya"),
+        *("th", "tha", "wuu", "yue", "zh", "zho"),
+    }
+)
 UNSPACED: Final = (
     "\u0e00-\u0fff"  # Thai, Lao, Tibetan
     "\u1000-\u109f\u1780-\u17ff"  # Burmese, Khmer

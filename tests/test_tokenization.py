@@ -51,13 +51,42 @@ def test_token_ids_are_those_of_transformers(
 ) -> None:
     validated, result = tokenized(tmp_path, starter, model={"max_length": max_length})
     tokenizer = AutoTokenizer.from_pretrained(starter.path)
-    limit = 512 if max_length == "auto" else max_length
+    # No row is longer than the least that `auto` takes.
+    limit = 128 if max_length == "auto" else max_length
     assert result.max_length == limit
     for split in SPLITS:
         texts = [row["text"] for row in split_rows(validated, split)]
         expected = tokenizer(texts, truncation=True, max_length=limit)["input_ids"]
         assert stored(result, split)["input_ids"] == expected
         assert result.tokens[split] == sum(map(len, expected))
+
+
+@pytest.mark.parametrize(
+    ("words", "outliers", "expected"),
+    [(10, 0, 128), (150, 0, 160), (150, 1, 160), (150, 30, 304), (700, 0, 512)],
+)
+def test_auto_covers_nearly_all_training_rows(
+    tmp_path: Path, starter: BaseModel, words: int, outliers: int, expected: int
+) -> None:
+    """A row has as many tokens as words, a number and two special ones."""
+    table = [
+        {**row, "text": "word " * (300 if n < outliers else words) + str(n)}
+        for n, row in enumerate(parcels(400))
+    ]
+    write_table(tmp_path / "dev.jsonl", parcels(4, "card"))
+    data = {"train": "train.jsonl", "validation": "dev.jsonl", "test": "dev.jsonl"}
+    write_table(tmp_path / "train.jsonl", table)
+    config = pipeline(tmp_path, data, {"max_truncated": 1.0, "leakage": "warn"})
+    validated = run(config)
+    result = tokenize_rows(config, Workspace.open(tmp_path / "mlruns"), validated, starter)
+    assert result.max_length == expected
+    assert result.truncated == (400 if words == 700 else int(outliers == 1))
+
+
+def test_every_token_row_knows_its_row(tmp_path: Path, starter: BaseModel) -> None:
+    validated, result = tokenized(tmp_path, starter)
+    for split in SPLITS:
+        assert stored(result, split)["row"] == list(range(validated.rows[split]))
 
 
 def test_labels_stay_with_their_rows(tmp_path: Path, starter: BaseModel) -> None:

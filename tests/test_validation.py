@@ -42,8 +42,11 @@ def test_rows_and_their_places_are_stored(tmp_path: Path) -> None:
     assert validated.rows == {"train": 24, "validation": 8, "test": 8}
     assert validated.quarantined == 0
     assert validated.facts == {
+        "inputs": ["text"],
+        "labelling": "single",
         "labels": ["billing", "delivery"],
         "counts": {"billing": 12, "delivery": 12},
+        "rows": 24,
     }
     rows = sorted(stored_rows(validated), key=lambda row: row["row"])
     assert rows == [{"file": 0, "row": n, **row} for n, row in enumerate(parcels(40), 1)]

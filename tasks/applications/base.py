@@ -189,7 +189,7 @@ class Application(Protocol):
         """Input texts and target texts, for training tokenizers."""
 
     def lengths(self, rows: Mapping[str, list[Any]], codec: Codec) -> tuple[list[int], list[int]]:
-        """Tokens of each row's inputs and targets, before any cut; no targets if none is written."""
+        """Tokens of each row's inputs and targets, before any cut; no targets if it writes none."""
 
     def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: Facts) -> Encoded:
         """Tokenize a batch of stored rows."""

@@ -58,7 +58,7 @@ class BaseModel:
         if positions is None:
             return None
         # These count positions from pad_token_id + 1.
-        shift = int(self.config.get("pad_token_id") or 1) + 1 if self.family in SHIFTED else 0
+        shift = int(self.config.get("pad_token_id", 1)) + 1 if self.family in SHIFTED else 0
         return int(positions) - shift
 
 
@@ -72,7 +72,8 @@ def resolve(model: Model, application: str) -> BaseModel:
         return _from_scratch(model, model.scratch, application)
     base = _pretrained(model, "model.base")
     decoder = _decoder(model, model.decoder) if model.decoder else None
-    if reason := families.refusal(base.family, application, decoder and decoder.family):
+    right = decoder.family if decoder else None
+    if reason := families.refusal(base.family, application, right):
         raise ModelError(Problem("model.base", reason))
     if decoder is None:
         return base

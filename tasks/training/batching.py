@@ -73,7 +73,8 @@ def lengths_of(table: MappedTable) -> Ints:
         for name in ("input_ids", "labels")
         if name in table.schema.names and pa.types.is_list(table.schema.field(name).type)
     ]
-    return np.sum([list_lengths(table, name) for name in lists], axis=0, dtype=np.int64)
+    total: Ints = np.sum([list_lengths(table, name) for name in lists], axis=0, dtype=np.int64)
+    return total
 
 
 def list_lengths(table: MappedTable, name: str) -> Ints:

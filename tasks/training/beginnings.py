@@ -71,13 +71,14 @@ def train_tokenizers(
         How much of the vocabulary the declared word vectors cover.
 
     Raises:
-        ModelError: the vectors cannot be read, or there is too little text.
+        ModelError: the vectors cannot be read, or the vocabulary is too small.
     """
     model = config.model
     if model.decoder is not None and model.decoder.vocabulary:
         texts = (text for _, targets in _texts(application, rows) for text in targets)
         size = model.decoder.vocabulary
-        tokenizers.train(texts, "unigram", size, folder / TARGET, writes=True)
+        where = "model.decoder.vocabulary"
+        tokenizers.train(texts, "unigram", size, folder / TARGET, writes=True, where=where)
     if model.scratch is None:
         return {}
     writes = model.scratch.architecture != "encoder"
@@ -126,15 +127,29 @@ def measure(
     if not targets:
         lengths = {"input": length, "target": 0}
     else:
-        right = base.decoder or base
-        most = right.positions or UNLIMITED
+        most = (base.decoder or base).positions or UNLIMITED
         if codec.head == "causal":
-            length, most = min(length, limit // 2), limit - min(length, limit // 2)
+            length, most = _share(declared, length, limit)
         wanted = declared.max_target_length
         target = _chosen("max_target_length", wanted, targets, LEAST_TARGET, most)
         lengths = {"input": length, "target": target}
-    longest = {"max_length": lengths["input"], "max_target_length": lengths["target"]}
-    return replace(codec, **longest), lengths
+    codec = replace(codec, max_length=lengths["input"], max_target_length=lengths["target"])
+    return codec, lengths
+
+
+def _share(declared: Model, length: int, limit: int) -> tuple[int, int]:
+    """Divide the positions of a model that reads and writes in one sequence.
+
+    Returns:
+        Tokens of the input, and what is left for the target.
+    """
+    if declared.max_length == "auto":
+        length = min(length, limit // 2)
+    if length >= limit:
+        message = f"{length} tokens of input leave no room for a target in the {limit} tokens"
+        advice = "declare a smaller model.max_length"
+        raise ModelError(Problem("model.max_length", f"{message} that the model takes", advice))
+    return length, limit - length
 
 
 def _limit(base: BaseModel, codec: Codec) -> int:

@@ -33,6 +33,14 @@ ACTIVATIONS: Final = (
 )
 """How families name the activation of their feed-forward layers."""
 POOLER: Final = "pooler."
+OWN: Final = (
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+    "decoder_start_token_id",
+    "bad_words_ids",
+)
+"""What a model that was trained to write keeps of its own generation settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ def register_activations() -> None:
 
 
 def _config(base: str, section: Model) -> PretrainedConfig:
-    config = AutoConfig.from_pretrained(base, local_files_only=True)
+    config: PretrainedConfig = AutoConfig.from_pretrained(base, local_files_only=True)
     _set_dropout(config, section.dropout)
     _set_activation(config, section.activation)
     return config
@@ -163,8 +171,9 @@ def _pair(start: Start, section: Model, codec: Codec, attention: str) -> Loaded:
     encoder = _pretrained("AutoModel", start.base, _config(start.base, section), attention)
     config = _config(start.decoder, section)
     config.is_decoder, config.add_cross_attention = True, True
-    if start.target is not None:
+    if start.target != start.decoder:
         config.vocab_size = len(codec.target)
+        config.pad_token_id = codec.target.pad_token_id
     decoder = _pretrained("AutoModelForCausalLM", start.decoder, config, attention)
     model = EncoderDecoderModel(encoder=encoder.model, decoder=decoder.model)
     for name, parameter in model.encoder.named_parameters():
@@ -263,9 +272,9 @@ def _use_vectors(model: PreTrainedModel, path: Path) -> None:
 
     tensors = load_file(path)
     covered = tensors["covered"].bool()
+    embeddings: Any = model.get_input_embeddings()
     with torch.no_grad():
-        weight = model.get_input_embeddings().weight  # type: ignore[operator, union-attr]
-        weight[: len(covered)][covered] = tensors["vectors"][covered]
+        embeddings.weight[: len(covered)][covered] = tensors["vectors"][covered]
 
 
 def _token_ids(codec: Codec, start: Start) -> dict[str, int]:
@@ -295,25 +304,41 @@ def _tell_tokens(model: PreTrainedModel, codec: Codec, start: Start) -> None:
         end = _first(codec.target.eos_token_id)
         _set_generation(model, pad_token_id=codec.pad_id, eos_token_id=end)
     elif start.head == "seq2seq":
-        model.generation_config.forced_bos_token_id = _forced(codec)
+        _set_generation(model, **_own_ids(model) | _language_ids(codec))
+        model.config.decoder_start_token_id = model.generation_config.decoder_start_token_id
 
 
 def _first(*ids: int | None) -> int:
     return next(int(value) for value in ids if value is not None)
 
 
-def _set_generation(model: PreTrainedModel, **ids: int) -> None:
+def _set_generation(model: PreTrainedModel, **ids: Any) -> None:
     """Start from a fresh configuration: what a checkpoint recommends was for its own problem."""
-    from transformers import GenerationConfig
+    import transformers
 
-    model.generation_config = GenerationConfig(**ids)
+    fresh: Any = transformers.GenerationConfig
+    model.generation_config = fresh(**ids)
 
 
-def _forced(codec: Codec) -> int | None:
-    """The language token that a multilingual model has to write first."""
+def _own_ids(model: PreTrainedModel) -> dict[str, Any]:
+    """The token ids that a checkpoint itself was trained with."""
+    both = (model.generation_config, model.config)
+    found = {name: [getattr(config, name, None) for config in both] for name in OWN}
+    return {name: next((v for v in ids if v is not None), None) for name, ids in found.items()}
+
+
+def _language_ids(codec: Codec) -> dict[str, int]:
+    """Where a multilingual model has the language of its target.
+
+    Most write it first, after the end token. Models whose labels end with it, such as the first
+    mBART, shift it to the front, so that they start from it.
+    """
     language = getattr(codec.target, "tgt_lang", None)
     if language is None:
-        return None
-    token = f"__{language}__"
+        return {}
     known = codec.target.get_vocab()
-    return int(known[token] if token in known else known[language])
+    token = int(known.get(f"__{language}__", known.get(language)))
+    if codec.target(text_target="")["input_ids"][-1] == token:
+        return {"decoder_start_token_id": token}
+    start = int(codec.target.eos_token_id)
+    return {"decoder_start_token_id": start, "forced_bos_token_id": token}

@@ -76,7 +76,15 @@ def language_code(tokenizer: Any, language: str) -> str:
     raise ModelError(Problem("language", message, "give the model's own code, such as zh_CN"))
 
 
-def train(texts: Iterable[str], kind: str, vocabulary: int, folder: Path, *, writes: bool) -> Any:
+def train(
+    texts: Iterable[str],
+    kind: str,
+    vocabulary: int,
+    folder: Path,
+    *,
+    writes: bool,
+    where: str = "model.scratch.vocabulary",
+) -> Any:
     """Train a tokenizer and save it.
 
     Args:
@@ -86,16 +94,28 @@ def train(texts: Iterable[str], kind: str, vocabulary: int, folder: Path, *, wri
         folder: where to save it.
         writes: texts end with the end token and have no start token, as targets do and inputs of
             models that write; without, they have both, as inputs of encoders do.
+        where: the field that declares the vocabulary.
 
     Returns:
         A ``PreTrainedTokenizerFast``.
+
+    Raises:
+        ModelError: the texts have more characters than the vocabulary may have tokens.
     """
     from transformers import PreTrainedTokenizerFast
 
     backend, trainer = _parts(kind, vocabulary)
-    backend.train_from_iterator(texts, trainer)
+    try:
+        backend.train_from_iterator(texts, trainer)
+    except Exception as error:
+        # The library has no exception of its own.
+        if "vocabulary" not in str(error):
+            raise
+        message = f"{vocabulary} tokens are too few for the characters of the training rows"
+        raise ModelError(Problem(where, message, "declare a larger vocabulary")) from None
     backend.post_processor = _template(backend, writes)
-    tokenizer = PreTrainedTokenizerFast(
+    kind_of_tokenizer: Any = PreTrainedTokenizerFast
+    tokenizer = kind_of_tokenizer(
         tokenizer_object=backend,
         bos_token=START,
         pad_token=PAD,
@@ -131,7 +151,8 @@ def _parts(kind: str, vocabulary: int) -> tuple[Any, Any]:
         )
     if kind == "unigram":
         backend = Tokenizer(models.Unigram())
-        backend.normalizer = normalizers.NFKC()
+        # Not NFKC, which cannot write the punctuation of Chinese.
+        backend.normalizer = normalizers.NFC()
         backend.pre_tokenizer = pre_tokenizers.Metaspace()
         backend.decoder = decoders.Metaspace()
         return backend, trainers.UnigramTrainer(vocab_size=vocabulary, unk_token=UNKNOWN, **shared)

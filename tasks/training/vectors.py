@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,6 +14,7 @@ from tasks.errors import ModelError, Problem
 
 GZIP = b"\x1f\x8b"
 WHERE = "model.scratch.vectors"
+DAMAGED = (ValueError, EOFError, OSError, zlib.error)
 
 
 def width(path: Path) -> int:
@@ -39,8 +41,15 @@ def _is_header(fields: list[bytes]) -> bool:
 
 
 def _first_line(path: Path) -> bytes:
-    with _open(path) as stream:
-        return stream.readline(1 << 20)
+    try:
+        with _open(path) as stream:
+            return stream.readline(1 << 20)
+    except DAMAGED as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    return ModelError(Problem(WHERE, f"{path.name} cannot be read: {str(error)[:100]}"))
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -65,9 +74,8 @@ def load(path: Path) -> Any:
         return KeyedVectors.load_word2vec_format(
             str(path), binary=header and _is_binary(path), no_header=not header
         )
-    except (ValueError, EOFError, OSError, UnicodeDecodeError) as error:
-        reason = str(error)[:100]
-        raise ModelError(Problem(WHERE, f"{path.name} cannot be read: {reason}")) from None
+    except DAMAGED as error:
+        raise _damaged(path, error) from None
 
 
 def _is_binary(path: Path) -> bool:
@@ -99,4 +107,6 @@ def matrix(path: Path, vocabulary: dict[str, int]) -> tuple[NDArray[np.float32],
         name = token if token in known else token.lower()
         if name in known:
             found[position], covered[position] = known[name], True
+    if not np.isfinite(found).all():
+        raise ModelError(Problem(WHERE, f"{path.name} has infinite or missing numbers"))
     return found, covered

@@ -59,7 +59,7 @@ training:
   epochs: three
   learning_rate: -0.1
   optimizer:
-    name: adam
+    name: adamax
     weight_decay: -1
 modle:
   base: starter
@@ -67,14 +67,14 @@ contract:
   duplicates: ignore
 """
     assert problems(file, text) == [
-        "FILE:2: application: expected one of sentiment, topics, found 'topic' "
-        "(did you mean `topics`?)",
+        "FILE:2: application: expected one of questions, sentiment, summarization, topics, "
+        "translation, found 'topic' (did you mean `topics`?)",
         "FILE:5: data.validation: expected a fraction between 0 and 1, or file names, found 1.5",
         "FILE:15: contract.duplicates: expected 'refuse', 'quarantine' or 'warn', found \"ignore\"",
         'FILE:7: training.epochs: expected a valid integer, found "three"',
         "FILE:8: training.learning_rate: expected greater than 0, found -0.1",
-        "FILE:10: training.optimizer.name: expected 'adamw' or 'sgd', found \"adam\" "
-        "(did you mean `adamw`?)",
+        "FILE:10: training.optimizer.name: expected 'adamw', 'adam', 'sgd', 'adafactor', 'lion' or "
+        "'muon', found \"adamax\" (did you mean `adam`?)",
         "FILE:11: training.optimizer.weight_decay: expected greater than or equal to 0, found -1",
         "FILE:12: modle: unknown key (did you mean `model`?)",
     ]
@@ -96,7 +96,7 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(file: Path) -> None:
     text = GOOD + "contract:\n  zzz: 1\n"
     assert problems(file, text) == [
         "FILE:6: contract.zzz: unknown key (known here: max_quarantined, duplicates, leakage, "
-        "min_rows_per_class, max_truncated)"
+        "min_rows_per_class, max_truncated, max_length_ratio)"
     ]
 
 

@@ -116,7 +116,7 @@ def test_every_missing_file_of_every_split_is_told_at_once(tmp_path: Path) -> No
 def test_a_mapping_of_an_unknown_column_is_refused(tmp_path: Path) -> None:
     write_table(tmp_path / "a.csv", parcels(1))
     (problem,) = refused(tmp_path, train="a.csv", columns={"txt": "text"})
-    assert "unknown column 'txt'; topics has text, label" in problem
+    assert "unknown column 'txt'; topics has text, text_pair, label" in problem
 
 
 def test_the_digest_follows_the_content_and_not_the_name(tmp_path: Path) -> None:
@@ -162,6 +162,21 @@ def test_a_data_set_may_declare_its_label_names(tmp_path: Path) -> None:
     raw = read(tmp_path, dataset="hub")
     assert raw.names == ["bad", "good"]
     assert raw.frame["label"].to_list() == [1, 0]
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_data_set_may_declare_the_names_of_its_label_sets(tmp_path: Path) -> None:
+    names = datasets.ClassLabel(names=["late", "broken"])
+    features = datasets.Features({"text": datasets.Value("string"), "labels": datasets.List(names)})
+    rows: list[Row] = [{"text": "x", "labels": [1, 0]}, {"text": "y", "labels": []}]
+    (tmp_path / "hub" / "data").mkdir(parents=True)
+    table = datasets.Dataset.from_list(rows, features=features)
+    table.to_parquet(os.fspath(tmp_path / "hub" / "data" / "train-0.parquet"))
+    raw = read(tmp_path, dataset="hub", labelling="multiple")
+    assert raw.names == ["late", "broken"]
+    data = Data.model_validate({"dataset": "hub", "labelling": "multiple"})
+    TOPICS.normalize(raw.frame, data, raw.names)
+    assert raw.frame["labels"].to_list() == [["broken", "late"], []]
 
 
 @pytest.mark.usefixtures("cache")

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from configs.schema import Contract, Data
+from configs.schema import Pipeline
 from tasks.applications import base as applications
 from tasks.contract import rules
 from tasks.contract.frames import Raw
@@ -29,9 +29,9 @@ def screened(
     table: Raw, labels: Sequence[str] | None = None, **contract: str
 ) -> tuple[list[str], dict[int, list[str]], dict[str, int]]:
     """What stays, why the rest leaves, and the counts."""
-    data = Data(train="train.csv", labels=labels)
-    section = Contract.model_validate(contract)
-    kept, reasons, counts = rules.screen(table, TOPICS, section, TOPICS.contract(data))
+    record = {"name": "parcels", "application": "topics", "contract": contract}
+    config = Pipeline.model_validate(record | {"data": {"train": "train.csv", "labels": labels}})
+    kept, reasons, counts = rules.screen(table, TOPICS, config)
     return kept["text"].to_list(), reasons, counts
 
 

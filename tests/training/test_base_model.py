@@ -138,41 +138,61 @@ def test_a_family_that_cannot_do_it_is_refused(folder: Path) -> None:
     assert refused(folder).startswith("model.base: a vit model has no sequence-classification head")
 
 
-def test_a_broken_tokenizer_is_refused(folder: Path) -> None:
-    (folder / "tokenizer.json").write_text('{"model": {}}', encoding="utf-8")
-    with pytest.raises(ModelError, match="the tokenizer cannot be loaded"):
-        base_model.load_tokenizer(folder)
-
-
 @pytest.mark.parametrize(
-    ("asked", "config", "tokenizer_limit", "expected"),
+    ("config", "positions"),
     [
-        ("auto", {"max_position_embeddings": 128}, 10**30, 128),
-        ("auto", {"max_position_embeddings": 128}, 64, 64),
-        ("auto", {"max_position_embeddings": 8192}, 8192, 512),
-        ("auto", {}, 10**30, 512),
-        (128, {"max_position_embeddings": 128}, 10**30, 128),
-        (2048, {"max_position_embeddings": 8192}, 8192, 2048),
-        ("auto", {"model_type": "roberta", "max_position_embeddings": 514}, 10**30, 512),
-        ("auto", {"model_type": "camembert", "max_position_embeddings": 130}, 10**30, 128),
+        ({"max_position_embeddings": 128}, 128),
+        ({"n_positions": 1024}, 1024),
+        ({}, None),
+        ({"model_type": "t5", "n_positions": 512}, None),
+        ({"model_type": "deberta-v2", "max_position_embeddings": 512}, None),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 514}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 129, "pad_token_id": 0}, 128),
+        ({"model_type": "camembert", "max_position_embeddings": 130}, 128),
     ],
 )
-def test_the_longest_input_is_what_model_and_tokenizer_take(
-    starter: BaseModel,
-    asked: object,
-    config: dict[str, object],
-    tokenizer_limit: int,
-    expected: int,
+def test_positions_are_the_longest_input(
+    starter: BaseModel, config: dict[str, object], positions: int | None
 ) -> None:
-    base = replace(starter, config=config)
-    model = Model.model_validate({"max_length": asked})
-    assert base_model.max_length(model, base, tokenizer_limit) == expected
+    assert replace(starter, config=config).positions == positions
 
 
-@pytest.mark.parametrize(("asked", "tokenizer_limit", "limit"), [(129, 10**30, 128), (100, 64, 64)])
-def test_a_longer_input_is_refused(
-    starter: BaseModel, asked: int, tokenizer_limit: int, limit: int
-) -> None:
-    base = replace(starter, config=CONFIG)
-    with pytest.raises(ModelError, match=f"at most the {limit} tokens .* found {asked}"):
-        base_model.max_length(Model(max_length=asked), base, tokenizer_limit)
+def test_a_pair_is_both_of_its_halves(folder: Path) -> None:
+    one = resolve(folder, application="topics")
+    model = Model.model_validate({"base": "model", "decoder": {"base": "starter"}})
+    pair = base_model.resolve(model.below(folder.parent), "translation")
+    assert pair.name == "model+starter"
+    assert pair.decoder is not None
+    assert (pair.path, pair.decoder.name) == (one.path, "starter")
+    assert pair.digest not in {one.digest, pair.decoder.digest}
+
+
+def test_a_pair_that_cannot_be_is_refused(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type": "modernbert"}', encoding="utf-8")
+    model = Model.model_validate({"decoder": {"base": "model"}})
+    with pytest.raises(ModelError, match="a modernbert model cannot write for a pair"):
+        base_model.resolve(model.below(folder.parent), "translation")
+
+
+def test_a_missing_right_half_names_its_field(folder: Path) -> None:
+    model = Model.model_validate({"decoder": {"base": "nowhere/deep/model"}})
+    with pytest.raises(ModelError, match=r"^model\.decoder\.base: no such folder: "):
+        base_model.resolve(model.below(folder.parent), "translation")
+
+
+def test_a_model_from_scratch_is_what_it_is_declared_to_be() -> None:
+    def declared(**fields: object) -> BaseModel:
+        scratch = {"architecture": "encoder", **fields}
+        return base_model.resolve(Model.model_validate({"scratch": scratch}), "topics")
+
+    first = declared()
+    assert (first.name, first.path, first.family) == ("scratch", None, "bert")
+    assert declared() == first
+    assert declared(layers=2).digest != first.digest
+
+
+def test_a_model_from_scratch_that_cannot_do_it_is_refused() -> None:
+    model = Model.model_validate({"scratch": {"architecture": "encoder"}})
+    with pytest.raises(ModelError, match=r"^model\.scratch\.architecture: a bert model has no"):
+        base_model.resolve(model, "translation")

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 from transformers.models.auto import modeling_auto
 
 from configs.reading import load
@@ -36,9 +37,21 @@ def test_the_listed_heads_are_those_of_the_installed_transformers(family: str) -
     offered = {
         head for head, table in HEAD_NAMES.items() if family in getattr(modeling_auto, table)
     }
+    listed = FAMILIES[family] - {"pair-encoder", "pair-decoder"}
     # Transformers can also run encoders as left-to-right models, which the list leaves out.
-    assert FAMILIES[family] | {"causal"} == offered | {"causal"}
-    assert FAMILIES[family] <= offered
+    assert listed | {"causal"} == offered | {"causal"}
+    assert listed <= offered
+
+
+@pytest.mark.parametrize("family", families.able("pair-decoder"))
+def test_the_right_half_of_a_pair_can_look_at_the_left(family: str) -> None:
+    kind = CONFIG_MAPPING[family]
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    if family == "gpt2":
+        small = {"n_embd": 8, "n_layer": 1, "n_head": 2}
+    config = kind(**small, is_decoder=True, add_cross_attention=True, vocab_size=20)
+    model = AutoModelForCausalLM.from_config(config)
+    assert any("crossattention" in name for name, _ in model.named_parameters())
 
 
 @pytest.mark.parametrize("table", HEAD_NAMES.values())
@@ -48,8 +61,56 @@ def test_the_tables_exist(table: str) -> None:
 
 def test_an_unlisted_family_is_looked_up() -> None:
     assert "rembert" not in FAMILIES
-    assert "sequence-classification" in families.heads("rembert")
-    assert families.heads("no-such-family") == frozenset()
+    assert "sequence-classification" in families.abilities("rembert")
+    assert families.abilities("no-such-family") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("family", "application", "head"),
+    [
+        ("bert", "topics", "sequence-classification"),
+        ("bert", "questions", "question-answering"),
+        ("bert", "translation", None),
+        ("bart", "translation", "seq2seq"),
+        ("gpt2", "translation", "causal"),
+        ("gpt2", "topics", "sequence-classification"),
+        ("marian", "summarization", "seq2seq"),
+        ("marian", "topics", None),
+    ],
+)
+def test_the_first_head_that_a_family_has_is_chosen(
+    family: str, application: str, head: str | None
+) -> None:
+    assert families.choose_head(family, application) == head
+
+
+@pytest.mark.parametrize(
+    ("encoder", "application", "decoder", "reason"),
+    [
+        ("bert", "translation", "bert", ""),
+        ("roberta", "summarization", "gpt2", ""),
+        ("modernbert", "translation", "bert", ""),
+        ("bert", "topics", "bert", "a pair of encoders writes text, which topics does not need"),
+        ("gpt2", "translation", "bert", "a gpt2 model cannot read for a pair; families that can: "),
+        ("bert", "translation", "modernbert", "a modernbert model cannot write for a pair; famil"),
+        ("bert", "translation", None, "or make it the left half of a pair: model.decoder: {base"),
+    ],
+)
+def test_pairs_are_refused_with_what_can(
+    encoder: str, application: str, decoder: str | None, reason: str
+) -> None:
+    found = families.refusal(encoder, application, decoder)
+    assert reason in found
+    assert bool(reason) == bool(found)
+
+
+def test_an_impossible_model_from_scratch_names_its_architecture(tmp_path: Path) -> None:
+    path = tmp_path / "parcels.yaml"
+    scratch = "scratch: {architecture: encoder}"
+    text = PIPELINE.replace("base: model", scratch).replace("topics", "translation")
+    path.write_text(text + "language:\n  target: zh\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"model\.scratch.*a bert model has no seq2seq or causal"):
+        load(path, checks=[families.check])
 
 
 @pytest.mark.parametrize("family", ["vit", "marian", "no-such-family"])

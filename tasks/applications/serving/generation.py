@@ -25,7 +25,13 @@ EXAMPLES = {
     "Two new librarians were hired, and the café next door stays open too.",
 }
 OUTPUT = {"source": "translation", "document": "summary"}
-UNSPACED = ("zh", "ja", "th", "lo", "km", "my", "bo", "yue")
+UNSPACED = frozenset(  # ISO 639-1 and -3
+    {
+        *("bo", "bod", "cmn", "ja", "jpn", "khm", "km", "lao", "lo", "my", "mya"),
+        *("th", "tha", "wuu", "yue", "zh", "zho"),
+    }
+)
+CJK = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uff65\U00020000-\U000323af\u2018-\u201d…—·"
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)]*\s+|(?<=[。！？])[”’」』）]*|\n+")
 LEAST_NEW_TOKENS = 16
 
@@ -95,27 +101,37 @@ class Writer:
         return self._glue.join(self._write(pieces, limit)).strip()
 
     def pieces(self, text: str) -> list[str]:
-        """Cut an input into runs of whole sentences that each fit the model."""
-        room = self.settings["max_length"] - self.tokenizer.num_special_tokens_to_add()
-        room -= self._count(self.settings["prefix"])
+        """Cut an input into runs of sentences that each fit the model; none is lost."""
         pieces: list[str] = []
-        size = room
         for sentence in sentences(text) or [text]:
-            count = self._count(sentence)
-            if size + count > room:
-                pieces.append(sentence)
-                size = count
-            else:
-                pieces[-1] += self._glue + sentence
-                size += count
+            for part in self._parts(sentence):
+                joined = pieces[-1] + self._glue + part if pieces else part
+                if pieces and self._fits(joined):
+                    pieces[-1] = joined
+                else:
+                    pieces.append(part)
         return pieces
+
+    def _parts(self, sentence: str) -> list[str]:
+        """The halves, and their halves, of a sentence that alone is too long."""
+        if self._fits(sentence) or len(sentence) < 2:
+            return [sentence]
+        middle = len(sentence) // 2
+        cut = sentence.rfind(" ", 1, middle) + 1 or middle
+        halves = sentence[:cut].strip(), sentence[cut:].strip()
+        return [part for half in halves if half for part in self._parts(half)]
 
     @property
     def _glue(self) -> str:
-        return "" if self.settings["language"].startswith(UNSPACED) else " "
+        return glue(self.settings["language"])
 
-    def _count(self, text: str) -> int:
-        return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    def _fits(self, text: str) -> bool:
+        text = self.settings["prefix"] + text
+        if self.settings["head"] == "causal":
+            size = len(prompt_ids(self.tokenizer, [text], None)[0])
+        else:
+            size = len(self.tokenizer(text, verbose=False)["input_ids"])
+        return size <= int(self.settings["max_length"])
 
     def _limit(self) -> int:
         return int(self.settings.get("max_new_tokens") or self.settings["max_target_length"])
@@ -151,7 +167,7 @@ class Writer:
     def _config(self, limit: int) -> GenerationConfig:
         known, beams = self.model.generation_config, self.settings["num_beams"]
         searched = {"length_penalty": self.settings["length_penalty"], "early_stopping": True}
-        return GenerationConfig(
+        return GenerationConfig(  # type: ignore[no-untyped-call]
             max_new_tokens=limit,
             num_beams=beams,
             do_sample=False,
@@ -168,12 +184,23 @@ class Writer:
     def _tidy(self, text: str) -> str:
         """Drop the spaces that a tokenizer of single characters puts between them."""
         text = " ".join(text.split())
-        if self.settings["language"].startswith(UNSPACED):
-            text = re.sub(r"(?<=[^\x00-\x7f]) | (?=[^\x00-\x7f])", "", text)
+        if is_unspaced(self.settings["language"]):
+            text = re.sub(f"(?<=[{CJK}]) | (?=[{CJK}])", "", text)
         return text
 
 
-def prompt_ids(tokenizer: Any, texts: list[str], length: int) -> list[list[int]]:
+def is_unspaced(language: str) -> bool:
+    """Whether a language, by its code such as ``zh_CN``, has no spaces between words."""
+    return re.split("[_-]", language)[0] in UNSPACED
+
+
+def glue(language: str) -> str:
+    """What stands between two sentences."""
+    return "" if is_unspaced(language) else " "
+
+
+def prompt_ids(tokenizer: Any, texts: list[str], length: int | None) -> list[list[int]]:
     """What a causal model reads before it writes: the input, cut, and an end token."""
-    found = tokenizer(texts, add_special_tokens=False, truncation=True, max_length=length - 1)
-    return [[*ids, tokenizer.eos_token_id] for ids in found["input_ids"]]
+    found = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+    most = None if length is None else length - 1
+    return [[*ids[:most], tokenizer.eos_token_id] for ids in found]

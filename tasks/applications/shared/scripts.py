@@ -8,9 +8,9 @@ from typing import Final
 HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 KANA: Final = "\u3040-\u30ff"
 RANGES: Final[dict[str, tuple[str, str]]] = {
-    "Han": (HAN, "zh yue"),
-    "Japanese": (HAN + KANA, "ja"),
-    "Hangul": ("\u1100-\u11ff\u3130-\u318f\uac00-\ud7af", "ko"),
+    "Han": (HAN, "zh zho cmn wuu yue"),
+    "Japanese": (HAN + KANA, "ja jpn"),
+    "Hangul": ("\u1100-\u11ff\u3130-\u318f\uac00-\ud7af", "ko kor"),
     "Cyrillic": ("\u0400-\u052f", "ru uk be bg mk sr kk ky mn tg"),
     "Arabic": ("\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufeff", "ar fa ur ps"),
     "Hebrew": ("\u0590-\u05ff", "he yi"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tasks.applications.base import Predictions
 
-TOKENIZERS: Final = {"zh": "zh", "yue": "zh"}
+TOKENIZERS: Final = dict.fromkeys(("cmn", "wuu", "yue", "zh", "zho"), "zh")
 Floats = NDArray[np.float64]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 """The label that counts for nothing, as in torch."""
+UNCUT = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ class Writing(Defaults):
         special = codec.tokenizer.num_special_tokens_to_add()
         sources = [codec.prefix + text for text in rows[self.source]]
         inputs = [count + special for count in token_counts(codec.tokenizer, sources)]
-        extra = max(codec.target.num_special_tokens_to_add(), 1)
-        return inputs, [c + extra for c in token_counts(codec.target, rows[self.target])]
+        whole = replace(codec, max_target_length=UNCUT)
+        return inputs, [len(ids) for ids in target_ids(whole, rows[self.target])]
 
     def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: Facts) -> Encoded:
         """Tokenize sources and targets; a causal model gets both in one sequence."""
@@ -173,10 +174,10 @@ def target_ids(codec: Codec, texts: list[str]) -> list[list[int]]:
             "input_ids"
         ]
         return ids
-    # One more than the length, for the start token of an encoder's tokenizer, which is dropped.
-    start = codec.target.cls_token_id
-    found = codec.target(texts, truncation=True, max_length=length + 1)["input_ids"]
-    return [(ids[1:] if ids[0] == start else ids)[:length] for ids in found]
+    # The start token of an encoder's tokenizer is dropped: the decoder starts from it.
+    start = int(codec.target("")["input_ids"][0] == codec.target.cls_token_id)
+    found = codec.target(texts, truncation=True, max_length=length + start)["input_ids"]
+    return [ids[start:] for ids in found]
 
 
 def _one_sequence(codec: Codec, sources: list[str], targets: list[list[int]]) -> Encoded:

@@ -50,7 +50,11 @@ def write_schema(path: Path) -> None:
 
 
 def starter(application: str) -> str:
-    """A pipeline file with what one must say, and every other knob as a comment."""
+    """A pipeline file with what one must say, and every other knob as a comment.
+
+    Where the defaults do not do, what one must say is what the shipped pipeline says.
+    """
+    needed = _needed(application)
     lines = [
         HINT.format(schema=SCHEMA_FILE),
         f"name: my-{application}",
@@ -58,14 +62,24 @@ def starter(application: str) -> str:
         "",
         "data:",
         "  train: train.csv",
-        "  # Columns of the file by what they mean; leave out what has the same name.",
-        "  # columns: {text: review, label: stars}",
-        *_commented(_section("data"), skip={"train", "columns"}),
+        *_commented(_section("data"), skip={"train"}),
     ]
     for name, info in Pipeline.model_fields.items():
-        if name not in {"name", "application", "data"}:
+        if name in needed:
+            said = textwrap.indent(filled(needed[name]), "  ").rstrip()
+            rest = _commented(_section(name), skip=set(needed[name]))
+            lines += ["", f"# {info.description}", f"{name}:", said, *rest]
+        elif name not in {"name", "application", "data"}:
             lines += ["", f"# {info.description}", f"# {name}:", *_commented(_section(name), "# ")]
     return "\n".join(lines) + "\n"
+
+
+def _needed(application: str) -> dict[str, dict[str, Any]]:
+    """The sections of the shipped pipeline that say which languages and which model."""
+    yaml = YAML(typ="safe", pure=True)
+    shipped = (yaml.load(path) for path in sorted(Path(__file__).parent.glob("*.yaml")))
+    pipeline = next(record for record in shipped if record["application"] == application)
+    return {name: pipeline[name] for name in ("language", "model") if name in pipeline}
 
 
 def _section(name: str) -> type[BaseModel]:

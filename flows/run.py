@@ -85,6 +85,7 @@ class Outcome:
             "headline": self.evaluated.headline,
             "interval": list(self.evaluated.interval),
             "metrics": self.evaluated.metrics,
+            "baseline": {"name": self.evaluated.baseline_name} | self.evaluated.baseline,
             "rows": self.validated.rows,
             "quarantined": self.validated.quarantined,
             "training": self.tuned.summary,

@@ -5,64 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import sysconfig
-import venv
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import environment
+from tests.support.elsewhere import elsewhere, predict
 from tests.support.homes import NAME, Finished, file, finished, shared
 
-__all__ = ["file", "finished", "shared"]
+__all__ = ["elsewhere", "file", "finished", "shared"]
 pytestmark = pytest.mark.xdist_group("homes")
-PROGRAM = f"""
-import importlib.util, json, sys
-import mlflow, pandas as pd
-for name in ("flows", "tasks", "configs"):
-    assert importlib.util.find_spec(name) is None, name
-mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.pyfunc.load_model("models:/{NAME}@champion")
-texts = ["a wonderful warm evening", "a broken cold box"]
-answers = model.predict(pd.DataFrame({{"text": texts}}))
-print(json.dumps(answers.to_dict("records")))
-"""
-
-
-@pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a new environment that has the libraries but not this project.
-
-    A path file adds the folder of the installed libraries; path files inside that folder, such
-    as the one of an editable install, are not read from there.
-    """
-    folder = tmp_path_factory.mktemp("elsewhere")
-    venv.create(folder, with_pip=False)
-    python = folder / "bin" / "python"
-    own = _purelib(python)
-    (own / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    return python
-
-
-def _purelib(python: Path) -> Path:
-    program = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
-    return Path(done.stdout.strip())
-
 
 def test_the_champion_loads_and_predicts_without_this_project(
-    elsewhere: Path, finished: Finished, tmp_path: Path
+    elsewhere: Path, finished: Finished
 ) -> None:
-    done = subprocess.run(
-        [elsewhere, "-c", PROGRAM, f"sqlite:///{finished.home / 'mlflow.db'}"],
-        env=environment(finished.home),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answers = json.loads(done.stdout.splitlines()[-1])
+    rows = [{"text": text} for text in ("a wonderful warm evening", "a broken cold box")]
+    answers = predict(elsewhere, finished.home, f"models:/{NAME}@champion", rows)
     assert len(answers) == 2
     for answer in answers:
         assert answer["label"] in {"negative", "positive"}

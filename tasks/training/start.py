@@ -52,7 +52,11 @@ class Start:
 
         exact = self.head in {"question-answering", "sequence-classification"}
         tokenizer = tokenizers.load(
-            Path(self.tokenizer), whole=whole, exact=exact, languages=self.languages
+            Path(self.tokenizer),
+            whole=whole,
+            exact=exact,
+            ends=self.head == "causal",
+            languages=self.languages,
         )
         target = tokenizer
         if self.target is not None:

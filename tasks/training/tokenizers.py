@@ -13,7 +13,12 @@ SPECIAL: Final = [START, PAD, END, UNKNOWN, MASK]
 
 
 def load(
-    path: Path, *, whole: bool = True, exact: bool = True, languages: tuple[str, str] | None = None
+    path: Path,
+    *,
+    whole: bool = True,
+    exact: bool = True,
+    ends: bool = False,
+    languages: tuple[str, str] | None = None,
 ) -> Any:
     """Load a tokenizer from a local folder; one without a padding token pads with its end token.
 
@@ -22,6 +27,7 @@ def load(
         whole: load the model family's own class, which also saves it as such; without, what
             ``tokenizer.json`` holds is enough, and loading it does not import torch.
         exact: whether offsets into the text are needed, which only fast tokenizers know.
+        ends: whether an end token is needed, after which a model stops to write.
         languages: source and target, for tokenizers that mark them.
 
     Raises:
@@ -35,6 +41,9 @@ def load(
     if exact and not tokenizer.is_fast:
         advice = "save the model with a tokenizer.json"
         raise ModelError(Problem(str(path), "expected a fast tokenizer", advice))
+    if ends and tokenizer.eos_token is None:
+        advice = "name one in tokenizer_config.json"
+        raise ModelError(Problem(str(path), "the tokenizer has no end token", advice))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     tokenizer.padding_side = "right"

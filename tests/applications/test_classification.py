@@ -56,7 +56,8 @@ def learn(frame: pd.DataFrame, pipeline: Pipeline) -> Facts:
     """Normalize rows and learn from them."""
     APPLICATION.normalize(frame, pipeline.data, None)
     APPLICATION.contract(pipeline).validate(frame, lazy=True)
-    return APPLICATION.learn(frame, pipeline.data)
+    facts = APPLICATION.learn(frame, pipeline.data)
+    return facts | APPLICATION.tally(frame, facts)
 
 
 class Prepared:

@@ -40,7 +40,8 @@ def learn(pipeline: Pipeline, values: list[Any]) -> Facts:
     """What rows with some labels teach."""
     frame = frame_of(pipeline.data.labelling, values)
     APPLICATION.normalize(frame, pipeline.data, None)
-    return APPLICATION.learn(frame, pipeline.data)
+    facts = APPLICATION.learn(frame, pipeline.data)
+    return facts | APPLICATION.tally(frame, facts)
 
 
 def reasons(pipeline: Pipeline, values: list[Any]) -> dict[int, list[str]]:

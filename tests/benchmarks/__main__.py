@@ -7,11 +7,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import pipelines
+from tests.benchmarks import applications, pipelines
 from tests.benchmarks.figures import Figures, conditions, show
 from tests.benchmarks.options import DATA, Options
 
-NEED_DATA = ("overhead", "sst2", "ag_news", "trainer")
+NEED_DATA = (
+    "overhead",
+    "sst2",
+    "ag_news",
+    "trainer",
+    "squad_v1",
+    "tatoeba_en_zh",
+    "bbc_news_summary",
+)
 
 
 def trainer(options: Options) -> Figures:
@@ -28,6 +36,9 @@ BENCHMARKS: dict[str, Callable[[Options], Figures]] = {
     "trainer": trainer,
     "sst2": pipelines.sst2,
     "ag_news": pipelines.ag_news,
+    "squad_v1": applications.squad_v1,
+    "tatoeba_en_zh": applications.tatoeba_en_zh,
+    "bbc_news_summary": applications.bbc_news_summary,
 }
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.store import lock, read_json
-from tests.benchmarks.options import ROOT
+from tasks.training import launchers
+from tests.benchmarks.options import HERE, ROOT
 
 WORK = ("training", "evaluation")
 """What a pipeline is for; everything else is overhead."""
@@ -81,6 +82,18 @@ def run(home: Path, file: Path, overrides: Sequence[str] = (), *flags: str) -> T
 def preflight(home: Path, file: Path, overrides: Sequence[str] = ()) -> Timed:
     """Take one optimizer step."""
     return onestep(home, "preflight", str(file), *_set(overrides))
+
+
+def peer(script: str, folder: Path) -> dict[str, Any]:
+    """Run a peer's script over a folder, with our worker's environment; what it measured."""
+    command = [sys.executable, str(HERE / script), str(folder)]
+    done = subprocess.run(
+        command, env=launchers._environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        sys.exit(f"{script} failed:\n{done.stderr}")
+    result: dict[str, Any] = read_json(folder / "result.json")
+    return result
 
 
 def _set(overrides: Sequence[str]) -> list[str]:

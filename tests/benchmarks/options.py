@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from configs.reading import load
+
+T = TypeVar("T")
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 DATA = HERE / "data"
@@ -37,14 +40,25 @@ class Options:
 
 
 def overrides(options: Options, name: str, folder: Path) -> list[str]:
-    """The overrides that make the pipeline file of a data set follow the options."""
-    files = {path.stem: path.resolve() for path in sorted((options.data / name).glob("*.csv"))}
+    """The overrides that make a pipeline file of the benchmarks follow the options."""
+    files = declared_files(options, name)
     if options.quick:
         files = {split: sample(path, QUICK_ROWS[split], folder) for split, path in files.items()}
     found = [f"data.{split}={path}" for split, path in files.items()]
     if options.quick:
         found += ["training.epochs=1", "contract.max_quarantined=0.05"]
     return found + _threads(options)
+
+
+def declared_files(options: Options, name: str) -> dict[str, Path]:
+    """The files of each split that a pipeline file of the benchmarks declares."""
+    data = load(HERE / f"{name}.yaml").data
+    declared = {split: getattr(data, split) for split in QUICK_ROWS}
+    return {
+        split: (options.data / Path(files[0]).relative_to(DATA.name)).resolve()
+        for split, files in declared.items()
+        if isinstance(files, tuple)
+    }
 
 
 def shipped(options: Options) -> list[str]:
@@ -58,15 +72,18 @@ def _threads(options: Options) -> list[str]:
 
 
 def sample(path: Path, count: int, folder: Path) -> Path:
-    """Write evenly spaced rows of a CSV file to a folder."""
+    """Write evenly spaced rows of a CSV or JSONL file to a folder."""
+    target = folder / f"{path.parent.name}-{path.stem}-{count}{path.suffix}"
     with path.open(encoding="utf-8", newline="") as stream:
+        if path.suffix == ".jsonl":
+            target.write_text("".join(_spaced(list(stream), count)), encoding="utf-8")
+            return target
         header, *rows = csv.reader(stream)
+    with target.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([header, *_spaced(rows, count)])
+    return target
+
+
+def _spaced(rows: list[T], count: int) -> list[T]:
     count = min(count, len(rows)) or len(rows)
-    chosen = [rows[index * len(rows) // count] for index in range(count)]
-    return _write(folder / f"{path.parent.name}-{path.stem}-{count}.csv", [header, *chosen])
-
-
-def _write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows(rows)
-    return path
+    return [rows[index * len(rows) // count] for index in range(count)]

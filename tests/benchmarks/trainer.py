@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +11,12 @@ from statistics import median
 from configs.reading import load
 from tasks.contract import frames
 from tasks.finetuning import make_job
-from tasks.store import read_json
 from tasks.tokenization import tokenize_rows
 from tasks.training import base_model, events, launchers
 from tasks.training.job import BEST, Job
 from tasks.validation import validate
 from tasks.workspace import Workspace
-from tests.benchmarks.commands import scratch
+from tests.benchmarks.commands import peer, scratch
 from tests.benchmarks.figures import Figures
 from tests.benchmarks.options import HERE, Options, overrides, sample
 
@@ -111,13 +108,7 @@ def _ours(job: Job, folder: Path, samples: int) -> Trained:
 
 def _peer(job: Job, folder: Path, samples: int) -> Trained:
     began = time.time()
-    command = [sys.executable, str(HERE / "peer_trainer.py"), str(folder)]
-    done = subprocess.run(
-        command, env=launchers._environment(), capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        sys.exit(f"the peer failed:\n{done.stderr}")
-    result = read_json(folder / "result.json")
+    result = peer("peer_trainer.py", folder)
     process = result["ended"] - began
     return Trained(samples / result["seconds"], samples / process, _score(job, folder))
 

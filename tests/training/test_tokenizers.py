@@ -107,6 +107,15 @@ def test_a_broken_tokenizer_is_refused(whole: bool, tmp_path: Path) -> None:
         tokenizers.load(tmp_path, whole=whole)
 
 
+def test_what_writes_needs_an_end_token(tmp_path: Path) -> None:
+    trained = train("bpe", tmp_path)
+    assert tokenizers.load(tmp_path, ends=True).eos_token == "</s>"
+    trained.eos_token = None
+    trained.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="the tokenizer has no end token"):
+        tokenizers.load(tmp_path, ends=True)
+
+
 def test_without_a_padding_token_the_end_token_pads(tmp_path: Path) -> None:
     trained = train("bpe", tmp_path)
     trained.pad_token = None

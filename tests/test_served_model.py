@@ -16,6 +16,7 @@ from tests.support.homes import NAME, Finished, file, finished, shared
 __all__ = ["elsewhere", "file", "finished", "shared"]
 pytestmark = pytest.mark.xdist_group("homes")
 
+
 def test_the_champion_loads_and_predicts_without_this_project(
     elsewhere: Path, finished: Finished
 ) -> None:

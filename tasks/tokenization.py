@@ -115,7 +115,7 @@ def _build(
         arrow.write(folder / f"{split}.arrow", _chain(first, batches), first.schema)
         tokens[split], cut[split] = writer.tokens, writer.truncated
         counts.update(writer.counts)
-    _refuse_too_long(sum(cut.values()), sum(validated.rows.values()), codec.max_length, config)
+    _refuse_too_long(sum(cut.values()), counts["targets cut"], validated, codec, config)
     summary = {"tokens": tokens, "truncated": sum(cut.values()), "lengths": lengths}
     summary |= {"counts": dict(counts), "coverage": coverage}
     return summary | {"truncated_by_split": cut}
@@ -160,9 +160,16 @@ def _record_batch(encoded: Encoded, start: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(arrays)
 
 
-def _refuse_too_long(cut: int, rows: int, length: int, config: Pipeline) -> None:
-    limit = config.contract.max_truncated
-    if cut > limit * rows:
-        message = f"{cut} of {rows} rows are longer than {length} tokens, more than {limit:.0%}"
-        advice = "raise model.max_length or contract.max_truncated"
-        raise DataError(Problem("model.max_length", message, advice))
+def _refuse_too_long(
+    cut: int, targets: int, validated: Validated, codec: Codec, config: Pipeline
+) -> None:
+    limit, rows = config.contract.max_truncated, sum(validated.rows.values())
+    if cut <= limit * rows:
+        return
+    name, what, length = "max_length", "rows are", codec.max_length
+    if 2 * targets > cut:
+        name, what, length = "max_target_length", "targets are", codec.max_target_length
+        cut = targets
+    message = f"{cut} of {rows} {what} longer than {length} tokens, more than {limit:.0%}"
+    advice = f"raise model.{name} or contract.max_truncated"
+    raise DataError(Problem(f"model.{name}", message, advice))

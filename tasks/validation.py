@@ -6,6 +6,7 @@ A row that breaks it goes to the quarantine with its file, row number and reason
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from tasks.applications import base as applications
 from tasks.applications.base import Application, Facts, Reasons
 from tasks.contract import frames, rules, splitting
 from tasks.contract.frames import SPLITS, Raw, Sources
-from tasks.errors import DataError, Problem
+from tasks.errors import ConfigError, DataError, Problem
 from tasks.store import Stored, read_json, write_atomic, write_json
 from tasks.workspace import Workspace
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 VERSION = 2
 BATCH = 10_000
+NUMBER = re.compile(r"\d+")
+MOST_REASONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
 
     Raises:
         DataError: the files cannot be read, or the data as a whole breaks the contract.
+        ConfigError: a setting does not go with what the data taught.
     """
     application = applications.get(config.application)
     inputs = {
@@ -82,6 +86,8 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
     stored = workspace.store.produce("validation", inputs, build, fresh=workspace.fresh)
     rows = {split: stored.summary["counts"][split] for split in SPLITS}
     facts = read_json(stored.path / "facts.json")
+    if misfits := list(application.misfits(config, facts)):
+        raise ConfigError([Problem(where, what) for where, what in misfits])
     return Validated(stored, facts, rows, stored.summary["quarantined"])
 
 
@@ -135,9 +141,12 @@ def _refuse_too_many(left_out: int, total: int, config: Pipeline, quarantine: Pa
     records = [json.loads(line) for line in quarantine.read_bytes().splitlines()]
     for record in records:
         for reason in record["reasons"]:
-            kind = reason.split(":", 1)[0] if reason.startswith(("dup", "leak")) else reason
+            kind = NUMBER.sub("N", reason)
             counts[kind] = counts.get(kind, 0) + 1
-    named = "; ".join(f"{n} x {reason}" for reason, n in sorted(counts.items()))
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    named = "; ".join(f"{n} x {reason}" for reason, n in ranked[:MOST_REASONS])
+    if len(ranked) > MOST_REASONS:
+        named += f"; and {len(ranked) - MOST_REASONS} more kinds"
     message = f"{left_out} of {total} rows break the contract, more than {limit:.1%} ({named})"
     advice = f"see {quarantine}, repair the rows, or raise contract.max_quarantined"
     raise DataError(Problem(f"{records[0]['file']} row {records[0]['row']}", message, advice))

@@ -106,6 +106,14 @@ def test_any_string_is_answered(predictor: Predictor) -> None:
     assert set(predictor.predict(None, strange)["label"]) <= set(LABELS)
 
 
+@pytest.mark.parametrize("value", [None, 3, float("nan")])
+def test_a_value_that_is_no_text_is_refused_by_place(evaluated: Evaluated, value: object) -> None:
+    predictor = Predictor().open(evaluated.package)
+    table = pd.DataFrame({"text": pd.Series(["fine", value], dtype=object)})
+    with pytest.raises(ValueError, match="row 1: expected text in column 'text', found"):
+        predictor.predict(None, table)
+
+
 @pytest.mark.parametrize(
     "name", ["model/model.safetensors", "model/config.json", "decoding.py", "predictor.json"]
 )

@@ -100,11 +100,31 @@ def test_version_says_where_it_comes_from(shop: Shop) -> None:
         registry.HEADLINE: "accuracy",
         registry.VERDICT: registered.verdict,
         "onestep.data": "some rows",
+        "onestep.problem": "single",
         "team": "support",
     }
     assert version.run_id == shop.run("a fingerprint", 0.9)
     described = registry.describe(shop.client, version, shop.aliases())
     assert (described["value"], described["aliases"]) == (0.9, ["champion"])
+
+
+@pytest.mark.parametrize(
+    ("tag", "words"),
+    [("onestep.application", "another application"), ("onestep.problem", "another labelling")],
+)
+def test_version_of_another_problem_does_not_replace_the_champion(
+    shop: Shop, tag: str, words: str
+) -> None:
+    shop.register("first", 0.5)
+    shop.client.set_model_version_tag(shop.name, "1", tag, "of another kind")
+    config = shop.config.model_copy(
+        update={"registry": shop.config.registry.model_copy(update={"tags": {tag: "ours"}})}
+    )
+    registered = replace(shop, config=config).register("second", 0.9)
+    assert (registered.version, registered.alias) == (2, None)
+    assert words in registered.verdict
+    assert "registry.name" in registered.verdict
+    assert shop.aliases() == {"champion": 1}
 
 
 def test_version_below_a_floor_gets_no_alias(shop: Shop) -> None:

@@ -394,3 +394,17 @@ def test_whatever_the_fields_each_row_is_kept_or_quarantined(
         assert error.problems  # noqa: PT017
         return
     assert sum(validated.rows.values()) + validated.quarantined == len(rows)
+
+
+def test_many_reasons_are_told_by_kind(tmp_path: Path) -> None:
+    rows = [{"source": "a" * (30 + n), "target": "\u6211", "id": n} for n in range(40)]
+    with pytest.raises(DataError) as caught:
+        check(
+            tmp_path,
+            rows,
+            contract={"max_quarantined": 0.0},
+            application="translation",
+            language={"target": "zh"},
+        )
+    assert "40 x source and target have N and N characters, more than N to N" in str(caught.value)
+    assert len(str(caught.value)) < 500

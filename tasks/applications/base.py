@@ -179,6 +179,9 @@ class Application(Protocol):
     def problems(self, splits: Mapping[str, pd.DataFrame], facts: Facts, minimum: int) -> list[str]:
         """What is wrong with the finished splits as a whole, in words."""
 
+    def misfits(self, config: Pipeline, facts: Facts) -> Iterator[tuple[str, str]]:
+        """Settings that do not go with what the rows taught: where, and why."""
+
     def strata(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
         """The column to keep balanced when splitting, if there is one."""
 
@@ -196,6 +199,9 @@ class Application(Protocol):
 
     def model_arguments(self, facts: Facts) -> dict[str, Any]:
         """Fields of the model's configuration that the problem decides, such as its labels."""
+
+    def begin(self, model: torch.nn.Module, facts: Facts) -> None:
+        """Set fresh weights to where training had better start, in place."""
 
     def objective(self, facts: Facts, loss: Loss) -> Objective:
         """The training loss."""

@@ -191,11 +191,13 @@ def _missing(where: str, found: list[str], mapping: dict[str, str]) -> Iterator[
     for canonical, actual in mapping.items():
         if actual in found:
             continue
-        message = f"expected a column {actual!r}, found {', '.join(map(repr, found[:12]))}"
+        message = f"expected a column {actual!r}, found {reading.names(found)}"
         near = get_close_matches(actual.lower(), [name.lower() for name in free], 1, cutoff=0.5)
         original = next((name for name in free if near and name.lower() == near[0]), None)
         section = "data.group" if canonical == "group" else f"data.columns.{canonical}"
         advice = f"set {section}" + (f": {original}" if original else " to the right name")
+        if any(len(name) > reading.LONGEST_NAME for name in found):
+            advice = "does the file begin with a line of column names?"
         yield Problem(where, message, advice)
 
 

@@ -15,7 +15,7 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ ENDING = re.compile(r"\.(csv|tsv|json|jsonl|ndjson|parquet)(\.gz)?$")
 STDIN = Path("-")
 GZIP = b"\x1f\x8b"
 HEAD = 4096
+LONGEST_NAME, MOST_WORDS, MOST_NAMES = 40, 4, 12
 ONE_A_LINE = "a file with one JSON object a line is JSONL; rename it to .jsonl"
 SUPPORTED = "CSV, TSV, JSON, JSONL or Parquet, each also .gz"
 
@@ -51,6 +52,19 @@ class Unreadable:
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[int, Row] | Unreadable]
+
+
+def names(columns: Iterable[str]) -> str:
+    """Column names for a message; without a header line they are text of a row, and not shown."""
+    found = list(columns)
+    shown = [
+        repr(name)
+        if len(name) <= LONGEST_NAME and len(name.split()) <= MOST_WORDS
+        else f"a name of {len(name)} characters"
+        for name in found[:MOST_NAMES]
+    ]
+    more = len(found) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def expand(patterns: Sequence[str], folder: Path) -> list[Path]:

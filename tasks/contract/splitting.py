@@ -40,7 +40,8 @@ def split(
         try:
             assigned.loc[pool[_chosen(len(pool), share / left, labels, groups, seed)]] = name
         except ValueError:
-            message = f"cannot set aside {share:g} of {len(pool)} rows for {name}"
+            kinds = f" of {labels.nunique()} labels" if labels is not None else ""
+            message = f"cannot set aside {share:g} of {len(pool)} rows{kinds} for {name}"
             advice = "give more rows, a larger fraction, or files of its own"
             raise DataError(Problem(f"data.{name}", message, advice)) from None
         left -= share

@@ -140,7 +140,7 @@ def _folder(model: Model, where: str) -> Path:
         return local.resolve()
     if not HUB_ID.match(model.base):
         raise ModelError(Problem(where, f"no such folder: {local}"))
-    return _from_hub(model, local)
+    return _from_hub(model, local, where)
 
 
 def _starter() -> Path:
@@ -151,7 +151,7 @@ def _starter() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def _from_hub(model: Model, local: Path) -> Path:
+def _from_hub(model: Model, local: Path, where: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
@@ -159,7 +159,7 @@ def _from_hub(model: Model, local: Path) -> Path:
     except Exception as error:
         message = f"no folder {local}, and the hub gave none ({type(error).__name__})"
         advice = "check the name and the connection, or name a local folder"
-        raise ModelError(Problem("model.base", message, advice)) from None
+        raise ModelError(Problem(where, message, advice)) from None
     return Path(folder)
 
 

@@ -163,7 +163,7 @@ def _limit(base: BaseModel, codec: Codec) -> int:
 def _chosen(name: str, declared: Any, lengths: list[int], least: int, limit: int) -> int:
     """The declared length, or the multiple of 8 that covers nearly all rows."""
     if declared == "auto":
-        covering = math.ceil(float(np.quantile(lengths, COVERED)) / 8) * 8
+        covering = math.ceil(float(np.quantile(lengths, COVERED, method="higher")) / 8) * 8
         return min(max(covering, least), limit, MOST)
     if declared > limit:
         message = f"expected at most the {limit} tokens that the model takes, found {declared}"

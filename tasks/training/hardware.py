@@ -10,15 +10,24 @@ from typing import Literal
 
 import torch
 
+from tasks.errors import ModelError, Problem
+
 Precision = Literal["fp32", "bf16"]
 NATIVE_BF16_CPU = ("amx_bf16", "avx512_bf16")
 AMPERE = (8, 0)
 
 
 def choose_device(declared: str) -> torch.device:
-    """The declared device, or a CUDA device if there is one."""
+    """The declared device, or a CUDA device if there is one.
+
+    Raises:
+        ModelError: a CUDA device is declared and there is none.
+    """
     if declared == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if declared == "cuda" and not torch.cuda.is_available():
+        message = "expected a CUDA device, found none that this build of PyTorch can use"
+        raise ModelError(Problem("compute.device", message, "set it to auto or cpu"))
     return torch.device(declared)
 
 

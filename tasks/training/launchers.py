@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tasks.errors import WorkerFailure
+from tasks.errors import ModelError, Problem, WorkerFailure
 from tasks.training.events import Record, Tail
 
 LOG = "worker.log"
@@ -43,6 +43,7 @@ def run_local(
         timeout_seconds: kill the group after this time.
 
     Raises:
+        ModelError: the model cannot do what the settings ask of it.
         WorkerFailure: it died, raised, or ran out of time.
     """
     tail = Tail(folder)
@@ -73,6 +74,8 @@ def run_local(
         finally:
             stop(worker)
     if worker.returncode != 0 or last.get("kind") != "done":
+        if problems := last.get("problems"):
+            raise ModelError([Problem(*problem) for problem in problems])
         raise WorkerFailure(_reason(folder, worker.returncode, last))
 
 

@@ -157,6 +157,7 @@ def _model(job: Job, application: Application, codec: Codec, device: torch.devic
     attention = hardware.choose_attention(section.attention, device)
     arguments = application.model_arguments(job.facts)
     loaded = models.load(job.beginning, section, codec, arguments, attention)
+    application.begin(loaded.model, job.facts)
     layers.freeze(loaded.model, training.frozen_layers)
     model = adapters.attach(loaded.model, training.adapter, loaded.fresh)
     if training.gradient_checkpointing:

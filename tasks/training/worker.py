@@ -28,7 +28,13 @@ def main(folder: Path) -> int:
             _work(folder, events)
         except Exception as error:
             message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            events.append("error", message=message, traceback=traceback.format_exc())
+            problems = getattr(error, "problems", ())
+            events.append(
+                "error",
+                message=message,
+                problems=[[p.where, p.what, p.advice] for p in problems],
+                traceback=traceback.format_exc(),
+            )
             return 1
     return 0
 

@@ -333,3 +333,37 @@ def test_a_separator_without_use_is_refused() -> None:
 )
 def test_losses_that_make_sense_are_accepted(labelling: str, loss: dict[str, Any]) -> None:
     assert list(APPLICATION.check(config(labelling, loss))) == []
+
+
+@pytest.mark.parametrize("family", [name for name in CONFIGS if name != "gpt2"])
+def test_an_ordinal_model_begins_at_the_mean_of_the_labels(family: str, tmp_path: Path) -> None:
+    prepared = Prepared(family, "ordinal", tmp_path)
+    before = [parameter.clone() for parameter in prepared.model.parameters()]
+    APPLICATION.begin(prepared.model, prepared.facts)
+    changed = [
+        parameter
+        for old, parameter in zip(before, prepared.model.parameters(), strict=True)
+        if not torch.equal(old, parameter)
+    ]
+    counts = prepared.facts["counts"]
+    mean = sum(index * counts[label] for index, label in enumerate("123")) / sum(counts.values())
+    assert [parameter.tolist() for parameter in changed] == [[pytest.approx(mean)]]
+
+
+@pytest.mark.parametrize("labelling", ["single", "multiple"])
+def test_other_models_begin_as_they_are(labelling: str, tmp_path: Path) -> None:
+    prepared = Prepared("bert", labelling, tmp_path)
+    before = {name: p.clone() for name, p in prepared.model.named_parameters()}
+    APPLICATION.begin(prepared.model, prepared.facts)
+    assert all(torch.equal(before[name], p) for name, p in prepared.model.named_parameters())
+
+
+def test_weights_of_labels_that_the_rows_lack_are_found() -> None:
+    known = {"labels": ["a", "b"]}
+    fits = config(loss={"class_weights": {"a": 2.0}})
+    assert list(APPLICATION.misfits(fits, known)) == []
+    assert list(APPLICATION.misfits(config(loss={"class_weights": "balanced"}), known)) == []
+    wrong = config(loss={"class_weights": {"a": 2.0, "nope": 3.0}})
+    ((where, reason),) = APPLICATION.misfits(wrong, known)
+    assert where == "training.loss.class_weights"
+    assert reason == "expected labels of the data ('a', 'b'), found nope"

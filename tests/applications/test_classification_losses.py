@@ -94,7 +94,9 @@ def spread(labelling: str) -> tuple[torch.Tensor, torch.Tensor]:
     if labelling == "multiple":
         columns = [torch.arange(40) < COUNTS[label] for label in LABELS]
         return torch.zeros(40, 3), torch.stack(columns, 1).long()
-    return torch.zeros(40, 3 if labelling == "single" else 1), classes
+    if labelling == "ordinal":
+        return torch.full((40, 1), classes.float().mean().item()), classes
+    return torch.zeros(40, 3), classes
 
 
 @pytest.mark.parametrize(

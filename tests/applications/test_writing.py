@@ -17,6 +17,8 @@ from tasks.applications.serving.generation import Writer, sentences
 from tasks.applications.shared.codec import Codec
 from tasks.applications.shared.writing import target_ids
 from tasks.applications.translation import APPLICATION
+from tasks.errors import ModelError
+from tasks.training import tokenizers
 from tests.support import writers
 from tests.support.writers import SOURCES, TARGETS
 
@@ -328,3 +330,12 @@ def test_multilingual_tokenizers_mark_source_and_target(family: str) -> None:
     for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
         assert ids[ids != known.pad_id].tolist()[ends] == [english]
         assert labels[labels != -100].tolist()[ends] == [chinese]
+
+
+def test_a_tokenizer_that_does_not_know_the_targets_is_refused(tmp_path: Path) -> None:
+    ours = writers.codec("pair", tmp_path / "ours")
+    english = tokenizers.train(SOURCES * 9, "wordpiece", 200, tmp_path / "english", writes=True)
+    rows = {"source": SOURCES, "target": TARGETS}
+    APPLICATION.encode(rows, ours, {})
+    with pytest.raises(ModelError, match=r"knows only \d+% of the tokens.*decoder\.vocabulary"):
+        APPLICATION.encode(rows, replace(ours, target=english), {})

@@ -305,3 +305,22 @@ def test_reading_a_file_loads_no_heavy_library(file: Path) -> None:
         [sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_key_of_a_section_that_may_be_absent_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "parcels.yaml"
+    text = "name: parcels\napplication: topics\ndata:\n  train: train.csv\n"
+    path.write_text(
+        text + "model:\n  scratch: {architecture: encoder, head: 3}\n", encoding="utf-8"
+    )
+    with pytest.raises(ConfigError, match=r"model\.scratch\.head: unknown key .*`heads`"):
+        load(path)
+
+
+@pytest.mark.parametrize("code", ["EN", "english", "e"])
+def test_a_wrong_language_code_is_told_with_right_ones(tmp_path: Path, code: str) -> None:
+    path = tmp_path / "parcels.yaml"
+    text = "name: parcels\napplication: topics\ndata:\n  train: train.csv\n"
+    path.write_text(f"{text}language: {{source: {code}}}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"language\.source: expected a code such as `en`"):
+        load(path)

@@ -187,3 +187,12 @@ def test_a_data_set_without_the_split_or_the_column_is_refused(tmp_path: Path) -
     (problem,) = refused(tmp_path, dataset="hub", columns={"text": "txet"})
     assert problem.startswith("data.dataset split train: expected a column 'txet'")
     assert problem.endswith("(set data.columns.text: text)")
+
+
+def test_text_in_place_of_column_names_is_not_shown(tmp_path: Path) -> None:
+    first = "I would like to know when my second parcel arrives"
+    (tmp_path / "train.csv").write_text(f"{first},late\nWhere is it?,late\n", encoding="utf-8")
+    problems = refused(tmp_path, train="train.csv")
+    assert first not in "".join(problems)
+    assert all("a name of 50 characters" in problem for problem in problems)
+    assert all("begin with a line of column names?" in problem for problem in problems)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from configs.schema import Pipeline, application_names
+from tests.docs.markdown import ROOT
 from tests.support.commands import (
     ONESTEP,
     assert_nothing_runs,
@@ -99,6 +100,12 @@ def test_config_prints_a_file_that_means_the_same(home: Path, file: Path, tmp_pa
     again = json.loads(succeed(home, "config", tmp_path / "filled.yaml", "--json"))
     assert again == json.loads(succeed(home, "config", file, "--json"))
     assert set(again) == set(Pipeline.model_fields)
+
+
+def test_a_printed_model_from_scratch_can_be_read_again(home: Path, tmp_path: Path) -> None:
+    printed = succeed(home, "config", ROOT / "configs" / "translation.yaml")
+    (tmp_path / "again.yaml").write_text(printed, encoding="utf-8")
+    assert succeed(home, "config", tmp_path / "again.yaml") == printed
 
 
 def test_an_override_reaches_the_config(home: Path, file: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tasks.errors import WorkerFailure
+from tasks.errors import ModelError, WorkerFailure
 from tasks.store import files_below, read_json
 from tasks.training import checkpoints, events, launchers, loop, session
 from tasks.training.events import EventLog, Record
@@ -226,3 +226,10 @@ def test_error_in_the_worker_is_told(prepared: Prepared, base: Path, tmp_path: P
     assert "optimizer_step" in error["traceback"]
     assert events.steps(folder) == []
     assert not (folder / BEST).exists()
+
+
+def test_a_setting_that_the_model_cannot_follow_is_the_users_mistake(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"training\.frozen_layers: expected at most 2"):
+        run(prepared.job(frozen_layers=7), tmp_path / "run")

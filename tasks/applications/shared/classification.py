@@ -130,6 +130,15 @@ class Classification(Defaults):
                     found.append(f"label {name} never occurs in training ({where})")
         return found
 
+    def misfits(self, config: Pipeline, facts: Facts) -> Iterator[tuple[str, str]]:
+        """Class weights are of labels that there are."""
+        weights = config.training.loss.class_weights
+        unknown = sorted(set(weights) - set(facts["labels"])) if isinstance(weights, dict) else []
+        if unknown:
+            known = ", ".join(map(label_names.shown, facts["labels"][:20]))
+            reason = f"expected labels of the data ({known}), found {', '.join(unknown)}"
+            yield "training.loss.class_weights", reason
+
     def strata(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
         """Splits keep the share of each label where a row has one."""
         column: pd.Series[Any] | None = frame.get("label")
@@ -176,6 +185,18 @@ class Classification(Defaults):
         }
         arguments = {"num_labels": outputs, "problem_type": kind.problem_type}
         return arguments | (names if outputs == len(labels) else {})
+
+    def begin(self, model: torch.nn.Module, facts: Facts) -> None:
+        """Set the bias of the head, where the labelling knows what to start from."""
+        import torch
+
+        bias = labelling.get(facts["labelling"]).first_bias(facts)
+        if bias is None:
+            return
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias") and parameter.shape == (1,):
+                with torch.no_grad():
+                    parameter.fill_(bias)
 
     def objective(self, facts: Facts, loss: Loss) -> Objective:
         """The loss of the labelling."""

@@ -9,6 +9,7 @@ from tasks.applications.base import Column, Facts, Reasons
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
     from configs.schema import Data, Pipeline
     from tasks.applications.shared.codec import Codec
@@ -57,6 +58,10 @@ class Defaults:
         """The splits as a whole are fine."""
         return []
 
+    def misfits(self, config: Pipeline, facts: Facts) -> Iterator[tuple[str, str]]:
+        """Every setting goes with the rows."""
+        yield from ()
+
     def strata(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
         """Nothing to keep balanced."""
         return None
@@ -72,6 +77,9 @@ class Defaults:
             for index, name in enumerate(texts)
         ]
         return [special + sum(row) for row in zip(*columns, strict=True)], []
+
+    def begin(self, model: torch.nn.Module, facts: Facts) -> None:
+        """Fresh weights stay random."""
 
     def model_arguments(self, facts: Facts) -> dict[str, Any]:
         """The model's configuration stays as it is."""

@@ -52,6 +52,9 @@ class Labelling(Protocol):
     def outputs(self, labels: Sequence[str]) -> int:
         """Numbers that the model puts out for a row."""
 
+    def first_bias(self, facts: Facts) -> float | None:
+        """What the bias of the only output starts from; None leaves it to the model."""
+
     def objective(self, facts: Facts, loss: Loss) -> Objective:
         """The training loss."""
 

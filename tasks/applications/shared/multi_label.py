@@ -63,6 +63,10 @@ class MultiLabel:
         """A logit for each label."""
         return len(labels)
 
+    def first_bias(self, facts: Facts) -> float | None:
+        """That of the model."""
+        return None
+
     def objective(self, facts: Facts, loss: Loss) -> BinaryCrossEntropy:
         """Binary cross-entropy, also focal, with weights of the positives."""
         gamma = loss.focal_gamma if loss.name == "focal" else 0.0

@@ -83,6 +83,10 @@ class Ordinal:
         """One number, the position on the scale."""
         return 1
 
+    def first_bias(self, facts: Facts) -> float | None:
+        """The mean position, from which what texts say is to be learned."""
+        return _mean([facts["counts"][label] for label in facts["labels"]])
+
     def objective(self, facts: Facts, loss: Loss) -> SquaredError:
         """The squared error of the position."""
         return SquaredError([facts["counts"][label] for label in facts["labels"]])
@@ -136,6 +140,10 @@ def _scale(labels: Sequence[str]) -> list[float]:
     return numbers if usable else [float(position) for position in range(len(labels))]
 
 
+def _mean(counts: list[int]) -> float:
+    return sum(count * position for position, count in enumerate(counts)) / sum(counts)
+
+
 class SquaredError:
     """Squared error of the position on the scale, summed over rows.
 
@@ -144,7 +152,8 @@ class SquaredError:
     """
 
     def __init__(self, counts: list[int]) -> None:
-        squares = sum(count * position**2 for position, count in enumerate(counts))
+        mean = _mean(counts)
+        squares = sum(count * (place - mean) ** 2 for place, count in enumerate(counts))
         self.expected_initial = squares / sum(counts)
 
     def weight(self, batch: Batch) -> torch.Tensor:

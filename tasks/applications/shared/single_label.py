@@ -67,6 +67,10 @@ class SingleLabel:
         """A logit for each label."""
         return len(labels)
 
+    def first_bias(self, facts: Facts) -> float | None:
+        """That of the model."""
+        return None
+
     def objective(self, facts: Facts, loss: Loss) -> CrossEntropy:
         """Cross-entropy or focal loss, with label smoothing and class weights."""
         return CrossEntropy(len(facts["labels"]), class_weights(facts, loss), loss)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.applications.base import Batch, Column, Encoded, Facts, Head, Predictions, View
 from tasks.applications.shared.defaults import Defaults, token_counts
+from tasks.errors import ModelError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 IGNORED = -100
 """The label that counts for nothing, as in torch."""
 UNCUT = 1 << 30
+MOST_UNKNOWN = 0.25
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,14 @@ class Writing(Defaults):
         """Tokenize sources and targets; a causal model gets both in one sequence."""
         sources = [codec.prefix + text for text in rows[self.source]]
         targets = target_ids(codec, rows[self.target])
+        _require_known(codec, targets)
         if codec.head == "causal":
             return _one_sequence(codec, sources, targets)
         inputs = codec.tokenizer(
             sources, truncation=True, max_length=codec.max_length, return_attention_mask=False
         )["input_ids"]
-        return Encoded({"input_ids": inputs, "labels": targets}, _cut(codec, inputs, targets))
+        columns: dict[str, Sequence[Any]] = {"input_ids": inputs, "labels": targets}
+        return Encoded(columns, _cut(codec, inputs, targets), counts=_cut_targets(codec, targets))
 
     def objective(self, facts: Facts, loss: Loss) -> TokenLoss:
         """Cross-entropy or focal loss over the tokens of the targets."""
@@ -188,7 +192,8 @@ def _one_sequence(codec: Codec, sources: list[str], targets: list[list[int]]) ->
     pairs = list(zip(prompts, targets, strict=True))
     inputs = [prompt + target for prompt, target in pairs]
     labels = [[IGNORED] * (len(prompt) - 1) + target + [IGNORED] for prompt, target in pairs]
-    return Encoded({"input_ids": inputs, "labels": labels}, _cut(codec, prompts, targets))
+    columns: dict[str, Sequence[Any]] = {"input_ids": inputs, "labels": labels}
+    return Encoded(columns, _cut(codec, prompts, targets), counts=_cut_targets(codec, targets))
 
 
 def _cut(codec: Codec, inputs: list[list[int]], targets: list[list[int]]) -> int:
@@ -197,6 +202,26 @@ def _cut(codec: Codec, inputs: list[list[int]], targets: list[list[int]]) -> int
         len(source) >= codec.max_length or len(target) >= codec.max_target_length
         for source, target in zip(inputs, targets, strict=True)
     )
+
+
+def _cut_targets(codec: Codec, targets: list[list[int]]) -> dict[str, int]:
+    return {"targets cut": sum(len(ids) >= codec.max_target_length for ids in targets)}
+
+
+def _require_known(codec: Codec, targets: list[list[int]]) -> None:
+    """Refuse a tokenizer that does not know the language of the targets.
+
+    Raises:
+        ModelError: too many of their tokens are unknown to it.
+    """
+    unknown = codec.target.unk_token_id
+    if unknown is None or unknown == codec.target.eos_token_id:
+        return
+    found, tokens = sum(ids.count(unknown) for ids in targets), sum(map(len, targets))
+    if found > MOST_UNKNOWN * tokens:
+        message = f"the tokenizer knows only {1 - found / tokens:.0%} of the tokens of the targets"
+        advice = "train one on them: model.decoder.vocabulary, or take a model of their language"
+        raise ModelError(Problem("model", message, advice))
 
 
 class TokenLoss:

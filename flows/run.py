@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.reading import load
-from configs.schema import Pipeline
+from configs.schema import Data, Pipeline
 from flows.fingerprint import descriptive_tags, fingerprint
 from flows.tracker import Tracker
 from tasks.contract import frames
@@ -31,6 +31,13 @@ QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "TQDM_DISABLE": "1",
 }
+
+
+SPECIAL = frozenset(
+    {"answering", "generation", "language.target", "model.long_inputs", "model.max_target_length"}
+)
+"""Settings that not every application has a use for."""
+PLAIN = Pipeline.model_construct(name="plain", application="topics", data=Data.model_construct())
 
 
 class Run:
@@ -129,14 +136,25 @@ def _settings(config: Pipeline) -> Iterator[tuple[str, str]]:
     """What an application cannot do with a setting, and settings that exclude each other."""
     from tasks.applications import base as applications
 
-    training = config.training
-    yield from applications.get(config.application).check(config)
+    training, application = config.training, applications.get(config.application)
+    yield from application.check(config)
+    for where in SPECIAL - application.uses:
+        declared, usual = _at(config, where), _at(PLAIN, where)
+        if declared not in (usual, None):
+            yield where, f"{application.name} has no use for it; leave it out"
     if training.loss.name == "focal" and training.loss.label_smoothing:
         yield "training.loss.label_smoothing", "`focal` has no smoothing: set it to 0"
     if config.model.scratch and training.adapter.name != "none":
         yield "training.adapter", "an adapter needs pretrained weights, and `scratch` has none"
     if config.model.scratch and training.frozen_layers:
         yield "training.frozen_layers", "frozen random weights learn nothing: set it to 0"
+
+
+def _at(config: Pipeline, where: str) -> Any:
+    value: Any = config
+    for name in where.split("."):
+        value = getattr(value, name)
+    return value
 
 
 def quiet() -> None:

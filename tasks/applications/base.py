@@ -130,6 +130,8 @@ class Application(Protocol):
     """Raised when a change makes earlier stage outputs wrong."""
     heads: tuple[Head, ...]
     """What a model family must offer, one of these; the first that it has is used."""
+    uses: frozenset[str]
+    """Of the settings that some applications have no use for, those that this one has."""
     serving: Path
     """The self-contained file that runs the registered model."""
 

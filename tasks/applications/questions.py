@@ -50,6 +50,7 @@ class Questions(Defaults):
     name = "questions"
     version = 1
     heads: tuple[Head, ...] = ("question-answering",)
+    uses = frozenset({"answering"})
     serving = Path(__file__).parent / "serving" / "questions.py"
 
     def columns(self, data: Data) -> tuple[Column, ...]:
@@ -76,8 +77,6 @@ class Questions(Defaults):
         if loss.label_smoothing:
             reason = "the classes are positions, among them padding; questions cannot smooth them"
             yield "training.loss.label_smoothing", reason
-        if config.model.long_inputs == "chunk":
-            yield "model.long_inputs", "long contexts are read in windows anyway; leave it out"
         if config.evaluation.headline in UNANSWERABLE_METRICS and not config.answering.unanswerable:
             reason = f"{config.evaluation.headline} needs answering.unanswerable: true"
             yield "evaluation.headline", reason

@@ -61,6 +61,7 @@ class Summarization(Writing):
 APPLICATION: Any = Summarization(
     name="summarization",
     version=1,
+    uses=Summarization.uses | {"model.long_inputs"},
     source="document",
     target="summary",
     output="summary",

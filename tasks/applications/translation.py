@@ -37,8 +37,6 @@ class Translation(Writing):
         yield from super().check(config)
         if config.language.target is None:
             yield "language.target", "expected the language of the translations, such as `zh`"
-        if config.model.long_inputs == "chunk":
-            yield "model.long_inputs", "translation cuts long inputs: set it to `truncate`"
 
     def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
         """Copies, lengths that cannot belong together, and the wrong script."""
@@ -91,6 +89,7 @@ def _lengths(source: str, target: str, most: float) -> list[str]:
 APPLICATION: Any = Translation(
     name="translation",
     version=1,
+    uses=Translation.uses | {"language.target"},
     source="source",
     target="target",
     output="translation",

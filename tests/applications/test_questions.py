@@ -632,7 +632,6 @@ def test_stored_columns_keep_their_types_without_an_answer() -> None:
         ({"data": {"train": "a.csv", "labels": ["a", "b"]}}, "data.labels"),
         ({"data": {"train": "a.csv", "labelling": "multiple"}}, "data.labelling"),
         ({"evaluation": {"headline": "has_answer_f1"}}, "evaluation.headline"),
-        ({"model": {"long_inputs": "chunk"}}, "model.long_inputs"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(sections: Row, where: str) -> None:

@@ -209,7 +209,6 @@ def config(**sections: Any) -> Pipeline:
     ("sections", "where"),
     [
         ({}, "language.target"),
-        ({"model": {"long_inputs": "chunk"}}, "model.long_inputs"),
         ({"data": {"train": "t.csv", "labels": ["a", "b"]}}, "data.labels"),
         ({"training": {"loss": {"class_weights": "balanced"}}}, "training.loss.class_weights"),
     ],

@@ -125,6 +125,10 @@ WRONG_CONFIG = {
         rewrite("training:", "evaluation:\n  headline: bleu\ntraining:"),
         ["evaluation.headline", "accuracy", "'bleu'"],
     ),
+    "a setting of another application": (
+        rewrite("training:", "answering:\n  unanswerable: true\ntraining:"),
+        ["answering: sentiment has no use for it; leave it out"],
+    ),
     "no mapping": (
         lambda project: (project / "reviews.yaml").write_text("reviews\n"),
         ["reviews.yaml", "expected a mapping of sections", "onestep init"],

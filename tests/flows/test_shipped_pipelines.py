@@ -26,11 +26,10 @@ SHRUNK = (
     "contract.min_rows_per_class=1",
     "contract.max_truncated=1.0",
     "model.max_length=96",
-    "model.max_target_length=24",
-    "generation.num_beams=2",
     "gate.floors={}",
     "compute.threads=1",
 )
+WRITING = ("model.max_target_length=24", "generation.num_beams=2")
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -44,6 +43,8 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 def shrink(pipeline: Path, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
     """Overrides that name files with evenly spaced rows, and the rows for testing."""
     overrides, chosen = list(SHRUNK), []
+    if "generation" in applications.get(load(pipeline).application).uses:
+        overrides += WRITING
     for split, count in ROWS.items():
         (name,) = getattr(load(pipeline).data, split)
         rows = rows_of(pipeline.parent / name)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class Defaults:
     """An application without settings, labels or checks of its own."""
 
+    uses: frozenset[str] = frozenset()
+
     def columns(self, data: Data) -> tuple[Column, ...]:
         """The columns that rows have."""
         raise NotImplementedError

@@ -42,6 +42,7 @@ class Writing(Defaults):
     target: str
     output: str
     heads: tuple[Head, ...] = ("seq2seq", "causal")
+    uses: frozenset[str] = frozenset({"generation", "model.max_target_length"})
     serving: Path = Path(__file__).parent.parent / "serving" / "generation.py"
 
     def columns(self, data: Data) -> tuple[Column, ...]:

@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from configs.contract import Contract, Drift, Privacy, Rules
 from configs.model import Decoder, Language, Model, Scratch
 from configs.section import Section
 from configs.training import Adapter, Loss, Optimizer, Schedule, Training
-from configs.values import Files, Fraction, Labels, Name, Severity, Split
+from configs.values import Files, Labels, Name, Split
 
 __all__ = [
     "Adapter",
@@ -25,6 +26,7 @@ __all__ = [
     "Contract",
     "Data",
     "Decoder",
+    "Drift",
     "Evaluation",
     "Gate",
     "Generation",
@@ -33,8 +35,10 @@ __all__ = [
     "Model",
     "Optimizer",
     "Pipeline",
+    "Privacy",
     "Registry",
     "Retraining",
+    "Rules",
     "Schedule",
     "Scratch",
     "Section",
@@ -97,24 +101,6 @@ class Data(Section):
         if sum(fractions) >= 1:
             raise ValueError("`validation` and `test` together leave no row to train on")
         return self
-
-
-class Contract(Section):
-    """What valid data is, and what happens to a row that is not."""
-
-    max_quarantined: Fraction = 0.01
-    """The run fails if more than this share of the rows is set aside."""
-    duplicates: Severity = "quarantine"
-    """The same text twice in one split: the first row is kept."""
-    leakage: Severity = "quarantine"
-    """The same text in two splits: the row is kept in the test split, then in validation."""
-    min_rows_per_class: Annotated[int, Field(ge=1)] = 8
-    """Each label needs at least this many training rows."""
-    max_truncated: Fraction = 0.5
-    """The run fails if more than this share of the rows is longer than `model.max_length`."""
-    max_length_ratio: Annotated[float, Field(gt=1)] = 10.0
-    """A translation may have at most this many times the characters of its source, or the
-    reverse."""
 
 
 class Answering(Section):

@@ -1,33 +1,46 @@
 """Stage 1, data validation: labelled files in, rows that keep the contract out.
 
-A row that breaks it goes to the quarantine with its file, row number and reasons.
+Two passes. The first judges row by row and leaves valid rows on disk and a few numbers of each in
+memory; then rows are held against each other; the second pass writes those that stay. A row that
+breaks the contract goes to the quarantine with its file, row number and reasons.
 """
 
 from __future__ import annotations
 
-import json
-import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from configs.schema import Pipeline
-from tasks import arrow
 from tasks.applications import base as applications
-from tasks.applications.base import Application, Facts, Reasons
-from tasks.contract import frames, rules, splitting
-from tasks.contract.frames import SPLITS, Raw, Sources
+from tasks.applications.base import Application, Facts
+from tasks.contract import catalogue, frames, labelled, outcome, parallel, quarantine, rules, spool
+from tasks.contract.findings import Findings, Place
+from tasks.contract.frames import SPLITS, Layout, Sources
+from tasks.contract.parallel import Folders
+from tasks.contract.profile import Profile
+from tasks.contract.quarantine import Fixes
+from tasks.contract.screening import Screened
+from tasks.contract.spool import Spooled
+from tasks.contract.whole import Whole
+from tasks.contract.writing import SplitWriter
 from tasks.errors import ConfigError, DataError, Problem
-from tasks.store import Stored, read_json, write_atomic, write_json
+from tasks.store import Stored, read_json, write_json
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 2
-BATCH = 10_000
-NUMBER = re.compile(r"\d+")
+VERSION = 3
 MOST_REASONS = 5
+NOT_ROWS = {"max_truncated", "drift", "show_text"}
+"""Settings of the contract that do not decide which rows stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +48,8 @@ class Validated:
     """The result of the stage.
 
     Attributes:
-        stored: the output folder: an Arrow file a split, ``facts.json``, ``quarantine.jsonl``.
+        stored: the output folder: an Arrow file a split, ``facts.json``, ``profile.json``,
+            ``report.json``, ``quarantine.jsonl``.
         facts: what the model freezes, such as labels and their counts.
         rows: rows kept by split.
         quarantined: rows set aside.
@@ -52,6 +66,17 @@ class Validated:
         return self.stored.content("facts.json", *(f"{split}.arrow" for split in SPLITS))
 
     @property
+    def report(self) -> outcome.Report:
+        """What every rule found."""
+        report: outcome.Report = read_json(self.stored.path / "report.json")
+        return report | {"digest": self.digest}
+
+    @property
+    def profile(self) -> Profile:
+        """What is remembered of the training rows."""
+        return Profile.from_dict(read_json(self.stored.path / "profile.json"))
+
+    @property
     def note(self) -> str:
         """One line for people."""
         kept = ", ".join(f"{self.rows[split]:,} {split}" for split in SPLITS)
@@ -66,15 +91,17 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
         ConfigError: a setting does not go with what the data taught.
     """
     application = applications.get(config.application)
+    fixes = Fixes(quarantine.fixes_of(workspace.root, config.name))
     inputs = {
         "version": VERSION,
         "application": [application.name, application.version],
         "sources": sources.digest,
+        "fixes": fixes.digest,
         "data": config.data.model_dump(mode="json", exclude={"train", "validation", "test"}),
         "fractions": [
             s for s in (config.data.validation, config.data.test) if isinstance(s, float)
         ],
-        "contract": config.contract.model_dump(mode="json", exclude={"max_truncated"}),
+        "contract": config.contract.model_dump(mode="json", exclude=NOT_ROWS),
         "language": config.language.model_dump(mode="json"),
         "unanswerable": config.answering.unanswerable,
         "seed": config.training.seed,
@@ -88,7 +115,26 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
     facts = read_json(stored.path / "facts.json")
     if misfits := list(application.misfits(config, facts)):
         raise ConfigError([Problem(where, what) for where, what in misfits])
+    if stored.reused:
+        _restore_quarantine(stored.path, quarantine.file_of(workspace.root, config.name))
     return Validated(stored, facts, rows, stored.summary["quarantined"])
+
+
+def _restore_quarantine(stored: Path, target: Path) -> None:
+    """Bring back the quarantine of these rows, which a run over other rows has replaced."""
+    with _writer(target) as writer:
+        for entry in quarantine.read(stored / "quarantine.jsonl"):
+            writer.add(entry)
+
+
+@contextmanager
+def _writer(path: Path) -> Iterator[quarantine.Writer]:
+    writer = quarantine.Writer(path)
+    try:
+        yield writer
+        writer.publish()
+    finally:
+        writer.discard()
 
 
 def _build(
@@ -98,79 +144,232 @@ def _build(
     sources: Sources,
     workspace: Workspace,
 ) -> dict[str, Any]:
-    raw = frames.read(config.data, application, sources)
-    application.normalize(raw.frame, config.data, raw.names)
-    kept, reasons, counts = rules.screen(raw, application, config)
-    quarantine = _quarantine(raw, reasons)
-    quarantine_file = workspace.root / "quarantine" / f"{config.name}.jsonl"
-    write_atomic(quarantine_file, quarantine)
-    (folder / "quarantine.jsonl").write_bytes(quarantine)
-    total = len(raw.frame) + len(raw.unreadable)
-    left_out = len(reasons) + len(raw.unreadable)
-    _refuse_too_many(left_out, total, config, quarantine_file)
-    kept, facts = _finish_splits(kept, config, application, raw)
-    for split in SPLITS:
-        _write_split(folder / f"{split}.arrow", kept[kept["split"] == split], application, facts)
-    write_json(folder / "facts.json", facts)
-    sizes = {split: int((kept["split"] == split).sum()) for split in SPLITS}
-    assert sum(sizes.values()) + left_out == total, "a row was lost"
-    summary = {"rows": total, "quarantined": left_out, "counts": counts | sizes}
-    summary["files"] = [Path(name).name for name in raw.files]
-    write_json(folder / "report.json", summary)
-    return summary
-
-
-def _quarantine(raw: Raw, reasons: Reasons) -> bytes:
-    records = list(raw.unreadable)
-    for index in sorted(reasons):
-        row = raw.frame.loc[index].to_dict()
-        place = {"split": row.pop("split"), "file": raw.files[row.pop("file")]}
-        records.append(place | {"row": row.pop("row"), "reasons": reasons[index], "raw": row})
-    lines = (json.dumps(record, ensure_ascii=False, default=str) for record in records)
-    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
-
-
-def _refuse_too_many(left_out: int, total: int, config: Pipeline, quarantine: Path) -> None:
-    if total == 0:
-        raise DataError(Problem("data.train", "expected rows, found only a header"))
-    limit = config.contract.max_quarantined
-    if left_out <= limit * total:
-        return
-    counts: dict[str, int] = {}
-    # Bytes, since text also splits at U+2028 and its like.
-    records = [json.loads(line) for line in quarantine.read_bytes().splitlines()]
-    for record in records:
-        for reason in record["reasons"]:
-            kind = NUMBER.sub("N", reason)
-            counts[kind] = counts.get(kind, 0) + 1
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    named = "; ".join(f"{n} x {reason}" for reason, n in ranked[:MOST_REASONS])
-    if len(ranked) > MOST_REASONS:
-        named += f"; and {len(ranked) - MOST_REASONS} more kinds"
-    message = f"{left_out} of {total} rows break the contract, more than {limit:.1%} ({named})"
-    advice = f"see {quarantine}, repair the rows, or raise contract.max_quarantined"
-    raise DataError(Problem(f"{records[0]['file']} row {records[0]['row']}", message, advice))
-
-
-def _finish_splits(
-    kept: pd.DataFrame, config: Pipeline, application: Application, raw: Raw
-) -> tuple[pd.DataFrame, Facts]:
-    where = raw.files[0]
-    facts = application.learn(kept[kept["split"] == "train"], config.data)
-    strata = application.strata(kept)
-    kept = kept.assign(split=splitting.split(kept, config.data, strata, config.training.seed))
-    named = kept.assign(file=kept["file"].map(dict(enumerate(raw.files))))
-    parts = {split: named[named["split"] == split] for split in SPLITS}
-    problems = [f"no row is left for the {split} split" for split in SPLITS if parts[split].empty]
-    problems += application.problems(parts, facts, config.contract.min_rows_per_class)
+    layout = frames.layout(config.data, application, sources)
+    with _scratch(folder, config, workspace) as folders:
+        screened = parallel.screen_all(config, layout, sources, folders)
+        judged = _Judged(config, application, layout, screened)
+        problems = judged.hold_against_each_other()
+        target = quarantine.file_of(workspace.root, config.name)
+        with _writer(target) as writer:
+            judged.set_aside(writer)
+        shutil.copyfile(target, folder / "quarantine.jsonl")
+        problems = judged.refusals(writer) or problems
+        if not problems:
+            problems = judged.finish(folder)
+        report = judged.report(problems)
+    outcome.publish(workspace.root, report)
     if problems:
-        raise DataError([Problem(where, problem) for problem in problems])
-    return kept, facts | application.tally(parts["train"], facts)
+        raise DataError(problems)
+    write_json(folder / "report.json", report)
+    return judged.summary()
 
 
-def _write_split(path: Path, frame: pd.DataFrame, application: Application, facts: Facts) -> None:
-    import pyarrow as pa
+@contextmanager
+def _scratch(folder: Path, config: Pipeline, workspace: Workspace) -> Iterator[Folders]:
+    """Folders for the first pass; refused rows stay below the quarantine, even if it is killed."""
+    refused = quarantine.folder(workspace.root) / f"{config.name}.{folder.stem[:8]}.parts"
+    fixes = quarantine.fixes_of(workspace.root, config.name)
+    folders = Folders(folder / "spool", refused, fixes)
+    for scratch in (folders.spool, folders.refused):
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+    try:
+        yield folders
+    finally:
+        for scratch in (folders.spool, folders.refused):
+            shutil.rmtree(scratch, ignore_errors=True)
 
-    places = {"file": frame["file"].to_list(), "row": frame["row"].to_list()}
-    table = pa.table(places | application.finish(frame, facts))
-    arrow.write(path, table.to_batches(max_chunksize=BATCH), table.schema)
+
+class _Judged:
+    """The rows of all parts, from the first pass to the last."""
+
+    def __init__(
+        self, config: Pipeline, application: Application, layout: Layout, screened: list[Screened]
+    ) -> None:
+        self.config = config
+        self.application = application
+        self.layout = layout
+        self.screened = screened
+        self.before = _rows_before(screened)
+        self.findings = Findings()
+        self.changed: Counter[str] = Counter()
+        for part, before in zip(screened, self.before, strict=True):
+            self.findings.merge(part.findings, before)
+            self.changed += part.changed
+        rows = catalogue.merged([part.catalogue for part in screened], self.before)
+        self.declared = rows.split.copy()
+        spooled = Spooled([part.task.spool for part in screened])
+        self.whole = Whole(config, application, rows, spooled, layout.files, self.findings)
+        self.total = sum(part.rows for part in screened)
+        self.left_out = 0
+        self.profiles: dict[str, Profile] = {}
+        self.quality: dict[str, Any] = {}
+
+    def hold_against_each_other(self) -> list[Problem]:
+        """Apply the rules that need all rows; what keeps the splits from being made."""
+        try:
+            self.whole.judge()
+        except DataError as error:
+            # A column that holds no labels cannot be split by label either.
+            return self._unlearnable() or list(error.problems)
+        return []
+
+    def _unlearnable(self) -> list[Problem]:
+        try:
+            self._learn(self._frame())
+        except DataError as error:
+            return list(error.problems)
+        return []
+
+    def set_aside(self, writer: quarantine.Writer) -> None:
+        """Write every row that leaves, as it was read."""
+        leaving = np.array(sorted(self.whole.reasons), dtype=np.int64)
+        places = {self._declared_place(int(position)): int(position) for position in leaving}
+        originals: dict[int, Any] = {}
+        for part, before in zip(self.screened, self.before, strict=True):
+            for entry in quarantine.read(part.refused):
+                entry["row"] += before
+                if entry["reasons"]:
+                    writer.add(entry)
+                    continue
+                # It stays, or leaves for what another row says.
+                place = Place(entry["split"], entry["file"], entry["row"])
+                if place in places:
+                    originals[places[place]] = entry["raw"]
+        for start, table in self.whole.spool.take(leaving):
+            for offset, raw in enumerate(spool.originals(table)):
+                position = int(leaving[start + offset])
+                place = self._declared_place(position)
+                reasons = self.whole.reasons[position]
+                writer.add(quarantine.record(place, reasons, originals.get(position, raw)))
+        self.left_out = writer.rows
+        kept = int(self.whole.kept.sum())
+        assert kept + self.left_out == self.total, "a row was lost"
+
+    def _declared_place(self, position: int) -> Place:
+        split = SPLITS[self.declared[position]]
+        return self.whole.place(position)._replace(split=split)
+
+    def refusals(self, writer: quarantine.Writer) -> list[Problem]:
+        """Rules that allow no row to break them, and too many rows set aside."""
+        if self.total == 0:
+            return [Problem("data.train", "expected rows, found only a header")]
+        problems = []
+        for rule in self.findings.found:
+            if rules.severity(rule, self.config.contract) == "refuse":
+                place, reason = self.findings.examples[rule][0]
+                section = "privacy" if rule.startswith("privacy.") else "rules"
+                setting = f"contract.{section}.{rule.removeprefix('privacy.')}"
+                count = self.findings.found[rule]
+                message = f"{count} rows break the rule `{rule}`, and {setting} is `refuse`"
+                problems.append(Problem(str(place), message, reason))
+        return problems + self._too_many(writer)
+
+    def _too_many(self, writer: quarantine.Writer) -> list[Problem]:
+        limit = self.config.contract.max_quarantined
+        if self.left_out <= limit * self.total or writer.first is None:
+            return []
+        ranked = sorted(writer.kinds.items(), key=lambda item: (-item[1], item[0]))
+        named = "; ".join(f"{n} x {reason}" for reason, n in ranked[:MOST_REASONS])
+        if len(ranked) > MOST_REASONS:
+            named += f"; and {len(ranked) - MOST_REASONS} more kinds"
+        found = f"{self.left_out} of {self.total} rows break the contract"
+        message = f"{found}, more than {limit:.1%} ({named})"
+        advice = f"see {writer.path}, repair the rows, or raise contract.max_quarantined"
+        first = writer.first
+        return [Problem(f"{first['file']} row {first['row']}", message, advice)]
+
+    def finish(self, folder: Path) -> list[Problem]:
+        """Learn from the rows that stay and write them; what is wrong with the splits."""
+        frame = self._frame()
+        parts = {split: frame[frame["split"] == split] for split in SPLITS}
+        try:
+            facts = self._learn(frame)
+        except DataError as error:
+            return list(error.problems)
+        found = [f"no row is left for the {split} split" for split in SPLITS if parts[split].empty]
+        found += self.application.problems(parts, facts, self.whole.rare_minimum)
+        if found:
+            return [Problem(self.layout.files[0], problem) for problem in found]
+        facts |= self.application.tally(parts["train"], facts)
+        self._write(folder, facts)
+        return []
+
+    def _frame(self) -> pd.DataFrame:
+        """The rows that stay, with empty texts, since applications ask which columns there are."""
+        columns = self.application.columns(self.config.data)
+        target = next(column.name for column in columns if column.kind == "target")
+        return self.whole.frame(target).assign(**dict.fromkeys(self._texts(), ""))
+
+    def _learn(self, frame: pd.DataFrame) -> Facts:
+        return self.application.learn(frame[frame["split"] == "train"], self.config.data)
+
+    def _texts(self) -> list[str]:
+        return [n for n in self.application.texts(self.config) if n in self.layout.mapping]
+
+    def _write(self, folder: Path, facts: Facts) -> None:
+        with SplitWriter(folder, self.application, facts, self._texts()) as writer:
+            writer.write(self.whole)
+        self.profiles = writer.profiles
+        write_json(folder / "facts.json", facts)
+        write_json(folder / "profile.json", self.profiles["train"].to_dict())
+        if self.config.contract.label_quality:
+            self.quality = labelled.quality(folder, self.config, facts, self.layout.files)
+
+    def report(self, problems: list[Problem]) -> outcome.Report:
+        """Everything that was found, for people."""
+        names = [Path(name).name for name in self.layout.files]
+        kept = self._sizes(self.whole.kept)
+        private = sum(self.findings.found[r] for r in self.findings.found if r.startswith("priv"))
+        record = {
+            "pipeline": self.config.name,
+            "application": self.config.application,
+            "verdict": "refused" if problems else "passed",
+            "refusals": [str(problem) for problem in problems],
+            "files": names,
+            "rows": {
+                "in": self.total,
+                "kept": int(self.whole.kept.sum()),
+                "quarantined": self.left_out,
+                "repaired": self.changed["repair"],
+                "redacted": private,
+            },
+            "splits": outcome.sizes(self._read(), kept),
+            "rules": outcome.described(self.config, self.findings),
+            "distributions": outcome.distributions(self.profiles),
+        }
+        return record | ({"label_quality": self.quality} if self.quality else {})
+
+    def _sizes(self, mask: Any) -> dict[str, int]:
+        counts = np.bincount(self.whole.rows.split[mask], minlength=len(SPLITS))
+        return dict(zip(SPLITS, map(int, counts), strict=True))
+
+    def _read(self) -> dict[str, int]:
+        """Rows read by split; those that left before splits were made count where declared."""
+        rows = self._sizes(np.ones(len(self.whole.rows), dtype=bool))
+        for part in self.screened:
+            rows[part.task.part.split] += part.left_out
+        return rows
+
+    def summary(self) -> dict[str, Any]:
+        """The few numbers that the stage reports."""
+        counts = {name: self.findings.found[name] for name in sorted(self.findings.looked_at)}
+        return {
+            "rows": self.total,
+            "quarantined": self.left_out,
+            "repaired": self.changed["repair"],
+            "counts": counts | self._sizes(self.whole.kept),
+            "checks": len(self.findings.looked_at),
+            "files": [Path(name).name for name in self.layout.files],
+        }
+
+
+def _rows_before(screened: list[Screened]) -> list[int]:
+    """Rows of the same file and split in the blocks before each part."""
+    seen: Counter[tuple[str, str]] = Counter()
+    before = []
+    for part in screened:
+        key = (part.task.part.split, part.task.part.file)
+        before.append(seen[key] if part.task.part.block else 0)
+        seen[key] += part.rows
+    return before

@@ -28,7 +28,8 @@ Head = Literal["sequence-classification", "question-answering", "seq2seq", "caus
 Facts = dict[str, Any]
 Batch = dict[str, "torch.Tensor"]
 Predictions = Mapping[str, Any]
-Reasons = dict[int, list[str]]
+Reasons = dict[int, list[tuple[str, str]]]
+"""What is wrong with rows, by their index: the rule and the words, without any text of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,14 @@ class Column:
         name: the name that the application uses; ``data.columns`` maps it to the file's.
         kind: ``text`` is shown to the model, ``target`` is what it learns.
         optional: whether files may lack it.
+        stored: the form of its values once a row is valid: a text, a list of texts, or SQuAD's
+            flat layout of answers.
     """
 
     name: str
     kind: Literal["text", "target"]
     optional: bool = False
+    stored: Literal["text", "texts", "answers"] = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,16 @@ class View:
     codec: Codec
     rows: MappedTable
     facts: Facts
+
+
+class Rewritten(Protocol):
+    """A text in which something was mended or replaced."""
+
+    text: str
+    """The new text."""
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Where a part of the old text is in the new one, in whole placeholders."""
 
 
 class Objective(Protocol):
@@ -144,8 +158,17 @@ class Application(Protocol):
     def headline(self, data: Data) -> str:
         """The metric that decides, unless the config names another."""
 
+    def texts(self, config: Pipeline) -> dict[str, str]:
+        """Columns that hold text, and the language of each."""
+
     def identity(self, rule: Literal["duplicates", "leakage"], data: Data) -> tuple[str, ...]:
         """Columns that make two rows the same, within a split or across splits."""
+
+    def compared(self, data: Data) -> tuple[str, ...]:
+        """Of the columns that make rows the same, those that may be nearly the same."""
+
+    def conflicts(self, data: Data) -> bool:
+        """Whether one input can have one target only."""
 
     def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
         """Settings that make no sense for it: where, and why."""
@@ -163,13 +186,21 @@ class Application(Protocol):
         """
 
     def contract(self, config: Pipeline) -> DataFrameSchema:
-        """Checks of single cells; a row that fails one is set aside."""
+        """Checks of single cells, named after their rules."""
 
     def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
-        """What is wrong between the cells of a row, by row index, without their text."""
+        """What is wrong between the cells of a row."""
+
+    def moved(self, target: Any, rewritten: Mapping[str, Rewritten]) -> Any:
+        """The target of a row some of whose texts were rewritten."""
+
+    def brief(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
+        """What the table as a whole is judged by: one small hashable value a row."""
 
     def learn(self, frame: pd.DataFrame, data: Data) -> Facts:
         """What the training rows teach and the model freezes, such as its labels.
+
+        Of the target column the frame has what :meth:`brief` made of it.
 
         Raises:
             DataError: nothing can be learned from such rows.
@@ -183,9 +214,6 @@ class Application(Protocol):
 
     def misfits(self, config: Pipeline, facts: Facts) -> Iterator[tuple[str, str]]:
         """Settings that do not go with what the rows taught: where, and why."""
-
-    def strata(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
-        """The column to keep balanced when splitting, if there is one."""
 
     def finish(self, frame: pd.DataFrame, facts: Facts) -> dict[str, Any]:
         """The columns to store, ready for :meth:`encode`."""

@@ -17,6 +17,7 @@ from tasks.applications.base import (
     Head,
     Predictions,
     Reasons,
+    Rewritten,
     View,
 )
 from tasks.applications.shared.defaults import Defaults
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = (
     Column("context", "text"),
     Column("question", "text"),
-    Column("answers", "target"),
+    Column("answers", "target", stored="answers"),
 )
 ANSWER_PARTS: Final = ("text", "answer_start")
 TOKENS: Final = ("offset_start", "offset_end")
@@ -50,7 +51,9 @@ class Questions(Defaults):
     name = "questions"
     version = 1
     heads: tuple[Head, ...] = ("question-answering",)
-    uses = frozenset({"answering"})
+    uses = frozenset(
+        {"answering", "contract.rules.answer_offset", "contract.rules.answer_missing"}
+    )
     serving = Path(__file__).parent / "serving" / "questions.py"
 
     def columns(self, data: Data) -> tuple[Column, ...]:
@@ -101,32 +104,53 @@ class Questions(Defaults):
 
     def contract(self, config: Pipeline) -> DataFrameSchema:
         """Texts that are there, and answers with an offset each."""
-        from pandera.pandas import Check, DataFrameSchema
         from pandera.pandas import Column as Checked
+        from pandera.pandas import DataFrameSchema
 
-        from tasks.applications.shared.checks import text_column
+        from tasks.applications.shared.checks import cell, text_column
 
-        name = "expected `text` and `answer_start`, two lists of the same length"
-        formed = Check(lambda values: values.map(_is_canonical), name=name)
-        answers = Checked(object, [formed], nullable=False)
+        words = "expected `text` and `answer_start`, two lists of the same length"
+        answers = Checked(object, [cell("wrong_type", words, _is_canonical)], nullable=False)
         return DataFrameSchema(
             {"context": text_column(), "question": text_column(), "answers": answers}
         )
 
     def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
         """Answers that are not where they should be, and rows without one."""
+        columns = frame.index, frame["context"], frame["answers"]
         found = {
             int(index): list(_complaints(context, answers, config.answering.unanswerable))
-            for index, context, answers in zip(
-                frame.index, frame["context"], frame["answers"], strict=True
-            )
-            if isinstance(context, str) and _is_canonical(answers)
+            for index, context, answers in zip(*columns, strict=True)
         }
         return {index: reasons for index, reasons in found.items() if reasons}
 
+    def compared(self, data: Data) -> tuple[str, ...]:
+        """Questions about one context, which many share."""
+        return ("question",)
+
+    def conflicts(self, data: Data) -> bool:
+        """A question about a context has one set of answers."""
+        return True
+
+    def moved(self, target: Any, rewritten: Mapping[str, Rewritten]) -> Any:
+        """Answers as they are in the rewritten context, if they were there before."""
+        context = rewritten.get("context")
+        if context is None or not _is_canonical(target):
+            return target
+        spans = [
+            context.span(start, start + len(text))
+            for text, start in zip(*target.values(), strict=True)
+        ]
+        texts = [context.text[start:end] for start, end in spans]
+        return {"text": texts, "answer_start": [start for start, _ in spans]}
+
+    def brief(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
+        """Whether a row has an answer."""
+        return frame["answers"].map(lambda answers: bool(answers["text"]))
+
     def problems(self, splits: Mapping[str, pd.DataFrame], facts: Facts, minimum: int) -> list[str]:
         """Training needs answers."""
-        if any(answers["text"] for answers in splits["train"]["answers"]):
+        if splits["train"]["answers"].any():
             return []
         return ["no training row has an answer"]
 
@@ -326,16 +350,19 @@ def _is_canonical(value: object) -> bool:
     return isinstance(value, dict)
 
 
-def _complaints(context: str, answers: dict[str, Any], unanswerable: bool) -> Iterator[str]:
+def _complaints(
+    context: str, answers: dict[str, Any], unanswerable: bool
+) -> Iterator[tuple[str, str]]:
     if not answers["text"] and not unanswerable:
-        yield "no answer, and answering.unanswerable is false"
+        yield "answer_missing", "no answer, and answering.unanswerable is false"
     for number, (text, start) in enumerate(zip(*answers.values(), strict=True), 1):
         if not text.strip():
-            yield f"answer {number}: the text is empty"
+            yield "answer_offset", f"answer {number}: the text is empty"
         elif start < 0 or not context.startswith(text, start):
             where = _nearest(context, text, start)
             place = "it does not occur in the context" if where < 0 else f"it occurs at {where}"
-            yield f"answer {number}: offset {start} does not point at the answer; {place}"
+            words = f"answer {number}: offset {start} does not point at the answer; {place}"
+            yield "answer_offset", words
 
 
 def _nearest(context: str, text: str, start: int) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tasks.applications.base import Facts, Predictions, Reasons
 from tasks.applications.shared.writing import Writing
 from tasks.languages import has_spaces
+from tasks.retrieval import tokens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from tasks.applications.shared.summary_scores import SummaryScorer
 
 LEAD = 3
+RULES = frozenset(
+    f"contract.rules.{name}" for name in ("longer_than_document", "copied_verbatim", "no_overlap")
+)
 
 
 @dataclass(frozen=True)
@@ -31,14 +36,13 @@ class Summarization(Writing):
         return "rougeLsum"
 
     def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
-        """A summary is shorter than its document."""
-        documents, summaries = frame[self.source].str.len(), frame[self.target].str.len()
-        return {
-            int(index): [
-                f"the summary has {summaries[index]} characters, its document {documents[index]}"
-            ]
-            for index in frame.index[summaries >= documents]
+        """A summary is shorter than its document, about it, and more than a quotation of it."""
+        columns = frame.index, frame[self.source], frame[self.target]
+        found = {
+            int(index): list(_complaints(document.strip(), summary.strip()))
+            for index, document, summary in zip(*columns, strict=True)
         }
+        return {index: reasons for index, reasons in found.items() if reasons}
 
     def scorer(self, facts: Facts) -> SummaryScorer:
         """ROUGE with a tokenizer for the language."""
@@ -58,10 +62,20 @@ class Summarization(Writing):
         return {"text": [glue.join(sentences(text)[:LEAD]) for text in frame[self.source]]}
 
 
+def _complaints(document: str, summary: str) -> Iterator[tuple[str, str]]:
+    if len(summary) >= len(document):
+        words = f"the summary has {len(summary)} characters, its document {len(document)}"
+        yield "longer_than_document", words
+    elif summary in document:
+        yield "copied_verbatim", "the summary stands word for word in the document"
+    elif set(tokens(summary)).isdisjoint(tokens(document)):
+        yield "no_overlap", "the summary has no word of the document"
+
+
 APPLICATION: Any = Summarization(
     name="summarization",
     version=1,
-    uses=Summarization.uses | {"model.long_inputs"},
+    uses=Summarization.uses | {"model.long_inputs"} | RULES,
     source="document",
     target="summary",
     output="summary",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tasks.applications.base import Facts, Predictions, Reasons
 from tasks.applications.shared.writing import Writing
@@ -14,6 +16,14 @@ if TYPE_CHECKING:
 
     from configs.schema import Data, Pipeline
     from tasks.applications.shared.translation_scores import TranslationScorer
+
+
+Found = list[tuple[str, str]]
+NUMBER: Final = re.compile(r"\d+(?:[.,\uff0c\uff0e]\d+)*[.,]?\d|\d{2,}")
+SEPARATOR: Final = re.compile(r"[.,]")
+RULES: Final = frozenset(
+    f"contract.rules.{name}" for name in ("copied_source", "length_ratio", "wrong_script", "numbers")
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +60,9 @@ class Translation(Writing):
             found = [
                 *_copied(source, target, language.source, language.output),
                 *_lengths(source.strip(), target.strip(), most),
-                *scripts.wrong(source, language.source, self.source),
-                *scripts.wrong(target, language.output, self.target),
+                *_numbers(source, target),
+                *(("wrong_script", words) for words in scripts.wrong(source, language.source, self.source)),
+                *(("wrong_script", words) for words in scripts.wrong(target, language.output, self.target)),
             ]
             if found:
                 reasons[int(index)] = found
@@ -72,24 +83,37 @@ class Translation(Writing):
         return {"text": frame[self.source].to_list()}
 
 
-def _copied(source: str, target: str, source_language: str, target_language: str) -> list[str]:
+def _copied(source: str, target: str, source_language: str, target_language: str) -> Found:
     if source_language == target_language or source.strip() != target.strip():
         return []
-    return ["the target is a copy of the source"]
+    return [("copied_source", "the target is a copy of the source")]
 
 
-def _lengths(source: str, target: str, most: float) -> list[str]:
+def _numbers(source: str, target: str) -> Found:
+    """Numbers of several digits, where both sides write some in digits."""
+    ours, theirs = ({_value(number) for number in NUMBER.findall(t)} for t in (source, target))
+    if not ours or not theirs or ours <= theirs or theirs <= ours:
+        return []
+    missing, added = len(ours - theirs), len(theirs - ours)
+    return [("numbers", f"{missing} numbers of the source are not in the target, {added} are new")]
+
+
+def _value(number: str) -> str:
+    return SEPARATOR.sub("", unicodedata.normalize("NFKC", number))
+
+
+def _lengths(source: str, target: str, most: float) -> Found:
     ratio = max(len(source), len(target)) / max(min(len(source), len(target)), 1)
     if ratio <= most:
         return []
     counts = f"{len(source)} and {len(target)} characters"
-    return [f"source and target have {counts}, more than {most:g} to 1"]
+    return [("length_ratio", f"source and target have {counts}, more than {most:g} to 1")]
 
 
 APPLICATION: Any = Translation(
     name="translation",
     version=1,
-    uses=Translation.uses | {"language.target"},
+    uses=Translation.uses | {"language.target"} | RULES,
     source="source",
     target="target",
     output="translation",

@@ -1,9 +1,9 @@
-"""From the data section to one frame of raw rows, with the place of each."""
+"""From the data section to frames of raw rows, with the place of each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPLITS = ("train", "validation", "test")
+CHUNK = 4_000_000
+"""Characters of a chunk, about."""
+LIGHTEST = 200
+"""What a row counts besides its text, so that chunks of short texts are not too long."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +46,47 @@ class Sources:
         )
 
 
-@dataclass
-class Raw:
-    """Rows as read.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows that are read one after the other.
 
     Attributes:
-        frame: canonical columns, and ``split``, ``file`` (position in ``files``) and ``row``.
-        files: file names.
-        unreadable: quarantine records of rows that could not be parsed.
-        names: label names that the data set itself declares.
+        split: the declared split.
+        file: name of the file, or of a split of a hub data set.
+        block: the bytes of the file, if the part is not all of it.
+    """
+
+    split: str
+    file: str
+    block: reading.Block | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows as read.
+
+    Attributes:
+        frame: canonical columns as objects, and ``row``, the number in the part.
+        unreadable: rows that could not be parsed.
     """
 
     frame: pd.DataFrame
-    files: list[str]
-    unreadable: list[dict[str, Any]] = field(default_factory=list)
-    names: Sequence[str] | None = None
+    unreadable: list[reading.Unreadable]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the declared files are read.
+
+    Attributes:
+        mapping: canonical column to the file's.
+        files: file names, in the order of their positions.
+        names: label names that the data set itself declares.
+    """
+
+    mapping: dict[str, str]
+    files: tuple[str, ...]
+    names: Sequence[str] | None
 
 
 def locate(data: Data) -> Sources:
@@ -112,8 +142,8 @@ def _locate_hub(data: Data) -> Sources:
     return Sources(files, {name: hub[name]._fingerprint for name in sorted(used)}, hub)
 
 
-def read(data: Data, application: Application, sources: Sources) -> Raw:
-    """Read every declared row under canonical column names.
+def layout(data: Data, application: Application, sources: Sources) -> Layout:
+    """Find the columns.
 
     Raises:
         DataError: missing columns, or files that are not of their format.
@@ -121,30 +151,70 @@ def read(data: Data, application: Application, sources: Sources) -> Raw:
     mapping = _mapping(data, application, sources)
     if sources.hub is None:
         _require_columns(data, mapping, sources)
-    files = list(dict.fromkeys(f for names in sources.files.values() for f in names))
-    columns: dict[str, list[Any]] = {name: [] for name in ("split", "file", "row", *mapping)}
-    unreadable: list[dict[str, Any]] = []
-    for split, names in sources.files.items():
-        for name in names:
-            rows = _rows(sources, name, data, mapping)
-            position = files.index(name)
-            for item in rows:
-                if isinstance(item, reading.Unreadable):
-                    record = {"split": split, "file": name, "row": item.row}
-                    unreadable.append(record | {"reasons": [item.reason], "raw": item.raw})
-                    continue
-                columns["split"].append(split)
-                columns["file"].append(position)
-                columns["row"].append(item[0])
-                for canonical, actual in mapping.items():
-                    columns[canonical].append(item[1].get(actual))
-    return Raw(_frame(columns), files, unreadable, _declared_names(sources, mapping))
+    files = tuple(dict.fromkeys(f for names in sources.files.values() for f in names))
+    return Layout(mapping, files, _declared_names(sources, mapping))
 
 
-def _frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
-    import pandas as pd
+def parts(sources: Sources) -> list[Part]:
+    """Every declared file of every split."""
+    return [Part(split, name) for split, names in sources.files.items() for name in names]
 
-    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+
+def chunks(
+    part: Part, data: Data, mapping: Mapping[str, str], sources: Sources | None = None
+) -> Iterator[Chunk]:
+    """Read a part under canonical column names, a bounded number of characters at a time.
+
+    Args:
+        part: what to read.
+        data: the data section.
+        mapping: of :func:`layout`.
+        sources: needed for the parts of a hub data set.
+    """
+    collected = _Collector(mapping)
+    for item in _rows(sources, part, data, mapping):
+        if collected.take(item):
+            yield collected.chunk()
+            collected = _Collector(mapping)
+    yield collected.chunk()
+
+
+class _Collector:
+    """Gathers the cells of rows by column."""
+
+    def __init__(self, mapping: Mapping[str, str]) -> None:
+        self._columns: dict[str, list[Any]] = {name: [] for name in mapping}
+        self._cells = [(self._columns[name], actual) for name, actual in mapping.items()]
+        self._numbers: list[int] = []
+        self._unreadable: list[reading.Unreadable] = []
+        self._weight = 0
+
+    def take(self, item: tuple[int, reading.Row] | reading.Unreadable) -> bool:
+        """Add a row; return whether there are enough."""
+        if isinstance(item, reading.Unreadable):
+            self._unreadable.append(item)
+            self._weight += LIGHTEST + len(item.raw)
+            return self._weight > CHUNK
+        number, row = item
+        self._numbers.append(number)
+        weight = LIGHTEST
+        for column, actual in self._cells:
+            value = row.get(actual)
+            column.append(value)
+            if type(value) is str:
+                weight += len(value)
+        self._weight += weight
+        return self._weight > CHUNK
+
+    def chunk(self) -> Chunk:
+        import numpy as np
+        import pandas as pd
+
+        columns = {
+            name: pd.Series(values, dtype=object) for name, values in self._columns.items()
+        }
+        numbers = np.array(self._numbers, dtype=np.int64)
+        return Chunk(pd.DataFrame({"row": numbers} | columns), self._unreadable)
 
 
 def _mapping(data: Data, application: Application, sources: Sources) -> dict[str, str]:
@@ -186,7 +256,9 @@ def _require_columns(data: Data, mapping: dict[str, str], sources: Sources) -> N
         raise DataError(problems)
 
 
-def _missing(where: str, found: list[str], mapping: dict[str, str]) -> Iterator[Problem]:
+def _missing(
+    where: str, found: list[str], mapping: Mapping[str, str]
+) -> Iterator[Problem]:
     free = [name for name in found if name not in mapping.values()]
     for canonical, actual in mapping.items():
         if actual in found:
@@ -201,17 +273,19 @@ def _missing(where: str, found: list[str], mapping: dict[str, str]) -> Iterator[
         yield Problem(where, message, advice)
 
 
-def _rows(sources: Sources, name: str, data: Data, mapping: dict[str, str]) -> reading.Rows:
-    if sources.hub is None:
-        return reading.read(Path(name), quotes=data.quotes)
-    split = sources.hub[name]
-    missing = list(_missing(f"data.dataset split {name}", split.column_names, mapping))
+def _rows(
+    sources: Sources | None, part: Part, data: Data, mapping: Mapping[str, str]
+) -> reading.Rows:
+    if sources is None or sources.hub is None:
+        return reading.read(Path(part.file), quotes=data.quotes, block=part.block)
+    split = sources.hub[part.file]
+    missing = list(_missing(f"data.dataset split {part.file}", split.column_names, mapping))
     if missing:
         raise DataError(missing)
     return ((number, row) for number, row in enumerate(split, 1))
 
 
-def _declared_names(sources: Sources, mapping: dict[str, str]) -> Sequence[str] | None:
+def _declared_names(sources: Sources, mapping: Mapping[str, str]) -> Sequence[str] | None:
     target = mapping.get("label") or mapping.get("labels")
     if sources.hub is None or target is None:
         return None

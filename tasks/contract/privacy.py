@@ -344,6 +344,12 @@ class Redacted:
         return old - replaced.end + replaced.new_end
 
 
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Where a part of the old text is in the new one; a placeholder is in it whole or not."""
+        last = next((p for p in self.positions if p.start < end <= p.end and end > start), None)
+        return self.position(start), last.new_end if last else self.position(end)
+
+
 class Redactor:
     """Replaces values in the texts of one row by placeholders such as ``[EMAIL_1]``.
 

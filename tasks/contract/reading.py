@@ -50,6 +50,21 @@ class Unreadable:
     raw: str
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some whole lines of a file.
+
+    Attributes:
+        start: offset of the first byte.
+        stop: offset after the last byte.
+        header: column names, which stand before the first block.
+    """
+
+    start: int
+    stop: int
+    header: tuple[str, ...] = ()
+
+
 Row = dict[str, Any]
 Rows = Iterator[tuple[int, Row] | Unreadable]
 
@@ -135,13 +150,29 @@ def columns_of(path: Path, *, quotes: bool = True) -> list[str]:
     raise DataError(Problem(str(path), f"expected {expected}, found none that parses"))
 
 
-def read(path: Path, *, quotes: bool = True) -> Rows:
-    """Stream the rows of one file.
+def header_size(path: Path, *, quotes: bool = True) -> int:
+    """Bytes of the line of column names in CSV and TSV, its line break included."""
+    lines: list[str] = []
+
+    def kept(stream: IO[str]) -> Iterator[str]:
+        for line in stream:
+            lines.append(line)
+            yield line
+
+    with _text(path) as stream:
+        next(_csv_reader(kept(stream), format_of(path), quotes))
+    with path.open("rb") as raw:
+        mark = len(codecs.BOM_UTF8) if raw.read(3) == codecs.BOM_UTF8 else 0
+    return mark + sum(len(line.encode()) for line in lines)
+
+
+def read(path: Path, *, quotes: bool = True, block: Block | None = None) -> Rows:
+    """Stream the rows of one file, or of one block of it.
 
     Raises:
         DataError: the file is empty, binary, not UTF-8 or not of its format.
     """
-    readers: dict[str, Callable[[Path, bool], Rows]] = {
+    readers: dict[str, Callable[[Path, bool, Block | None], Rows]] = {
         ".csv": _read_delimited,
         ".tsv": _read_delimited,
         ".json": _read_json,
@@ -149,7 +180,7 @@ def read(path: Path, *, quotes: bool = True) -> Rows:
         ".ndjson": _read_json_lines,
         ".parquet": _read_parquet,
     }
-    return readers[format_of(path)](path, quotes)
+    return readers[format_of(path)](path, quotes, block)
 
 
 @contextmanager
@@ -179,8 +210,13 @@ def _binary(path: Path) -> Iterator[io.BufferedReader]:
 
 
 @contextmanager
-def _text(path: Path) -> Iterator[IO[str]]:
+def _text(path: Path, block: Block | None = None) -> Iterator[IO[str]]:
     with _binary(path) as stream:
+        if block:
+            stream.seek(block.start)
+            part = io.BytesIO(stream.read(block.stop - block.start))
+            yield io.TextIOWrapper(part, encoding="utf-8", newline="")
+            return
         _refuse_binary(path, stream.peek(HEAD)[:HEAD])
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         try:
@@ -202,7 +238,7 @@ def _refuse_binary(path: Path, head: bytes) -> None:
         raise DataError(Problem(str(path), "expected UTF-8 text, found binary data"))
 
 
-def _csv_reader(stream: IO[str], kind: str, quotes: bool) -> Any:
+def _csv_reader(stream: Iterable[str], kind: str, quotes: bool) -> Any:
     csv.field_size_limit(sys.maxsize)
     return csv.reader(
         stream,
@@ -223,10 +259,10 @@ def _header(path: Path, reader: Any) -> list[str]:
     return header
 
 
-def _read_delimited(path: Path, quotes: bool) -> Rows:
-    with _text(path) as stream:
+def _read_delimited(path: Path, quotes: bool, block: Block | None) -> Rows:
+    with _text(path, block) as stream:
         reader = _csv_reader(stream, format_of(path), quotes)
-        header = _header(path, reader)
+        header = list(block.header) if block else _header(path, reader)
         number = 0
         while True:
             line = reader.line_num + 1
@@ -251,8 +287,8 @@ def _read_delimited(path: Path, quotes: bool) -> Rows:
                 yield Unreadable(number, reason, ",".join(fields))
 
 
-def _read_json_lines(path: Path, quotes: bool) -> Rows:
-    with _text(path) as stream:
+def _read_json_lines(path: Path, quotes: bool, block: Block | None) -> Rows:
+    with _text(path, block) as stream:
         number = 0
         for line in stream:
             if not line.strip():
@@ -271,7 +307,7 @@ def _read_json_lines(path: Path, quotes: bool) -> Rows:
                 yield Unreadable(number, "expected a JSON object", line.rstrip("\r\n"))
 
 
-def _read_json(path: Path, quotes: bool) -> Rows:
+def _read_json(path: Path, quotes: bool, block: Block | None) -> Rows:
     """Read a list of objects, an object with such a list as ``data``, or SQuAD's layout."""
     with _text(path) as stream:
         text = stream.read()
@@ -327,7 +363,7 @@ def _parquet(path: Path) -> Any:
         raise DataError(Problem(str(path), "not a Parquet file, or cut off")) from None
 
 
-def _read_parquet(path: Path, quotes: bool) -> Rows:
+def _read_parquet(path: Path, quotes: bool, block: Block | None) -> Rows:
     import pyarrow as pa
 
     number = 0

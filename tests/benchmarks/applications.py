@@ -110,7 +110,7 @@ def _translator(options: Options, name: str, size: int, folder: Path) -> Timed:
     if not options.quick:
         train = sample(declared_files(options, name)["train"], size, folder)
         # As many optimizer steps with few rows as with many, up to a point.
-        repeats = min(4, max(1, SIZES[-1] // size))
+        repeats = min(2, max(1, SIZES[-1] // size))
         epochs = load(HERE / f"{name}.yaml").training.epochs * repeats
         chosen += [f"data.train={train}", f"training.epochs={epochs}"]
     return run(folder / f"{name}-{size}", HERE / f"{name}.yaml", chosen)

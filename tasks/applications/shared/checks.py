@@ -1,8 +1,11 @@
-"""Pandera columns that several applications use."""
+"""Pandera columns that several applications use.
+
+A check's name is its rule and the reason that a row gets: ``missing: the text is empty``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pandera.pandas import Check, Column
@@ -11,22 +14,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def _is_text(values: pd.Series[Any]) -> pd.Series[bool]:
-    return values.map(lambda value: isinstance(value, str))
+def cell(rule: str, words: str, holds: Callable[[Any], bool]) -> Check:
+    """A check of one value at a time; a failure breaks ``rule``."""
 
+    def check(values: pd.Series[Any]) -> pd.Series[bool]:
+        return values.map(holds)
 
-def _is_not_blank(values: pd.Series[Any]) -> pd.Series[bool]:
-    return values.map(lambda value: not isinstance(value, str) or bool(value.strip()))
+    return Check(check, name=f"{rule}: {words}")
 
 
 def text_column(*, required: bool = True) -> Column:
-    """Text that is not null and not only white space."""
-    return Column(
-        object,
-        [Check(_is_text, name="expected text"), Check(_is_not_blank, name="the text is empty")],
-        nullable=False,
-        required=required,
-    )
+    """Text that is not null and has something to see."""
+    checks = [
+        cell("wrong_type", "expected text", lambda value: isinstance(value, str)),
+        cell("missing", "the text is empty", lambda value: value != "" and not _blank(value)),
+    ]
+    return Column(object, checks, nullable=False, required=required)
+
+
+def _blank(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def label_column(declared: Iterable[str] | None) -> Column:
@@ -34,31 +41,26 @@ def label_column(declared: Iterable[str] | None) -> Column:
     checks = []
     if declared is not None:
         allowed = frozenset(declared)
-        checks.append(Check(lambda values: values.isin(allowed), name="the label is not declared"))
+        words = "unknown_label: the label is not declared"
+        checks.append(Check(lambda values: values.isin(allowed), name=words))
     return Column(object, checks, nullable=False)
 
 
 def label_set_column(declared: Iterable[str] | None) -> Column:
     """A list of labels, all of them declared if any are; it may be empty."""
-    checks = [Check(_is_label_set, name="expected a list of labels")]
+    checks = [cell("wrong_type", "expected a list of labels", _are_labels)]
     if declared is not None:
-        checks.append(Check(_Within(declared), name="a label is not declared"))
+        allowed = frozenset(declared)
+        checks.append(
+            cell(
+                "unknown_label",
+                "a label is not declared",
+                # What is no list fails the other check.
+                lambda value: not _are_labels(value) or allowed.issuperset(value),
+            )
+        )
     return Column(object, checks, nullable=False)
 
 
 def _are_labels(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) and name for name in value)
-
-
-def _is_label_set(values: pd.Series[Any]) -> pd.Series[bool]:
-    return values.map(_are_labels)
-
-
-class _Within:
-    """Whether each list has declared labels only; what is no list fails another check."""
-
-    def __init__(self, declared: Iterable[str]) -> None:
-        self.allowed = frozenset(declared)
-
-    def __call__(self, values: pd.Series[Any]) -> pd.Series[bool]:
-        return values.map(lambda value: not _are_labels(value) or self.allowed.issuperset(value))

@@ -63,7 +63,8 @@ class Classification(Defaults):
 
     def columns(self, data: Data) -> tuple[Column, ...]:
         """One text or two, and the labels."""
-        target = Column(labelling.get(data.labelling).target, "target")
+        kind = labelling.get(data.labelling)
+        target = Column(kind.target, "target", stored=kind.stored)
         return (Column("text", "text"), Column(PAIR, "text", optional=True), target)
 
     def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
@@ -95,6 +96,15 @@ class Classification(Defaults):
         target = kind.contract(label_names.declared(config.data))
         pair = text_column(required=False)
         return DataFrameSchema({"text": text_column(), PAIR: pair, kind.target: target})
+
+    def conflicts(self, data: Data) -> bool:
+        """A text is of one kind."""
+        return True
+
+    def brief(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
+        """The labels."""
+        target = "labels" if "labels" in frame else "label"
+        return frame[target].map(tuple) if target == "labels" else frame[target]
 
     def learn(self, frame: pd.DataFrame, data: Data) -> Facts:
         """Freeze the labels, and whether rows are pairs."""
@@ -138,11 +148,6 @@ class Classification(Defaults):
             known = ", ".join(map(label_names.shown, facts["labels"][:20]))
             reason = f"expected labels of the data ({known}), found {', '.join(unknown)}"
             yield "training.loss.class_weights", reason
-
-    def strata(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
-        """Splits keep the share of each label where a row has one."""
-        column: pd.Series[Any] | None = frame.get("label")
-        return column
 
     def finish(self, frame: pd.DataFrame, facts: Facts) -> dict[str, Any]:
         """Texts, and labels as positions in the vocabulary."""

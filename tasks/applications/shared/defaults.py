@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.applications.base import Column, Facts, Reasons
+from tasks.applications.base import Column, Facts, Reasons, Rewritten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,19 @@ class Defaults:
         """Rows with the same texts are the same row."""
         return tuple(column.name for column in self.columns(data) if column.kind == "text")
 
+    def texts(self, config: Pipeline) -> dict[str, str]:
+        """The inputs, in the source language."""
+        columns = self.columns(config.data)
+        return {column.name: config.language.source for column in columns if column.kind == "text"}
+
+    def compared(self, data: Data) -> tuple[str, ...]:
+        """All of them."""
+        return self.identity("leakage", data)
+
+    def conflicts(self, data: Data) -> bool:
+        """One input may have several targets."""
+        return False
+
     def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
         """Every setting makes sense."""
         yield from ()
@@ -47,6 +60,14 @@ class Defaults:
         """The cells of a row do not depend on each other."""
         return {}
 
+    def moved(self, target: Any, rewritten: Mapping[str, Rewritten]) -> Any:
+        """Targets do not point into texts."""
+        return target
+
+    def brief(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
+        """Targets do not decide about the table."""
+        return None
+
     def learn(self, frame: pd.DataFrame, data: Data) -> Facts:
         """The text columns that the rows have."""
         texts = (column.name for column in self.columns(data) if column.kind == "text")
@@ -63,10 +84,6 @@ class Defaults:
     def misfits(self, config: Pipeline, facts: Facts) -> Iterator[tuple[str, str]]:
         """Every setting goes with the rows."""
         yield from ()
-
-    def strata(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
-        """Nothing to keep balanced."""
-        return None
 
     def lengths(self, rows: Mapping[str, list[Any]], codec: Codec) -> tuple[list[int], list[int]]:
         """Tokens of all texts of a row together, as one input."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tasks.applications.base import Facts, Objective, Predictions, Scorer
 
@@ -20,6 +20,8 @@ class Labelling(Protocol):
 
     target: str
     """The column with the labels."""
+    stored: Literal["text", "texts"]
+    """The form of a valid cell of it."""
     problem_type: str
     """What Transformers calls it."""
     metrics: tuple[str, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.applications.base import Batch, Facts, Predictions
 from tasks.applications.shared import labels as label_names
@@ -22,6 +22,7 @@ class MultiLabel:
     """A set of labels, possibly empty."""
 
     target = "labels"
+    stored: Literal["text", "texts"] = "texts"
     problem_type = "multi_label_classification"
     metrics: tuple[str, ...] = (
         "micro_f1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.applications.base import Batch, Facts, Predictions
 from tasks.applications.shared import labels as label_names
@@ -23,6 +23,7 @@ class Ordinal:
     """Exactly one of several labels that have an order."""
 
     target = "label"
+    stored: Literal["text", "texts"] = "text"
     problem_type = "regression"
     metrics: tuple[str, ...] = (
         "mean_absolute_error",

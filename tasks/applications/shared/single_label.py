@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.applications.base import Batch, Facts, Predictions
 from tasks.applications.shared import labels as label_names
@@ -22,6 +22,7 @@ class SingleLabel:
     """Exactly one of several labels."""
 
     target = "label"
+    stored: Literal["text", "texts"] = "text"
     problem_type = "single_label_classification"
     metrics: tuple[str, ...] = (
         "accuracy",

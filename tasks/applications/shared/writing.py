@@ -49,6 +49,10 @@ class Writing(Defaults):
         """A text, and the text that the model shall write for it."""
         return Column(self.source, "text"), Column(self.target, "target")
 
+    def texts(self, config: Pipeline) -> dict[str, str]:
+        """Both texts, each in its own language."""
+        return {self.source: config.language.source, self.target: config.language.output}
+
     def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
         """Labels mean nothing to text that is written."""
         if config.data.labels is not None or config.data.labelling != "single":

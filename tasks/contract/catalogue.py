@@ -1,0 +1,175 @@
+"""What is kept in memory of each row: a few numbers, by which rows are compared and split."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.schema import Data
+from tasks.applications.base import Application
+from tasks.contract.frames import SPLITS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Hashes = NDArray[np.uint64]
+Identity = Literal["duplicates", "leakage"]
+MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass
+class Catalogue:
+    """Arrays with one entry for each row of the spool.
+
+    Rows are the same if 64-bit hashes are; of ten million different rows, two collide with a
+    probability of 3 in a million.
+
+    Attributes:
+        split: position in ``SPLITS``.
+        file: position of the file.
+        row: number in the file.
+        content: hash of inputs and target.
+        duplicates: hash of what makes two rows of a split the same.
+        leakage: hash of what makes two rows of different splits the same.
+        group: hash of ``data.group``; empty without one.
+        brief: position in ``values``; empty if the application needs none.
+        values: what the application keeps of targets, each once.
+    """
+
+    split: NDArray[np.int8]
+    file: NDArray[np.int32]
+    row: NDArray[np.int64]
+    content: Hashes
+    duplicates: Hashes
+    leakage: Hashes
+    group: Hashes
+    brief: NDArray[np.int32]
+    values: list[Any] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.split)
+
+    def frame(self, target: str, rows: NDArray[np.int64], files: Sequence[str]) -> pd.DataFrame:
+        """Places and brief targets of some rows, as applications take them."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {
+            "split": pd.Categorical.from_codes(self.split[rows].astype(np.int8), list(SPLITS)),
+            "file": pd.Categorical.from_codes(self.file[rows], list(files)),
+            "row": self.row[rows],
+        }
+        if len(self.brief):
+            values = np.empty(len(self.values), dtype=object)
+            values[:] = self.values
+            columns[target] = values[self.brief[rows]]
+        return pd.DataFrame(columns, index=rows)
+
+
+class Cataloguer:
+    """Makes a catalogue chunk by chunk."""
+
+    def __init__(self, application: Application, data: Data) -> None:
+        self._application = application
+        self._data = data
+        self._codes: dict[Hashable, int] = {}
+        self._pieces: list[Catalogue] = []
+
+    def add(self, frame: pd.DataFrame, split: int, file: int) -> None:
+        """Take in valid rows."""
+        rows = len(frame)
+        targets = [c.name for c in self._application.columns(self._data) if c.kind == "target"]
+        texts = self.hashes(frame, "leakage")
+        same = self._application.identity("duplicates", self._data)
+        across = self._application.identity("leakage", self._data)
+        self._pieces.append(
+            Catalogue(
+                split=np.full(rows, split, dtype=np.int8),
+                file=np.full(rows, file, dtype=np.int32),
+                row=frame["row"].to_numpy(np.int64),
+                content=_combined([self.hashes(frame, "duplicates"), _hashed(frame, targets)]),
+                duplicates=texts if same == across else self.hashes(frame, "duplicates"),
+                leakage=texts,
+                group=_group(frame),
+                brief=self._brief(frame),
+            )
+        )
+
+    def hashes(self, frame: pd.DataFrame, rule: Identity) -> Hashes:
+        """Hashes of what makes rows the same."""
+        return _hashed(frame, self._application.identity(rule, self._data))
+
+    def _brief(self, frame: pd.DataFrame) -> NDArray[np.int32]:
+        values = self._application.brief(frame)
+        if values is None:
+            return np.empty(0, np.int32)
+        codes = self._codes
+        return np.array([codes.setdefault(value, len(codes)) for value in values], np.int32)
+
+    def finish(self) -> Catalogue:
+        """All rows so far."""
+        return joined([*self._pieces, _empty(list(self._codes))])
+
+
+def _empty(values: list[Any]) -> Catalogue:
+    hashes = np.empty(0, np.uint64)
+    numbers = np.empty(0, np.int8), np.empty(0, np.int32), np.empty(0, np.int64)
+    return Catalogue(*numbers, hashes, hashes, hashes, hashes, np.empty(0, np.int32), values)
+
+
+def joined(pieces: Sequence[Catalogue]) -> Catalogue:
+    """One catalogue of several; those of one part share their codes and name them last."""
+    names = [one.name for one in fields(Catalogue) if one.name != "values"]
+    arrays = {name: np.concatenate([getattr(p, name) for p in pieces]) for name in names}
+    return Catalogue(**arrays, values=pieces[-1].values)
+
+
+def merged(parts: Sequence[Catalogue], rows_before: Sequence[int]) -> Catalogue:
+    """One catalogue of several parts, each with codes of its own.
+
+    Args:
+        parts: in their order.
+        rows_before: rows of the same file in earlier parts.
+    """
+    codes: dict[Hashable, int] = {}
+    for part, before in zip(parts, rows_before, strict=True):
+        new = [codes.setdefault(value, len(codes)) for value in part.values]
+        part.brief = np.array(new, np.int32)[part.brief] if len(part.brief) else part.brief
+        part.row += before
+    return joined([*parts, _empty(list(codes))])
+
+
+def _hashed(frame: pd.DataFrame, names: Sequence[str]) -> Hashes:
+    """Hash columns together; white space at the ends of texts does not count."""
+    return _combined([_column(frame[name]) for name in names if name in frame])
+
+
+def _column(column: pd.Series[Any]) -> Hashes:
+    from pandas.util import hash_array
+
+    values = np.empty(len(column), dtype=object)
+    values[:] = [v.strip() if isinstance(v, str) else _written(v) for v in column]
+    found: Hashes = hash_array(values, categorize=False)
+    return found
+
+
+def _written(value: Any) -> str:
+    """A value as text; labels of a row in any order are the same labels."""
+    return repr(sorted(map(str, value)) if isinstance(value, list) else value)
+
+
+def _combined(hashes: Sequence[Hashes]) -> Hashes:
+    total = np.zeros(len(hashes[0]) if hashes else 0, np.uint64)
+    for one in hashes:
+        total = (total ^ (total >> np.uint64(29)) ^ one) * MIXER
+    return total
+
+
+def _group(frame: pd.DataFrame) -> Hashes:
+    if "group" not in frame:
+        return np.empty(0, np.uint64)
+    return _column(frame["group"].map(repr))

@@ -1,0 +1,280 @@
+"""The first pass over the data: read a part, judge row by row, and keep what is valid on disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.schema import Pipeline
+from tasks.applications import base as applications
+from tasks.applications.base import Application, Reasons
+from tasks.contract import frames, quarantine, rewriting, rules
+from tasks.contract.catalogue import Catalogue, Cataloguer
+from tasks.contract.findings import Findings, Place
+from tasks.contract.frames import SPLITS, Chunk, Layout, Part, Sources
+from tasks.contract.quarantine import Fixes
+from tasks.contract.rewriting import Rewriter
+from tasks.contract.spool import Spool
+from tasks.errors import DataError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandera.pandas import DataFrameSchema
+
+ENOUGH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a process needs to screen one part.
+
+    Attributes:
+        config: the pipeline.
+        layout: columns and files.
+        part: what to read.
+        spool: file for the valid rows.
+        refused: file for the others, in the quarantine's folder, since it holds their text.
+        fixes: file with the rows that a person has repaired.
+    """
+
+    config: Pipeline
+    layout: Layout
+    part: Part
+    spool: Path
+    refused: Path
+    fixes: Path
+
+
+@dataclass
+class Screened:
+    """What came of a part.
+
+    Attributes:
+        task: the part.
+        rows: rows read, also those that cannot be parsed.
+        left_out: rows that were set aside.
+        catalogue: of the valid rows.
+        findings: by rule.
+        changed: rows by what was done to them, such as ``repair``.
+        refused: file of the refused rows, and of the originals of changed ones.
+    """
+
+    task: Task
+    catalogue: Catalogue
+    rows: int = 0
+    left_out: int = 0
+    findings: Findings = field(default_factory=Findings)
+    changed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def refused(self) -> Path:
+        """The file of the refused rows."""
+        return self.task.refused
+
+
+def screen(task: Task, sources: Sources | None = None) -> Screened:
+    """Judge every row of a part.
+
+    Raises:
+        DataError: the part cannot be read.
+    """
+    application = applications.get(task.config.application)
+    data, split = task.config.data, SPLITS.index(task.part.split)
+    position = task.layout.files.index(task.part.file)
+    screener = Screener(task.config, application, task.layout, Fixes(task.fixes))
+    cataloguer = Cataloguer(application, data)
+    columns = [c for c in application.columns(data) if c.name in task.layout.mapping]
+    spool = Spool(task.spool, columns)
+    result = Screened(task, cataloguer.finish())
+    with task.refused.open("wb") as refused:
+        for chunk in frames.chunks(task.part, data, task.layout.mapping, sources):
+            if not (len(chunk.frame) or chunk.unreadable):
+                continue
+            judged = screener.judge(chunk)
+            frame = judged.valid
+            if len(frame):
+                spool.write(frame, judged.original)
+                cataloguer.add(frame, split, position)
+            for row, reasons, raw in judged.refused:
+                place = Place(task.part.split, task.part.file, row)
+                refused.write(quarantine.line(quarantine.record(place, reasons, raw)))
+            _count(result, judged, chunk)
+    spool.close()
+    result.catalogue = cataloguer.finish()
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What came of a chunk.
+
+    Attributes:
+        valid: rows that stay so far, in canonical form.
+        original: those rows as they were read.
+        reasons: every broken rule by row number, of warnings too.
+        refused: number, reasons and original of each row that leaves; no reasons for a row that
+            stays changed.
+        changed: rows by what was done to them.
+    """
+
+    valid: pd.DataFrame
+    original: pd.DataFrame
+    reasons: list[tuple[int, list[tuple[str, str]]]]
+    refused: list[tuple[int, list[tuple[str, str]], Any]]
+    changed: Counter[str]
+
+
+def _count(result: Screened, judged: Judged, chunk: Chunk) -> None:
+    part = result.task.part
+    rows = len(chunk.frame) + len(chunk.unreadable)
+    result.rows += rows
+    result.left_out += sum(bool(reasons) for _, reasons, _ in judged.refused)
+    result.changed += judged.changed
+    contract = result.task.config.contract
+    kinds = contract.privacy.treated("redact") + contract.privacy.treated("refuse")
+    result.findings.saw([rules.UNREADABLE], rows)
+    checked = rules.checked(applications.get(result.task.config.application))
+    result.findings.saw([*checked, *(f"privacy.{kind}" for kind in kinds)], len(chunk.frame))
+    for row, reasons in judged.reasons:
+        place = Place(part.split, part.file, row)
+        for rule in dict.fromkeys(rule for rule, _ in reasons):
+            result.findings.add(place, rule, next(why for name, why in reasons if name == rule))
+
+
+class Screener:
+    """Judges rows chunk by chunk.
+
+    Args:
+        config: the pipeline.
+        application: its application.
+        layout: columns of the files.
+        fixes: rows that a person has repaired.
+    """
+
+    def __init__(
+        self, config: Pipeline, application: Application, layout: Layout, fixes: Fixes
+    ) -> None:
+        self._config = config
+        self._application = application
+        self._layout = layout
+        self._fixes = fixes
+        self._rewriter = Rewriter(config, application)
+        self._texts = [name for name in application.texts(config) if name in layout.mapping]
+        self._unseen = True
+
+    @cached_property
+    def _cells(self) -> DataFrameSchema:
+        return self._application.contract(self._config)
+
+    @cached_property
+    def _form(self) -> DataFrameSchema:
+        return rules.form_schema(self._texts, self._config.contract)
+
+    def judge(self, chunk: Chunk) -> Judged:
+        """Rewrite rows, run every check, and split by what happens to each."""
+        frame, original = self._prepared(chunk)
+        if self._unseen:
+            self._refuse_numbers(frame)
+            self._unseen = False
+        self._application.normalize(frame, self._config.data, self._layout.names)
+        changed = self._rewriter.apply(frame)
+        reasons = rules.merge(self._reasons(frame), _private(changed))
+        leaving = {index for index, found in reasons.items() if self._leaves(found)}
+        numbers = frame["row"]
+        refused = [
+            (int(numbers[index]), self._counted(reasons[index]), _raw(original, index))
+            for index in sorted(leaving)
+        ]
+        kept = (index for index in changed if index not in leaving)
+        refused += [(int(numbers[index]), [], _raw(original, index)) for index in kept]
+        refused += [
+            (one.row, [(rules.UNREADABLE, one.reason)], one.raw) for one in chunk.unreadable
+        ]
+        broken = [(int(numbers[index]), found) for index, found in sorted(reasons.items())]
+        broken += [(one.row, [(rules.UNREADABLE, one.reason)]) for one in chunk.unreadable]
+        gone = list(leaving)
+        return Judged(
+            frame.drop(index=gone),
+            original.drop(index=gone),
+            broken,
+            refused,
+            rewriting.tally(changed),
+        )
+
+    def _prepared(self, chunk: Chunk) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The rows, repaired where a person has, and what stays of them as they were read."""
+        if self._fixes:
+            self._fix(chunk)
+        return chunk.frame.copy(), chunk.frame
+
+    def _fix(self, chunk: Chunk) -> None:
+        frame = chunk.frame
+        for index in frame.index:
+            if row := self._fixes.of(_raw(frame, index)):
+                for name in row.keys() & set(frame.columns) - {"row"}:
+                    frame.at[index, name] = row[name]
+
+    def _reasons(self, frame: pd.DataFrame) -> Reasons:
+        cells = rules.violations(frame, self._cells)
+        whole = frame.drop(index=list(cells)) if cells else frame
+        form = rules.violations(self._as_arrow(whole), self._form)
+        between = self._application.findings(whole, self._config) if len(whole) else {}
+        return rules.merge(cells, form, between)
+
+    def _as_arrow(self, frame: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+        import pyarrow as pa
+
+        text = pd.ArrowDtype(pa.large_string())
+        return pd.DataFrame(
+            {name: frame[name].astype(text) for name in self._texts}, index=frame.index
+        )
+
+    def _leaves(self, reasons: Iterable[tuple[str, str]]) -> bool:
+        return any(
+            rules.severity(rule, self._config.contract) in ("refuse", "quarantine")
+            for rule, _ in reasons
+        )
+
+    def _counted(self, reasons: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The reasons to leave first, warnings after them."""
+        contract = self._config.contract
+        return sorted(reasons, key=lambda it: rules.severity(it[0], contract) in ("warn", "redact"))
+
+    def _refuse_numbers(self, frame: pd.DataFrame) -> None:
+        """Refuse a text column that holds numbers: the mapping is wrong."""
+        problems = []
+        for column in self._texts:
+            sample = frame[column].dropna().head(ENOUGH)
+            if len(sample) and sample.map(_is_number).all():
+                message = f"expected text in column {column!r}, found only numbers"
+                advice = f"name the column with the text in data.columns.{column}"
+                problems.append(Problem(self._layout.files[0], message, advice))
+        if problems:
+            raise DataError(problems)
+
+
+def _private(changed: Mapping[int, set[str]]) -> Reasons:
+    return {
+        index: [(f"privacy.{kind}", f"private data: {kind}") for kind in sorted(done - {"repair"})]
+        for index, done in changed.items()
+        if done - {"repair"}
+    }
+
+
+def _raw(original: pd.DataFrame, index: int) -> dict[str, Any]:
+    return {str(name): value for name, value in original.loc[index].items() if name != "row"}
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return True
+    except (TypeError, ValueError):
+        return False
+    return True

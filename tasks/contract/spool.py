@@ -1,0 +1,139 @@
+"""Rows between the two passes over the data: on disk as Arrow, so that memory stays flat.
+
+A row may be removed later, for what another row says, and the quarantine wants it as it was. So
+beside its values stand the original ones, as JSON, where the application has renamed them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tasks.applications.base import Column
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+ORIGINAL: Final = "original:"
+
+
+class Spool:
+    """Writes valid rows.
+
+    Args:
+        path: the file.
+        columns: those of the application that the files have.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+        import pyarrow as pa
+
+        self._schema = schema(columns)
+        self._stack = ExitStack()
+        sink = self._stack.enter_context(pa.OSFile(str(path), "wb"))
+        self._writer = self._stack.enter_context(pa.ipc.new_stream(sink, self._schema))
+
+    def write(self, frame: pd.DataFrame, original: pd.DataFrame) -> None:
+        """Append rows; ``original`` has their values as read."""
+        import pyarrow as pa
+
+        arrays = []
+        for field in self._schema:
+            name = field.name.removeprefix(ORIGINAL)
+            values = frame[name].to_list()
+            if name != field.name:
+                values = _originals(original[name].to_list(), values)
+            arrays.append(pa.array(values, field.type))
+        self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._stack.close()
+
+
+def schema(columns: Sequence[Column]) -> pa.Schema:
+    """The Arrow form of valid rows."""
+    import pyarrow as pa
+
+    answers = [("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int64()))]
+    types = {
+        "text": pa.large_string(),
+        "texts": pa.list_(pa.string()),
+        "answers": pa.struct(answers),
+    }
+    fields = [pa.field(column.name, types[column.stored]) for column in columns]
+    targets = (column.name for column in columns if column.kind == "target")
+    return pa.schema([*fields, *(pa.field(ORIGINAL + name, pa.large_string()) for name in targets)])
+
+
+def _originals(values: list[Any], now: list[Any]) -> list[str | None]:
+    known: dict[str, str] = {}
+    written: list[str | None] = []
+    for value, other in zip(values, now, strict=True):
+        if type(value) is type(other) and value == other:
+            written.append(None)
+        elif isinstance(value, str) and len(value) < 100:
+            if value not in known:
+                known[value] = json.dumps(value, ensure_ascii=False)
+            written.append(known[value])
+        else:
+            written.append(json.dumps(value, ensure_ascii=False, default=str))
+    return written
+
+
+class Spooled:
+    """The rows of all parts, one after the other."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def chunks(self) -> Iterator[tuple[int, pa.Table]]:
+        """Every row: the position of the first, and a table."""
+        import pyarrow as pa
+
+        start = 0
+        for path in self._paths:
+            with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
+                for batch in stream:
+                    yield start, pa.Table.from_batches([batch])
+                    start += batch.num_rows
+
+    def take(self, positions: NDArray[np.int64]) -> Iterator[tuple[int, pa.Table]]:
+        """Some rows by rising position, chunk by chunk: the first position's place, and a table."""
+        import numpy as np
+
+        for start, table in self.chunks():
+            low, high = np.searchsorted(positions, [start, start + table.num_rows])
+            if low < high:
+                yield int(low), table.take(positions[low:high] - start)
+
+
+def originals(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows as they were read."""
+    names = [name for name in table.column_names if not name.startswith(ORIGINAL)]
+    rows = []
+    for row in table.to_pylist():
+        raw = {name: row[name] for name in names}
+        for name in names:
+            if (written := row.get(ORIGINAL + name)) is not None:
+                raw[name] = json.loads(written)
+        rows.append(raw)
+    return rows
+
+
+def frame(table: pa.Table) -> pd.DataFrame:
+    """Rows as an application takes them: columns of Python objects."""
+    import pandas as pd
+
+    names = [name for name in table.column_names if not name.startswith(ORIGINAL)]
+    return pd.DataFrame(
+        {name: pd.Series(table[name].to_pylist(), dtype=object) for name in names}
+    )
+
+

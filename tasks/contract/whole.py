@@ -1,0 +1,184 @@
+"""Rules that need all rows: repeats, groups, rare labels, and the splits themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from configs.schema import Pipeline
+from tasks.applications.base import Application
+from tasks.contract import repeats, rules, sampling, splitting
+from tasks.contract.catalogue import Catalogue
+from tasks.contract.findings import Findings, Place
+from tasks.contract.frames import SPLITS
+from tasks.contract.repeats import KEPT_FIRST, Mask
+from tasks.contract.spool import Spooled
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRAIN: Final = SPLITS.index("train")
+Reason = tuple[int, str]
+
+
+class Whole:
+    """All rows that are valid by themselves, held against each other.
+
+    Attributes:
+        rows: the catalogue; its splits change when some are made from fractions.
+        kept: which rows stay.
+        reasons: the rules that rows broke here, by position.
+        findings: counts and first places.
+    """
+
+    def __init__(
+        self,
+        config: Pipeline,
+        application: Application,
+        rows: Catalogue,
+        spool: Spooled,
+        files: tuple[str, ...],
+        findings: Findings,
+    ) -> None:
+        self.config = config
+        self.application = application
+        self.rows = rows
+        self.spool = spool
+        self.files = files
+        self.findings = findings
+        self.kept: Mask = np.ones(len(rows), dtype=bool)
+        self.reasons: dict[int, list[tuple[str, str]]] = {}
+
+    def judge(self) -> None:
+        """Run every rule, in the order in which rows leave.
+
+        Raises:
+            DataError: the splits cannot be made.
+        """
+        if self.application.conflicts(self.config.data):
+            self._apply("label_conflict", self._conflicts())
+        self._apply("duplicates", self._duplicates())
+        self._language()
+        self._apply("rare_label", self._rare(), looked_at=bool(len(self.rows.brief)))
+        self._split()
+        if self.config.data.group:
+            self._apply("group_leakage", self._leaks(self.rows.group, "group"))
+        self._apply("leakage", self._leaks(self.rows.leakage, "text"))
+        self._near()
+        self._apply("rare_label", self._rare(), looked_at=False)
+
+    def place(self, position: int) -> Place:
+        """Where a row came from."""
+        rows = self.rows
+        split, file = SPLITS[rows.split[position]], self.files[rows.file[position]]
+        return Place(split, file, int(rows.row[position]))
+
+    def frame(self, target: str) -> pd.DataFrame:
+        """The rows that stay, with what applications judge a table by."""
+        return self.rows.frame(target, np.flatnonzero(self.kept), self.files)
+
+    def _apply(self, rule: str, found: Iterable[Reason], *, looked_at: bool = True) -> None:
+        """Count the rows that break a rule, and drop them if its severity says so."""
+        if looked_at:
+            self.findings.saw([rule], int(self.kept.sum()))
+        severity = rules.severity(rule, self.config.contract)
+        leaving = []
+        for position, reason in found:
+            self.findings.add(self.place(position), rule, reason)
+            if severity != "warn":
+                self.reasons.setdefault(position, []).append((rule, reason))
+                leaving.append(position)
+        self.kept[leaving] = False
+
+    def _conflicts(self) -> Iterator[Reason]:
+        for position, first in zip(*repeats.conflicts(self.rows, self.kept), strict=True):
+            where = f"first in row {self.rows.row[first]} of the {self._split_of(first)} split"
+            yield int(position), f"label_conflict: the same input has several targets, {where}"
+
+    def _duplicates(self) -> Iterator[Reason]:
+        for position, first in zip(*repeats.duplicates(self.rows, self.kept), strict=True):
+            where = f"row {self.rows.row[first]} of the {self._split_of(first)} split"
+            yield int(position), f"duplicate: the same text as {where}"
+
+    def _leaks(self, hashes: Any, what: str) -> Iterator[Reason]:
+        for position, rank in zip(*repeats.leaks(self.rows, self.kept, hashes), strict=True):
+            yield int(position), f"leakage: the same {what} is in the {KEPT_FIRST[rank]} split"
+
+    def _split_of(self, position: int) -> str:
+        return SPLITS[self.rows.split[position]]
+
+    def _language(self) -> None:
+        sample = sampling.smallest(self.rows, self.kept, self.config.contract.sample)
+        languages = self.application.texts(self.config)
+        found = dict(sampling.in_wrong_language(self.spool, sample, languages))
+        self.findings.saw(["wrong_language"], len(sample))
+        self._apply("wrong_language", found.items(), looked_at=False)
+
+    def _near(self) -> None:
+        contract, seed = self.config.contract, self.config.training.seed
+        sample = sampling.smallest(self.rows, self.kept, contract.sample)
+        same = self.application.identity("leakage", self.config.data)
+        near = self.application.compared(self.config.data)
+        texts = sampling.texts_of(self.spool, sample, near)
+        others = sampling.texts_of(self.spool, sample, tuple(n for n in same if n not in near))
+        compared, pairs = sampling.near(
+            texts, others, sample, self.rows, contract.near_threshold, seed
+        )
+        self.findings.saw(["near_duplicates", "near_leakage"], compared)
+        inside = (pair for pair in pairs if self.rows.split[pair[0]] == self.rows.split[pair[1]])
+        across = (pair for pair in pairs if self.rows.split[pair[0]] != self.rows.split[pair[1]])
+        self._apply("near_leakage", self._nearly(across, "near_leakage"), looked_at=False)
+        self._apply("near_duplicates", self._nearly(inside, "near_duplicate"), looked_at=False)
+
+    def _nearly(self, pairs: Iterable[tuple[int, int, float]], what: str) -> Iterator[Reason]:
+        said = set()
+        for leaves, stays, alike in pairs:
+            # A row that has left is no reason for another to leave.
+            if leaves in said or not (self.kept[leaves] and self.kept[stays]) or stays in said:
+                continue
+            said.add(leaves)
+            where = f"row {self.rows.row[stays]} of the {self._split_of(stays)} split"
+            yield leaves, f"{what}: {alike:.0%} the same as {where}"
+
+    def _rare(self) -> Iterator[Reason]:
+        """Rows whose label too few training rows have, if such rows are to leave."""
+        contract, rows = self.config.contract, self.rows
+        if contract.rules.rare_label != "quarantine" or not len(rows.brief):
+            return
+        minimum = contract.min_rows_per_class
+        train = self.kept & (rows.split == TRAIN)
+        counts = _label_counts(np.bincount(rows.brief[train], minlength=len(rows.values)), rows)
+        rare = [
+            any(counts[label] < minimum for label in _labels(value)) for value in rows.values
+        ]
+        for position in np.flatnonzero(self.kept & np.array(rare)[rows.brief]):
+            yield int(position), f"the label has fewer than {minimum} training rows"
+
+    def _split(self) -> None:
+        """Make the splits that are declared as fractions; rows with the same text go together."""
+        chosen = np.flatnonzero(self.kept)
+        # By content, so that the order of the rows decides nothing.
+        order = chosen[np.argsort(self.rows.content[chosen], kind="stable")]
+        self.rows.split[order] = splitting.assign(self.rows, order, self.config)
+
+    @property
+    def rare_minimum(self) -> int:
+        """The fewest training rows of a label that a run is not refused for."""
+        refused = self.config.contract.rules.rare_label == "refuse"
+        return self.config.contract.min_rows_per_class if refused else 1
+
+
+def _label_counts(counts: Any, rows: Catalogue) -> Mapping[Any, int]:
+    totals: dict[Any, int] = {}
+    for value, count in zip(rows.values, counts, strict=True):
+        for label in _labels(value):
+            totals[label] = totals.get(label, 0) + int(count)
+    return totals
+
+
+def _labels(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+

@@ -17,7 +17,8 @@ PROTECTED: Treatment = "redact"
 
 class Rules(Section):
     """What happens to rows that break a rule: `refuse` fails the run, `quarantine` sets the row
-    aside, `warn` only counts it."""
+    aside, `warn` only counts it.
+    """
 
     missing: Strict = "quarantine"
     """A value is missing, or a text has nothing to see."""
@@ -75,7 +76,8 @@ class Rules(Section):
 class Privacy(Section):
     """What happens to personal data and secrets: `refuse` fails the run, `redact` puts a
     placeholder such as `[EMAIL_1]` in their place before anything is stored, `allow` leaves
-    them."""
+    them.
+    """
 
     email: Treatment = PROTECTED
     """E-mail addresses."""

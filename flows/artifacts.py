@@ -20,6 +20,7 @@ from prefect.artifacts import (
 from prefect.runtime import flow_run
 
 from flows.run import Outcome
+from tasks.contract.outcome import Report
 from tasks.reporting import Event, Progress, announce, listening
 
 SECONDS_BETWEEN_UPDATES = 2.0
@@ -29,6 +30,25 @@ def stage(name: str, reused: bool, seconds: float, note: str) -> None:
     """One stage: reused or computed, how long, and its result in a line."""
     how = "reused" if reused else "computed"
     create_markdown_artifact(f"**{how}** in {seconds:.1f} s: {note}", description=name)
+
+
+def contract(name: str, report: Report) -> None:
+    """What the data contract found, and how far the data is from the champion's."""
+    rules = [rule for rule in report["rules"] if rule["found"]]
+    create_table_artifact(
+        [{key: rule[key] for key in ("name", "severity", "found", "looked_at")} for rule in rules],
+        key=_key(name, "data-contract"),
+        description=f"Data contract: {report['verdict']}, {len(report['rules'])} rules ran",
+    )
+    if report.get("drift"):
+        create_table_artifact(
+            [
+                {key: measure[key] for key in ("name", "value", "low", "threshold", "drifted")}
+                for measure in report["drift"]
+            ],
+            key=_key(name, "drift"),
+            description=f"Effect sizes against {report['drift_reference']}",
+        )
 
 
 @contextmanager

@@ -22,7 +22,6 @@ from typer.core import TyperGroup
 from tasks.errors import OneStepError
 
 if TYPE_CHECKING:
-    from configs.schema import Pipeline
     from tasks.workspace import Workspace
 
 INTERRUPTED = 130
@@ -111,41 +110,95 @@ def config(file: File, set_: Overrides = None, as_json: Json = False) -> None:
 
 @app.command()
 def check(file: File, set_: Overrides = None, as_json: Json = False) -> None:
-    """Check the config and the data; train nothing."""
+    """Hold the config and the data against the contract; train nothing."""
+    from flows import checking, terminal
     from flows.run import read
 
-    pipeline = read(file, set_ or [])
-    validated, tokenized, _ = _prepare(pipeline, _workspace())
-    summary = {**validated.stored.summary, **tokenized.stored.summary, "labels": validated.facts}
+    pipeline, workspace = read(file, set_ or []), _workspace()
+    found = checking.check(pipeline, workspace)
     if as_json:
-        typer.echo(json.dumps(summary, indent=2))
+        typer.echo(json.dumps(found.record(), indent=2))
+    elif found.report:
+        _console().print(terminal.contract(found.report, workspace.root))
+    if found.error or found.prepared is None:
+        raise found.error or AssertionError("neither checked nor refused")
+    if not as_json:
+        typer.echo(f"tokens: {found.prepared.tokenized.note}")
+        typer.echo(f"{file} is valid: {found.prepared.validated.note}")
+
+
+@app.command()
+def drift(file: File, set_: Overrides = None, as_json: Json = False) -> None:
+    """Compare the data with what the champion was trained on."""
+    from flows import checking, drifting, terminal
+    from flows.run import read
+
+    pipeline, workspace = read(file, set_ or []), _workspace()
+    found = checking.drift(pipeline, workspace)
+    if as_json:
+        typer.echo(json.dumps(found.record() if found else {"drift": []}, indent=2))
+    elif found is None:
+        typer.echo(f"{pipeline.model_name} has no champion with a profile to compare with")
+    else:
+        _console().print(terminal.drift(found))
+    drifting.require_none(pipeline, found)
+
+
+@app.command()
+def quarantine(
+    file: File,
+    set_: Overrides = None,
+    *,
+    fixed: Annotated[
+        Path | None, typer.Option("--fixed", help="Take repaired rows back from this file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the rows that were set aside, or take repaired ones back."""
+    from flows import checking, terminal
+    from flows.run import read
+
+    pipeline, workspace = read(file, set_ or []), _workspace()
+    if fixed is None:
+        rows = checking.quarantined(pipeline, workspace)
+        if as_json:
+            typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        else:
+            _console().print(terminal.quarantine(rows, workspace.root, pipeline.name))
         return
-    typer.echo(f"{file} is valid")
-    typer.echo(f"data: {validated.note}")
-    typer.echo(f"tokens: {tokenized.note}")
-    if validated.quarantined:
-        typer.echo(f"quarantine: {_workspace().root / 'quarantine' / (pipeline.name + '.jsonl')}")
+    from tasks.contract import frames, returning
+    from tasks.errors import DataError
+
+    sources = frames.locate(pipeline.data)
+    returned = returning.take_back(pipeline, workspace.root, sources, fixed)
+    if as_json:
+        problems = [str(problem) for problem in returned.problems]
+        typer.echo(json.dumps({"accepted": len(returned.accepted), "problems": problems}, indent=2))
+    else:
+        typer.echo(f"{len(returned.accepted)} rows taken back; `onestep run {file}` uses them")
+    if returned.problems:
+        raise DataError(returned.problems)
 
 
 @app.command()
 def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None:
     """Check, then take exactly one optimizer step and predict the cost of the run."""
-    from flows import terminal
+    from flows import checking, terminal
     from flows.run import read
     from tasks.finetuning import preflight as take_one_step
 
     started = time.perf_counter()
     pipeline, workspace = read(file, set_ or []), _workspace()
-    validated, tokenized, base = _prepare(pipeline, workspace)
+    ready = checking.prepare(pipeline, workspace)
     prepared = time.perf_counter() - started
-    report = take_one_step(pipeline, workspace, validated, tokenized, base)
+    report = take_one_step(pipeline, workspace, ready.validated, ready.tokenized, ready.base)
     forecast = report["forecast"]
     parts = ("training_seconds", "test_seconds")
     report["run_seconds"] = prepared + report["setup_seconds"] + sum(forecast[p] for p in parts)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
         return
-    typer.echo(f"{file}: {validated.note}")
+    typer.echo(f"{file}: {ready.validated.note}")
     _console().print(terminal.preflight(report))
 
 
@@ -247,21 +300,6 @@ def ui(
             typer.echo("Ctrl-C ends both.")
         sys.stdout.flush()
         signal.pause()
-
-
-def _prepare(pipeline: Pipeline, workspace: Workspace) -> Any:
-    """The stages before training."""
-    from flows.run import quiet
-    from tasks.contract import frames
-    from tasks.tokenization import tokenize_rows
-    from tasks.training import base_model
-    from tasks.validation import validate
-
-    quiet()
-    sources = frames.locate(pipeline.data)
-    base = base_model.resolve(pipeline.model, pipeline.application)
-    validated = validate(pipeline, workspace, sources)
-    return validated, tokenize_rows(pipeline, workspace, validated, base), base
 
 
 def _workspace() -> Workspace:

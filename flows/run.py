@@ -11,12 +11,16 @@ from typing import Any
 
 from configs.reading import load
 from configs.schema import Data, Pipeline
+from flows.drifting import against_champion, require_none
 from flows.fingerprint import descriptive_tags, fingerprint
 from flows.tracker import Tracker
-from tasks.contract import frames
+from tasks.contract import frames, outcome
+from tasks.contract.outcome import Report
+from tasks.contract.rules import APPLICATION_RULES
 from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
 from tasks.registration import Origin, Registered
+from tasks.reporting import Notice, announce
 from tasks.tokenization import Tokenized
 from tasks.training import base_model, families
 from tasks.training.launchers import CPU_SETTINGS
@@ -35,7 +39,7 @@ QUIET = {
 
 SPECIAL = frozenset(
     {"answering", "generation", "language.target", "model.long_inputs", "model.max_target_length"}
-)
+) | {f"contract.rules.{rule}" for rule in APPLICATION_RULES}
 """Settings that not every application has a use for."""
 PLAIN = Pipeline.model_construct(name="plain", application="topics", data=Data.model_construct())
 
@@ -61,6 +65,22 @@ class Run:
         tags = self.digests | descriptive_tags(config, self.base)
         self.tracker = Tracker(workspace, config, self.fingerprint, tags)
         self.origin = Origin(self.fingerprint, self.tracker.run_id, tags)
+
+    def hold_against_champion(self, validated: Validated) -> Report:
+        """Measure drift, and publish the contract's report with it.
+
+        Raises:
+            DataError: the data drifted, and the contract refuses that.
+        """
+        client = self.tracker.client
+        drifted = against_champion(self.config, self.workspace, client, validated)
+        report = validated.report | (drifted.record() if drifted else {})
+        outcome.publish(self.workspace.root, report)
+        if drifted and drifted.found:
+            announce(Notice(drifted.note))
+        self.tracker.log_contract(validated, report)
+        require_none(self.config, drifted)
+        return report
 
 
 @dataclass(frozen=True, slots=True)

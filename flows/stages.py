@@ -41,8 +41,14 @@ def shown(stage: str, work: Callable[[], Any]) -> State[Any]:
 
 @task(name="validation", cache_policy=NO_CACHE, persist_result=False)
 def validation(run: Run) -> State[Validated]:
-    """Hold the labelled rows against the contract."""
-    return shown("validation", lambda: validate(run.config, run.workspace, run.sources))
+    """Hold the labelled rows against the contract, and against those of the champion."""
+
+    def work() -> Validated:
+        validated = validate(run.config, run.workspace, run.sources)
+        artifacts.contract(run.config.name, run.hold_against_champion(validated))
+        return validated
+
+    return shown("validation", work)
 
 
 @task(name="tokenization", cache_policy=NO_CACHE, persist_result=False)
@@ -89,7 +95,6 @@ def evaluation(
 
     def work() -> Evaluated:
         evaluated = evaluate(run.config, run.workspace, validated, tokenized, tuned)
-        run.tracker.log_contract(validated.stored.path)
         run.tracker.log_evaluation(evaluated, tuned)
         return evaluated
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
@@ -16,12 +18,15 @@ from tasks.reporting import Event, Notice, StageFinished, StageStarted, listenin
 from tasks.reporting import Progress as Training
 
 if TYPE_CHECKING:
+    from flows.drifting import Drifted
     from flows.run import Outcome
 
 PLAIN_SECONDS = 10.0
 AFTER_TRAINING_SECONDS = 5.0
 """Loading the model, plots and registration: measured on two cores with the starter model."""
 UNIT_BYTES = 1024.0
+MOST_ROWS = 20
+WORDS = frozenset({"severity", "first", "split", "why", ""})
 
 
 def duration(seconds: float) -> str:
@@ -42,11 +47,18 @@ def size(count: float) -> str:
     return f"{count:.2f} GiB"
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> Table:
-    """A table whose numbers are aligned."""
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    title: str = "",
+    words: frozenset[str] = frozenset(),
+) -> Table:
+    """A table whose numbers are aligned; columns of ``words`` begin at the left."""
     drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+        drawn.add_column(
+            column, justify="left" if index == 0 or column in words else "right", no_wrap=index == 0
+        )
     for row in rows:
         drawn.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row))
     return drawn
@@ -302,3 +314,88 @@ def models(records: Sequence[Mapping[str, Any]], now: float) -> Table:
         row = [record["name"], str(record["version"]), aliases, value, record["data"][:12]]
         rows.append([*row, record["base_model"], age])
     return table(["model", "version", "aliases", "metric", "data", "base model", "age"], rows)
+
+
+def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
+    """Every rule of the data contract, what it found, and where to read on."""
+    rules = [
+        [rule["name"], rule["severity"], f"{rule['found']:,}", f"{rule['looked_at']:,}", _at(rule)]
+        for rule in sorted(report["rules"], key=lambda rule: -rule["found"])
+    ]
+    rows = [
+        [split["split"], *(f"{split[key]:,}" for key in ("in", "kept", "quarantined"))]
+        for split in report["splits"]
+    ]
+    parts: list[RenderableType] = [
+        table(["rule", "severity", "rows found", "looked at", "first"], rules, words=WORDS),
+        "",
+        table(["split", "rows in", "kept", "quarantined"], rows),
+        "",
+    ]
+    if report.get("drift"):
+        parts += [_measures(report["drift"], report["drift_reference"]), ""]
+    if quality := report.get("label_quality"):
+        parts += [Text(_label_quality(quality)), ""]
+    name = report["pipeline"]
+    parts.append(Text(f"report:     {root / 'reports' / f'{name}.html'}"))
+    if report["rows"]["quarantined"]:
+        parts.append(Text(f"quarantine: {root / 'quarantine' / f'{name}.jsonl'}"))
+    return Group(*parts)
+
+
+def _at(rule: Mapping[str, Any]) -> str:
+    if not rule["examples"]:
+        return ""
+    first = rule["examples"][0]
+    return f"{Path(first['file']).name} row {first['row']}"
+
+
+def _label_quality(quality: Mapping[str, Any]) -> str:
+    return (
+        f"label quality: {quality['found']:,} of {quality['looked_at']:,} training labels look "
+        f"wrong to a model that is right about {quality['accuracy']:.0%} of them"
+    )
+
+
+def _measures(measures: Sequence[Mapping[str, Any]], reference: str) -> Table:
+    rows = [
+        [
+            measure["name"],
+            "yes" if measure["drifted"] else "no",
+            measure["value"],
+            measure["low"],
+            measure["threshold"],
+            measure["note"],
+        ]
+        for measure in measures
+    ]
+    heads = ["effect size", "drifted", "value", "surely above", "threshold", ""]
+    return table(heads, rows, f"Compared with {reference}", words=WORDS)
+
+
+def drift(drifted: Drifted) -> RenderableType:
+    """How far the data is from the champion's."""
+    measures = [measure.record() for measure in drifted.measures]
+    style = "yellow" if drifted.found else "green"
+    return Group(_measures(measures, drifted.reference), "", Text(drifted.note, style=style))
+
+
+def quarantine(rows: Sequence[Mapping[str, Any]], root: Path, name: str) -> RenderableType:
+    """The rows that were set aside, by rule, and the first of them."""
+    if not rows:
+        return Text("the quarantine is empty")
+    counts = Counter(rule for row in rows for rule in row["rules"])
+    shown = [
+        [f"{Path(row['file']).name} row {row['row']}", row["split"], "; ".join(row["reasons"])]
+        for row in rows[:MOST_ROWS]
+    ]
+    more = f"and {len(rows) - MOST_ROWS:,} more" if len(rows) > MOST_ROWS else ""
+    return Group(
+        table(["rule", "rows"], [[rule, f"{n:,}"] for rule, n in counts.most_common()]),
+        "",
+        table(["row", "split", "why"], shown, words=WORDS),
+        *([Text(more)] if more else []),
+        "",
+        Text(f"text:  {root / 'quarantine' / f'{name}.jsonl'}"),
+        Text("fixed: onestep quarantine CONFIG --fixed FILE takes repaired rows back"),
+    )

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from configs.schema import Pipeline
 from tasks import tracking
+from tasks.contract.outcome import Report
+from tasks.contract.report import render
 from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
 from tasks.relay import Relay
 from tasks.reporting import Notice, announce
-from tasks.store import lock, read_json
+from tasks.store import lock
 from tasks.tracking import patiently
+from tasks.validation import Validated
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -131,12 +134,22 @@ class Tracker:
 
         patiently(send, "log the evaluation")
 
-    def log_contract(self, folder: Path) -> None:
-        """Log the data contract's report; never the quarantine, which holds text."""
+    def log_contract(self, validated: Validated, report: Report) -> None:
+        """Log the data contract's report and profile; never the quarantine, which holds text."""
+        tags = {
+            "onestep.contract.verdict": report["verdict"],
+            "onestep.contract.rules": str(len(report["rules"])),
+            "onestep.contract.quarantined": str(report["rows"]["quarantined"]),
+            "onestep.rows": validated.digest,
+        }
 
         def send() -> None:
-            report = read_json(folder / "report.json")
-            self.client.log_dict(self.run_id(), report, "validation/report.json")
+            run_id = self.run_id()
+            tracking.log_tags(self.client, run_id, tags)
+            self.client.log_dict(run_id, report, "validation/report.json")
+            profile = str(validated.stored.path / "profile.json")
+            self.client.log_artifact(run_id, profile, "validation")
+            self.client.log_text(run_id, render(report), "validation/report.html")
 
         patiently(send, "log the data report")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-VERSION = 2
+VERSION = 3
 CHUNK = 256
 
 
@@ -80,6 +81,7 @@ def evaluate(
         "application": [application.name, application.version],
         "model": tuned.model,
         "rows": validated.digest,
+        "contract": validated.stored.content("profile.json", "report.json"),
         "serving": packaging.serving_digest(application),
         "evaluation": config.evaluation.model_dump(mode="json"),
         "settings": settings,
@@ -87,12 +89,17 @@ def evaluate(
 
     def build(folder: Path) -> dict[str, Any]:
         package = packaging.build(
-            folder / "package", tuned.stored.path / "model", application, settings
+            folder / "package",
+            tuned.stored.path / "model",
+            validated.stored.path,
+            application,
+            settings,
         )
         _use_threads(config.compute.threads)
         rows = arrow.MappedTable(validated.stored.path / "test.arrow")
         scorers = application.scorer(settings), application.scorer(settings)
-        _predict(package, rows, application, settings, scorers)
+        kinds = _predict(package, rows, application, settings, scorers)
+        write_json(folder / "predictions.json", kinds)
         return _write(folder, config, scorers, rows, validated, tuned)
 
     stored = workspace.store.produce("evaluation", inputs, build, fresh=workspace.fresh)
@@ -139,20 +146,22 @@ def _predict(
     application: Application,
     settings: Facts,
     scorers: tuple[Scorer, Scorer],
-) -> None:
-    """Score the served model, and the trivial method beside it."""
+) -> Counter[str]:
+    """Score the served model, and the trivial method beside it; count the kinds of answers."""
     from tasks.predictor import Predictor
 
     predictor = Predictor().open(package)
-    inputs = settings["inputs"]
+    inputs, kinds = settings["inputs"], Counter[str]()
     for start in range(0, len(rows), CHUNK):
         table: pd.DataFrame = rows.slice(start, min(start + CHUNK, len(rows))).to_pandas()
         predictions = predictor.predict(None, table[inputs])
         targets = {name: table[name].to_numpy() for name in table.columns}
         scorers[0].update(targets, application.served(predictions))
         scorers[1].update(targets, application.baseline(table, settings))
+        kinds.update(application.kinds(predictions) or [])
         done = min(start + CHUNK, len(rows))
         announce(Progress("evaluating", {"done": done, "total": len(rows)}))
+    return kinds
 
 
 def _write(

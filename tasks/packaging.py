@@ -14,6 +14,8 @@ from tasks.applications.base import Application
 from tasks.store import digest, file_digest, files_below
 
 PREDICTOR = Path(__file__).parent / "predictor.py"
+CONTRACT = {"profile.json": "profile.json", "report.json": "contract.json"}
+"""Of the validated rows, what goes with the model, and its name there."""
 REQUIREMENTS = ("mlflow", "torch", "transformers", "safetensors", "tokenizers", "numpy", "pandas")
 
 
@@ -22,8 +24,18 @@ def serving_digest(application: Application) -> str:
     return digest([file_digest(PREDICTOR), file_digest(application.serving)])
 
 
-def build(folder: Path, model: Path, application: Application, settings: Mapping[str, Any]) -> Path:
-    """Fill a folder with weights, tokenizer, decoding code, settings and their manifest."""
+def build(
+    folder: Path, model: Path, data: Path, application: Application, settings: Mapping[str, Any]
+) -> Path:
+    """Fill a folder with weights, tokenizer, decoding code, settings and their manifest.
+
+    Args:
+        folder: to fill.
+        model: the fine-tuned weights.
+        data: the validated rows, whose profile and checks go with the model.
+        application: its code is copied.
+        settings: what the served model has to know.
+    """
     folder.mkdir(parents=True)
     (folder / "model").mkdir()
     for source in files_below(model):
@@ -32,6 +44,8 @@ def build(folder: Path, model: Path, application: Application, settings: Mapping
             target.parent.mkdir(parents=True, exist_ok=True)
             link(source, target)
     shutil.copyfile(application.serving, folder / "decoding.py")
+    for name, kept in CONTRACT.items():
+        link(data / name, folder / kept)
     text = json.dumps(dict(settings), indent=2, ensure_ascii=False)
     (folder / "predictor.json").write_text(text, encoding="utf-8")
     manifest = {p.relative_to(folder).as_posix(): file_digest(p) for p in files_below(folder)}

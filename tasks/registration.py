@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from configs.schema import Pipeline
 from tasks import gate, packaging, registry
 from tasks.applications import base as applications
+from tasks.errors import DataError, Problem
 from tasks.evaluation import Evaluated
 from tasks.gate import Decision
 from tasks.store import read_json
@@ -83,9 +84,11 @@ def register(
 
     Raises:
         TrackingFailure: MLflow stayed out of reach.
+        DataError: no check of the data contract has seen the rows of the model.
     """
     started = time.perf_counter()
     name = config.model_name
+    _require_checks(evaluated.package)
 
     def settle() -> Registered:
         with registry.lease(workspace, name):
@@ -99,6 +102,19 @@ def register(
             )
 
     return patiently(settle, f"register {name}")
+
+
+def _require_checks(package: Path) -> None:
+    """Refuse a model of whose data nobody knows whether it is valid."""
+    try:
+        report = read_json(package / "contract.json")
+    except FileNotFoundError:
+        report = {}
+    ran = [rule for rule in report.get("rules", ()) if rule.get("looked_at")]
+    if report.get("verdict") != "passed" or not ran:
+        advice = "run the pipeline from its validation stage: --fresh"
+        message = "the data contract has not been checked for the rows of this model"
+        raise DataError(Problem("registration", message, advice))
 
 
 def _create(

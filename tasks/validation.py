@@ -50,12 +50,14 @@ class Validated:
     Attributes:
         stored: the output folder: an Arrow file a split, ``facts.json``, ``profile.json``,
             ``report.json``, ``quarantine.jsonl``.
+        pipeline: the name of the pipeline.
         facts: what the model freezes, such as labels and their counts.
         rows: rows kept by split.
         quarantined: rows set aside.
     """
 
     stored: Stored
+    pipeline: str
     facts: Facts
     rows: dict[str, int]
     quarantined: int
@@ -69,7 +71,7 @@ class Validated:
     def report(self) -> outcome.Report:
         """What every rule found."""
         report: outcome.Report = read_json(self.stored.path / "report.json")
-        return report | {"digest": self.digest}
+        return {"pipeline": self.pipeline} | report | {"digest": self.digest}
 
     @property
     def profile(self) -> Profile:
@@ -117,7 +119,7 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
         raise ConfigError([Problem(where, what) for where, what in misfits])
     if stored.reused:
         _restore_quarantine(stored.path, quarantine.file_of(workspace.root, config.name))
-    return Validated(stored, facts, rows, stored.summary["quarantined"])
+    return Validated(stored, config.name, facts, rows, stored.summary["quarantined"])
 
 
 def _restore_quarantine(stored: Path, target: Path) -> None:
@@ -157,7 +159,7 @@ def _build(
         if not problems:
             problems = judged.finish(folder)
         report = judged.report(problems)
-    outcome.publish(workspace.root, report)
+    outcome.publish(workspace.root, {"pipeline": config.name} | report)
     if problems:
         raise DataError(problems)
     write_json(folder / "report.json", report)
@@ -322,7 +324,6 @@ class _Judged:
         kept = self._sizes(self.whole.kept)
         private = sum(self.findings.found[r] for r in self.findings.found if r.startswith("priv"))
         record = {
-            "pipeline": self.config.name,
             "application": self.config.application,
             "verdict": "refused" if problems else "passed",
             "refusals": [str(problem) for problem in problems],

@@ -85,8 +85,9 @@ class View:
 class Rewritten(Protocol):
     """A text in which something was mended or replaced."""
 
-    text: str
-    """The new text."""
+    @property
+    def text(self) -> str:
+        """The new text."""
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Where a part of the old text is in the new one, in whole placeholders."""
@@ -252,6 +253,9 @@ class Application(Protocol):
 
     def served(self, predictions: pd.DataFrame) -> Predictions:
         """What the registered model answered, in the form that :class:`Scorer` takes."""
+
+    def kinds(self, predictions: pd.DataFrame) -> list[str] | None:
+        """The category of each answer of the registered model, where answers have categories."""
 
     def baseline_name(self, data: Data) -> str:
         """What :meth:`baseline` does, in two or three words."""

@@ -51,9 +51,7 @@ class Questions(Defaults):
     name = "questions"
     version = 1
     heads: tuple[Head, ...] = ("question-answering",)
-    uses = frozenset(
-        {"answering", "contract.rules.answer_offset", "contract.rules.answer_missing"}
-    )
+    uses = frozenset({"answering", "contract.rules.answer_offset", "contract.rules.answer_missing"})
     serving = Path(__file__).parent / "serving" / "questions.py"
 
     def columns(self, data: Data) -> tuple[Column, ...]:
@@ -262,6 +260,10 @@ class Questions(Defaults):
     def served(self, predictions: pd.DataFrame) -> Predictions:
         """Answers, whether they are known, and their probabilities."""
         return {name: predictions[name].to_list() for name in ("answer", "answered", "score")}
+
+    def kinds(self, predictions: pd.DataFrame) -> list[str] | None:
+        """Whether the answer is known."""
+        return ["answered" if answered else "no answer" for answered in predictions["answered"]]
 
     def baseline_name(self, data: Data) -> str:
         """The sentence that the question's words point to."""

@@ -22,7 +22,8 @@ Found = list[tuple[str, str]]
 NUMBER: Final = re.compile(r"\d+(?:[.,\uff0c\uff0e]\d+)*[.,]?\d|\d{2,}")
 SEPARATOR: Final = re.compile(r"[.,]")
 RULES: Final = frozenset(
-    f"contract.rules.{name}" for name in ("copied_source", "length_ratio", "wrong_script", "numbers")
+    f"contract.rules.{name}"
+    for name in ("copied_source", "length_ratio", "wrong_script", "numbers")
 )
 
 
@@ -61,8 +62,14 @@ class Translation(Writing):
                 *_copied(source, target, language.source, language.output),
                 *_lengths(source.strip(), target.strip(), most),
                 *_numbers(source, target),
-                *(("wrong_script", words) for words in scripts.wrong(source, language.source, self.source)),
-                *(("wrong_script", words) for words in scripts.wrong(target, language.output, self.target)),
+                *(
+                    ("wrong_script", words)
+                    for words in scripts.wrong(source, language.source, self.source)
+                ),
+                *(
+                    ("wrong_script", words)
+                    for words in scripts.wrong(target, language.output, self.target)
+                ),
             ]
             if found:
                 reasons[int(index)] = found

@@ -69,7 +69,12 @@ def _blocks(
 
 
 def _regular(
-    data: Bytes, marks: NDArray[np.int64], inside: int, before: int, after: bytes, delimiter: int | None
+    data: Bytes,
+    marks: NDArray[np.int64],
+    inside: int,
+    before: int,
+    after: bytes,
+    delimiter: int | None,
 ) -> bool:
     """Whether each quotation mark opens or closes a field, or is one of a pair inside it."""
     if delimiter is None:
@@ -78,5 +83,6 @@ def _regular(
     neighbours = [delimiter, LINE_FEED, CARRIAGE_RETURN, QUOTE]
     opening, closing = marks[inside::2], marks[1 - inside :: 2]
     return bool(
-        np.isin(padded[opening], neighbours).all() and np.isin(padded[closing + 2], neighbours).all()
+        np.isin(padded[opening], neighbours).all()
+        and np.isin(padded[closing + 2], neighbours).all()
     )

@@ -59,8 +59,8 @@ class Catalogue:
         import pandas as pd
 
         columns: dict[str, Any] = {
-            "split": pd.Categorical.from_codes(self.split[rows].astype(np.int8), list(SPLITS)),
-            "file": pd.Categorical.from_codes(self.file[rows], list(files)),
+            "split": pd.Categorical.from_codes(self.split[rows], pd.Index(SPLITS)),
+            "file": pd.Categorical.from_codes(self.file[rows], pd.Index(files)),
             "row": self.row[rows],
         }
         if len(self.brief):

@@ -210,9 +210,7 @@ class _Collector:
         import numpy as np
         import pandas as pd
 
-        columns = {
-            name: pd.Series(values, dtype=object) for name, values in self._columns.items()
-        }
+        columns = {name: pd.Series(values, dtype=object) for name, values in self._columns.items()}
         numbers = np.array(self._numbers, dtype=np.int64)
         return Chunk(pd.DataFrame({"row": numbers} | columns), self._unreadable)
 
@@ -256,9 +254,7 @@ def _require_columns(data: Data, mapping: dict[str, str], sources: Sources) -> N
         raise DataError(problems)
 
 
-def _missing(
-    where: str, found: list[str], mapping: Mapping[str, str]
-) -> Iterator[Problem]:
+def _missing(where: str, found: list[str], mapping: Mapping[str, str]) -> Iterator[Problem]:
     free = [name for name in found if name not in mapping.values()]
     for canonical, actual in mapping.items():
         if actual in found:

@@ -78,7 +78,9 @@ def _in_processes(
         for part in whole:
             jobs = []
             for piece in _pieces(part, config):
-                jobs.append(pool.submit(screening.screen, _task(config, layout, folders, piece, number)))
+                jobs.append(
+                    pool.submit(screening.screen, _task(config, layout, folders, piece, number))
+                )
                 number += 1
             pending.append((part, jobs))
         for part, jobs in pending:

@@ -343,7 +343,6 @@ class Redacted:
             return replaced.new_start
         return old - replaced.end + replaced.new_end
 
-
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Where a part of the old text is in the new one; a placeholder is in it whole or not."""
         last = next((p for p in self.positions if p.start < end <= p.end and end > start), None)

@@ -77,8 +77,9 @@ class Writer:
 class Fixes:
     """Rows that a person has repaired, by the content of the rows that they stand for."""
 
-    def __init__(self, path: Path) -> None:
-        self._rows: dict[str, Record] = {entry["original"]: entry["row"] for entry in read(path)}
+    def __init__(self, path: Path | None = None) -> None:
+        entries = read(path) if path else ()
+        self._rows: dict[str, Record] = {entry["original"]: entry["row"] for entry in entries}
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -91,7 +92,8 @@ class Fixes:
 
     def of(self, raw: Any) -> Record | None:
         """What a row was repaired to, and that again if it was not enough."""
-        found, seen = None, set()
+        found: Record | None = None
+        seen: set[str] = set()
         while (key := identity(raw)) in self._rows and key not in seen:
             seen.add(key)
             found = raw = self._rows[key]

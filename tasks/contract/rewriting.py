@@ -12,7 +12,7 @@ import numpy as np
 
 from configs.schema import Pipeline
 from tasks.applications.base import Application, Rewritten
-from tasks.contract import form
+from tasks.contract import form, rules
 from tasks.contract.privacy import Recognizer, Redactor
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class Rewriter:
     @cached_property
     def kinds(self) -> tuple[str, ...]:
         """Kinds of private data that are looked for."""
-        privacy = self._contract.privacy
-        return (*privacy.treated("redact"), *privacy.treated("refuse"))
+        return rules.private_kinds(self._contract)
 
     @cached_property
     def _recognizer(self) -> Recognizer:

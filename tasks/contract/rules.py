@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from configs.contract import Contract, Privacy, Rules
+from configs.schema import Pipeline
 from tasks.applications.base import Application, Reasons
 from tasks.contract import form
 
@@ -125,8 +126,16 @@ def merge(*all_reasons: Reasons) -> Reasons:
     return dict(merged)
 
 
-def checked(application: Application) -> list[str]:
+def checked(application: Application, config: Pipeline) -> list[str]:
     """The rules that each row is held against by itself."""
-    own = (name.removeprefix("contract.rules.") for name in application.uses)
-    special = sorted(name for name in own if name in APPLICATION_RULES)
-    return [*ROW_RULES, *special]
+    own = {name.removeprefix("contract.rules.") for name in application.uses}
+    general = [rule for rule in ROW_RULES if rule != "unknown_label" or config.data.labels]
+    special = [rule for rule in APPLICATION_RULES if rule in own]
+    return [*general, *special, *(f"privacy.{kind}" for kind in private_kinds(config.contract))]
+
+
+def private_kinds(contract: Contract) -> tuple[str, ...]:
+    """Kinds of private data to look for; national ids need countries."""
+    privacy = contract.privacy
+    kinds = (*privacy.treated("redact"), *privacy.treated("refuse"))
+    return tuple(kind for kind in kinds if kind != "national_id" or privacy.countries)

@@ -20,7 +20,7 @@ def smallest(rows: Catalogue, kept: Mask, size: int) -> Rows:
     """Positions of the rows with the smallest hashes, in order."""
     chosen = np.flatnonzero(kept)
     if len(chosen) > size:
-        # Rows with the same hash have the same content, so that which of them is taken is no matter.
+        # Rows with the same hash have the same content, so it is no matter which of them is taken.
         least = np.argpartition(rows.content[chosen], size)[:size]
         chosen = np.sort(chosen[least])
     return chosen

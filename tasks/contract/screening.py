@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
 ENOUGH = 1000
+Refusal = tuple[int, list[tuple[str, str]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class Judged:
     valid: pd.DataFrame
     original: pd.DataFrame
     reasons: list[tuple[int, list[tuple[str, str]]]]
-    refused: list[tuple[int, list[tuple[str, str]], Any]]
+    refused: list[Refusal]
     changed: Counter[str]
 
 
@@ -134,11 +135,10 @@ def _count(result: Screened, judged: Judged, chunk: Chunk) -> None:
     result.rows += rows
     result.left_out += sum(bool(reasons) for _, reasons, _ in judged.refused)
     result.changed += judged.changed
-    contract = result.task.config.contract
-    kinds = contract.privacy.treated("redact") + contract.privacy.treated("refuse")
+    config = result.task.config
+    checked = rules.checked(applications.get(config.application), config)
     result.findings.saw([rules.UNREADABLE], rows)
-    checked = rules.checked(applications.get(result.task.config.application))
-    result.findings.saw([*checked, *(f"privacy.{kind}" for kind in kinds)], len(chunk.frame))
+    result.findings.saw(checked, len(chunk.frame))
     for row, reasons in judged.reasons:
         place = Place(part.split, part.file, row)
         for rule in dict.fromkeys(rule for rule, _ in reasons):
@@ -153,10 +153,17 @@ class Screener:
         application: its application.
         layout: columns of the files.
         fixes: rows that a person has repaired.
+        alone: the rows say nothing about their columns, because there are few.
     """
 
     def __init__(
-        self, config: Pipeline, application: Application, layout: Layout, fixes: Fixes
+        self,
+        config: Pipeline,
+        application: Application,
+        layout: Layout,
+        fixes: Fixes,
+        *,
+        alone: bool = False,
     ) -> None:
         self._config = config
         self._application = application
@@ -164,7 +171,7 @@ class Screener:
         self._fixes = fixes
         self._rewriter = Rewriter(config, application)
         self._texts = [name for name in application.texts(config) if name in layout.mapping]
-        self._unseen = True
+        self._unseen = not alone
 
     @cached_property
     def _cells(self) -> DataFrameSchema:
@@ -176,7 +183,9 @@ class Screener:
 
     def judge(self, chunk: Chunk) -> Judged:
         """Rewrite rows, run every check, and split by what happens to each."""
-        frame, original = self._prepared(chunk)
+        if self._fixes:
+            chunk = self._fixed(chunk)
+        frame, original = chunk.frame.copy(), chunk.frame
         if self._unseen:
             self._refuse_numbers(frame)
             self._unseen = False
@@ -185,7 +194,7 @@ class Screener:
         reasons = rules.merge(self._reasons(frame), _private(changed))
         leaving = {index for index, found in reasons.items() if self._leaves(found)}
         numbers = frame["row"]
-        refused = [
+        refused: list[Refusal] = [
             (int(numbers[index]), self._counted(reasons[index]), _raw(original, index))
             for index in sorted(leaving)
         ]
@@ -205,18 +214,26 @@ class Screener:
             rewriting.tally(changed),
         )
 
-    def _prepared(self, chunk: Chunk) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The rows, repaired where a person has, and what stays of them as they were read."""
-        if self._fixes:
-            self._fix(chunk)
-        return chunk.frame.copy(), chunk.frame
+    def _fixed(self, chunk: Chunk) -> Chunk:
+        """The rows, repaired where a person has."""
+        import pandas as pd
 
-    def _fix(self, chunk: Chunk) -> None:
-        frame = chunk.frame
-        for index in frame.index:
-            if row := self._fixes.of(_raw(frame, index)):
-                for name in row.keys() & set(frame.columns) - {"row"}:
-                    frame.at[index, name] = row[name]
+        rows = chunk.frame.to_dict("records")
+        fixed = [self._repaired({str(k): v for k, v in row.items()}) for row in rows]
+        unreadable = []
+        for one in chunk.unreadable:
+            if row := self._fixes.of(one.raw):
+                fixed.append(
+                    {name: row.get(name) for name in self._layout.mapping} | {"row": one.row}
+                )
+            else:
+                unreadable.append(one)
+        frame = pd.DataFrame(fixed, columns=chunk.frame.columns, dtype=object)
+        return Chunk(frame.astype({"row": "int64"}), unreadable)
+
+    def _repaired(self, row: dict[str, Any]) -> dict[str, Any]:
+        number = row.pop("row")
+        return row | (self._fixes.of(row) or {}) | {"row": number}
 
     def _reasons(self, frame: pd.DataFrame) -> Reasons:
         cells = rules.violations(frame, self._cells)

@@ -132,8 +132,4 @@ def frame(table: pa.Table) -> pd.DataFrame:
     import pandas as pd
 
     names = [name for name in table.column_names if not name.startswith(ORIGINAL)]
-    return pd.DataFrame(
-        {name: pd.Series(table[name].to_pylist(), dtype=object) for name in names}
-    )
-
-
+    return pd.DataFrame({name: pd.Series(table[name].to_pylist(), dtype=object) for name in names})

@@ -150,9 +150,7 @@ class Whole:
         minimum = contract.min_rows_per_class
         train = self.kept & (rows.split == TRAIN)
         counts = _label_counts(np.bincount(rows.brief[train], minlength=len(rows.values)), rows)
-        rare = [
-            any(counts[label] < minimum for label in _labels(value)) for value in rows.values
-        ]
+        rare = [any(counts[label] < minimum for label in _labels(value)) for value in rows.values]
         for position in np.flatnonzero(self.kept & np.array(rare)[rows.brief]):
             yield int(position), f"the label has fewer than {minimum} training rows"
 
@@ -180,5 +178,3 @@ def _label_counts(counts: Any, rows: Catalogue) -> Mapping[Any, int]:
 
 def _labels(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
-
-

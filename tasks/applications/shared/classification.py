@@ -251,6 +251,11 @@ class Classification(Defaults):
         name = "probabilities" if "probabilities" in predictions else "score"
         return {name: np.asarray(predictions[name].to_list())}
 
+    def kinds(self, predictions: pd.DataFrame) -> list[str] | None:
+        """The labels; a row with several counts for each."""
+        name = "labels" if "labels" in predictions else "label"
+        return [str(label) for label in predictions[name].explode().dropna()]
+
     def baseline_name(self, data: Data) -> str:
         """The constant answer of the labelling."""
         return labelling.get(data.labelling).baseline_name

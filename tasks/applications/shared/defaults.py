@@ -97,6 +97,10 @@ class Defaults:
         ]
         return [special + sum(row) for row in zip(*columns, strict=True)], []
 
+    def kinds(self, predictions: pd.DataFrame) -> list[str] | None:
+        """Answers are text."""
+        return None
+
     def begin(self, model: torch.nn.Module, facts: Facts) -> None:
         """Fresh weights stay random."""
 

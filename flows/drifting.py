@@ -1,0 +1,136 @@
+"""How far new data is from that of the champion."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from configs.schema import Pipeline
+from tasks import registry
+from tasks.applications import base as applications
+from tasks.arrow import MappedTable
+from tasks.contract import drift
+from tasks.contract.drift import Measure
+from tasks.contract.profile import Profile
+from tasks.errors import DataError, Problem
+from tasks.store import read_json
+from tasks.tracking import patiently
+from tasks.validation import Validated
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+PROFILE = "model/artifacts/package/profile.json"
+PREDICTIONS = "evaluation/predictions.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """The comparison with the champion.
+
+    Attributes:
+        reference: the champion's URI.
+        measures: what was compared.
+    """
+
+    reference: str
+    measures: list[Measure]
+
+    @property
+    def found(self) -> bool:
+        """Whether anything drifted."""
+        return any(measure.drifted for measure in self.measures)
+
+    @property
+    def note(self) -> str:
+        """One line for people."""
+        return drift.sentence(self.measures, self.reference)
+
+    def record(self) -> dict[str, Any]:
+        """As the report of the contract has it."""
+        return {
+            "drift": [measure.record() for measure in self.measures],
+            "drift_reference": self.reference,
+        }
+
+
+def against_champion(
+    config: Pipeline,
+    workspace: Workspace,
+    client: MlflowClient,
+    validated: Validated,
+    *,
+    predictions: int = 0,
+) -> Drifted | None:
+    """Compare the training rows with those of the champion; None if there is nothing to compare.
+
+    Args:
+        config: the pipeline.
+        workspace: where files are downloaded to.
+        client: of MLflow.
+        validated: the new rows.
+        predictions: rows that the champion predicts, to compare its answers with those to its own
+            test rows.
+    """
+    version = patiently(lambda: registry.champion(client, config.model_name), "find the champion")
+    if version is None or (before := _json(client, workspace, version, PROFILE)) is None:
+        return None
+    settings = config.contract.drift
+    try:
+        measures = drift.compare(validated.profile, Profile.from_dict(before), settings)
+    except ValueError:
+        # Of another version of this project, in another form.
+        return None
+    known = _json(client, workspace, version, PREDICTIONS) if predictions else None
+    if known:
+        answers = _answers(config, version, validated, predictions)
+        measures.append(drift.shares("predictions", answers, known, settings))
+    return Drifted(f"models:/{version.name}/{version.version}", measures)
+
+
+def require_none(config: Pipeline, drifted: Drifted | None) -> None:
+    """Refuse drifted data if the contract says so.
+
+    Raises:
+        DataError: it drifted, and ``contract.drift.severity`` is ``refuse``.
+    """
+    if drifted and drifted.found and config.contract.drift.severity == "refuse":
+        advice = "see the report, or set contract.drift.severity: warn"
+        raise DataError(Problem("contract.drift", drifted.note, advice))
+
+
+def _json(
+    client: MlflowClient, workspace: Workspace, version: ModelVersion, artifact: str
+) -> dict[str, Any] | None:
+    """A record among the artifacts of a version's run, if it has it."""
+    from mlflow.exceptions import MlflowException
+
+    with TemporaryDirectory(dir=workspace.temporary) as folder:
+        try:
+            path = client.download_artifacts(str(version.run_id), artifact, folder)
+        except (MlflowException, OSError):
+            return None
+        record: dict[str, Any] = read_json(Path(path))
+        return record
+
+
+def _answers(
+    config: Pipeline, version: ModelVersion, validated: Validated, size: int
+) -> Counter[str]:
+    """What the champion says to a sample of the training rows."""
+    import mlflow.pyfunc
+
+    application = applications.get(config.application)
+    rows = MappedTable(validated.stored.path / "train.arrow")
+    size = min(size, len(rows))
+    chosen = np.sort(np.random.default_rng(config.training.seed).permutation(len(rows))[:size])
+    table = rows.take(chosen).to_pandas()[validated.facts["inputs"]]
+    model = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
+    return Counter(application.kinds(model.predict(table)) or [])

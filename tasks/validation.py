@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +34,10 @@ from tasks.errors import ConfigError, DataError, Problem
 from tasks.store import Stored, read_json, write_json
 from tasks.workspace import Workspace
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 VERSION = 3
 MOST_REASONS = 5
-NOT_ROWS = {"max_truncated", "drift", "show_text"}
-"""Settings of the contract that do not decide which rows stay."""
+NOT_ROWS = {"max_truncated", "drift"}
+"""Settings of the contract that this stage has no use for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +215,7 @@ class _Judged:
 
     def _unlearnable(self) -> list[Problem]:
         try:
-            self._learn(self._frame())
+            self.application.learn(self.whole.census(self._texts()), self.config.data)
         except DataError as error:
             return list(error.problems)
         return []
@@ -259,7 +256,7 @@ class _Judged:
         problems = []
         for rule in self.findings.found:
             if rules.severity(rule, self.config.contract) == "refuse":
-                place, reason = self.findings.examples[rule][0]
+                place, reason, _ = self.findings.examples[rule][0]
                 section = "privacy" if rule.startswith("privacy.") else "rules"
                 setting = f"contract.{section}.{rule.removeprefix('privacy.')}"
                 count = self.findings.found[rule]
@@ -283,28 +280,18 @@ class _Judged:
 
     def finish(self, folder: Path) -> list[Problem]:
         """Learn from the rows that stay and write them; what is wrong with the splits."""
-        frame = self._frame()
-        parts = {split: frame[frame["split"] == split] for split in SPLITS}
+        census = self.whole.census(self._texts())
         try:
-            facts = self._learn(frame)
+            facts = self.application.learn(census, self.config.data)
         except DataError as error:
             return list(error.problems)
-        found = [f"no row is left for the {split} split" for split in SPLITS if parts[split].empty]
-        found += self.application.problems(parts, facts, self.whole.rare_minimum)
+        empty = [split for split in SPLITS if not census.rows(split)]
+        found = [f"no row is left for the {split} split" for split in empty]
+        found += self.application.problems(census, facts, self.whole.rare_minimum)
         if found:
             return [Problem(self.layout.files[0], problem) for problem in found]
-        facts |= self.application.tally(parts["train"], facts)
-        self._write(folder, facts)
+        self._write(folder, facts | self.application.tally(census, facts))
         return []
-
-    def _frame(self) -> pd.DataFrame:
-        """The rows that stay, with empty texts, since applications ask which columns there are."""
-        columns = self.application.columns(self.config.data)
-        target = next(column.name for column in columns if column.kind == "target")
-        return self.whole.frame(target).assign(**dict.fromkeys(self._texts(), ""))
-
-    def _learn(self, frame: pd.DataFrame) -> Facts:
-        return self.application.learn(frame[frame["split"] == "train"], self.config.data)
 
     def _texts(self) -> list[str]:
         return [n for n in self.application.texts(self.config) if n in self.layout.mapping]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
     from configs.schema import Data, Loss, Pipeline
+    from tasks.applications.shared.census import Census
     from tasks.applications.shared.codec import Codec
     from tasks.arrow import MappedTable
 
@@ -198,19 +199,17 @@ class Application(Protocol):
     def brief(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
         """What the table as a whole is judged by: one small hashable value a row."""
 
-    def learn(self, frame: pd.DataFrame, data: Data) -> Facts:
+    def learn(self, census: Census, data: Data) -> Facts:
         """What the training rows teach and the model freezes, such as its labels.
-
-        Of the target column the frame has what :meth:`brief` made of it.
 
         Raises:
             DataError: nothing can be learned from such rows.
         """
 
-    def tally(self, frame: pd.DataFrame, facts: Facts) -> Facts:
+    def tally(self, census: Census, facts: Facts) -> Facts:
         """Counts over the final training rows, such as rows per label."""
 
-    def problems(self, splits: Mapping[str, pd.DataFrame], facts: Facts, minimum: int) -> list[str]:
+    def problems(self, census: Census, facts: Facts, minimum: int) -> list[str]:
         """What is wrong with the finished splits as a whole, in words."""
 
     def misfits(self, config: Pipeline, facts: Facts) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from configs.schema import Data
 from tasks.applications.base import Application
+from tasks.applications.shared.census import Census
 from tasks.contract.frames import SPLITS
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Catalogue:
 
     split: NDArray[np.int8]
     file: NDArray[np.int32]
-    row: NDArray[np.int64]
+    row: NDArray[np.int32]
     content: Hashes
     duplicates: Hashes
     leakage: Hashes
@@ -54,20 +55,22 @@ class Catalogue:
         """Rows."""
         return len(self.split)
 
-    def frame(self, target: str, rows: NDArray[np.int64], files: Sequence[str]) -> pd.DataFrame:
-        """Places and brief targets of some rows, as applications take them."""
-        import pandas as pd
-
-        columns: dict[str, Any] = {
-            "split": pd.Categorical.from_codes(self.split[rows], pd.Index(SPLITS)),
-            "file": pd.Categorical.from_codes(self.file[rows], pd.Index(files)),
-            "row": self.row[rows],
-        }
-        if len(self.brief):
-            values = np.empty(len(self.values), dtype=object)
-            values[:] = self.values
-            columns[target] = values[self.brief[rows]]
-        return pd.DataFrame(columns, index=rows)
+    def census(
+        self, kept: NDArray[np.bool_], inputs: Sequence[str], files: Sequence[str]
+    ) -> Census:
+        """The rows that stay, by split and brief target."""
+        counts: dict[str, dict[Any, int]] = {}
+        first: dict[tuple[str, Any], str] = {}
+        for number, split in enumerate(SPLITS):
+            rows = np.flatnonzero(kept & (self.split == number))
+            codes = self.brief[rows] if len(self.brief) else np.zeros(len(rows), np.int32)
+            values = self.values if len(self.brief) else [None]
+            found, places, totals = np.unique(codes, return_index=True, return_counts=True)
+            counts[split] = {values[c]: int(n) for c, n in zip(found, totals, strict=True)}
+            for code, place in zip(found, rows[places], strict=True):
+                where = f"{files[self.file[place]]} row {self.row[place]}"
+                first[split, values[code]] = where
+        return Census(tuple(inputs), counts, first)
 
 
 class Cataloguer:
@@ -90,7 +93,7 @@ class Cataloguer:
             Catalogue(
                 split=np.full(rows, split, dtype=np.int8),
                 file=np.full(rows, file, dtype=np.int32),
-                row=frame["row"].to_numpy(np.int64),
+                row=frame["row"].to_numpy(np.int32),
                 content=_combined([self.hashes(frame, "duplicates"), _hashed(frame, targets)]),
                 duplicates=texts if same == across else self.hashes(frame, "duplicates"),
                 leakage=texts,
@@ -117,14 +120,23 @@ class Cataloguer:
 
 def _empty(values: list[Any]) -> Catalogue:
     hashes = np.empty(0, np.uint64)
-    numbers = np.empty(0, np.int8), np.empty(0, np.int32), np.empty(0, np.int64)
+    numbers = np.empty(0, np.int8), np.empty(0, np.int32), np.empty(0, np.int32)
     return Catalogue(*numbers, hashes, hashes, hashes, hashes, np.empty(0, np.int32), values)
 
 
 def joined(pieces: Sequence[Catalogue]) -> Catalogue:
-    """One catalogue of several; those of one part share their codes and name them last."""
-    names = [one.name for one in fields(Catalogue) if one.name != "values"]
-    arrays = {name: np.concatenate([getattr(p, name) for p in pieces]) for name in names}
+    """One catalogue of several, which are used up; the last one names the values of all."""
+    shared = all(piece.duplicates is piece.leakage for piece in pieces)
+    arrays: dict[str, Any] = {}
+    for one in fields(Catalogue):
+        if one.name == "values" or (one.name == "leakage" and shared):
+            continue
+        arrays[one.name] = np.concatenate([getattr(piece, one.name) for piece in pieces])
+        # Column by column, so that only one is in memory twice.
+        for piece in pieces:
+            setattr(piece, one.name, None)
+    if shared:
+        arrays["leakage"] = arrays["duplicates"]
     return Catalogue(**arrays, values=pieces[-1].values)
 
 

@@ -22,6 +22,20 @@ class Place(NamedTuple):
         return f"{self.file} row {self.row}"
 
 
+class Example(NamedTuple):
+    """A row that breaks a rule.
+
+    Attributes:
+        place: where it came from.
+        reason: why.
+        text: what it says, if the contract allows to show it; else empty.
+    """
+
+    place: Place
+    reason: str
+    text: str = ""
+
+
 @dataclass
 class Findings:
     """Counts that add up over the parts of a data set.
@@ -34,23 +48,28 @@ class Findings:
 
     found: Counter[str] = field(default_factory=Counter)
     looked_at: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[tuple[Place, str]]] = field(default_factory=lambda: defaultdict(list))
+    examples: dict[str, list[Example]] = field(default_factory=lambda: defaultdict(list))
 
     def saw(self, rules: Iterable[str], rows: int) -> None:
         """Count rows that rules looked at."""
         for rule in rules:
             self.looked_at[rule] += rows
 
-    def add(self, place: Place, rule: str, reason: str) -> None:
+    def add(self, rule: str, example: Example) -> None:
         """Count a row that breaks a rule."""
         self.found[rule] += 1
-        if len(self.examples[rule]) < EXAMPLES:
-            self.examples[rule].append((place, reason))
+        if self.wants(rule):
+            self.examples[rule].append(example)
+
+    def wants(self, rule: str) -> bool:
+        """Whether there are too few examples of a rule yet."""
+        return len(self.examples[rule]) < EXAMPLES
 
     def merge(self, other: Findings, rows_before: int = 0) -> None:
         """Take in those of a later part, whose row numbers begin after ``rows_before``."""
         self.found.update(other.found)
         self.looked_at.update(other.looked_at)
-        for rule, places in other.examples.items():
-            moved = [(place._replace(row=place.row + rows_before), why) for place, why in places]
-            self.examples[rule] += moved[: EXAMPLES - len(self.examples[rule])]
+        for rule, examples in other.examples.items():
+            for example in examples[: EXAMPLES - len(self.examples[rule])]:
+                place = example.place._replace(row=example.place.row + rows_before)
+                self.examples[rule].append(example._replace(place=place))

@@ -57,7 +57,9 @@ def described(config: Pipeline, findings: Findings) -> list[dict[str, Any]]:
             "looked_at": looked_at,
             "documentation": rules.documentation(rule),
             "examples": [
-                {**place._asdict(), "reason": reason} for place, reason in findings.examples[rule]
+                {**example.place._asdict(), "reason": example.reason}
+                | ({"text": example.text} if example.text else {})
+                for example in findings.examples[rule]
             ],
         }
         for rule, looked_at in findings.looked_at.items()

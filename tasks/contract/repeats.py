@@ -34,7 +34,7 @@ def conflicts(rows: Catalogue, kept: Mask) -> tuple[Rows, Rows]:
 
 def leaks(rows: Catalogue, kept: Mask, hashes: Hashes) -> tuple[Rows, NDArray[np.int8]]:
     """Rows that share a hash with a split that keeps its rows earlier, and that split."""
-    chosen = np.flatnonzero(kept)
+    chosen = np.flatnonzero(kept & _repeated(hashes, kept))
     values, ranks = hashes[chosen], RANK[rows.split[chosen]]
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.diff(values[order], prepend=~values[order[:1]]))
@@ -48,12 +48,12 @@ def leaks(rows: Catalogue, kept: Mask, hashes: Hashes) -> tuple[Rows, NDArray[np
 
 
 def _first_alike(hashes: Hashes, rows: Catalogue, kept: Mask) -> tuple[Rows, Rows]:
-    """The kept rows in order, and for each the first row of its split with its hash.
+    """The rows whose hash others have, and for each the first row of its split with it.
 
     Where contents differ, first is the one with the smallest hash, so that the order of the rows
     does not decide what is kept.
     """
-    chosen = np.flatnonzero(kept)
+    chosen = np.flatnonzero(kept & _repeated(hashes, kept))
     # The last bits of a hash make room for the split.
     keys = (hashes[chosen] << np.uint64(2)) ^ rows.split[chosen].astype(np.uint64)
     order = np.lexsort((rows.content[chosen], keys))
@@ -61,3 +61,14 @@ def _first_alike(hashes: Hashes, rows: Catalogue, kept: Mask) -> tuple[Rows, Row
     first = np.empty_like(chosen)
     first[order] = chosen[np.repeat(order[starts], np.diff(starts, append=len(order)))]
     return chosen, first
+
+
+def _repeated(hashes: Hashes, kept: Mask) -> Mask:
+    """Rows whose hash another row has; few, so that what follows needs little memory."""
+    ordered = np.sort(hashes[kept])
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(twice):
+        return np.zeros(len(hashes), dtype=bool)
+    places = np.searchsorted(twice, hashes).clip(max=len(twice) - 1)
+    found: Mask = twice[places] == hashes
+    return found

@@ -14,7 +14,7 @@ from tasks.applications import base as applications
 from tasks.applications.base import Application, Reasons
 from tasks.contract import frames, quarantine, rewriting, rules
 from tasks.contract.catalogue import Catalogue, Cataloguer
-from tasks.contract.findings import Findings, Place
+from tasks.contract.findings import Example, Findings, Place
 from tasks.contract.frames import SPLITS, Chunk, Layout, Part, Sources
 from tasks.contract.quarantine import Fixes
 from tasks.contract.rewriting import Rewriter
@@ -116,7 +116,8 @@ class Judged:
     Attributes:
         valid: rows that stay so far, in canonical form.
         original: those rows as they were read.
-        reasons: every broken rule by row number, of warnings too.
+        reasons: every broken rule by row number, of warnings too, and the row's text if it may be
+            shown.
         refused: number, reasons and original of each row that leaves; no reasons for a row that
             stays changed.
         changed: rows by what was done to them.
@@ -124,7 +125,7 @@ class Judged:
 
     valid: pd.DataFrame
     original: pd.DataFrame
-    reasons: list[tuple[int, list[tuple[str, str]]]]
+    reasons: list[tuple[int, list[tuple[str, str]], str]]
     refused: list[Refusal]
     changed: Counter[str]
 
@@ -139,10 +140,11 @@ def _count(result: Screened, judged: Judged, chunk: Chunk) -> None:
     checked = rules.checked(applications.get(config.application), config)
     result.findings.saw([rules.UNREADABLE], rows)
     result.findings.saw(checked, len(chunk.frame))
-    for row, reasons in judged.reasons:
+    for row, reasons, text in judged.reasons:
         place = Place(part.split, part.file, row)
-        for rule in dict.fromkeys(rule for rule, _ in reasons):
-            result.findings.add(place, rule, next(why for name, why in reasons if name == rule))
+        # A rule may be broken twice in a row, but counts rows.
+        for rule, reason in dict(reversed(reasons)).items():
+            result.findings.add(rule, Example(place, reason, text))
 
 
 class Screener:
@@ -203,8 +205,11 @@ class Screener:
         refused += [
             (one.row, [(rules.UNREADABLE, one.reason)], one.raw) for one in chunk.unreadable
         ]
-        broken = [(int(numbers[index]), found) for index, found in sorted(reasons.items())]
-        broken += [(one.row, [(rules.UNREADABLE, one.reason)]) for one in chunk.unreadable]
+        broken = [
+            (int(numbers[index]), found, self._shown(frame, index))
+            for index, found in sorted(reasons.items())
+        ]
+        broken += [(one.row, [(rules.UNREADABLE, one.reason)], "") for one in chunk.unreadable]
         gone = list(leaving)
         return Judged(
             frame.drop(index=gone),
@@ -256,6 +261,12 @@ class Screener:
             rules.severity(rule, self._config.contract) in ("refuse", "quarantine")
             for rule, _ in reasons
         )
+
+    def _shown(self, frame: pd.DataFrame, index: int) -> str:
+        if not self._config.contract.show_text:
+            return ""
+        texts = (frame.at[index, name] for name in self._texts)
+        return "\n".join(text for text in texts if isinstance(text, str))
 
     def _counted(self, reasons: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """The reasons to leave first, warnings after them."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from configs.schema import Pipeline
 from tasks.applications.base import Application
+from tasks.applications.shared.census import Census
 from tasks.contract import repeats, rules, sampling, splitting
 from tasks.contract.catalogue import Catalogue
-from tasks.contract.findings import Findings, Place
+from tasks.contract.findings import Example, Findings, Place
 from tasks.contract.frames import SPLITS
 from tasks.contract.repeats import KEPT_FIRST, Mask
 from tasks.contract.spool import Spooled
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TRAIN: Final = SPLITS.index("train")
 Reason = tuple[int, str]
@@ -75,9 +73,9 @@ class Whole:
         split, file = SPLITS[rows.split[position]], self.files[rows.file[position]]
         return Place(split, file, int(rows.row[position]))
 
-    def frame(self, target: str) -> pd.DataFrame:
-        """The rows that stay, with what applications judge a table by."""
-        return self.rows.frame(target, np.flatnonzero(self.kept), self.files)
+    def census(self, inputs: Sequence[str]) -> Census:
+        """The rows that stay, as applications judge them."""
+        return self.rows.census(self.kept, inputs, self.files)
 
     def _apply(self, rule: str, found: Iterable[Reason], *, looked_at: bool = True) -> None:
         """Count the rows that break a rule, and drop them if its severity says so."""
@@ -86,11 +84,19 @@ class Whole:
         severity = rules.severity(rule, self.config.contract)
         leaving = []
         for position, reason in found:
-            self.findings.add(self.place(position), rule, reason)
+            text = self._text(rule, position)
+            self.findings.add(rule, Example(self.place(position), reason, text))
             if severity != "warn":
                 self.reasons.setdefault(position, []).append((rule, reason))
                 leaving.append(position)
         self.kept[leaving] = False
+
+    def _text(self, rule: str, position: int) -> str:
+        """What a row says, if the report wants it and may show it."""
+        if not (self.config.contract.show_text and self.findings.wants(rule)):
+            return ""
+        columns = tuple(self.application.texts(self.config))
+        return sampling.texts_of(self.spool, np.array([position]), columns)[0]
 
     def _conflicts(self) -> Iterator[Reason]:
         for position, first in zip(*repeats.conflicts(self.rows, self.kept), strict=True):

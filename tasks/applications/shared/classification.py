@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
     from configs.schema import Data, Loss, Pipeline
+    from tasks.applications.shared.census import Census
     from tasks.applications.shared.codec import Codec
 
 PAIR = "text_pair"
@@ -106,36 +107,33 @@ class Classification(Defaults):
         target = "labels" if "labels" in frame else "label"
         return frame[target].map(tuple) if target == "labels" else frame[target]
 
-    def learn(self, frame: pd.DataFrame, data: Data) -> Facts:
+    def learn(self, census: Census, data: Data) -> Facts:
         """Freeze the labels, and whether rows are pairs."""
         kind = labelling.get(data.labelling)
-        facts = super().learn(frame, data) | {"labelling": data.labelling}
-        return facts | kind.learn(frame[kind.target], data)
+        facts = super().learn(census, data) | {"labelling": data.labelling}
+        return facts | kind.learn(census.labels("train"), data)
 
-    def tally(self, frame: pd.DataFrame, facts: Facts) -> Facts:
+    def tally(self, census: Census, facts: Facts) -> Facts:
         """How many rows have each label, and how many rows there are."""
-        counts = frame[labelling.get(facts["labelling"]).target].explode().value_counts()
+        counts = census.labels("train")
         return {
-            "counts": {label: int(counts.get(label, 0)) for label in facts["labels"]},
-            "rows": len(frame),
+            "counts": {label: counts[label] for label in facts["labels"]},
+            "rows": census.rows("train"),
         }
 
-    def problems(self, splits: Mapping[str, pd.DataFrame], facts: Facts, minimum: int) -> list[str]:
+    def problems(self, census: Census, facts: Facts, minimum: int) -> list[str]:
         """Labels that training never shows, and classes with too few rows."""
-        target = labelling.get(facts["labelling"]).target
-        train = splits["train"][target].explode().value_counts()
+        train = census.labels("train")
         found = [
             f"label {label_names.shown(label)}: expected at least {minimum} training rows, "
-            f"found {int(train.get(label, 0))}"
+            f"found {train[label]}"
             for label in facts["labels"]
-            if train.get(label, 0) < minimum
+            if train[label] < minimum
         ]
         for split in ("validation", "test"):
-            frame = splits[split].explode(target)
-            for label, rows in frame.groupby(target, sort=True):
+            for label, rows in sorted(census.labels(split).items()):
                 if label not in facts["labels"]:
-                    first = f"{rows['file'].iloc[0]} row {rows['row'].iloc[0]}"
-                    where = f"{len(rows)} {split} rows, first at {first}"
+                    where = f"{rows} {split} rows, first at {census.place(split, label)}"
                     name = label_names.shown(str(label))
                     found.append(f"label {name} never occurs in training ({where})")
         return found

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from configs.schema import Data, Pipeline
+    from tasks.applications.shared.census import Census
     from tasks.applications.shared.codec import Codec
 
 
@@ -68,16 +69,16 @@ class Defaults:
         """Targets do not decide about the table."""
         return None
 
-    def learn(self, frame: pd.DataFrame, data: Data) -> Facts:
+    def learn(self, census: Census, data: Data) -> Facts:
         """The text columns that the rows have."""
         texts = (column.name for column in self.columns(data) if column.kind == "text")
-        return {"inputs": [name for name in texts if name in frame]}
+        return {"inputs": [name for name in texts if name in census.inputs]}
 
-    def tally(self, frame: pd.DataFrame, facts: Facts) -> Facts:
+    def tally(self, census: Census, facts: Facts) -> Facts:
         """Nothing to count."""
         return {}
 
-    def problems(self, splits: Mapping[str, pd.DataFrame], facts: Facts, minimum: int) -> list[str]:
+    def problems(self, census: Census, facts: Facts, minimum: int) -> list[str]:
         """The splits as a whole are fine."""
         return []
 

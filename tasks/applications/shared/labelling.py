@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tasks.applications.base import Facts, Objective, Predictions, Scorer
@@ -41,7 +41,7 @@ class Labelling(Protocol):
     def contract(self, declared: Sequence[str] | None) -> Check:
         """The check of the target column; ``declared`` are the names that the config lists."""
 
-    def learn(self, values: pd.Series[Any], data: Data) -> Facts:
+    def learn(self, counts: Mapping[str, int], data: Data) -> Facts:
         """Freeze the labels, as ``labels``, and whatever else the training rows teach.
 
         Raises:

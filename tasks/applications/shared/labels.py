@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Data
@@ -66,20 +66,25 @@ def number(label: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def vocabulary(column: pd.Series[Any], data: Data, target: str = "label") -> list[str]:
+def vocabulary(counts: Mapping[str, int], data: Data, target: str = "label") -> list[str]:
     """The labels in their frozen order.
+
+    Args:
+        counts: training rows with each label.
+        data: may declare the labels.
+        target: the application's name of the column.
 
     Raises:
         DataError: one class only, or so many that the column cannot hold labels.
     """
-    present = set(column.unique())
+    present, rows = set(counts), sum(counts.values())
     where = f"column {data.columns.get(target, target)!r}"
     if len(present) < 2:
         found = f"found only {shown(next(iter(present)))}" if present else "found none"
         message = f"expected at least two labels in the training rows, {found}"
         raise DataError(Problem(where, message, "a classifier needs examples of each class"))
-    if len(present) > MOST_LABELS or len(present) > len(column) / 2 > MOST_LABELS / 20:
-        message = f"expected labels, found {len(present)} distinct values in {len(column)} rows"
+    if len(present) > MOST_LABELS or len(present) > rows / 2 > MOST_LABELS / 20:
+        message = f"expected labels, found {len(present)} distinct values in {rows} rows"
         raise DataError(
             Problem(where, message, f"name the label column with data.columns.{target}")
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.applications.base import Batch, Facts, Predictions
@@ -52,9 +52,9 @@ class MultiLabel:
 
         return label_set_column(declared)
 
-    def learn(self, values: pd.Series[Any], data: Data) -> Facts:
+    def learn(self, counts: Mapping[str, int], data: Data) -> Facts:
         """Freeze the labels."""
-        return {"labels": label_names.vocabulary(values.explode().dropna(), data, self.target)}
+        return {"labels": label_names.vocabulary(counts, data, self.target)}
 
     def finish(self, values: pd.Series[Any], labels: Sequence[str]) -> list[Any]:
         """A 0 or 1 for each label of the vocabulary."""

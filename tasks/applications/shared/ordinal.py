@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -64,13 +64,13 @@ class Ordinal:
 
         return label_column(declared)
 
-    def learn(self, values: pd.Series[Any], data: Data) -> Facts:
+    def learn(self, counts: Mapping[str, int], data: Data) -> Facts:
         """Freeze the labels in their order, and the number that stands for each.
 
         The numbers are those that the labels are, where they are rising numbers; else positions
         from 0.
         """
-        labels = label_names.vocabulary(values, data, self.target)
+        labels = label_names.vocabulary(counts, data, self.target)
         if label_names.declared(data) is None:
             _require_numbers(labels, data.columns.get(self.target, self.target))
             labels.sort(key=float)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import multiprocessing
 import re
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,6 +16,7 @@ from mlflow import MlflowClient
 
 from configs.schema import Gate, Pipeline, Registry
 from tasks import registry, tracking
+from tasks.errors import DataError
 from tasks.evaluation import Evaluated
 from tasks.predictor import Predictor
 from tasks.registration import Origin, Registered, register
@@ -157,6 +160,24 @@ def test_registering_twice_makes_one_version(shop: Shop) -> None:
     again = shop.register("same", 0.9)
     assert again == replace(first, reused=True, seconds=again.seconds)
     assert shop.numbers() == [1]
+
+
+@pytest.mark.parametrize(
+    "report", [None, {"verdict": "refused"}, {"verdict": "passed", "rules": []}]
+)
+def test_a_model_whose_rows_no_rule_has_seen_is_refused(
+    shop: Shop, tmp_path: Path, report: dict[str, object] | None
+) -> None:
+    stage = tmp_path / "evaluation"
+    shutil.copytree(shop.evaluated.stored.path, stage)
+    (stage / "package" / "contract.json").unlink()
+    if report is not None:
+        (stage / "package" / "contract.json").write_text(json.dumps(report), encoding="utf-8")
+    stored = replace(shop.evaluated.stored, path=stage)
+    unchecked = replace(shop, evaluated=replace(shop.evaluated, stored=stored))
+    with pytest.raises(DataError, match="the data contract has not been checked"):
+        unchecked.register("unchecked", 0.9)
+    assert shop.aliases() == {}
 
 
 def test_settled_verdict_is_not_decided_again(shop: Shop) -> None:

@@ -14,6 +14,7 @@ import pytest
 from configs.schema import Pipeline, application_names
 from configs.starters import HINT, SCHEMA_FILE
 from flows.run import read
+from tasks.contract.documentation import page
 from tests.docs.markdown import ROOT
 
 PIPELINES = sorted((ROOT / "configs").glob("*.yaml"))
@@ -61,6 +62,11 @@ def test_the_shipped_schema_is_the_generated_one() -> None:
     shipped = (ROOT / "configs" / SCHEMA_FILE).read_text(encoding="utf-8")
     advice = "write it again: onestep schema > configs/pipeline.schema.json"
     assert json.loads(shipped) == SCHEMA, advice
+
+
+def test_the_page_of_rules_is_the_generated_one() -> None:
+    shipped = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    assert shipped == page(), "write it again from tasks.contract.documentation.page"
 
 
 @pytest.mark.parametrize("name", sorted(SECTIONS))

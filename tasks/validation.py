@@ -20,7 +20,17 @@ import numpy as np
 from configs.schema import Pipeline
 from tasks.applications import base as applications
 from tasks.applications.base import Application, Facts
-from tasks.contract import catalogue, frames, labelled, outcome, parallel, quarantine, rules, spool
+from tasks.contract import (
+    catalogue,
+    frames,
+    labelled,
+    outcome,
+    parallel,
+    quarantine,
+    rules,
+    spool,
+    writing,
+)
 from tasks.contract.findings import Findings, Place
 from tasks.contract.frames import SPLITS, Layout, Sources
 from tasks.contract.parallel import Folders
@@ -29,7 +39,6 @@ from tasks.contract.quarantine import Fixes
 from tasks.contract.screening import Screened
 from tasks.contract.spool import Spooled
 from tasks.contract.whole import Whole
-from tasks.contract.writing import SplitWriter
 from tasks.errors import ConfigError, DataError, Problem
 from tasks.store import Stored, read_json, write_json
 from tasks.workspace import Workspace
@@ -145,8 +154,9 @@ def _build(
 ) -> dict[str, Any]:
     layout = frames.layout(config.data, application, sources)
     with _scratch(folder, config, workspace) as folders:
-        screened = parallel.screen_all(config, layout, sources, folders)
-        judged = _Judged(config, application, layout, screened)
+        workers = parallel.workers(config, sources)
+        screened = parallel.screen_all(config, layout, sources, folders, workers)
+        judged = _Judged(config, application, layout, screened, workers)
         problems = judged.hold_against_each_other()
         target = quarantine.file_of(workspace.root, config.name)
         with _writer(target) as writer:
@@ -183,21 +193,28 @@ class _Judged:
     """The rows of all parts, from the first pass to the last."""
 
     def __init__(
-        self, config: Pipeline, application: Application, layout: Layout, screened: list[Screened]
+        self,
+        config: Pipeline,
+        application: Application,
+        layout: Layout,
+        screened: list[Screened],
+        workers: int,
     ) -> None:
         self.config = config
         self.application = application
         self.layout = layout
         self.screened = screened
+        self.workers = workers
         self.before = _rows_before(screened)
         self.findings = Findings()
         self.changed: Counter[str] = Counter()
         for part, before in zip(screened, self.before, strict=True):
             self.findings.merge(part.findings, before)
             self.changed += part.changed
+        sizes = [len(part.catalogue) for part in screened]
         rows = catalogue.merged([part.catalogue for part in screened], self.before)
         self.declared = rows.split.copy()
-        spooled = Spooled([part.task.spool for part in screened])
+        spooled = Spooled([part.task.spool for part in screened], sizes)
         self.whole = Whole(config, application, rows, spooled, layout.files, self.findings)
         self.total = sum(part.rows for part in screened)
         self.left_out = 0
@@ -297,9 +314,7 @@ class _Judged:
         return [n for n in self.application.texts(self.config) if n in self.layout.mapping]
 
     def _write(self, folder: Path, facts: Facts) -> None:
-        with SplitWriter(folder, self.application, facts, self._texts()) as writer:
-            writer.write(self.whole)
-        self.profiles = writer.profiles
+        self.profiles = writing.write(self.whole, folder, facts, self._texts(), self.workers)
         write_json(folder / "facts.json", facts)
         write_json(folder / "profile.json", self.profiles["train"].to_dict())
         if self.config.contract.label_quality:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from configs.schema import Pipeline
-from tasks.contract import blocks, frames, screening
+from tasks.contract import blocks, frames, processes, screening
 from tasks.contract.frames import Layout, Part, Sources
 from tasks.contract.screening import Screened, Task
 from tasks.errors import DataError
@@ -33,63 +32,39 @@ class Folders:
     fixes: Path
 
 
+def workers(config: Pipeline, sources: Sources) -> int:
+    """Processes that are worth their start for the declared files."""
+    files = [part.file for part in frames.parts(sources)]
+    if sources.hub is not None or sum(map(os.path.getsize, files)) < WORTH_IT:
+        return 1
+    return min(config.compute.threads or processes.cores(), processes.cores())
+
+
 def screen_all(
-    config: Pipeline, layout: Layout, sources: Sources, folders: Folders
+    config: Pipeline, layout: Layout, sources: Sources, folders: Folders, count: int
 ) -> list[Screened]:
-    """Judge every row of every file, in the order of the files.
+    """Judge every row of every file, in the order of the files, in ``count`` processes.
 
     Raises:
         DataError: files that cannot be read.
     """
     whole = frames.parts(sources)
-    processes = min(config.compute.threads or _cores(), _cores())
-    if sources.hub is not None or processes < 2 or _size(whole) < WORTH_IT:
-        return [
-            screening.screen(_task(config, layout, folders, part, n), sources)
-            for n, part in enumerate(whole)
-        ]
-    return list(_in_processes(config, layout, folders, whole, processes))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _size(parts: list[Part]) -> int:
-    return sum(os.path.getsize(part.file) for part in parts)
+    if count < 2:
+        tasks = [_task(config, layout, folders, part, n) for n, part in enumerate(whole)]
+        return [screening.screen(task, sources) for task in tasks]
+    pieces = [piece for part in whole for piece in _pieces(part, config)]
+    tasks = [_task(config, layout, folders, piece, n) for n, piece in enumerate(pieces)]
+    try:
+        return processes.run(screening.screen, tasks, count)
+    except DataError:
+        # From the beginning, to name the line in the file rather than in the block.
+        return screen_all(config, layout, sources, folders, 1)
 
 
 def _task(config: Pipeline, layout: Layout, folders: Folders, part: Part, number: int) -> Task:
     spool = folders.spool / f"{number:06}.arrow"
     refused = folders.refused / f"{number:06}.jsonl"
     return Task(config, layout, part, spool, refused, folders.fixes)
-
-
-def _in_processes(
-    config: Pipeline, layout: Layout, folders: Folders, whole: list[Part], processes: int
-) -> Iterator[Screened]:
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    number = 0
-    # Spawned, since a copy of a process with threads may hold locks that nobody releases.
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        pending: list[tuple[Part, list[Any]]] = []
-        for part in whole:
-            jobs = []
-            for piece in _pieces(part, config):
-                jobs.append(
-                    pool.submit(screening.screen, _task(config, layout, folders, piece, number))
-                )
-                number += 1
-            pending.append((part, jobs))
-        for part, jobs in pending:
-            try:
-                yield from [job.result() for job in jobs]
-            except DataError:
-                # From the beginning, to name the line in the file rather than in the block.
-                yield screening.screen(_task(config, layout, folders, part, number))
-                number += 1
 
 
 def _pieces(part: Part, config: Pipeline) -> list[Part]:

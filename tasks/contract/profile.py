@@ -145,6 +145,14 @@ class Profiler:
             self._labels = self._labels or Counter()
             self._labels.update(labels)
 
+    def merge(self, other: Profiler) -> None:
+        """Take in the rows that another profiler of the same columns has seen."""
+        self._rows += other._rows
+        if other._labels is not None:
+            self._labels = (self._labels or Counter()) + other._labels
+        for name, column in self._columns.items():
+            column.merge(other._columns[name])
+
     def finish(self) -> Profile:
         """The profile of the rows so far."""
         return Profile(
@@ -180,6 +188,12 @@ class _Column:
             logs = np.rint(np.log1p(lengths) * LOG_SCALE).astype(np.int64)
             self._logs += int(logs.sum())
             self._squares += int((logs * logs).sum())
+
+    def merge(self, other: _Column) -> None:
+        self._bins += other._bins
+        self._words += other._words
+        self._logs += other._logs
+        self._squares += other._squares
 
     def lengths(self) -> Lengths:
         groups = self._bins.reshape(GROUPS, BINS)

@@ -65,7 +65,8 @@ def _first_alike(hashes: Hashes, rows: Catalogue, kept: Mask) -> tuple[Rows, Row
 
 def _repeated(hashes: Hashes, kept: Mask) -> Mask:
     """Rows whose hash another row has; few, so that what follows needs little memory."""
-    ordered = np.sort(hashes[kept])
+    ordered = hashes[kept]
+    ordered.sort()
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(twice):
         return np.zeros(len(hashes), dtype=bool)

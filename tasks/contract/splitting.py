@@ -20,35 +20,36 @@ LEAST: Final = 2
 """Rows that a label needs at least, or it cannot be in two splits."""
 GOLDEN: Final = 0x9E3779B97F4A7C15
 MIXING: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
-Rows = NDArray[np.int64]
 
 
-def assign(rows: Catalogue, order: Rows, config: Pipeline) -> NDArray[np.int8]:
+def assign(rows: Catalogue, kept: NDArray[np.bool_], config: Pipeline) -> NDArray[np.int8]:
     """Assign rows to splits: stratified, seeded, groups kept whole, rows of one text together.
 
     Args:
         rows: all rows.
-        order: positions of the rows to assign, in an order that the files do not decide.
+        kept: those to assign.
         config: declares the fractions, the group and the seed.
 
     Returns:
-        The split of each row of ``order``; declared splits stay as they are.
+        The split of each row; declared splits, and those of other rows, stay as they are.
 
     Raises:
         DataError: too few rows or groups to make the splits.
     """
-    assigned = rows.split[order].copy()
+    assigned = rows.split.copy()
     declared = {name: getattr(config.data, name) for name in SPLITS[1:]}
     fractions = {name: share for name, share in declared.items() if isinstance(share, float)}
-    strata = rows.brief[order] if _has_strata(rows) else None
     left = 1.0
     for name, share in fractions.items():
-        pool = np.flatnonzero(assigned == 0)
-        labels = strata[pool] if strata is not None else None
-        groups = rows.group[order][pool] if config.data.group else None
-        alike = rows.leakage[order][pool]
+        pool = np.flatnonzero(kept & (assigned == 0))
+        if config.data.group:
+            # By content, so that the order of the rows decides nothing.
+            pool = pool[np.argsort(rows.content[pool], kind="stable")]
+        labels = rows.brief[pool] if _has_strata(rows) else None
+        groups = rows.group[pool] if config.data.group else None
         try:
-            chosen = _chosen(alike, share / left, labels, groups, config.training.seed)
+            ranks = _mixed(rows.leakage[pool], config.training.seed)
+            chosen = _chosen(ranks, share / left, labels, groups, config.training.seed)
         except ValueError:
             kinds = f" of {len(np.unique(labels))} labels" if labels is not None else ""
             message = f"cannot set aside {share:g} of {len(pool)} rows{kinds} for {name}"
@@ -65,14 +66,14 @@ def _has_strata(rows: Catalogue) -> bool:
 
 
 def _chosen(
-    alike: Hashes, share: float, labels: NDArray[np.int32] | None, groups: Any, seed: int
+    ranks: Hashes, share: float, labels: NDArray[np.int32] | None, groups: Any, seed: int
 ) -> NDArray[np.bool_]:
     """A mask of the rows to set aside."""
     if groups is None:
-        return _smallest(_mixed(alike, seed), share, labels)
+        return _smallest(ranks, share, labels)
     from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
-    index = np.arange(len(alike))
+    index = np.arange(len(ranks))
     folds = round(1 / share)
     if labels is not None and 2 <= folds <= MOST_FOLDS:
         splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
@@ -98,13 +99,12 @@ def _smallest(ranks: Hashes, share: float, labels: NDArray[np.int32] | None) -> 
         or not (len(present) <= total <= len(ranks) - len(present))
     ):
         raise ValueError("too few rows")
-    wanted = _apportioned(sizes, total)
-    order = np.lexsort((ranks, kinds))
-    last = np.cumsum(sizes) - sizes + wanted - 1
-    limits = np.zeros(len(sizes), np.uint64)
-    some = wanted > 0
-    limits[some] = ranks[order[last[some]]]
-    chosen: NDArray[np.bool_] = some[kinds] & (ranks <= limits[kinds])
+    chosen = np.zeros(len(ranks), dtype=bool)
+    for kind, wanted in enumerate(_apportioned(sizes, total)):
+        if wanted:
+            members = kinds == kind
+            limit = np.partition(ranks[members], wanted - 1)[wanted - 1]
+            chosen |= members & (ranks <= limit)
     return chosen
 
 

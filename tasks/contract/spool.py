@@ -88,17 +88,23 @@ def _originals(values: list[Any], now: list[Any]) -> list[str | None]:
 
 
 class Spooled:
-    """The rows of all parts, one after the other."""
+    """The rows of all parts, one after the other.
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
+    Attributes:
+        paths: a file for each part.
+        sizes: rows of each part.
+    """
+
+    def __init__(self, paths: Sequence[Path], sizes: Sequence[int]) -> None:
+        self.paths = tuple(paths)
+        self.sizes = tuple(sizes)
 
     def chunks(self) -> Iterator[tuple[int, pa.Table]]:
         """Every row: the position of the first, and a table."""
         import pyarrow as pa
 
         start = 0
-        for path in self._paths:
+        for path in self.paths:
             with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
                 for batch in stream:
                     yield start, pa.Table.from_batches([batch])

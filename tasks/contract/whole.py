@@ -162,10 +162,7 @@ class Whole:
 
     def _split(self) -> None:
         """Make the splits that are declared as fractions; rows with the same text go together."""
-        chosen = np.flatnonzero(self.kept)
-        # By content, so that the order of the rows decides nothing.
-        order = chosen[np.argsort(self.rows.content[chosen], kind="stable")]
-        self.rows.split[order] = splitting.assign(self.rows, order, self.config)
+        self.rows.split = splitting.assign(self.rows, self.kept, self.config)
 
     @property
     def rare_minimum(self) -> int:

@@ -268,8 +268,9 @@ class _Judged:
 
     def refusals(self, writer: quarantine.Writer) -> list[Problem]:
         """Rules that allow no row to break them, and too many rows set aside."""
-        if self.total == 0:
-            return [Problem("data.train", "expected rows, found only a header")]
+        if not self._read()["train"]:
+            where = self.layout.files[0] if self.total else "data.train"
+            return [Problem(where, "expected rows, found only a header")]
         problems = []
         for rule in self.findings.found:
             if rules.severity(rule, self.config.contract) == "refuse":
@@ -324,7 +325,6 @@ class _Judged:
         """Everything that was found, for people."""
         names = [Path(name).name for name in self.layout.files]
         kept = self._sizes(self.whole.kept)
-        private = sum(self.findings.found[r] for r in self.findings.found if r.startswith("priv"))
         record = {
             "application": self.config.application,
             "verdict": "refused" if problems else "passed",
@@ -334,8 +334,8 @@ class _Judged:
                 "in": self.total,
                 "kept": int(self.whole.kept.sum()),
                 "quarantined": self.left_out,
-                "repaired": self.changed["repair"],
-                "redacted": private,
+                "repaired": self.changed["repaired"],
+                "redacted": self.changed["redacted"],
             },
             "splits": outcome.sizes(self._read(), kept),
             "rules": outcome.described(self.config, self.findings),
@@ -360,7 +360,7 @@ class _Judged:
         return {
             "rows": self.total,
             "quarantined": self.left_out,
-            "repaired": self.changed["repair"],
+            "repaired": self.changed["repaired"],
             "counts": counts | self._sizes(self.whole.kept),
             "checks": len(self.findings.looked_at),
             "files": [Path(name).name for name in self.layout.files],

@@ -87,6 +87,10 @@ class Rewritten(Protocol):
     """A text in which something was mended or replaced."""
 
     @property
+    def old(self) -> str:
+        """The text as it was."""
+
+    @property
     def text(self) -> str:
         """The new text."""
 

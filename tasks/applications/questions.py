@@ -136,12 +136,8 @@ class Questions(Defaults):
         context = rewritten.get("context")
         if context is None or not _is_canonical(target):
             return target
-        spans = [
-            context.span(start, start + len(text))
-            for text, start in zip(*target.values(), strict=True)
-        ]
-        texts = [context.text[start:end] for start, end in spans]
-        return {"text": texts, "answer_start": [start for start, _ in spans]}
+        moved = [_moved(text, start, context) for text, start in zip(*target.values(), strict=True)]
+        return {part: [answer[n] for answer in moved] for n, part in enumerate(ANSWER_PARTS)}
 
     def brief(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
         """Whether a row has an answer."""
@@ -345,6 +341,14 @@ def _are_answers(parts: dict[str, Any]) -> bool:
         and all(isinstance(text, str) for text in texts)
         and all(isinstance(start, int) and not isinstance(start, bool) for start in starts)
     )
+
+
+def _moved(text: str, start: int, context: Rewritten) -> tuple[str, int]:
+    """An answer in the rewritten context; one that was not at its offset stays wrong."""
+    if start < 0 or not text or not context.old.startswith(text, start):
+        return text, start
+    first, last = context.span(start, start + len(text))
+    return context.text[first:last], first
 
 
 def _is_canonical(value: object) -> bool:

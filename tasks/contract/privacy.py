@@ -323,10 +323,12 @@ class Redacted:
     Attributes:
         text: the new text.
         positions: what was replaced, in order.
+        old: the text as it was.
     """
 
     text: str
     positions: tuple[Replaced, ...] = ()
+    old: str = ""
 
     def position(self, old: int) -> int:
         """Map the offset of a character in the old text to the new one.
@@ -400,7 +402,7 @@ class Redactor:
             positions.append(Replaced(span.start, span.end, new, new + len(placeholder)))
             parts += [text[old : span.start], placeholder]
             old, new = span.end, new + len(placeholder)
-        return Redacted("".join([*parts, text[old:]]), tuple(positions))
+        return Redacted("".join([*parts, text[old:]]), tuple(positions), text)
 
     def _placeholder(self, kind: str, value: str) -> str:
         key = kind, _identity(kind, value)

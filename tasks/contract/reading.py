@@ -73,13 +73,18 @@ def names(columns: Iterable[str]) -> str:
     """Column names for a message; without a header line they are text of a row, and not shown."""
     found = list(columns)
     shown = [
-        repr(name)
-        if len(name) <= LONGEST_NAME and len(name.split()) <= MOST_WORDS
-        else f"a name of {len(name)} characters"
+        repr(name) if _is_name(name) else f"a name of {len(name)} characters"
         for name in found[:MOST_NAMES]
     ]
     more = len(found) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _is_name(text: str) -> bool:
+    from tasks.contract.privacy import KINDS, Recognizer
+
+    short = len(text) <= LONGEST_NAME and len(text.split()) <= MOST_WORDS
+    return short and not Recognizer(KINDS).find(text)
 
 
 def expand(patterns: Sequence[str], folder: Path) -> list[Path]:
@@ -215,17 +220,25 @@ def _text(path: Path, block: Block | None = None) -> Iterator[IO[str]]:
         if block:
             stream.seek(block.start)
             part = io.BytesIO(stream.read(block.stop - block.start))
-            yield io.TextIOWrapper(part, encoding="utf-8", newline="")
+            with _decoded(path):
+                yield io.TextIOWrapper(part, encoding="utf-8", newline="")
             return
         _refuse_binary(path, stream.peek(HEAD)[:HEAD])
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         try:
-            yield text
-        except UnicodeDecodeError as error:
-            message = f"expected UTF-8, found byte 0x{error.object[error.start]:02x}"
-            raise DataError(Problem(str(path), message, "convert it to UTF-8")) from None
+            with _decoded(path):
+                yield text
         finally:
             text.detach()
+
+
+@contextmanager
+def _decoded(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        message = f"expected UTF-8, found byte 0x{error.object[error.start]:02x}"
+        raise DataError(Problem(str(path), message, "convert it to UTF-8")) from None
 
 
 def _refuse_binary(path: Path, head: bytes) -> None:

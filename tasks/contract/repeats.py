@@ -34,7 +34,8 @@ def conflicts(rows: Catalogue, kept: Mask) -> tuple[Rows, Rows]:
 
 def leaks(rows: Catalogue, kept: Mask, hashes: Hashes) -> tuple[Rows, NDArray[np.int8]]:
     """Rows that share a hash with a split that keeps its rows earlier, and that split."""
-    chosen = np.flatnonzero(kept & _repeated(hashes, kept))
+    chosen = np.flatnonzero(kept)
+    chosen = chosen[repeated(hashes[chosen])]
     values, ranks = hashes[chosen], RANK[rows.split[chosen]]
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.diff(values[order], prepend=~values[order[:1]]))
@@ -53,19 +54,21 @@ def _first_alike(hashes: Hashes, rows: Catalogue, kept: Mask) -> tuple[Rows, Row
     Where contents differ, first is the one with the smallest hash, so that the order of the rows
     does not decide what is kept.
     """
-    chosen = np.flatnonzero(kept & _repeated(hashes, kept))
+    chosen = np.flatnonzero(kept)
+    chosen = chosen[repeated(hashes[chosen])]
     # The last bits of a hash make room for the split.
     keys = (hashes[chosen] << np.uint64(2)) ^ rows.split[chosen].astype(np.uint64)
-    order = np.lexsort((rows.content[chosen], keys))
+    groups = (rows.group[chosen],) if len(rows.group) else ()
+    order = np.lexsort((*groups, rows.content[chosen], keys))
     starts = np.flatnonzero(np.diff(keys[order], prepend=~keys[order[:1]]))
     first = np.empty_like(chosen)
     first[order] = chosen[np.repeat(order[starts], np.diff(starts, append=len(order)))]
     return chosen, first
 
 
-def _repeated(hashes: Hashes, kept: Mask) -> Mask:
-    """Rows whose hash another row has; few, so that what follows needs little memory."""
-    ordered = hashes[kept]
+def repeated(hashes: Hashes) -> Mask:
+    """Entries that stand more than once; few, so that what follows needs little memory."""
+    ordered = hashes.copy()
     ordered.sort()
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(twice):

@@ -80,6 +80,16 @@ class Rewriter:
             self._redact_values(frame, changed)
         return changed
 
+    def private_groups(self, frame: pd.DataFrame) -> set[int]:
+        """Index of the rows whose group is private, such as a customer's address."""
+        if "group" not in frame or not self.kinds:
+            return set()
+        return {
+            int(index)
+            for index, value in zip(frame.index, frame["group"], strict=True)
+            if self._value(str(value))[1]
+        }
+
     def _damaged(self, frame: pd.DataFrame) -> list[int]:
         checks = (form.control, form.mojibake, form.html)
         return self._rows(frame, lambda texts: np.logical_or.reduce([c(texts) for c in checks]))
@@ -164,5 +174,7 @@ def _row_texts(frame: pd.DataFrame, index: int, names: Iterable[str]) -> dict[st
 
 
 def tally(changed: Changed) -> Counter[str]:
-    """Rows by what was done to them."""
-    return Counter(what for done in changed.values() for what in done)
+    """Rows that were repaired, and rows that were redacted."""
+    repaired = sum("repair" in done for done in changed.values())
+    redacted = sum(bool(done - {"repair"}) for done in changed.values())
+    return Counter(repaired=repaired, redacted=redacted)

@@ -60,7 +60,7 @@ class Screened:
         left_out: rows that were set aside.
         catalogue: of the valid rows.
         findings: by rule.
-        changed: rows by what was done to them, such as ``repair``.
+        changed: how many rows were repaired, and how many redacted.
         refused: file of the refused rows, and of the originals of changed ones.
     """
 
@@ -98,7 +98,7 @@ def screen(task: Task, sources: Sources | None = None) -> Screened:
             judged = screener.judge(chunk)
             frame = judged.valid
             if len(frame):
-                spool.write(frame, judged.original)
+                spool.write(frame, judged.original, judged.private)
                 cataloguer.add(frame, split, position)
             for row, reasons, raw in judged.refused:
                 place = Place(task.part.split, task.part.file, row)
@@ -120,13 +120,15 @@ class Judged:
             shown.
         refused: number, reasons and original of each row that leaves; no reasons for a row that
             stays changed.
-        changed: rows by what was done to them.
+        private: index of the valid rows whose original is private.
+        changed: how many rows were repaired, and how many redacted.
     """
 
     valid: pd.DataFrame
     original: pd.DataFrame
     reasons: list[tuple[int, list[tuple[str, str]], str]]
     refused: list[Refusal]
+    private: set[int]
     changed: Counter[str]
 
 
@@ -200,8 +202,8 @@ class Screener:
             (int(numbers[index]), self._counted(reasons[index]), _raw(original, index))
             for index in sorted(leaving)
         ]
-        kept = (index for index in changed if index not in leaving)
-        refused += [(int(numbers[index]), [], _raw(original, index)) for index in kept]
+        private = (changed.keys() | self._rewriter.private_groups(frame)) - leaving
+        refused += [(int(numbers[index]), [], _raw(original, index)) for index in sorted(private)]
         refused += [
             (one.row, [(rules.UNREADABLE, one.reason)], one.raw) for one in chunk.unreadable
         ]
@@ -216,6 +218,7 @@ class Screener:
             original.drop(index=gone),
             broken,
             refused,
+            private,
             rewriting.tally(changed),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from configs.schema import Pipeline
 from tasks.contract.catalogue import Catalogue, Hashes
 from tasks.contract.frames import SPLITS
+from tasks.contract.repeats import repeated
 from tasks.errors import DataError, Problem
 
 MOST_FOLDS: Final = 100
@@ -45,7 +47,7 @@ def assign(rows: Catalogue, kept: NDArray[np.bool_], config: Pipeline) -> NDArra
         if config.data.group:
             # By content, so that the order of the rows decides nothing.
             pool = pool[np.argsort(rows.content[pool], kind="stable")]
-        labels = rows.brief[pool] if _has_strata(rows) else None
+        labels = _strata(rows, pool)
         groups = rows.group[pool] if config.data.group else None
         try:
             ranks = _mixed(rows.leakage[pool], config.training.seed)
@@ -60,9 +62,26 @@ def assign(rows: Catalogue, kept: NDArray[np.bool_], config: Pipeline) -> NDArra
     return assigned
 
 
-def _has_strata(rows: Catalogue) -> bool:
-    """Whether each row has one label."""
-    return bool(len(rows.brief)) and isinstance(rows.values[0], str)
+def _strata(rows: Catalogue, pool: NDArray[np.int64]) -> NDArray[np.int32] | None:
+    """The label of each row by its place in the alphabet; None unless each row has one.
+
+    Rows with the same text count for one of their labels, so that they go together.
+    """
+    if not len(rows.brief) or not isinstance(rows.values[0], str):
+        return None
+    places = np.empty(len(rows.values), np.int32)
+    places[sorted(range(len(rows.values)), key=lambda code: rows.values[code])] = np.arange(
+        len(rows.values)
+    )
+    strata: NDArray[np.int32] = places[rows.brief[pool]]
+    hashes = rows.leakage[pool]
+    again = np.flatnonzero(repeated(hashes))
+    if len(again):
+        texts, member = np.unique(hashes[again], return_inverse=True)
+        least = np.full(len(texts), len(rows.values), np.int32)
+        np.minimum.at(least, member, strata[again])
+        strata[again] = least[member]
+    return strata
 
 
 def _chosen(
@@ -77,7 +96,10 @@ def _chosen(
     folds = round(1 / share)
     if labels is not None and 2 <= folds <= MOST_FOLDS:
         splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-        chosen = next(iter(splitter.split(index, labels, groups)))[1]
+        with warnings.catch_warnings():
+            # Labels with too few rows are the business of a rule.
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            chosen = next(iter(splitter.split(index, labels, groups)))[1]
     else:
         shuffle = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
         chosen = next(iter(shuffle.split(index, labels, groups)))[1]

@@ -7,7 +7,7 @@ beside its values stand the original ones, as JSON, where the application has re
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ORIGINAL: Final = "original:"
+GROUP: Final = "group"
 
 
 class Spool:
@@ -39,16 +40,28 @@ class Spool:
         sink = self._stack.enter_context(pa.OSFile(str(path), "wb"))
         self._writer = self._stack.enter_context(pa.ipc.new_stream(sink, self._schema))
 
-    def write(self, frame: pd.DataFrame, original: pd.DataFrame) -> None:
-        """Append rows; ``original`` has their values as read."""
+    def write(self, frame: pd.DataFrame, original: pd.DataFrame, private: Iterable[int]) -> None:
+        """Append rows.
+
+        Args:
+            frame: their values.
+            original: their values as read.
+            private: index of the rows whose original must not be stored here.
+        """
         import pyarrow as pa
 
+        hidden = frame.index.isin(list(private))
         arrays = []
         for field in self._schema:
             name = field.name.removeprefix(ORIGINAL)
-            values = frame[name].to_list()
-            if name != field.name:
-                values = _originals(original[name].to_list(), values)
+            if name == field.name:
+                values = frame[name].to_list()
+            elif name in original:
+                now = frame[name].to_list() if name != GROUP else [None] * len(frame)
+                found = _originals(original[name].to_list(), now)
+                values = [None if h else v for v, h in zip(found, hidden, strict=True)]
+            else:
+                values = [None] * len(frame)
             arrays.append(pa.array(values, field.type))
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
 
@@ -68,8 +81,8 @@ def schema(columns: Sequence[Column]) -> pa.Schema:
         "answers": pa.struct(answers),
     }
     fields = [pa.field(column.name, types[column.stored]) for column in columns]
-    targets = (column.name for column in columns if column.kind == "target")
-    return pa.schema([*fields, *(pa.field(ORIGINAL + name, pa.large_string()) for name in targets)])
+    kept = [*(column.name for column in columns if column.kind == "target"), GROUP]
+    return pa.schema([*fields, *(pa.field(ORIGINAL + name, pa.large_string()) for name in kept)])
 
 
 def _originals(values: list[Any], now: list[Any]) -> list[str | None]:
@@ -126,7 +139,7 @@ def originals(table: pa.Table) -> list[dict[str, Any]]:
     rows = []
     for row in table.to_pylist():
         raw = {name: row[name] for name in names}
-        for name in names:
+        for name in (*names, GROUP):
             if (written := row.get(ORIGINAL + name)) is not None:
                 raw[name] = json.loads(written)
         rows.append(raw)

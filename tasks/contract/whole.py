@@ -14,7 +14,7 @@ from tasks.contract import repeats, rules, sampling, splitting
 from tasks.contract.catalogue import Catalogue
 from tasks.contract.findings import Example, Findings, Place
 from tasks.contract.frames import SPLITS
-from tasks.contract.repeats import KEPT_FIRST, Mask
+from tasks.contract.repeats import KEPT_FIRST, RANK, Mask
 from tasks.contract.spool import Spooled
 
 TRAIN: Final = SPLITS.index("train")
@@ -55,17 +55,20 @@ class Whole:
         Raises:
             DataError: the splits cannot be made.
         """
+        if self.config.data.group:
+            # First, or a row could leave as a duplicate of one that leaves with its group.
+            self._apply("group_leakage", self._leaks(self.rows.group, "group"))
         if self.application.conflicts(self.config.data):
             self._apply("label_conflict", self._conflicts())
         self._apply("duplicates", self._duplicates())
         self._language()
-        self._apply("rare_label", self._rare(), looked_at=bool(len(self.rows.brief)))
+        if self.config.contract.rules.rare_label == "quarantine":
+            # Too few to be split, perhaps.
+            self._apply("rare_label", self._rare(), looked_at=False)
         self._split()
-        if self.config.data.group:
-            self._apply("group_leakage", self._leaks(self.rows.group, "group"))
         self._apply("leakage", self._leaks(self.rows.leakage, "text"))
         self._near()
-        self._apply("rare_label", self._rare(), looked_at=False)
+        self._apply("rare_label", self._rare(), looked_at=bool(len(self.rows.brief)))
 
     def place(self, position: int) -> Place:
         """Where a row came from."""
@@ -139,19 +142,24 @@ class Whole:
         self._apply("near_duplicates", self._nearly(inside, "near_duplicate"), looked_at=False)
 
     def _nearly(self, pairs: Iterable[tuple[int, int, float]], what: str) -> Iterator[Reason]:
-        said = set()
-        for leaves, stays, alike in pairs:
-            # A row that has left is no reason for another to leave.
-            if leaves in said or not (self.kept[leaves] and self.kept[stays]) or stays in said:
+        gone: set[int] = set()
+        # In the order in which rows are kept, so that whoever could make a row leave is decided.
+        for leaves, stays, alike in sorted(pairs, key=lambda pair: self._turn(pair[0])):
+            known = self.kept[leaves] and self.kept[stays]
+            if not known or leaves in gone or stays in gone:
                 continue
-            said.add(leaves)
+            gone.add(leaves)
             where = f"row {self.rows.row[stays]} of the {self._split_of(stays)} split"
             yield leaves, f"{what}: {alike:.0%} the same as {where}"
 
+    def _turn(self, position: int) -> tuple[int, int]:
+        rows = self.rows
+        return int(RANK[rows.split[position]]), int(rows.content[position])
+
     def _rare(self) -> Iterator[Reason]:
-        """Rows whose label too few training rows have, if such rows are to leave."""
+        """Rows whose label too few training rows have, unless the run is to end for it."""
         contract, rows = self.config.contract, self.rows
-        if contract.rules.rare_label != "quarantine" or not len(rows.brief):
+        if contract.rules.rare_label == "refuse" or not len(rows.brief):
             return
         minimum = contract.min_rows_per_class
         train = self.kept & (rows.split == TRAIN)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks import arrow
 from tasks.applications import base as applications
 from tasks.applications.base import Facts
 from tasks.contract import processes, spool
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from tasks.contract.whole import Whole
 
 GONE = -1
+BATCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def write_piece(piece: Piece) -> dict[str, Profiler]:
     application = applications.get(piece.application)
     profilers = {split: Profiler(piece.texts) for split in SPLITS}
     with ExitStack() as stack:
-        writers: dict[str, Any] = {}
+        streams: dict[str, _Stream] = {}
         for start, table in Spooled(piece.paths, ()).chunks():
             here = slice(start, start + table.num_rows)
             for number, split in enumerate(SPLITS):
@@ -126,7 +126,11 @@ def write_piece(piece: Piece) -> dict[str, Profiler]:
                 profilers[split].update({name: some[name] for name in piece.texts})
                 places = {name: getattr(piece, name)[here][chosen] for name in ("file", "row")}
                 finished = application.finish(spool.frame(some), piece.facts)
-                _append(writers, split, piece.folder, _table(places, finished), stack)
+                rows = _table(places, finished)
+                if split not in streams:
+                    path = piece.folder / f"{split}.arrow"
+                    streams[split] = _Stream(path, rows.schema, stack)
+                streams[split].append(rows)
     return profilers
 
 
@@ -136,35 +140,53 @@ def _table(places: Mapping[str, Any], finished: Mapping[str, Any]) -> pa.Table:
     return pa.table({k: v.astype(np.int64) for k, v in places.items()} | dict(finished))
 
 
-def _append(
-    writers: dict[str, Any], split: str, folder: Path, table: pa.Table, stack: ExitStack
-) -> None:
-    import pyarrow as pa
+class _Stream:
+    """An Arrow file whose batches do not depend on how its rows came."""
 
-    if split not in writers:
-        sink = stack.enter_context(pa.OSFile(str(folder / f"{split}.arrow"), "wb"))
-        writer = stack.enter_context(pa.ipc.new_stream(sink, table.schema))
-        writers[split] = (writer, table.schema)
-    writer, schema = writers[split]
-    for batch in table.cast(schema).to_batches():
-        writer.write_batch(batch)
+    def __init__(self, path: Path, schema: pa.Schema, stack: ExitStack) -> None:
+        import pyarrow as pa
+
+        self._schema = schema
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+        sink = stack.enter_context(pa.OSFile(str(path), "wb"))
+        self._writer = stack.enter_context(pa.ipc.new_stream(sink, schema))
+        stack.callback(self.flush)
+
+    def append(self, table: pa.Table) -> None:
+        """Write whole batches, and keep the rest for later."""
+        self._waiting.append(table.cast(self._schema))
+        self._rows += table.num_rows
+        if self._rows >= BATCH:
+            self._write(self._rows - self._rows % BATCH)
+
+    def flush(self) -> None:
+        """Write what is left."""
+        if self._rows:
+            self._write(self._rows)
+
+    def _write(self, rows: int) -> None:
+        import pyarrow as pa
+
+        table = pa.concat_tables(self._waiting)
+        for start in range(0, rows, BATCH):
+            some = table.slice(start, min(BATCH, rows - start)).combine_chunks()
+            for batch in some.to_batches():
+                self._writer.write_batch(batch)
+        self._waiting, self._rows = [table.slice(rows)], table.num_rows - rows
 
 
 def _join(paths: list[Path], target: Path) -> None:
     """One file of those that are there."""
     import pyarrow as pa
 
-    present = [path for path in paths if path.exists()]
-    with pa.OSFile(str(present[0])) as source, pa.ipc.open_stream(source) as first:
-        schema = first.schema
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for path in present:
+    with ExitStack() as stack:
+        joined: _Stream | None = None
+        for path in (path for path in paths if path.exists()):
             with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
+                joined = joined or _Stream(target, stream.schema, stack)
                 for batch in stream:
-                    yield batch.cast(schema)
-
-    arrow.write(target, batches(), schema)
+                    joined.append(pa.Table.from_batches([batch]))
 
 
 def _merged(found: list[dict[str, Profiler]]) -> dict[str, Profiler]:

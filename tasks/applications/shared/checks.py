@@ -38,7 +38,7 @@ def _blank(value: object) -> bool:
 
 def label_column(declared: Iterable[str] | None) -> Column:
     """A label, one of the declared ones if any are."""
-    checks = []
+    checks = [cell("wrong_type", "expected a label", lambda value: isinstance(value, str))]
     if declared is not None:
         allowed = frozenset(declared)
         words = "unknown_label: the label is not declared"

@@ -30,6 +30,11 @@ def canonical(value: object) -> str | None:
     return lowered if lowered in {"true", "false"} else text or None
 
 
+def one(value: object) -> Any:
+    """Name a raw label; what cannot be one becomes something that is no text, but has a hash."""
+    return (repr(value),) if isinstance(value, list | dict | tuple) else canonical(value)
+
+
 def translation(data: Data, names: Sequence[str] | None) -> dict[str, str]:
     """The mapping from canonical raw value to label name that the config declares.
 

@@ -55,8 +55,8 @@ class Ordinal:
             tidy = _tidy(label)
             return known.get(label) or known.get(tidy, tidy)
 
-        raw = (label_names.canonical(value) for value in values)
-        return [label and named(label) for label in raw]
+        raw = (label_names.one(value) for value in values)
+        return [named(label) if isinstance(label, str) else label for label in raw]
 
     def contract(self, declared: Sequence[str] | None) -> Column:
         """A label that is declared."""

@@ -47,7 +47,7 @@ class SingleLabel:
     ) -> list[Any]:
         """Replace raw labels by their names; an undeclared label stays as it is."""
         known = label_names.translation(data, names)
-        raw = (label_names.canonical(value) for value in values)
+        raw = (label_names.one(value) for value in values)
         return [label and known.get(label, label) for label in raw]
 
     def contract(self, declared: Sequence[str] | None) -> Column:

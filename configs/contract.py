@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from configs.section import Section
-from configs.values import Fraction, Severity
+from configs.values import Country, Fraction, Severity
 
 Strict = Literal["refuse", "quarantine"]
 """Of rules without which a row cannot be used."""
@@ -26,6 +26,8 @@ class Rules(Section):
     """A value is not of its column's type, such as a number where text belongs."""
     unknown_label: Strict = "quarantine"
     """A label is none of those that `data.labels` declares."""
+    private_label: Strict = "quarantine"
+    """A label holds private data that is not allowed, such as an address."""
     rare_label: Severity = "refuse"
     """A label has fewer training rows than `contract.min_rows_per_class`."""
     length: Severity = "quarantine"
@@ -93,13 +95,14 @@ class Privacy(Section):
     """IPv4 and IPv6 addresses of hosts."""
     secret: Treatment = PROTECTED
     """Keys and tokens with well-known prefixes, and private keys."""
-    countries: tuple[str, ...] = ()
+    countries: tuple[Country, ...] = ()
     """Countries whose national ids and telephone numbers to find, such as `[de, us]`."""
 
     @field_validator("countries", mode="before")
     @classmethod
     def _as_tuple(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+        names = value if isinstance(value, list | tuple) else [value]
+        return tuple(name.lower() if isinstance(name, str) else name for name in names)
 
     def treated(self, treatment: Treatment) -> tuple[str, ...]:
         """The kinds that are treated in one way."""

@@ -23,6 +23,35 @@ Activation = Literal[
     "silu",
     "tanh",
 ]
+Country = Literal[
+    "at",
+    "au",
+    "be",
+    "br",
+    "ca",
+    "ch",
+    "cn",
+    "de",
+    "dk",
+    "es",
+    "fi",
+    "fr",
+    "gb",
+    "ie",
+    "in",
+    "it",
+    "jp",
+    "kr",
+    "mx",
+    "nl",
+    "no",
+    "pl",
+    "pt",
+    "se",
+    "us",
+    "za",
+]
+"""Countries whose national ids and telephone numbers are known: ISO 3166-1 alpha-2."""
 LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2,3}([_-][A-Za-z0-9]{2,4})*$")]
 
 TEXT_OR_TEXTS: dict[str, Any] = {

@@ -76,7 +76,7 @@ def test_auto_covers_nearly_all_training_rows(
     write_table(tmp_path / "dev.jsonl", parcels(4, "card"))
     data = {"train": "train.jsonl", "validation": "dev.jsonl", "test": "dev.jsonl"}
     write_table(tmp_path / "train.jsonl", table)
-    config = pipeline(tmp_path, data, {"max_truncated": 1.0, "leakage": "warn"})
+    config = pipeline(tmp_path, data, {"max_truncated": 1.0, "rules": {"leakage": "warn"}})
     validated = run(config)
     result = tokenize_rows(config, Workspace.open(tmp_path / "mlruns"), validated, starter)
     assert result.max_length == expected

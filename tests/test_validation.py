@@ -126,6 +126,17 @@ def test_numbers_that_are_names_are_not_positions(tmp_path: Path) -> None:
     assert reasons(validated) == {41: ["label: the label is not declared"]}
 
 
+def test_labels_that_are_private_are_not_taken_for_one(tmp_path: Path) -> None:
+    rows = labelled("jane@example.com", "bob@example.com", "other", rows=60)
+    try:
+        labels = check(tmp_path, rows).facts["labels"]
+    except DataError as error:
+        assert error.problems  # noqa: PT017
+        return
+    assert len(labels) == 3
+    assert not any("@" in label for label in labels)
+
+
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_a_label_that_training_never_shows_is_refused(tmp_path: Path, split: str) -> None:
     rows = [*parcels(2, "card"), {"text": "lost", "label": "returns"}]
@@ -193,21 +204,69 @@ def test_the_quarantine_says_what_where_and_why(tmp_path: Path) -> None:
     assert records == quarantined(tmp_path / "mlruns" / "quarantine" / "parcels.jsonl")
     place = {"split": "train", "file": str(path)}
     assert records == [
-        place | {"row": 44, "reasons": ["not valid JSON"], "raw": f'{{"text": "{SECRET}'},
-        place | {"row": 41, "reasons": ["label: the value is missing"], "raw": BROKEN[0]},
-        place | {"row": 42, "reasons": ["text: the value is missing"], "raw": BROKEN[1]},
         place
         | {
-            "row": 43,
-            "reasons": ["duplicate: the same text as row 1 of the train split"],
-            "raw": BROKEN[2],
-        },
+            "row": row,
+            "rules": [rule],
+            "reasons": [reason],
+            "raw": raw,
+        }
+        for row, rule, reason, raw in (
+            (41, "missing", "label: the value is missing", BROKEN[0]),
+            (42, "missing", "text: the value is missing", BROKEN[1]),
+            (44, "unreadable", "not valid JSON", f'{{"text": "{SECRET}'),
+            (43, "duplicates", "duplicate: the same text as row 1 of the train split", BROKEN[2]),
+        )
     ]
     assert validated.quarantined == 4
     report = json.loads((validated.stored.path / "report.json").read_text(encoding="utf-8"))
-    assert report["rows"] == 44
-    assert report["counts"]["form"] == 2
-    assert report["counts"]["duplicates"] == 1
+    assert report["rows"] == {"in": 44, "kept": 40, "quarantined": 4, "repaired": 0, "redacted": 0}
+    found = {rule["name"]: (rule["found"], rule["looked_at"]) for rule in report["rules"]}
+    assert (found["missing"], found["unreadable"]) == ((2, 43), (1, 44))
+    assert found["duplicates"] == (1, 41)
+    assert SECRET not in json.dumps(report)
+
+
+def test_the_report_of_a_refused_run_says_why(tmp_path: Path) -> None:
+    message = refused(tmp_path, [*parcels(40), *BROKEN], contract={"max_quarantined": 0.0})
+    path = tmp_path / "mlruns" / "reports" / "parcels.json"
+    report = json.loads(path.read_text(encoding="utf-8"))
+    assert report["verdict"] == "refused"
+    assert "\n".join(report["refusals"]) in message
+    assert report["rows"]["quarantined"] == 3
+    assert SECRET not in path.with_suffix(".html").read_text(encoding="utf-8")
+
+
+def test_a_reused_output_brings_its_quarantine_back(tmp_path: Path) -> None:
+    path = tmp_path / "mlruns" / "quarantine" / "parcels.jsonl"
+    check(tmp_path, [*parcels(40), *BROKEN])
+    first = path.read_bytes()
+    check(tmp_path, parcels(40))
+    assert path.read_bytes() == b""
+    assert check(tmp_path, [*parcels(40), *BROKEN]).stored.reused
+    assert path.read_bytes() == first
+
+
+def test_nothing_else_is_left_in_the_quarantine(tmp_path: Path) -> None:
+    check(tmp_path, [*parcels(40), *BROKEN])
+    refused(tmp_path, [*parcels(40), *BROKEN[:2]], contract={"max_quarantined": 0.0})
+    with pytest.raises(DataError):
+        check(tmp_path, [*parcels(40)], {"validation": "missing.csv"})
+    names = [found.name for found in (tmp_path / "mlruns" / "quarantine").rglob("*")]
+    assert names == ["parcels.jsonl"]
+
+
+def test_a_row_redacted_and_then_set_aside_is_in_the_quarantine_as_it_was(tmp_path: Path) -> None:
+    mail = {"text": "write to jane@example.com", "label": "billing"}
+    validated = check(tmp_path, [*parcels(40), mail, mail, {"text": "a@b.co", "label": None}])
+    texts = [row["text"] for row in stored_rows(validated)]
+    assert texts.count("write to [EMAIL_1]") == 1
+    assert not any("@" in text for text in texts)
+    records = quarantined(validated.stored.path / "quarantine.jsonl")
+    assert [(record["row"], record["raw"]) for record in records] == [
+        (43, {"text": "a@b.co", "label": None}),
+        (42, mail),
+    ]
 
 
 @pytest.mark.parametrize("strange", ["\u2028", "\x85", "\x0b", "\r", "🙂"])
@@ -246,7 +305,7 @@ SPOILED = {
 @pytest.mark.parametrize("duplicates", ["refuse", "quarantine"])
 def test_no_message_shows_the_text_of_a_row(tmp_path: Path, kind: str, duplicates: str) -> None:
     (tmp_path / f"train.{kind}").write_text(SPOILED[kind], encoding="utf-8")
-    contract = {"max_quarantined": 0.0, "duplicates": duplicates}
+    contract = {"max_quarantined": 0.0, "rules": {"duplicates": duplicates}}
     with pytest.raises(DataError) as caught:
         run(pipeline(tmp_path, {"train": f"train.{kind}"}, contract))
     assert SECRET not in str(caught.value)
@@ -256,8 +315,11 @@ def test_no_message_shows_the_text_of_a_row(tmp_path: Path, kind: str, duplicate
 def test_a_refused_rule_shows_no_text(tmp_path: Path, rule: str) -> None:
     same = {"text": SECRET, "label": "billing"}
     write_table(tmp_path / "test.csv", [same, *parcels(4, "card")])
-    message = refused(tmp_path, [*parcels(8), same, same], {"test": "test.csv"}, {rule: "refuse"})
-    assert f"break the rule `{rule}`" in message
+    rows = [*parcels(8), same, same]
+    message = refused(tmp_path, rows, {"test": "test.csv"}, {"rules": {rule: "refuse"}})
+    row = 10 if rule == "duplicates" else 9
+    words = f"1 rows break the rule `{rule}`, and contract.rules.{rule} is `refuse`"
+    assert message.startswith(f"{tmp_path / 'train.jsonl'} row {row}: {words}")
     assert SECRET not in message
 
 
@@ -281,7 +343,7 @@ def test_a_renamed_file_is_the_same_data(tmp_path: Path) -> None:
     [
         ({"validation": 0.3}, {}, {}),
         ({"labels": ["delivery", "billing"]}, {}, {}),
-        ({}, {"duplicates": "warn"}, {}),
+        ({}, {"rules": {"duplicates": "warn"}}, {}),
         ({}, {}, {"training": {"seed": 7}}),
         ({}, {}, {"application": "sentiment"}),
     ],
@@ -365,7 +427,7 @@ def test_whatever_the_rows_each_is_kept_or_quarantined(
     folder = tmp_path_factory.mktemp("rows")
     rows = [*labelled("a", "b", rows=even), *odd]
     numbers = Counter(range(1, len(rows) + 1))
-    contract = {"duplicates": severity, "leakage": severity}
+    contract = {"rules": {"duplicates": severity, "leakage": severity}}
     try:
         validated = check(folder, rows, {"labels": labels}, contract)
     except DataError as error:

@@ -79,6 +79,11 @@ class Questions(Defaults):
         if loss.label_smoothing:
             reason = "the classes are positions, among them padding; questions cannot smooth them"
             yield "training.loss.label_smoothing", reason
+        length, stride = config.model.max_length, config.answering.stride
+        declared = "stride" in config.answering.model_fields_set
+        if declared and isinstance(length, int) and stride > length // 2:
+            reason = f"expected at most half of model.max_length, {length // 2}, found {stride}"
+            yield "answering.stride", reason
         if config.evaluation.headline in UNANSWERABLE_METRICS and not config.answering.unanswerable:
             reason = f"{config.evaluation.headline} needs answering.unanswerable: true"
             yield "evaluation.headline", reason
@@ -348,7 +353,7 @@ def _moved(text: str, start: int, context: Rewritten) -> tuple[str, int]:
     if start < 0 or not text or not context.old.startswith(text, start):
         return text, start
     first, last = context.span(start, start + len(text))
-    return context.text[first:last], first
+    return (text, first) if first < 0 else (context.text[first:last], first)
 
 
 def _is_canonical(value: object) -> bool:

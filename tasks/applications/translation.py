@@ -48,6 +48,8 @@ class Translation(Writing):
         yield from super().check(config)
         if config.language.target is None:
             yield "language.target", "expected the language of the translations, such as `zh`"
+        elif config.language.target == config.language.source:
+            yield "language.target", "expected another language than `language.source`"
 
     def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
         """Copies, lengths that cannot belong together, and the wrong script."""

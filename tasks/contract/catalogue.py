@@ -67,7 +67,9 @@ class Catalogue:
             values = self.values if len(self.brief) else [None]
             found, places, totals = np.unique(codes, return_index=True, return_counts=True)
             counts[split] = {values[c]: int(n) for c, n in zip(found, totals, strict=True)}
-            for code, place in zip(found, rows[places], strict=True):
+            for code, place in sorted(
+                zip(found, rows[places], strict=True), key=lambda pair: int(pair[1])
+            ):
                 where = f"{files[self.file[place]]} row {self.row[place]}"
                 first[split, values[code]] = where
         return Census(tuple(inputs), counts, first)

@@ -266,6 +266,8 @@ def _missing(where: str, found: list[str], mapping: Mapping[str, str]) -> Iterat
         advice = f"set {section}" + (f": {original}" if original else " to the right name")
         if any(len(name) > reading.LONGEST_NAME for name in found):
             advice = "does the file begin with a line of column names?"
+        elif len(found) == 1 and ";" in found[0]:
+            advice = "save the file with commas between its columns, not semicolons"
         yield Problem(where, message, advice)
 
 

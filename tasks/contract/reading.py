@@ -221,7 +221,8 @@ def _text(path: Path, block: Block | None = None) -> Iterator[IO[str]]:
             stream.seek(block.start)
             part = io.BytesIO(stream.read(block.stop - block.start))
             with _decoded(path):
-                yield io.TextIOWrapper(part, encoding="utf-8", newline="")
+                encoding = "utf-8" if block.start else "utf-8-sig"
+                yield io.TextIOWrapper(part, encoding=encoding, newline="")
             return
         _refuse_binary(path, stream.peek(HEAD)[:HEAD])
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.schema import Pipeline
-from tasks.applications.base import Application, Rewritten
+from tasks.applications.base import Application, Reasons, Rewritten
 from tasks.contract import form, rules
 from tasks.contract.privacy import Recognizer, Redactor
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+MOST_KNOWN = 10_000
 Changed = dict[int, set[str]]
 """By row index, what was done: ``repair`` or kinds of private data."""
 
@@ -36,10 +37,13 @@ class Repaired:
     text: str
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where a part is now: the mended beginning is as long as the beginning mended."""
-        return len(form.repair(self.old[:start], html=True)), len(
-            form.repair(self.old[:end], html=True)
-        )
+        """Where a part is now: after as much as the beginning is when it is mended alone.
+
+        What is damaged in a beginning may be sound in the whole; then nothing points at the part.
+        """
+        first, last = (len(form.repair(self.old[:at], html=True)) for at in (start, end))
+        same = self.text[first:last] == form.repair(self.old[start:end], html=True)
+        return (first, last) if same else (-1, -1)
 
 
 class Rewriter:
@@ -57,7 +61,7 @@ class Rewriter:
         self._targets = [
             column.name for column in application.columns(config.data) if column.kind == "target"
         ]
-        self._values: dict[str, tuple[str, set[str]]] = {}
+        self._known: dict[str, set[str]] = {}
 
     @cached_property
     def kinds(self) -> tuple[str, ...]:
@@ -77,8 +81,19 @@ class Rewriter:
         if self.kinds:
             for index in self._private(frame):
                 self._redact(frame, index, changed)
-            self._redact_values(frame, changed)
         return changed
+
+    def private_targets(self, frame: pd.DataFrame) -> Reasons:
+        """Rows whose label is private: with a placeholder, it would be another label."""
+        found: Reasons = {}
+        for name in self._targets if self.kinds else ():
+            if name in self._texts or name not in frame:
+                continue
+            for index, value in zip(frame.index, frame[name], strict=True):
+                if kinds := self._kinds_in(value):
+                    words = f"{name}: private data: {', '.join(sorted(kinds))}"
+                    found[int(index)] = [("private_label", words)]
+        return found
 
     def private_groups(self, frame: pd.DataFrame) -> set[int]:
         """Index of the rows whose group is private, such as a customer's address."""
@@ -87,7 +102,7 @@ class Rewriter:
         return {
             int(index)
             for index, value in zip(frame.index, frame["group"], strict=True)
-            if self._value(str(value))[1]
+            if self._kinds_in(str(value))
         }
 
     def _damaged(self, frame: pd.DataFrame) -> list[int]:
@@ -133,31 +148,17 @@ class Rewriter:
         for name, text in rewritten.items():
             frame.at[index, name] = text.text
 
-    def _redact_values(self, frame: pd.DataFrame, changed: Changed) -> None:
-        """Redact targets that are no texts, such as labels."""
-        for name in self._targets:
-            if name in self._texts or name not in frame:
-                continue
-            column = frame[name]
-            for index, value in zip(column.index, column, strict=True):
-                redacted, kinds = self._value(value)
-                if kinds:
-                    frame.at[index, name] = redacted
-                    changed.setdefault(int(index), set()).update(kinds)
-
-    def _value(self, value: Any) -> tuple[Any, set[str]]:
-        if isinstance(value, str):
-            if value not in self._values:
-                found = {span.kind for span in self._recognizer.find(value)}
-                redactor = Redactor(self._recognizer, self.kinds)
-                if len(self._values) > 10_000:
-                    self._values.clear()
-                self._values[value] = (redactor.redact(value).text if found else value, found)
-            return self._values[value]
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            items = [self._value(item) for item in value]
-            return [text for text, _ in items], set().union(*(kinds for _, kinds in items))
-        return value, set()
+    def _kinds_in(self, value: Any) -> set[str]:
+        """Kinds of private data in a value that is no text, such as a label."""
+        if isinstance(value, list):
+            return set().union(*map(self._kinds_in, value))
+        if not isinstance(value, str):
+            return set()
+        if value not in self._known:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[value] = {span.kind for span in self._recognizer.find(value)}
+        return self._known[value]
 
 
 def arrow_texts(column: pd.Series[Any]) -> pa.Array:

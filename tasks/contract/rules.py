@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from configs.contract import Contract, Privacy, Rules
 from configs.schema import Pipeline
+from tasks.applications import base as applications
 from tasks.applications.base import Application, Reasons
 from tasks.contract import form
 
@@ -26,7 +27,7 @@ SPLIT_RULES: Final = (
     *("near_duplicates", "near_leakage", "rare_label"),
 )
 ROW_RULES: Final = (
-    *("missing", "wrong_type", "unknown_label", "length"),
+    *("missing", "wrong_type", "unknown_label", "private_label", "length"),
     *("mojibake", "replacement", "control", "html"),
 )
 APPLICATION_RULES: Final = (
@@ -129,9 +130,15 @@ def merge(*all_reasons: Reasons) -> Reasons:
 def checked(application: Application, config: Pipeline) -> list[str]:
     """The rules that each row is held against by itself."""
     own = {name.removeprefix("contract.rules.") for name in application.uses}
-    general = [rule for rule in ROW_RULES if rule != "unknown_label" or config.data.labels]
+    about_labels = {"unknown_label": bool(config.data.labels), "private_label": _labelled(config)}
+    general = [rule for rule in ROW_RULES if about_labels.get(rule, True)]
     special = [rule for rule in APPLICATION_RULES if rule in own]
     return [*general, *special, *(f"privacy.{kind}" for kind in private_kinds(config.contract))]
+
+
+def _labelled(config: Pipeline) -> bool:
+    columns = applications.get(config.application).columns(config.data)
+    return any(column.name in ("label", "labels") for column in columns)
 
 
 def private_kinds(contract: Contract) -> tuple[str, ...]:

@@ -195,7 +195,8 @@ class Screener:
             self._unseen = False
         self._application.normalize(frame, self._config.data, self._layout.names)
         changed = self._rewriter.apply(frame)
-        reasons = rules.merge(self._reasons(frame), _private(changed))
+        targets = self._rewriter.private_targets(frame)
+        reasons = rules.merge(self._reasons(frame), targets, _private(changed))
         leaving = {index for index, found in reasons.items() if self._leaves(found)}
         numbers = frame["row"]
         refused: list[Refusal] = [

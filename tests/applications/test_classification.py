@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from configs.schema import Pipeline
 from tasks.applications.base import Batch, Facts, View
 from tasks.applications.serving import classification as serving
+from tasks.applications.shared.census import Census
 from tasks.applications.shared.codec import Codec
 from tasks.applications.topics import APPLICATION
 from tasks.arrow import MappedTable
@@ -56,8 +58,10 @@ def learn(frame: pd.DataFrame, pipeline: Pipeline) -> Facts:
     """Normalize rows and learn from them."""
     APPLICATION.normalize(frame, pipeline.data, None)
     APPLICATION.contract(pipeline).validate(frame, lazy=True)
-    facts = APPLICATION.learn(frame, pipeline.data)
-    return facts | APPLICATION.tally(frame, facts)
+    briefs = APPLICATION.brief(frame)
+    census = Census(tuple(frame.columns), {"train": Counter(briefs)})
+    facts = APPLICATION.learn(census, pipeline.data)
+    return facts | APPLICATION.tally(census, facts)
 
 
 class Prepared:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from configs.schema import Pipeline
-from tasks.applications.base import Facts
+from tasks.applications.base import Facts, Reasons
+from tasks.applications.shared.census import Census
 from tasks.applications.topics import APPLICATION
 from tasks.contract.rules import violations
 from tasks.errors import DataError
@@ -40,11 +42,25 @@ def learn(pipeline: Pipeline, values: list[Any]) -> Facts:
     """What rows with some labels teach."""
     frame = frame_of(pipeline.data.labelling, values)
     APPLICATION.normalize(frame, pipeline.data, None)
-    facts = APPLICATION.learn(frame, pipeline.data)
-    return facts | APPLICATION.tally(frame, facts)
+    counted = census(train=frame)
+    facts = APPLICATION.learn(counted, pipeline.data)
+    return facts | APPLICATION.tally(counted, facts)
 
 
-def reasons(pipeline: Pipeline, values: list[Any]) -> dict[int, list[str]]:
+def census(**splits: pd.DataFrame) -> Census:
+    """Rows of each split by their labels."""
+    counts: dict[str, Counter[Any]] = {}
+    first: dict[tuple[str, Any], str] = {}
+    for split, frame in splits.items():
+        briefs = APPLICATION.brief(frame)
+        assert briefs is not None
+        counts[split] = Counter(briefs)
+        for value, row in zip(briefs, frame["row"], strict=True):
+            first.setdefault((split, value), f"train.csv row {row}")
+    return Census(("text",), counts, first)
+
+
+def reasons(pipeline: Pipeline, values: list[Any]) -> Reasons:
     """Why rows are set aside."""
     frame = frame_of(pipeline.data.labelling, values)
     APPLICATION.normalize(frame, pipeline.data, None)
@@ -95,10 +111,10 @@ def test_sets_of_declared_labels_by_value_and_by_position() -> None:
 def test_what_is_not_a_set_of_declared_labels_is_found() -> None:
     pipeline = config("multiple", labels=["sports", "politics", "other"])
     values = [["sports"], "", None, 7.5, ["sports", None], ["x"], "sports|x", {"sports": 1}]
-    malformed = ["labels: expected a list of labels"]
-    unknown = ["labels: a label is not declared"]
+    malformed = [("wrong_type", "labels: expected a list of labels")]
+    unknown = [("unknown_label", "labels: a label is not declared")]
     assert reasons(pipeline, values) == {
-        2: ["labels: the value is missing"],
+        2: [("missing", "labels: the value is missing")],
         3: malformed,
         4: malformed,
         5: unknown,
@@ -129,7 +145,6 @@ def test_declared_labels_keep_their_order_in_sets() -> None:
     frame = frame_of("multiple", [["a"], [], ["m", "z"]])
     stored = APPLICATION.finish(frame, facts)
     assert stored["labels"] == [[0, 1, 0], [0, 0, 0], [1, 0, 1]]
-    assert APPLICATION.strata(frame) is None
 
 
 @pytest.mark.parametrize("values", [[["a"], [], ["a"]], [[], [], []]])
@@ -148,8 +163,8 @@ def test_problems_of_sets() -> None:
     facts = learn(config("multiple"), [["a", "b"], ["a"], ["b", "a"], []])
     train = frame_of("multiple", [["a", "b"], ["a"], []])
     test = frame_of("multiple", [[], ["c", "a"], ["c"]])
-    problems = APPLICATION.problems({"train": train, "validation": train, "test": test}, facts, 2)
-    assert problems == [
+    counted = census(train=train, validation=train, test=test)
+    assert APPLICATION.problems(counted, facts, 2) == [
         "label 'b': expected at least 2 training rows, found 1",
         "label 'c' never occurs in training (2 test rows, first at train.csv row 2)",
     ]
@@ -174,7 +189,8 @@ def test_declared_order_of_words() -> None:
     facts = learn(pipeline, ["good", "0", "fair", 1.0])
     assert (facts["labels"], facts["scale"]) == (["bad", "fair", "good"], [0.0, 1.0, 2.0])
     assert facts["counts"] == {"bad": 1, "fair": 2, "good": 1}
-    assert reasons(pipeline, ["good", "excellent"]) == {1: ["label: the label is not declared"]}
+    undeclared = [("unknown_label", "label: the label is not declared")]
+    assert reasons(pipeline, ["good", "excellent"]) == {1: undeclared}
 
 
 def test_declared_order_of_numbers() -> None:
@@ -189,13 +205,10 @@ def test_words_without_an_order_are_refused(word: str) -> None:
         learn(config("ordinal"), ["1", "2", word])
 
 
-def test_steps_are_stored_as_positions_and_balanced_over_splits() -> None:
+def test_steps_are_stored_as_positions() -> None:
     facts = learn(config("ordinal"), ["1", "3", "5"])
     frame = frame_of("ordinal", ["5", "1", "3"])
     assert APPLICATION.finish(frame, facts)["label"] == [2, 0, 1]
-    strata = APPLICATION.strata(frame)
-    assert strata is not None
-    assert strata.to_list() == ["5", "1", "3"]
 
 
 @pytest.mark.parametrize(

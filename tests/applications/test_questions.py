@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import pairwise
@@ -15,14 +16,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pandera.errors import SchemaErrors
 
 from configs.schema import Loss, Pipeline
 from tasks import arrow
 from tasks.applications.base import View
 from tasks.applications.questions import APPLICATION, canonical, sentences
 from tasks.applications.serving import questions as decoder
+from tasks.applications.shared.census import Census
 from tasks.applications.shared.codec import Codec
+from tasks.contract.rules import violations
 from tests.support import tables
 from tests.support.questions import FAMILIES, KINDS, TEXTS, questions, reader, stored, tokenizer
 
@@ -560,12 +562,11 @@ MALFORMED: list[object] = [
 def test_malformed_answers_are_found_one_by_one() -> None:
     good: list[object] = [{"text": ["Oslo"], "answer_start": [9]}, NONE]
     rows = frame([*MALFORMED, *good])
-    with pytest.raises(SchemaErrors) as caught:
-        APPLICATION.contract(pipeline()).validate(rows, lazy=True)
-    cases = caught.value.failure_cases
-    assert set(cases["index"]) == set(range(10, 10 + len(MALFORMED)))
-    assert set(cases["column"]) == {"answers"}
-    assert not APPLICATION.findings(rows.iloc[: len(MALFORMED)], pipeline())
+    found = violations(rows, APPLICATION.contract(pipeline()))
+    shape = "answers: expected `text` and `answer_start`, two lists of the same length"
+    wrong = {10 + row: [("wrong_type", shape)] for row in range(len(MALFORMED))}
+    missing = [("missing", "answers: the value is missing")]
+    assert found == wrong | {10: missing, 9 + len(MALFORMED): missing}
 
 
 def test_offsets_that_do_not_point_at_the_answer_are_found() -> None:
@@ -580,20 +581,24 @@ def test_offsets_that_do_not_point_at_the_answer_are_found() -> None:
             NONE,
         ]
     )
+    off = "does not point at the answer"
     assert APPLICATION.findings(rows, pipeline()) == {
-        11: ["answer 2: offset 8 does not point at the answer; it occurs at 9"],
-        12: ["answer 1: offset 9 does not point at the answer; it does not occur in the context"],
-        13: ["answer 1: offset -5 does not point at the answer; it occurs at 9"],
-        14: ["answer 1: offset 1000000000000 does not point at the answer; it occurs at 3"],
-        15: ["answer 1: the text is empty"],
-        16: ["no answer, and answering.unanswerable is false"],
+        row: [(rule, words)]
+        for row, rule, words in (
+            (11, "answer_offset", f"answer 2: offset 8 {off}; it occurs at 9"),
+            (12, "answer_offset", f"answer 1: offset 9 {off}; it does not occur in the context"),
+            (13, "answer_offset", f"answer 1: offset -5 {off}; it occurs at 9"),
+            (14, "answer_offset", f"answer 1: offset 1000000000000 {off}; it occurs at 3"),
+            (15, "answer_offset", "answer 1: the text is empty"),
+            (16, "answer_missing", "no answer, and answering.unanswerable is false"),
+        )
     }
 
 
 def test_the_nearest_occurrence_is_named() -> None:
     rows = frame([{"text": ["aa"], "answer_start": [6]}], "aaa - - aa aa")
     assert APPLICATION.findings(rows, pipeline()) == {
-        10: ["answer 1: offset 6 does not point at the answer; it occurs at 8"]
+        10: [("answer_offset", "answer 1: offset 6 does not point at the answer; it occurs at 8")]
     }
 
 
@@ -603,10 +608,13 @@ def test_a_row_without_an_answer_may_be_declared() -> None:
 
 
 def test_training_needs_an_answer() -> None:
-    splits = {"train": frame([NONE, NONE])}
-    assert APPLICATION.problems(splits, {}, 1) == ["no training row has an answer"]
-    splits = {"train": frame([NONE, {"text": ["Oslo"], "answer_start": [9]}])}
-    assert APPLICATION.problems(splits, {}, 1) == []
+    rows = frame([NONE, {"text": ["Oslo"], "answer_start": [9]}])
+    briefs = APPLICATION.brief(rows).to_list()
+    assert briefs == [False, True]
+    without = Census(("context", "question"), {"train": {False: 2}, "test": {True: 1}})
+    assert APPLICATION.problems(without, {}, 1) == ["no training row has an answer"]
+    counted = Census(("context", "question"), {"train": Counter(briefs)})
+    assert APPLICATION.problems(counted, {}, 1) == []
 
 
 def test_stored_columns_keep_their_types_without_an_answer() -> None:

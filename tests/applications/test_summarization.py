@@ -168,7 +168,7 @@ def test_a_row_that_cannot_be_a_summary_is_set_aside(
 
 
 def test_the_same_document_twice_is_a_duplicate(tmp_path: Path) -> None:
-    again = {"document": articles()[2]["document"], "summary": "Another summary."}
+    again = {"document": articles()[2]["document"], "summary": "A parcel came too late."}
     (why,) = set_aside(tmp_path, [again]).values()
     assert why[0].startswith(("duplicate", "leakage"))
 

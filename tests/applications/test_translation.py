@@ -209,6 +209,7 @@ def config(**sections: Any) -> Pipeline:
     ("sections", "where"),
     [
         ({}, "language.target"),
+        ({"language": {"source": "zh", "target": "zh"}}, "language.target"),
         ({"data": {"train": "t.csv", "labels": ["a", "b"]}}, "data.labels"),
         ({"training": {"loss": {"class_weights": "balanced"}}}, "training.loss.class_weights"),
     ],

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import applications, pipelines
+from tests.benchmarks import applications, contract, pipelines
 from tests.benchmarks.figures import Figures, conditions, show
 from tests.benchmarks.options import DATA, Options
 
@@ -19,6 +19,7 @@ NEED_DATA = (
     "squad_v1",
     "tatoeba_en_zh",
     "bbc_news_summary",
+    "alarms",
 )
 
 
@@ -39,6 +40,9 @@ BENCHMARKS: dict[str, Callable[[Options], Figures]] = {
     "squad_v1": applications.squad_v1,
     "tatoeba_en_zh": applications.tatoeba_en_zh,
     "bbc_news_summary": applications.bbc_news_summary,
+    "contract": contract.contract,
+    "checks": contract.checks,
+    "alarms": contract.alarms,
 }
 
 

@@ -64,13 +64,15 @@ training:
 modle:
   base: starter
 contract:
-  duplicates: ignore
+  rules:
+    duplicates: ignore
 """
     assert problems(file, text) == [
         "FILE:2: application: expected one of questions, sentiment, summarization, topics, "
         "translation, found 'topic' (did you mean `topics`?)",
         "FILE:5: data.validation: expected a fraction between 0 and 1, or file names, found 1.5",
-        "FILE:15: contract.duplicates: expected 'refuse', 'quarantine' or 'warn', found \"ignore\"",
+        "FILE:16: contract.rules.duplicates: expected 'refuse', 'quarantine' or 'warn', "
+        'found "ignore"',
         'FILE:7: training.epochs: expected a valid integer, found "three"',
         "FILE:8: training.learning_rate: expected greater than 0, found -0.1",
         "FILE:10: training.optimizer.name: expected 'adamw', 'adam', 'sgd', 'adafactor', 'lion' or "
@@ -95,8 +97,9 @@ def test_an_unknown_key_of_a_nested_section_names_a_near_one(file: Path) -> None
 def test_an_unknown_key_like_no_other_lists_the_known_ones(file: Path) -> None:
     text = GOOD + "contract:\n  zzz: 1\n"
     assert problems(file, text) == [
-        "FILE:6: contract.zzz: unknown key (known here: max_quarantined, duplicates, leakage, "
-        "min_rows_per_class, max_truncated, max_length_ratio)"
+        "FILE:6: contract.zzz: unknown key (known here: max_quarantined, rules, privacy, drift, "
+        "repair, characters, near_threshold, sample, label_quality, min_rows_per_class, "
+        "max_truncated, max_length_ratio, show_text)"
     ]
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -10,7 +10,10 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 import configs
+from configs.contract import Contract, Privacy, Rules
 from configs.schema import Data, Optimizer, Pipeline, Retraining, Section, Training
+from configs.values import Country
+from tasks.contract.privacy import COUNTRIES, KINDS
 
 SHIPPED = sorted(Path(configs.__file__).parent.glob("*.yaml"))
 MINIMAL = {"name": "parcels", "application": "topics", "data": {"train": "train.csv"}}
@@ -34,7 +37,9 @@ def test_defaults_are_what_the_documentation_promises() -> None:
     config = Pipeline.model_validate(MINIMAL)
     assert config.data.validation == config.data.test == 0.1
     assert config.contract.max_quarantined == 0.01
-    assert config.contract.duplicates == config.contract.leakage == "quarantine"
+    rules = config.contract.rules
+    assert rules.duplicates == rules.leakage == "quarantine"
+    assert set(config.contract.privacy.treated("redact")) == set(KINDS)
     assert config.model.base == "starter"
     assert config.training.optimizer == Optimizer(name="adamw", betas=(0.9, 0.999))
     assert config.training.schedule.name == "linear"
@@ -63,7 +68,33 @@ def test_every_field_says_what_it_is(section: type[Section]) -> None:
 
 @pytest.mark.parametrize("section", sorted(sections(), key=lambda s: s.__name__))
 def test_no_section_grows_beyond_reading(section: type[Section]) -> None:
-    assert len(section.model_fields) <= 16
+    # The rules are a list of names with one kind of value.
+    assert section is Rules or len(section.model_fields) <= 16
+
+
+def test_kinds_of_private_data_by_treatment() -> None:
+    privacy = Privacy.model_validate({"email": "refuse", "phone": "allow", "countries": ["de"]})
+    assert privacy.countries == ("de",)
+    assert privacy.treated("refuse") == ("email",)
+    assert privacy.treated("allow") == ("phone",)
+    assert set(privacy.treated("redact")) == set(KINDS) - {"email", "phone"}
+
+
+@pytest.mark.parametrize("country", ["xx", "germany", "", 49])
+def test_a_country_whose_numbers_nobody_knows_is_refused(country: object) -> None:
+    with pytest.raises(ValidationError, match="countries"):
+        Privacy.model_validate({"countries": ["de", country]})
+
+
+def test_the_countries_are_those_that_are_known() -> None:
+    assert get_args(Country) == COUNTRIES
+    assert Privacy.model_validate({"countries": ["US", "de"]}).countries == ("us", "de")
+
+
+@pytest.mark.parametrize("bounds", [[5, 4], [-1, 4]], ids=str)
+def test_bounds_of_lengths_are_ordered(bounds: list[int]) -> None:
+    with pytest.raises(ValidationError, match="expected the fewest, then the most"):
+        Contract.model_validate({"characters": bounds})
 
 
 def test_the_json_schema_is_one() -> None:
@@ -109,7 +140,11 @@ def test_the_json_schema_and_the_typed_one_accept_the_same_data_sections(text: s
         {"training": {"learning_rate": -1e-3}},
         {"training": {"optimizer": {"name": "adamax"}}},
         {"training": {"loss": {"class_weights": {"a": 0}}}},
-        {"contract": {"leakage": "ignore"}},
+        {"contract": {"leakage": "warn"}},
+        {"contract": {"rules": {"leakage": "ignore"}}},
+        {"contract": {"rules": {"missing": "warn"}}},
+        {"contract": {"privacy": {"email": "warn"}}},
+        {"contract": {"near_threshold": 0.2}},
         {"model": {"max_length": 4}},
         {"data": {"train": []}},
         {"data": {"train": "a", "validation": 1.0}},

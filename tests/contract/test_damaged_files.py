@@ -232,6 +232,14 @@ CASES = [
     ),
     Case("a star too many", "unknown_label", [{"text": DUCK, "label": "4"}], "stars", "csv"),
     Case("half a star", "unknown_label", [{"text": DUCK, "label": 2.5}], "stars", "jsonl.gz"),
+    Case("label is an address", "private_label", [{"text": DUCK, "label": "jo@example.com"}]),
+    Case(
+        "one of the labels is an address",
+        "private_label",
+        [{"text": DUCK, "labels": ["sport", "jo@example.com"]}],
+        "tags",
+        also={"unknown_label": 1},
+    ),
     Case(
         "label is rare",
         "rare_label",

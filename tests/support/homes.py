@@ -39,6 +39,7 @@ training:
   learning_rate: 5e-3
   precision: fp32
   checkpoint_steps: 7
+  seed: 2
 compute:
   device: cpu
   threads: 1

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 TERMINATED = 143
+AGAIN_SECONDS = 0.05
 
 
 class _Commands(TyperGroup):
@@ -317,6 +319,7 @@ def _console(stderr: bool = False) -> Any:
 def main() -> NoReturn:
     """Run the command; exit 2 for the user's mistake, 1 for a failure."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _deliver_again
     code = _guarded(lambda: app(standalone_mode=False))
     # Collecting the modules one last time would cost a second or two.
     gc.freeze()
@@ -325,6 +328,17 @@ def main() -> NoReturn:
 
 def _terminate(number: int, frame: object) -> NoReturn:
     raise SystemExit(TERMINATED)
+
+
+def _deliver_again(lost: sys.UnraisableHookArgs) -> None:
+    """Send a signal again whose exception fell into a finalizer, where Python ignores it."""
+    numbers = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}
+    if (number := numbers.get(lost.exc_type)) is None:
+        sys.__unraisablehook__(lost)
+        return
+    again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
 
 
 def _guarded(command: Callable[[], object]) -> int:

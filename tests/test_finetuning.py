@@ -77,7 +77,7 @@ def test_run_killed_before_its_commit_is_only_committed(
 
 
 def test_starter_learns_in_one_epoch(tmp_path: Path) -> None:
-    training = {"epochs": 1, "batch_size": 8, "learning_rate": 3e-4, "precision": "fp32"}
+    training = {"epochs": 1, "batch_size": 8, "learning_rate": 3e-4, "precision": "fp32", "seed": 2}
     prepared = prepare(tmp_path, "starter", {"train": reviews()}, training=training)
     heard: list[Event] = []
     watched: list[Path] = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,30 @@ def test_every_stage_ends_at_once_and_is_taken_up_again(
         assert set(run_states(home)) <= {"KILLED"}, stage
     assert run_states(home) == ["KILLED"]
     assert_as_if_never_disturbed(home, finished)
+
+
+FINALIZER = """
+import os, signal, sys, time
+from flows import cli
+
+class Collected:
+    def __del__(self):
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+        # The handler raises here, where Python ignores exceptions.
+        time.sleep(0.01)
+
+def command(**options):
+    Collected()
+    time.sleep(30)
+
+cli.app = command
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("sign", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_that_falls_into_a_finalizer_is_not_lost(sign: str, code: int) -> None:
+    command = [sys.executable, "-c", FINALIZER, sign]
+    done = subprocess.run(command, capture_output=True, timeout=20, check=False)
+    assert done.returncode == code, done.stderr
+    assert b"Exception ignored" not in done.stderr

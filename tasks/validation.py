@@ -39,7 +39,7 @@ from tasks.contract.quarantine import Fixes
 from tasks.contract.screening import Screened
 from tasks.contract.spool import Spooled
 from tasks.contract.whole import Whole
-from tasks.errors import ConfigError, DataError, Problem
+from tasks.errors import ConfigError, DataError, Problem, StorageFailure
 from tasks.store import Stored, read_json, write_json
 from tasks.workspace import Workspace
 
@@ -260,7 +260,9 @@ class _Judged:
                 writer.add(quarantine.record(place, reasons, originals.get(position, raw)))
         self.left_out = writer.rows
         kept = int(self.whole.kept.sum())
-        assert kept + self.left_out == self.total, "a row was lost"
+        if kept + self.left_out != self.total:
+            found = f"{kept} kept and {self.left_out} set aside of {self.total}"
+            raise StorageFailure(f"rows were lost between the passes: {found}")
 
     def _declared_place(self, position: int) -> Place:
         split = SPLITS[self.declared[position]]

@@ -42,6 +42,7 @@ class Piece:
         application: name of the application.
         facts: what the training rows taught.
         texts: the text columns.
+        before: rows of each split in earlier pieces.
     """
 
     paths: tuple[Path, ...]
@@ -52,6 +53,7 @@ class Piece:
     application: str
     facts: Facts
     texts: tuple[str, ...]
+    before: tuple[int, ...] = (0,) * len(SPLITS)
 
 
 def write(
@@ -93,6 +95,7 @@ def _pieces(
     whole: Whole, split: NDArray[np.int8], folder: Path, facts: Facts, texts: tuple[str, ...]
 ) -> Iterator[Piece]:
     rows, start = whole.rows, 0
+    before = np.zeros(len(SPLITS), np.int64)
     for number, (path, size) in enumerate(zip(whole.spool.paths, whole.spool.sizes, strict=True)):
         here = slice(start, start + size)
         target = folder / f"{number:06}"
@@ -106,7 +109,9 @@ def _pieces(
             whole.config.application,
             facts,
             texts,
+            tuple(map(int, before)),
         )
+        before += [np.count_nonzero(split[here] == number) for number in range(len(SPLITS))]
         start += size
 
 
@@ -129,7 +134,7 @@ def write_piece(piece: Piece) -> dict[str, Profiler]:
                 rows = _table(places, finished)
                 if split not in streams:
                     path = piece.folder / f"{split}.arrow"
-                    streams[split] = _Stream(path, rows.schema, stack)
+                    streams[split] = _Stream(path, rows.schema, stack, piece.before[number])
                 streams[split].append(rows)
     return profilers
 
@@ -141,14 +146,22 @@ def _table(places: Mapping[str, Any], finished: Mapping[str, Any]) -> pa.Table:
 
 
 class _Stream:
-    """An Arrow file whose batches do not depend on how its rows came."""
+    """An Arrow file whose batches do not depend on how its rows came.
 
-    def __init__(self, path: Path, schema: pa.Schema, stack: ExitStack) -> None:
+    Args:
+        path: the file.
+        schema: of its rows.
+        stack: closes it.
+        before: rows that come before these once files are joined.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, stack: ExitStack, before: int = 0) -> None:
         import pyarrow as pa
 
         self._schema = schema
         self._waiting: list[pa.Table] = []
         self._rows = 0
+        self._room = BATCH - before % BATCH
         sink = stack.enter_context(pa.OSFile(str(path), "wb"))
         self._writer = stack.enter_context(pa.ipc.new_stream(sink, schema))
         stack.callback(self.flush)
@@ -157,8 +170,21 @@ class _Stream:
         """Write whole batches, and keep the rest for later."""
         self._waiting.append(table.cast(self._schema))
         self._rows += table.num_rows
-        if self._rows >= BATCH:
-            self._write(self._rows - self._rows % BATCH)
+        if self._rows >= self._room:
+            self._write(self._rows - (self._rows - self._room) % BATCH)
+
+    def pass_on(self, batch: pa.RecordBatch) -> None:
+        """Append rows that are already in batches, but for those at the seams of files."""
+        if not self._rows and batch.num_rows == self._room == BATCH:
+            self._writer.write_batch(batch)
+        else:
+            self.append(type(self)._table(batch))
+
+    @staticmethod
+    def _table(batch: pa.RecordBatch) -> pa.Table:
+        import pyarrow as pa
+
+        return pa.Table.from_batches([batch])
 
     def flush(self) -> None:
         """Write what is left."""
@@ -168,11 +194,12 @@ class _Stream:
     def _write(self, rows: int) -> None:
         import pyarrow as pa
 
-        table = pa.concat_tables(self._waiting)
-        for start in range(0, rows, BATCH):
-            some = table.slice(start, min(BATCH, rows - start)).combine_chunks()
-            for batch in some.to_batches():
+        table, start = pa.concat_tables(self._waiting), 0
+        while start < rows:
+            size = min(self._room, rows - start)
+            for batch in table.slice(start, size).combine_chunks().to_batches():
                 self._writer.write_batch(batch)
+            start, self._room = start + size, BATCH
         self._waiting, self._rows = [table.slice(rows)], table.num_rows - rows
 
 
@@ -186,7 +213,7 @@ def _join(paths: list[Path], target: Path) -> None:
             with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
                 joined = joined or _Stream(target, stream.schema, stack)
                 for batch in stream:
-                    joined.append(pa.Table.from_batches([batch]))
+                    joined.pass_on(batch)
 
 
 def _merged(found: list[dict[str, Profiler]]) -> dict[str, Profiler]:

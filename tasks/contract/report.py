@@ -19,7 +19,7 @@ from tasks.contract.frames import SPLITS
 if TYPE_CHECKING:
     from jinja2 import Template
 
-SEVERITIES = ("refuse", "quarantine", "redact", "warn", "allow")
+SEVERITIES = ("refuse", "quarantine", "redact", "repair", "warn", "allow")
 GROUPS = ("form", "splits", "application", "privacy")
 MOST_BARS = 20
 LONGEST_TEXT = 300

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 UNREADABLE: Final = "unreadable"
 """What a line that cannot be parsed breaks; there is no choice but to set it aside."""
+REPAIRED: Final = "repaired"
+"""What a row shows whose characters were mended, and that stays."""
+OWN_WORDS: Final = {
+    UNREADABLE: "A line cannot be parsed.",
+    REPAIRED: "Damaged characters of a row were mended, as `contract.repair` asks.",
+}
 WORDS: Final = {
     "not_nullable": ("missing", "the value is missing"),
     "column_in_dataframe": ("missing", "no such column"),
@@ -38,8 +44,8 @@ APPLICATION_RULES: Final = (
 
 def documentation(rule: str) -> str:
     """What a rule says, as the config documents it."""
-    if rule == UNREADABLE:
-        return "A line cannot be parsed."
+    if rule in OWN_WORDS:
+        return OWN_WORDS[rule]
     section = Privacy if rule.startswith("privacy.") else Rules
     field = section.model_fields.get(rule.removeprefix("privacy."))
     return " ".join((field.description or "").split()) if field else ""
@@ -111,8 +117,8 @@ def _named(check: str) -> tuple[str, str]:
 
 def severity(rule: str, contract: Contract) -> str:
     """What a rule does to a row that breaks it."""
-    if rule == UNREADABLE:
-        return "quarantine"
+    if rule in OWN_WORDS:
+        return "quarantine" if rule == UNREADABLE else "repair"
     kind = rule.removeprefix("privacy.")
     section = contract.rules if kind == rule else contract.privacy
     return str(getattr(section, kind))
@@ -133,7 +139,13 @@ def checked(application: Application, config: Pipeline) -> list[str]:
     about_labels = {"unknown_label": bool(config.data.labels), "private_label": _labelled(config)}
     general = [rule for rule in ROW_RULES if about_labels.get(rule, True)]
     special = [rule for rule in APPLICATION_RULES if rule in own]
-    return [*general, *special, *(f"privacy.{kind}" for kind in private_kinds(config.contract))]
+    repaired = [REPAIRED] if config.contract.repair else []
+    return [
+        *general,
+        *special,
+        *repaired,
+        *(f"privacy.{kind}" for kind in private_kinds(config.contract)),
+    ]
 
 
 def _labelled(config: Pipeline) -> bool:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
 ENOUGH = 1000
+PASSING = ("warn", "redact", "repair")
 Refusal = tuple[int, list[tuple[str, str]], Any]
 
 
@@ -196,7 +197,7 @@ class Screener:
         self._application.normalize(frame, self._config.data, self._layout.names)
         changed = self._rewriter.apply(frame)
         targets = self._rewriter.private_targets(frame)
-        reasons = rules.merge(self._reasons(frame), targets, _private(changed))
+        reasons = rules.merge(self._reasons(frame), targets, _done(changed))
         leaving = {index for index, found in reasons.items() if self._leaves(found)}
         numbers = frame["row"]
         refused: list[Refusal] = [
@@ -275,7 +276,8 @@ class Screener:
     def _counted(self, reasons: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """The reasons to leave first, warnings after them."""
         contract = self._config.contract
-        return sorted(reasons, key=lambda it: rules.severity(it[0], contract) in ("warn", "redact"))
+        reasons = [reason for reason in reasons if reason[0] != rules.REPAIRED]
+        return sorted(reasons, key=lambda it: rules.severity(it[0], contract) in PASSING)
 
     def _refuse_numbers(self, frame: pd.DataFrame) -> None:
         """Refuse a text column that holds numbers: the mapping is wrong."""
@@ -290,11 +292,16 @@ class Screener:
             raise DataError(problems)
 
 
-def _private(changed: Mapping[int, set[str]]) -> Reasons:
+def _done(changed: Mapping[int, set[str]]) -> Reasons:
+    """What was done to rows, as rules."""
     return {
-        index: [(f"privacy.{kind}", f"private data: {kind}") for kind in sorted(done - {"repair"})]
+        index: [
+            (rules.REPAIRED, "damaged characters were mended")
+            if what == "repair"
+            else (f"privacy.{what}", f"private data: {what}")
+            for what in sorted(done)
+        ]
         for index, done in changed.items()
-        if done - {"repair"}
     }
 
 

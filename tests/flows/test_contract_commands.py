@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +176,15 @@ def test_drift_is_measured_against_the_champion(finished: Finished, tmp_path: Pa
     done = onestep(home, "check", finished.file, *moved, *strict)
     assert done.code == 2
     assert "drift from models:/reviews/1" in done.err
+
+
+def test_a_run_shows_the_contract_in_both_interfaces(finished: Finished) -> None:
+    run = Path(finished.home / "artifacts" / "reviews" / finished.record["mlflow_run"][-32:])
+    kept = {path.name for path in (run / "artifacts" / "validation").iterdir()}
+    assert kept == {"report.json", "report.html", "profile.json"}
+    package = run / "artifacts" / "model" / "artifacts" / "package"
+    assert json.loads((package / "contract.json").read_text("utf-8"))["verdict"] == "passed"
+    with closing(sqlite3.connect(finished.home / "prefect" / "prefect.db")) as database:
+        query = "SELECT description FROM artifact WHERE key = 'reviews-data-contract'"
+        (description,) = database.execute(query).fetchone()
+    assert description.startswith("Data contract: passed, ")

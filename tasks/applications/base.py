@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
     import torch
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
     from pandera.pandas import DataFrameSchema
 
     from configs.schema import Data, Loss, Pipeline
@@ -125,6 +127,17 @@ class Scorer(Protocol):
 
     def interval(self, metric: str, samples: int, confidence: float) -> tuple[float, float]:
         """Bootstrap interval of one metric."""
+
+    def resampled(self, metric: str, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        """One metric where each row counts as often as a sample says.
+
+        Args:
+            metric: one of :meth:`metrics`.
+            weights: of shape (samples, rows).
+
+        Returns:
+            An array of shape (samples,); NaN for a sample in which no row counts.
+        """
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Rows of the detail table, such as one per class."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.applications.shared.bootstrap import interval_of
+from tasks.applications.shared.bootstrap import interval_of, mean_of
 from tasks.applications.shared.defaults import ScorerDefaults
 from tasks.languages import UNSPACED, has_spaces
 
@@ -212,6 +212,25 @@ class AnswerScorer(ScorerDefaults):
         return interval_of(
             values[:, None], lambda sums: float(sums[0] / count), samples, confidence
         )
+
+    def resampled(self, metric: str, weights: NDArray[np.int64]) -> Floats:
+        """One metric where each row counts as often as a sample says."""
+        about, values = self._about(metric)
+        return 100 * mean_of(values, weights[:, about])
+
+    def _about(self, metric: str) -> tuple[Flags, Floats]:
+        """The rows that a metric is about, and what it is the mean of."""
+        exact, f1, answerable, answered, _ = self._table()
+        every = np.ones(len(f1), dtype=bool)
+        chosen = {
+            "f1": (every, f1),
+            "exact_match": (every, exact),
+            "has_answer_f1": (answerable, f1),
+            "has_answer_exact": (answerable, exact),
+            "no_answer_accuracy": (~answerable, (~answered).astype(np.float64)),
+        }
+        about, values = chosen[metric]
+        return about, values[about]
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Exact match and F1 of all rows, and of those with and without an answer."""

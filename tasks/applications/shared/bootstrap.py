@@ -11,6 +11,19 @@ Floats = NDArray[np.float64]
 AT_ONCE = 100
 
 
+def mean_of(values: Floats, weights: NDArray[np.int64]) -> Floats:
+    """The mean of one value a row in each sample; NaN for a sample without rows.
+
+    Args:
+        values: of shape (rows,).
+        weights: how often each row counts, of shape (samples, rows).
+    """
+    totals = weights.sum(1)
+    sums: Floats = weights @ values
+    means: Floats = np.divide(sums, totals, out=np.full(len(sums), np.nan), where=totals > 0)
+    return means
+
+
 def interval_of(
     rows: Floats, metric: Callable[[Floats], float], samples: int, confidence: float
 ) -> tuple[float, float]:

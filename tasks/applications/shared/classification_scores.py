@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.applications.shared.bootstrap import mean_of
 from tasks.applications.shared.defaults import ScorerDefaults
 
 if TYPE_CHECKING:
@@ -96,6 +97,18 @@ class ClassificationScorer(ScorerDefaults):
                 values[sample] = calibration_error(of_guess[rows], (true == guess)[rows])
         return values
 
+    def resampled(self, metric: str, weights: Ints) -> Floats:
+        """One metric where each row counts as often as a sample says."""
+        true, guess, of_true, of_guess = self.columns()
+        if metric == "log_loss":
+            return mean_of(-np.log(np.maximum(of_true, TINY)), weights)
+        if metric == "calibration_error":
+            correct = true == guess
+            return np.array([calibration_error(of_guess, correct, one) for one in weights])
+        size = len(self.labels)
+        values = averages_of(confusions_of(true, guess, size, weights))[metric]
+        return np.where(weights.sum(1) > 0, values, np.nan)
+
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Precision, recall, F1 and support of each class."""
         precision, recall, f1 = per_class(self.confusion()[None])
@@ -155,6 +168,13 @@ def per_class(confusions: Ints) -> tuple[Floats, Floats, Floats]:
     return precision, recall, f1
 
 
+def confusions_of(true: Ints, guess: Ints, size: int, weights: Ints) -> Ints:
+    """Counts of shape (samples, size, size): rows are true, columns predicted."""
+    cells = true * size + guess
+    counts = [np.bincount(cells, weights=one, minlength=size * size) for one in weights]
+    return np.array(counts).astype(np.int64).reshape(len(weights), size, size)
+
+
 def averages_of(confusions: Ints) -> dict[str, Floats]:
     """Accuracy and macro averages for one or many confusion matrices.
 
@@ -174,9 +194,18 @@ def averages_of(confusions: Ints) -> dict[str, Floats]:
     }
 
 
-def calibration_error(confidence: Floats, correct: NDArray[np.bool_]) -> float:
-    """Expected calibration error over equal-width bins (Guo et al. 2017, eq. 3)."""
+def calibration_error(
+    confidence: Floats, correct: NDArray[np.bool_], weights: Ints | None = None
+) -> float:
+    """Expected calibration error over equal-width bins (Guo et al. 2017, eq. 3).
+
+    Args:
+        confidence: the probability of each predicted class.
+        correct: whether it is the true one.
+        weights: how often each row counts; once by default.
+    """
+    times = np.ones(len(confidence)) if weights is None else weights
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    gaps = np.bincount(bins, weights=confidence - correct, minlength=BINS)
-    return float(np.abs(gaps).sum() / max(counts.sum(), 1))
+    gaps = np.bincount(bins, weights=times * (confidence - correct), minlength=BINS)
+    total = times.sum()
+    return float(np.abs(gaps).sum() / total) if total else float("nan")

@@ -81,6 +81,11 @@ class MultiLabelScorer(ScorerDefaults):
         low, high = np.quantile(values, [tail, 1 - tail])
         return float(low), float(high)
 
+    def resampled(self, metric: str, weights: NDArray[np.int64]) -> Floats:
+        """One metric where each row counts as often as a sample says."""
+        measure = self._measures()[metric]()
+        return np.array([measure(one) if one.any() else np.nan for one in weights])
+
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Precision, recall, F1, average precision and support of each label."""
         true, probabilities = self.columns()

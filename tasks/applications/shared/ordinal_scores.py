@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.applications.shared.classification_scores import Floats, Ints, averages_of, per_class
+from tasks.applications.shared.classification_scores import (
+    Floats,
+    Ints,
+    averages_of,
+    confusions_of,
+    per_class,
+)
 from tasks.applications.shared.defaults import ScorerDefaults
 
 if TYPE_CHECKING:
@@ -68,6 +74,12 @@ class OrdinalScorer(ScorerDefaults):
         tail = (1 - confidence) / 2
         low, high = np.quantile(values, [tail, 1 - tail])
         return float(low), float(high)
+
+    def resampled(self, metric: str, weights: Ints) -> Floats:
+        """One metric where each row counts as often as a sample says."""
+        true, guess, _ = self.columns()
+        values = agreement_of(confusions_of(true, guess, len(self.labels), weights))[metric]
+        return np.where(weights.sum(1) > 0, values, np.nan)
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Precision, recall, F1, mean absolute error and support of each label."""

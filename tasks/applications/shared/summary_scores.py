@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.applications.shared.bootstrap import interval_of
+from tasks.applications.shared.bootstrap import interval_of, mean_of
 from tasks.applications.shared.defaults import ScorerDefaults
 from tasks.applications.shared.text_figures import length_groups, row_scores
 from tasks.languages import UNSPACED
@@ -80,6 +80,13 @@ class SummaryScorer(ScorerDefaults):
             return interval_of(rows, lambda s: float(s[5] / s[4]), samples, confidence)
         column = TYPES.index(metric)
         return interval_of(rows, lambda s: float(s[column] / len(rows)), samples, confidence)
+
+    def resampled(self, metric: str, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        """One metric where each row counts as often as a sample says."""
+        rows = self.rows
+        if metric == "length_ratio":
+            return mean_of(rows[:, 5], weights) / mean_of(rows[:, 4], weights)
+        return mean_of(rows[:, TYPES.index(metric)], weights)
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Scores of short, middling and long documents."""

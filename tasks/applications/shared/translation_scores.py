@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.applications.shared.bootstrap import interval_of
+from tasks.applications.shared.bootstrap import interval_of, mean_of
 from tasks.applications.shared.defaults import ScorerDefaults
 from tasks.applications.shared.text_figures import length_groups, row_scores
 from tasks.languages import has_spaces
@@ -82,6 +82,15 @@ class TranslationScorer(ScorerDefaults):
             return interval_of(lengths, lambda s: float(s[2] / s[1]), samples, confidence)
         rows = np.array(self._bleu if metric == "bleu" else self._chrf, dtype=np.float64)
         return interval_of(rows, lambda s: self._score(metric, s), samples, confidence)
+
+    def resampled(self, metric: str, weights: NDArray[np.int64]) -> Floats:
+        """One metric where each row counts as often as a sample says."""
+        if metric == "length_ratio":
+            _, references, written = np.array(self._lengths, dtype=np.float64).T
+            return mean_of(written, weights) / mean_of(references, weights)
+        sums = weights @ np.array(self._bleu if metric == "bleu" else self._chrf)
+        scores = [self._score(metric, one) if one.any() else np.nan for one in sums]
+        return np.array(scores)
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Scores of short, middling and long sources."""

@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+PARENT_SECONDS = 5.0
 FAULT = os.environ.get("ONESTEP_TEST_FAULT", "")
 
 
@@ -36,6 +37,10 @@ def act(action: str) -> None:
         os.kill(os.getppid(), signal.SIGKILL)
     if argument in ("self", "both"):
         os.kill(os.getpid(), signal.SIGKILL)
+    if argument == "parent":
+        # The kernel takes a while to free a large process before it closes what tells of its end,
+        # and the steps of a tiny model take none.
+        time.sleep(PARENT_SECONDS)
 
 
 def faulty(function: Callable[..., Any], call: int, action: str) -> Callable[..., Any]:

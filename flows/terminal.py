@@ -337,10 +337,15 @@ def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
     if quality := report.get("label_quality"):
         parts += [Text(_label_quality(quality)), ""]
     name = report["pipeline"]
-    parts.append(Text(f"report:     {root / 'reports' / f'{name}.html'}"))
+    parts.append(Text(f"report:     {_near(root / 'reports' / f'{name}.html')}"))
     if report["rows"]["quarantined"]:
-        parts.append(Text(f"quarantine: {root / 'quarantine' / f'{name}.jsonl'}"))
+        parts.append(Text(f"quarantine: {_near(root / 'quarantine' / f'{name}.jsonl')}"))
     return Group(*parts)
+
+
+def _near(path: Path) -> Path:
+    """A path as one would type it: relative, if it is below the working directory."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _at(rule: Mapping[str, Any]) -> str:
@@ -396,6 +401,6 @@ def quarantine(rows: Sequence[Mapping[str, Any]], root: Path, name: str) -> Rend
         table(["row", "split", "why"], shown, words=WORDS),
         *([Text(more)] if more else []),
         "",
-        Text(f"text:  {root / 'quarantine' / f'{name}.jsonl'}"),
+        Text(f"text:  {_near(root / 'quarantine' / f'{name}.jsonl')}"),
         Text("fixed: onestep quarantine CONFIG --fixed FILE takes repaired rows back"),
     )

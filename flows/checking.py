@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.schema import Pipeline
-from flows.drifting import Drifted, against_champion, require_none
+from flows.drifting import Drifted, against_champion, publish, require_none
 from flows.run import quiet
 from tasks.contract import frames, outcome, quarantine
 from tasks.contract.outcome import Report
@@ -71,18 +71,16 @@ def check(pipeline: Pipeline, workspace: Workspace) -> Checked:
         # Written only if the rows could be read.
         fresh = path.exists() and path.stat().st_mtime >= began
         return Checked(read_json(path) if fresh else None, error=error)
-    validated = prepared.validated
-    report = validated.report
+    validated, drifted = prepared.validated, None
+    if workspace.database.exists() or not workspace.embedded:
+        drifted = measure(pipeline, workspace, validated)
+    report = publish(workspace, validated, drifted)
     try:
-        if workspace.database.exists() or not workspace.embedded:
-            drifted = measure(pipeline, workspace, validated)
-            report |= drifted.record() if drifted else {}
-            require_none(pipeline, drifted)
+        require_none(pipeline, drifted)
     except DataError as error:
         report |= {"verdict": "refused", "refusals": [str(error)]}
         outcome.publish(workspace.root, report)
         return Checked(report, error=error)
-    outcome.publish(workspace.root, report)
     return Checked(report, prepared)
 
 
@@ -106,7 +104,7 @@ def drift(pipeline: Pipeline, workspace: Workspace) -> Drifted | None:
     validated = validate(pipeline, workspace, frames.locate(pipeline.data))
     rows = pipeline.contract.drift.predictions
     drifted = measure(pipeline, workspace, validated, rows)
-    outcome.publish(workspace.root, validated.report | (drifted.record() if drifted else {}))
+    publish(workspace, validated, drifted)
     return drifted
 
 

@@ -14,8 +14,9 @@ from configs.schema import Pipeline
 from tasks import registry
 from tasks.applications import base as applications
 from tasks.arrow import MappedTable
-from tasks.contract import drift
+from tasks.contract import drift, outcome
 from tasks.contract.drift import Measure
+from tasks.contract.outcome import Report
 from tasks.contract.profile import Profile
 from tasks.errors import DataError, Problem
 from tasks.store import read_json
@@ -93,6 +94,13 @@ def against_champion(
         answers = _answers(config, version, validated, predictions)
         measures.append(drift.shares("predictions", answers, known, settings))
     return Drifted(f"models:/{version.name}/{version.version}", measures)
+
+
+def publish(workspace: Workspace, validated: Validated, drifted: Drifted | None) -> Report:
+    """Publish the contract's report with what drifted."""
+    report = validated.report | (drifted.record() if drifted else {})
+    outcome.publish(workspace.root, report)
+    return report
 
 
 def require_none(config: Pipeline, drifted: Drifted | None) -> None:

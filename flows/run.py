@@ -11,10 +11,10 @@ from typing import Any
 
 from configs.reading import load
 from configs.schema import Data, Pipeline
-from flows.drifting import against_champion, require_none
+from flows.drifting import against_champion, publish, require_none
 from flows.fingerprint import descriptive_tags, fingerprint
 from flows.tracker import Tracker
-from tasks.contract import frames, outcome
+from tasks.contract import frames
 from tasks.contract.outcome import Report
 from tasks.contract.rules import APPLICATION_RULES
 from tasks.evaluation import Evaluated
@@ -74,8 +74,7 @@ class Run:
         """
         client = self.tracker.client
         drifted = against_champion(self.config, self.workspace, client, validated)
-        report = validated.report | (drifted.record() if drifted else {})
-        outcome.publish(self.workspace.root, report)
+        report = publish(self.workspace, validated, drifted)
         if drifted and drifted.found:
             announce(Notice(drifted.note))
         self.tracker.log_contract(validated, report)

@@ -318,6 +318,9 @@ def models(records: Sequence[Mapping[str, Any]], now: float) -> Table:
 
 def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
     """Every rule of the data contract, what it found, and where to read on."""
+    from tasks.contract import outcome
+    from tasks.contract.quarantine import file_of
+
     rules = [
         [rule["name"], rule["severity"], f"{rule['found']:,}", f"{rule['looked_at']:,}", _at(rule)]
         for rule in sorted(report["rules"], key=lambda rule: -rule["found"])
@@ -337,9 +340,9 @@ def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
     if quality := report.get("label_quality"):
         parts += [Text(_label_quality(quality)), ""]
     name = report["pipeline"]
-    parts.append(Text(f"report:     {_near(root / 'reports' / f'{name}.html')}"))
+    parts.append(Text(f"report:     {_near(outcome.paths(root, name).html)}"))
     if report["rows"]["quarantined"]:
-        parts.append(Text(f"quarantine: {_near(root / 'quarantine' / f'{name}.jsonl')}"))
+        parts.append(Text(f"quarantine: {_near(file_of(root, name))}"))
     return Group(*parts)
 
 
@@ -387,6 +390,8 @@ def drift(drifted: Drifted) -> RenderableType:
 
 def quarantine(rows: Sequence[Mapping[str, Any]], root: Path, name: str) -> RenderableType:
     """The rows that were set aside, by rule, and the first of them."""
+    from tasks.contract.quarantine import file_of
+
     if not rows:
         return Text("the quarantine is empty")
     counts = Counter(rule for row in rows for rule in row["rules"])
@@ -401,6 +406,6 @@ def quarantine(rows: Sequence[Mapping[str, Any]], root: Path, name: str) -> Rend
         table(["row", "split", "why"], shown, words=WORDS),
         *([Text(more)] if more else []),
         "",
-        Text(f"text:  {_near(root / 'quarantine' / f'{name}.jsonl')}"),
+        Text(f"text:  {_near(file_of(root, name))}"),
         Text("fixed: onestep quarantine CONFIG --fixed FILE takes repaired rows back"),
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Hashes = NDArray[np.uint64]
 Identity = Literal["duplicates", "leakage"]
+IDENTITIES: Final[tuple[Identity, ...]] = ("duplicates", "leakage")
 MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -88,17 +89,17 @@ class Cataloguer:
         """Take in valid rows."""
         rows = len(frame)
         targets = [c.name for c in self._application.columns(self._data) if c.kind == "target"]
-        texts = self.hashes(frame, "leakage")
-        same = self._application.identity("duplicates", self._data)
-        across = self._application.identity("leakage", self._data)
+        across = self.hashes(frame, "leakage")
+        alike = {self._application.identity(rule, self._data) for rule in IDENTITIES}
+        same = across if len(alike) == 1 else self.hashes(frame, "duplicates")
         self._pieces.append(
             Catalogue(
                 split=np.full(rows, split, dtype=np.int8),
                 file=np.full(rows, file, dtype=np.int32),
                 row=frame["row"].to_numpy(np.int32),
-                content=_combined([self.hashes(frame, "duplicates"), _hashed(frame, targets)]),
-                duplicates=texts if same == across else self.hashes(frame, "duplicates"),
-                leakage=texts,
+                content=_combined([same, _hashed(frame, targets)]),
+                duplicates=same,
+                leakage=across,
                 group=_group(frame),
                 brief=self._brief(frame),
             )

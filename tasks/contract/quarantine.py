@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from tasks.contract.findings import Place
-from tasks.store import digest, fsync
+from tasks.store import PARTIAL, digest, fsync
 
 NUMBER: Final = re.compile(r"\d+")
-PARTIAL: Final = ".partial"
 Record = dict[str, Any]
 
 

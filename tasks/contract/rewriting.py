@@ -133,7 +133,6 @@ class Rewriter:
         texts = _row_texts(frame, index, self._texts)
         redactor = Redactor(self._recognizer, self.kinds)
         rewritten: dict[str, Rewritten] = {}
-        kinds: set[str] = set()
         # What a later text shows to be private is also replaced in the earlier ones.
         for _ in range(2 if len(texts) > 1 else 1):
             rewritten = {name: redactor.redact(text) for name, text in texts.items()}

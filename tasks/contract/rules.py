@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from configs.contract import Contract, Privacy, Rules
 from configs.schema import Pipeline
-from tasks.applications import base as applications
 from tasks.applications.base import Application, Reasons
 from tasks.contract import form
 
@@ -136,7 +135,10 @@ def merge(*all_reasons: Reasons) -> Reasons:
 def checked(application: Application, config: Pipeline) -> list[str]:
     """The rules that each row is held against by itself."""
     own = {name.removeprefix("contract.rules.") for name in application.uses}
-    about_labels = {"unknown_label": bool(config.data.labels), "private_label": _labelled(config)}
+    about_labels = {
+        "unknown_label": bool(config.data.labels),
+        "private_label": _labelled(application, config),
+    }
     general = [rule for rule in ROW_RULES if about_labels.get(rule, True)]
     special = [rule for rule in APPLICATION_RULES if rule in own]
     repaired = [REPAIRED] if config.contract.repair else []
@@ -148,8 +150,8 @@ def checked(application: Application, config: Pipeline) -> list[str]:
     ]
 
 
-def _labelled(config: Pipeline) -> bool:
-    columns = applications.get(config.application).columns(config.data)
+def _labelled(application: Application, config: Pipeline) -> bool:
+    columns = application.columns(config.data)
     return any(column.name in ("label", "labels") for column in columns)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from configs.schema import Pipeline
 from tasks.applications.base import Application
-from tasks.applications.shared.census import Census
+from tasks.applications.shared.census import Census, labels_of
 from tasks.contract import repeats, rules, sampling, splitting
 from tasks.contract.catalogue import Catalogue
 from tasks.contract.findings import Example, Findings, Place
@@ -17,7 +17,6 @@ from tasks.contract.frames import SPLITS
 from tasks.contract.repeats import KEPT_FIRST, RANK, Mask
 from tasks.contract.spool import Spooled
 
-TRAIN: Final = SPLITS.index("train")
 Reason = tuple[int, str]
 
 
@@ -162,9 +161,8 @@ class Whole:
         if contract.rules.rare_label == "refuse" or not len(rows.brief):
             return
         minimum = contract.min_rows_per_class
-        train = self.kept & (rows.split == TRAIN)
-        counts = _label_counts(np.bincount(rows.brief[train], minlength=len(rows.values)), rows)
-        rare = [any(counts[label] < minimum for label in _labels(value)) for value in rows.values]
+        counts = self.census(()).labels("train")
+        rare = [any(counts[label] < minimum for label in labels_of(v)) for v in rows.values]
         for position in np.flatnonzero(self.kept & np.array(rare)[rows.brief]):
             yield int(position), f"the label has fewer than {minimum} training rows"
 
@@ -177,15 +175,3 @@ class Whole:
         """The fewest training rows of a label that a run is not refused for."""
         refused = self.config.contract.rules.rare_label == "refuse"
         return self.config.contract.min_rows_per_class if refused else 1
-
-
-def _label_counts(counts: Any, rows: Catalogue) -> Mapping[Any, int]:
-    totals: dict[Any, int] = {}
-    for value, count in zip(rows.values, counts, strict=True):
-        for label in _labels(value):
-            totals[label] = totals.get(label, 0) + int(count)
-    return totals
-
-
-def _labels(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from tasks.applications import base as applications
 from tasks.applications.base import Facts
+from tasks.applications.shared.census import Census
 from tasks.contract import processes, spool
-from tasks.contract.catalogue import Catalogue
 from tasks.contract.frames import SPLITS
 from tasks.contract.profile import Profile, Profiler
 from tasks.contract.spool import Spooled
@@ -85,10 +85,8 @@ def write(
         for one in SPLITS:
             _join([piece.folder / f"{one}.arrow" for piece in pieces], folder / f"{one}.arrow")
         shutil.rmtree(folder / "pieces")
-    return {
-        one: _profile(profilers[one], rows, split == number, texts)
-        for number, one in enumerate(SPLITS)
-    }
+    census = whole.census(texts)
+    return {one: _profile(profilers[one], _labels(census, one), texts) for one in SPLITS}
 
 
 def _pieces(
@@ -175,16 +173,12 @@ class _Stream:
 
     def pass_on(self, batch: pa.RecordBatch) -> None:
         """Append rows that are already in batches, but for those at the seams of files."""
+        import pyarrow as pa
+
         if not self._rows and batch.num_rows == self._room == BATCH:
             self._writer.write_batch(batch)
         else:
-            self.append(type(self)._table(batch))
-
-    @staticmethod
-    def _table(batch: pa.RecordBatch) -> pa.Table:
-        import pyarrow as pa
-
-        return pa.Table.from_batches([batch])
+            self.append(pa.Table.from_batches([batch]))
 
     def flush(self) -> None:
         """Write what is left."""
@@ -224,20 +218,14 @@ def _merged(found: list[dict[str, Profiler]]) -> dict[str, Profiler]:
     return total
 
 
-def _profile(profiler: Profiler, rows: Catalogue, mask: Any, texts: list[str]) -> Profile:
+def _profile(profiler: Profiler, labels: Mapping[str, int] | None, texts: list[str]) -> Profile:
     import pyarrow as pa
 
-    profiler.update({name: pa.array([], pa.large_string()) for name in texts}, _labels(rows, mask))
+    profiler.update({name: pa.array([], pa.large_string()) for name in texts}, labels)
     return profiler.finish()
 
 
-def _labels(rows: Catalogue, mask: Any) -> dict[str, int] | None:
+def _labels(census: Census, split: str) -> Mapping[str, int] | None:
     """How many rows have each label; None if rows have none."""
-    if not len(rows.brief) or isinstance(rows.values[0], bool):
-        return None
-    counts: dict[str, int] = {}
-    totals = np.bincount(rows.brief[mask], minlength=len(rows.values))
-    for value, count in zip(rows.values, totals, strict=True):
-        for label in value if isinstance(value, tuple) else (value,):
-            counts[label] = counts.get(label, 0) + int(count)
-    return {label: count for label, count in counts.items() if count}
+    labels = census.labels(split)
+    return labels if all(isinstance(label, str) for label in labels) else None

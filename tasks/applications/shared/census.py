@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+def labels_of(value: Any) -> tuple[Any, ...]:
+    """The labels that a brief target stands for: one, or those of a tuple."""
+    return value if isinstance(value, tuple) else (value,)
+
+
 @dataclass(frozen=True, slots=True)
 class Census:
     """Rows by split and by what :meth:`Application.brief` made of their targets.
@@ -30,7 +35,7 @@ class Census:
         """Rows of a split with each label; a row with several counts for each."""
         totals: Counter[str] = Counter()
         for value, rows in self.counts.get(split, {}).items():
-            for label in value if isinstance(value, tuple) else (value,):
+            for label in labels_of(value):
                 totals[label] += rows
         return totals
 
@@ -39,5 +44,5 @@ class Census:
         return next(
             where
             for (name, value), where in self.first.items()
-            if name == split and label in (value if isinstance(value, tuple) else (value,))
+            if name == split and label in labels_of(value)
         )

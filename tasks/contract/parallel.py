@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from configs.schema import Pipeline
+from tasks import cores
 from tasks.contract import blocks, frames, processes, screening
 from tasks.contract.frames import Layout, Part, Sources
 from tasks.contract.screening import Screened, Task
@@ -37,7 +38,7 @@ def workers(config: Pipeline, sources: Sources) -> int:
     files = [part.file for part in frames.parts(sources)]
     if sources.hub is not None or sum(map(os.path.getsize, files)) < WORTH_IT:
         return 1
-    return min(config.compute.threads or processes.cores(), processes.cores())
+    return min(config.compute.threads or cores.available(), cores.available())
 
 
 def screen_all(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from tasks import cores
 from tasks.errors import ModelError, Problem
 
 Precision = Literal["fp32", "bf16"]
@@ -61,15 +61,9 @@ def choose_attention(declared: str, device: torch.device) -> str:
 
 def use_threads(threads: int | None) -> int:
     """Set the CPU threads of this process; by default one per available core."""
-    count = threads or _cores()
+    count = threads or cores.available()
     torch.set_num_threads(count)
     return count
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def peak_memory(device: torch.device) -> int:

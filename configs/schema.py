@@ -9,12 +9,13 @@ from __future__ import annotations
 import pkgutil
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from configs.contract import Contract, Drift, Privacy, Rules
 from configs.model import Decoder, Language, Model, Scratch
+from configs.promotion import Gate, Slices
+from configs.retraining import Retraining
 from configs.section import Section
 from configs.training import Adapter, Loss, Optimizer, Schedule, Training
 from configs.values import Files, Labels, Name, Split
@@ -42,9 +43,32 @@ __all__ = [
     "Schedule",
     "Scratch",
     "Section",
+    "Slices",
     "Training",
+    "Window",
     "application_names",
 ]
+
+
+class Window(Section):
+    """The latest part of the training rows, for data that grows."""
+
+    rows: Annotated[int, Field(ge=1)] | None = None
+    """Keep the last rows: by `column`, or else in the order of the files."""
+    days: Annotated[float, Field(gt=0)] | None = None
+    """Keep the rows of the last days before the newest one, by `column`."""
+    column: str | None = None
+    """A column with dates, or with numbers that grow."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Window:
+        if self.rows is not None and self.days is not None:
+            raise ValueError("expected `rows` or `days`, found both")
+        if self.days is not None and self.column is None:
+            raise ValueError("`days` needs a `column` with dates")
+        if self.column is not None and self.rows is None and self.days is None:
+            raise ValueError("`column` needs `rows` or `days`")
+        return self
 
 
 class Data(Section):
@@ -72,6 +96,8 @@ class Data(Section):
     """A column whose rows must stay in one split, such as a customer id."""
     quotes: bool = True
     """Whether CSV and TSV fields may be quoted; false takes a quotation mark as text."""
+    window: Window = Window()
+    """The latest part of the training rows to use; by default all of them."""
     labelling: Literal["single", "multiple", "ordinal"] = "single"
     """How rows are labelled: one label each (column `label`), any number of them (column `labels`,
     a list), or one step of an ordered scale, such as stars (column `label`)."""
@@ -145,15 +171,6 @@ class Evaluation(Section):
     """How many of the most confident mistakes to list, by row number."""
 
 
-class Gate(Section):
-    """What a model must reach to be promoted."""
-
-    floors: dict[str, float] = Field(default_factory=dict)
-    """Lowest acceptable value of a metric, for example `accuracy: 0.85`."""
-    min_gain: Annotated[float, Field(ge=0)] = 0.0
-    """How much better than the champion's headline metric a challenger must be."""
-
-
 class Registry(Section):
     """Where the model is registered."""
 
@@ -161,29 +178,6 @@ class Registry(Section):
     """Name of the registered model; by default the pipeline's name."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Extra tags of the registered version."""
-
-
-class Retraining(Section):
-    """When the pipeline runs by itself."""
-
-    cron: str | None = None
-    """Five cron fields, for example `0 3 * * 1` for Mondays at three."""
-    timezone: str = "UTC"
-    """The time zone of `cron`, as in the IANA database."""
-
-    @field_validator("cron")
-    @classmethod
-    def _five_fields(cls, value: str | None) -> str | None:
-        if value is not None and len(value.split()) != 5:
-            raise ValueError("expected five cron fields: minute hour day month weekday")
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError("expected a time zone of the IANA database, such as Europe/Paris")
-        return ZoneInfo(value).key
 
 
 class Compute(Section):

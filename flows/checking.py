@@ -74,12 +74,10 @@ def check(pipeline: Pipeline, workspace: Workspace) -> Checked:
     validated, drifted = prepared.validated, None
     if workspace.database.exists() or not workspace.embedded:
         drifted = measure(pipeline, workspace, validated)
-    report = publish(workspace, validated, drifted)
+    report = publish(pipeline, workspace, validated, drifted)
     try:
         require_none(pipeline, drifted)
     except DataError as error:
-        report |= {"verdict": "refused", "refusals": [str(error)]}
-        outcome.publish(workspace.root, report)
         return Checked(report, error=error)
     return Checked(report, prepared)
 
@@ -104,7 +102,7 @@ def drift(pipeline: Pipeline, workspace: Workspace) -> Drifted | None:
     validated = validate(pipeline, workspace, frames.locate(pipeline.data))
     rows = pipeline.contract.drift.predictions
     drifted = measure(pipeline, workspace, validated, rows)
-    publish(workspace, validated, drifted)
+    publish(pipeline, workspace, validated, drifted)
     return drifted
 
 

@@ -96,9 +96,13 @@ def against_champion(
     return Drifted(f"models:/{version.name}/{version.version}", measures)
 
 
-def publish(workspace: Workspace, validated: Validated, drifted: Drifted | None) -> Report:
-    """Publish the contract's report with what drifted."""
+def publish(
+    config: Pipeline, workspace: Workspace, validated: Validated, drifted: Drifted | None
+) -> Report:
+    """Publish the contract's report with what drifted, and what the contract says to that."""
     report = validated.report | (drifted.record() if drifted else {})
+    if problem := _refusal(config, drifted):
+        report |= {"verdict": "refused", "refusals": [str(problem)]}
     outcome.publish(workspace.root, report)
     return report
 
@@ -109,9 +113,15 @@ def require_none(config: Pipeline, drifted: Drifted | None) -> None:
     Raises:
         DataError: it drifted, and ``contract.drift.severity`` is ``refuse``.
     """
+    if problem := _refusal(config, drifted):
+        raise DataError(problem)
+
+
+def _refusal(config: Pipeline, drifted: Drifted | None) -> Problem | None:
     if drifted and drifted.found and config.contract.drift.severity == "refuse":
         advice = "see the report, or set contract.drift.severity: warn"
-        raise DataError(Problem("contract.drift", drifted.note, advice))
+        return Problem("contract.drift", drifted.note, advice)
+    return None
 
 
 def _json(

@@ -74,7 +74,7 @@ class Run:
         """
         client = self.tracker.client
         drifted = against_champion(self.config, self.workspace, client, validated)
-        report = publish(self.workspace, validated, drifted)
+        report = publish(self.config, self.workspace, validated, drifted)
         if drifted and drifted.found:
             announce(Notice(drifted.note))
         self.tracker.log_contract(validated, report)

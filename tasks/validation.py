@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from tasks.contract.screening import Screened
 from tasks.contract.spool import Spooled
 from tasks.contract.whole import Whole
 from tasks.errors import ConfigError, DataError, Problem, StorageFailure
-from tasks.store import Stored, read_json, write_json
+from tasks.store import Stored, lock, read_json, write_json
 from tasks.workspace import Workspace
 
 VERSION = 3
@@ -124,15 +124,21 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
     if misfits := list(application.misfits(config, facts)):
         raise ConfigError([Problem(where, what) for where, what in misfits])
     if stored.reused:
-        _restore_quarantine(stored.path, quarantine.file_of(workspace.root, config.name))
+        _restore_quarantine(config, workspace, stored.path)
     return Validated(stored, config.name, facts, rows, stored.summary["quarantined"])
 
 
-def _restore_quarantine(stored: Path, target: Path) -> None:
+def _restore_quarantine(config: Pipeline, workspace: Workspace, stored: Path) -> None:
     """Bring back the quarantine of these rows, which a run over other rows has replaced."""
-    with _writer(target) as writer:
+    target = quarantine.file_of(workspace.root, config.name)
+    with _quarantine_lock(config, workspace), _writer(target) as writer:
         for entry in quarantine.read(stored / "quarantine.jsonl"):
             writer.add(entry)
+
+
+def _quarantine_lock(config: Pipeline, workspace: Workspace) -> AbstractContextManager[bool]:
+    """Two runs of one pipeline write the same quarantine."""
+    return lock(workspace.locks / f"quarantine-{config.name}.lock")
 
 
 @contextmanager
@@ -159,9 +165,10 @@ def _build(
         judged = _Judged(config, application, layout, screened, workers)
         problems = judged.hold_against_each_other()
         target = quarantine.file_of(workspace.root, config.name)
-        with _writer(target) as writer:
-            judged.set_aside(writer)
-        shutil.copyfile(target, folder / "quarantine.jsonl")
+        with _quarantine_lock(config, workspace):
+            with _writer(target) as writer:
+                judged.set_aside(writer)
+            shutil.copyfile(target, folder / "quarantine.jsonl")
         problems = judged.refusals(writer) or problems
         if not problems:
             problems = judged.finish(folder)

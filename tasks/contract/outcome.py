@@ -15,7 +15,7 @@ from tasks.contract import rules
 from tasks.contract.findings import Findings
 from tasks.contract.frames import SPLITS
 from tasks.contract.profile import EDGES, Profile
-from tasks.store import write_atomic, write_json
+from tasks.store import lock, write_atomic, write_json
 
 FINENESS: Final = 2
 """Bins of a profile that one bin of a plot stands for."""
@@ -41,8 +41,11 @@ def publish(root: Path, report: Report) -> Paths:
 
     found = paths(root, report["pipeline"])
     dated = {"created": datetime.now(UTC).isoformat(timespec="seconds")} | report
-    write_json(found.json, dated)
-    write_atomic(found.html, render(dated))
+    page = render(dated)
+    # Two runs of one pipeline publish the same files.
+    with lock(root / "locks" / f"report-{report['pipeline']}.lock"):
+        write_json(found.json, dated)
+        write_atomic(found.html, page)
     return found
 
 

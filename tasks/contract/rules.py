@@ -25,7 +25,6 @@ OWN_WORDS: Final = {
 }
 WORDS: Final = {
     "not_nullable": ("missing", "the value is missing"),
-    "column_in_dataframe": ("missing", "no such column"),
 }
 SPLIT_RULES: Final = (
     *("duplicates", "label_conflict", "leakage", "group_leakage"),

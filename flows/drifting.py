@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from configs.schema import Pipeline
-from tasks import registry
+from tasks import artifacts, registry
 from tasks.applications import base as applications
 from tasks.arrow import MappedTable
 from tasks.contract import drift, outcome
@@ -19,7 +17,6 @@ from tasks.contract.drift import Measure
 from tasks.contract.outcome import Report
 from tasks.contract.profile import Profile
 from tasks.errors import DataError, Problem
-from tasks.store import read_json
 from tasks.tracking import patiently
 from tasks.validation import Validated
 from tasks.workspace import Workspace
@@ -128,15 +125,8 @@ def _json(
     client: MlflowClient, workspace: Workspace, version: ModelVersion, artifact: str
 ) -> dict[str, Any] | None:
     """A record among the artifacts of a version's run, if it has it."""
-    from mlflow.exceptions import MlflowException
-
-    with TemporaryDirectory(dir=workspace.temporary) as folder:
-        try:
-            path = client.download_artifacts(str(version.run_id), artifact, folder)
-        except (MlflowException, OSError):
-            return None
-        record: dict[str, Any] = read_json(Path(path))
-        return record
+    record: dict[str, Any] | None = artifacts.read(client, workspace, str(version.run_id), artifact)
+    return record
 
 
 def _answers(

@@ -32,7 +32,7 @@ def pipeline(file: str, overrides: list[str], fresh: bool = False) -> Outcome:
         tokenized = tokenization(run, validated).result()
         tuned = finetuning(run, validated, tokenized).result()
         evaluated = evaluation(run, validated, tokenized, tuned).result()
-        registered = registration(run, evaluated).result()
+        registered = registration(run, validated, evaluated).result()
         outcome = Outcome(validated, tokenized, tuned, evaluated, registered, run.tracker.url())
         run.tracker.link(artifacts.run_tags())
         artifacts.results(outcome)

@@ -102,9 +102,11 @@ def evaluation(
 
 
 @task(name="registration", cache_policy=NO_CACHE, persist_result=False)
-def registration(run: Run, evaluated: Evaluated) -> State[Registered]:
+def registration(run: Run, validated: Validated, evaluated: Evaluated) -> State[Registered]:
     """Register the model and let the gate decide about its alias."""
     return shown(
         "registration",
-        lambda: register(run.config, run.workspace, run.tracker.client, evaluated, run.origin),
+        lambda: register(
+            run.config, run.workspace, run.tracker.client, evaluated, validated, run.origin
+        ),
     )

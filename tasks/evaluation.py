@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.schema import Pipeline
-from tasks import arrow, packaging
+from tasks import answers, arrow, packaging, slices
 from tasks.applications import base as applications
 from tasks.applications.base import Application, Facts, Scorer
 from tasks.finetuning import Tuned, headline_of
-from tasks.reporting import Progress, announce
-from tasks.store import Stored, read_json, write_json
+from tasks.store import Stored, digest, files_below, read_json, write_json
 from tasks.tokenization import Tokenized
 from tasks.training import events
 from tasks.validation import Validated
@@ -25,8 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-VERSION = 3
-CHUNK = 256
+VERSION = 4
+ANSWERS = "answers"
+SLICES = "slices.parquet"
+OUTCOMES = "outcomes.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class Evaluated:
         baseline_name: what the trivial method does.
         baseline: its metrics on the test split.
         signatures: how metrics were computed, where a library says so.
+        cost: ``latency_ms``, the median time to answer one row, and ``megabytes`` on disk.
+        slices: the headline metric by parts of the test rows.
+        holdout: digest of the validated rows that the model was measured on.
     """
 
     stored: Stored
@@ -52,6 +56,9 @@ class Evaluated:
     baseline_name: str
     baseline: dict[str, float]
     signatures: dict[str, str]
+    cost: dict[str, float]
+    slices: list[dict[str, Any]]
+    holdout: str
 
     @property
     def note(self) -> str:
@@ -64,6 +71,11 @@ class Evaluated:
     def package(self) -> Path:
         """The folder to register."""
         return self.stored.path / "package"
+
+    @property
+    def answers(self) -> Path:
+        """The folder with what the model answered."""
+        return self.stored.path / ANSWERS
 
 
 def evaluate(
@@ -85,6 +97,7 @@ def evaluate(
         "serving": packaging.serving_digest(application),
         "evaluation": config.evaluation.model_dump(mode="json"),
         "settings": settings,
+        "slices": _slice_inputs(config, validated),
     }
 
     def build(folder: Path) -> dict[str, Any]:
@@ -97,10 +110,10 @@ def evaluate(
         )
         _use_threads(config.compute.threads)
         rows = arrow.MappedTable(validated.stored.path / "test.arrow")
-        scorers = application.scorer(settings), application.scorer(settings)
-        kinds = _predict(package, rows, application, settings, scorers)
-        write_json(folder / "predictions.json", kinds)
-        return _write(folder, config, scorers, rows, validated, tuned)
+        asked = _ask(package, rows, application, settings)
+        answers.save(asked.answers, folder / ANSWERS)
+        write_json(folder / "predictions.json", asked.kinds)
+        return _write(folder, config, asked, rows, validated, tuned)
 
     stored = workspace.store.produce("evaluation", inputs, build, fresh=workspace.fresh)
     record = read_json(stored.path / "metrics.json")
@@ -115,7 +128,16 @@ def evaluate(
         application.baseline_name(config.data),
         record["baseline"],
         record["signatures"],
+        record["cost"],
+        read_json(stored.path / "slices.json"),
+        record["holdout"],
     )
+
+
+def _slice_inputs(config: Pipeline, validated: Validated) -> dict[str, Any]:
+    """What slices depend on; columns of the files are not among the validated rows."""
+    declared = config.gate.slices.model_dump(mode="json", exclude={"max_drop"})
+    return declared | ({"sources": validated.sources.digest} if declared["columns"] else {})
 
 
 def _settings(
@@ -140,46 +162,70 @@ def _use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def _predict(
-    package: Path,
-    rows: arrow.MappedTable,
-    application: Application,
-    settings: Facts,
-    scorers: tuple[Scorer, Scorer],
-) -> Counter[str]:
-    """Score the served model, and the trivial method beside it; count the kinds of answers."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the served model said to the test rows.
+
+    Attributes:
+        answers: one row each.
+        scorer: has seen them.
+        baseline: has seen what the trivial method says.
+        kinds: how often each kind of answer occurs.
+        cost: as in :class:`Evaluated`.
+    """
+
+    answers: pd.DataFrame
+    scorer: Scorer
+    baseline: Scorer
+    kinds: Counter[str]
+    cost: dict[str, float]
+
+
+def _ask(
+    package: Path, rows: arrow.MappedTable, application: Application, settings: Facts
+) -> _Asked:
+    """Score the served model, and the trivial method beside it."""
     from tasks.predictor import Predictor
 
-    predictor = Predictor().open(package)
-    inputs, kinds = settings["inputs"], Counter[str]()
-    for start in range(0, len(rows), CHUNK):
-        table: pd.DataFrame = rows.slice(start, min(start + CHUNK, len(rows))).to_pandas()
-        predictions = predictor.predict(None, table[inputs])
-        targets = {name: table[name].to_numpy() for name in table.columns}
-        scorers[0].update(targets, application.served(predictions))
-        scorers[1].update(targets, application.baseline(table, settings))
-        kinds.update(application.kinds(predictions) or [])
-        done = min(start + CHUNK, len(rows))
-        announce(Progress("evaluating", {"done": done, "total": len(rows)}))
-    return kinds
+    predictor, inputs = Predictor().open(package), settings["inputs"]
+
+    def predict(table: pd.DataFrame) -> pd.DataFrame:
+        return predictor.predict(None, table)
+
+    found = answers.ask(predict, rows, inputs)
+    baseline = application.scorer(settings)
+    for table in answers.chunks(rows):
+        baseline.update(answers.targets(table), application.baseline(table, settings))
+    return _Asked(
+        found,
+        answers.score(application.scorer(settings), rows, found, application),
+        baseline,
+        Counter(application.kinds(found) or []),
+        {
+            "latency_ms": answers.latency(predict, rows, inputs),
+            "megabytes": sum(path.stat().st_size for path in files_below(package)) / 1e6,
+        },
+    )
 
 
 def _write(
     folder: Path,
     config: Pipeline,
-    scorers: tuple[Scorer, Scorer],
+    asked: _Asked,
     rows: arrow.MappedTable,
     validated: Validated,
     tuned: Tuned,
 ) -> dict[str, Any]:
-    section, headline = config.evaluation, headline_of(config)
-    scorer, baseline = scorers
+    section, headline, scorer = config.evaluation, headline_of(config), asked.scorer
     metrics = scorer.metrics()
     interval = scorer.interval(headline, section.bootstrap_samples, section.confidence)
     record = {"headline": headline, "metrics": metrics, "interval": list(interval)}
-    record |= {"baseline": baseline.metrics(), "signatures": scorer.signatures()}
+    record |= {"baseline": asked.baseline.metrics(), "signatures": scorer.signatures()}
+    record |= {"cost": asked.cost, "holdout": validated.digest}
     write_json(folder / "metrics.json", record)
     write_json(folder / "details.json", scorer.details(metrics))
+    write_json(folder / "slices.json", _slices(folder, config, scorer, rows, validated))
+    _outcomes(scorer, headline, rows, validated).to_parquet(folder / OUTCOMES, index=False)
     write_json(
         folder / "mistakes.json", _locate(scorer.mistakes(section.mistakes), rows, validated)
     )
@@ -187,6 +233,47 @@ def _write(
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})
     return record
+
+
+def _slices(
+    folder: Path,
+    config: Pipeline,
+    scorer: Scorer,
+    rows: arrow.MappedTable,
+    validated: Validated,
+) -> list[dict[str, Any]]:
+    """The headline metric by slice; which rows each has is kept beside the answers."""
+    import pandas as pd
+
+    masks = slices.find(config, rows, validated.facts["inputs"], validated.sources)
+    pd.DataFrame(masks).to_parquet(folder / ANSWERS / SLICES, index=False)
+    headline = headline_of(config)
+    return [
+        {
+            "name": name,
+            "rows": int(mask.sum()),
+            headline: float(scorer.resampled(headline, mask[None].astype(np.int64))[0]),
+        }
+        for name, mask in masks.items()
+    ]
+
+
+def _outcomes(
+    scorer: Scorer, headline: str, rows: arrow.MappedTable, validated: Validated
+) -> pd.DataFrame:
+    """How good each answer is, by place and by a digest of the inputs; never text."""
+    import pandas as pd
+
+    columns = [rows.column(name).to_pylist() for name in validated.facts["inputs"]]
+    files = validated.stored.summary["files"]
+    return pd.DataFrame(
+        {
+            "file": [files[position] for position in rows.column("file").to_pylist()],
+            "row": rows.column("row").to_pylist(),
+            "input": [digest(list(texts))[:32] for texts in zip(*columns, strict=True)],
+            "merit": answers.merits(scorer, headline, len(rows)),
+        }
+    )
 
 
 def _locate(

@@ -24,6 +24,11 @@ def serving_digest(application: Application) -> str:
     return digest([file_digest(PREDICTOR), file_digest(application.serving)])
 
 
+def package_digest(folder: Path) -> str:
+    """Digest of everything in a package."""
+    return file_digest(folder / "manifest.json")
+
+
 def build(
     folder: Path, model: Path, data: Path, application: Application, settings: Mapping[str, Any]
 ) -> Path:

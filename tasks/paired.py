@@ -1,4 +1,4 @@
-"""Two models on the same rows: how much better one is, and how sure that is.
+"""Two models on the same rows: how much better one is, where, and how sure that is.
 
 Rows are resampled for both at once (paired bootstrap, Koehn 2004; Berg-Kirkpatrick, Burkett and
 Klein 2012), so that what is hard or easy for both does not widen the interval of the difference.
@@ -7,8 +7,8 @@ Klein 2012), so that what is hard or easy for both does not widen the interval o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tasks.metrics import lower_is_better
 
 if TYPE_CHECKING:
+    from configs.schema import Slices
     from tasks.applications.base import Scorer
 
 AT_ONCE: Final = 50
@@ -44,9 +45,60 @@ class Paired:
     low: float
     high: float
 
-    def record(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of the rows, and the headline metric of both models on it.
+
+    Attributes:
+        name: such as ``length: short``.
+        rows: how many.
+        challenger: value for the new model.
+        champion: value for the model that is served.
+        drop: what the new model loses; negative for a gain, also where less is better.
+        judged: whether there are enough rows to decide anything.
+        failed: whether it is judged, and loses more than it may.
+    """
+
+    name: str
+    rows: int
+    challenger: float
+    champion: float
+    drop: float
+    judged: bool
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A new model and the champion on the same rows.
+
+    Attributes:
+        reference: URI of the champion.
+        rows: how many.
+        metrics: every metric of both.
+        mcnemar: p-value of McNemar's test, where an answer is right or wrong.
+        slices: the headline metric by parts of the rows.
+        same_answers: whether both say the same to every row.
+        problem: why they cannot be compared; all else is empty then.
+        other_problem: whether that is because they solve different problems.
+    """
+
+    reference: str
+    rows: int = 0
+    metrics: tuple[Paired, ...] = ()
+    mcnemar: float | None = None
+    slices: tuple[Slice, ...] = ()
+    same_answers: bool = False
+    problem: str = ""
+    other_problem: bool = False
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Comparison:
+        """Read back what ``asdict`` made."""
+        metrics = tuple(Paired(**one) for one in record["metrics"])
+        slices = tuple(Slice(**one) for one in record["slices"])
+        return cls(**{**record, "metrics": metrics, "slices": slices})
 
 
 def compare(
@@ -76,6 +128,34 @@ def compare(
         np.nanquantile(gains, [tail, 1 - tail]) if np.isfinite(gains).any() else (math.nan,) * 2
     )
     return Paired(metric, ours, theirs, sign * (ours - theirs), float(low), float(high))
+
+
+def slice_of(
+    challenger: Scorer,
+    champion: Scorer,
+    metric: str,
+    name: str,
+    rows: NDArray[np.bool_],
+    bounds: Slices,
+) -> Slice:
+    """Compare the models on some of the rows.
+
+    Args:
+        challenger: has seen all rows with the new model's answers.
+        champion: has seen them with the other's.
+        metric: the headline.
+        name: of the slice.
+        rows: which rows belong to it, of shape (rows,).
+        bounds: how many rows it needs to be judged, and what it may lose.
+    """
+    weights = rows.astype(np.int64)[None]
+    ours, theirs = (float(one.resampled(metric, weights)[0]) for one in (challenger, champion))
+    drop = ours - theirs if lower_is_better(metric) else theirs - ours
+    count = int(rows.sum())
+    judged = count >= bounds.min_rows
+    # Written so that NaN fails.
+    failed = judged and not drop <= bounds.max_drop * abs(theirs)
+    return Slice(name, count, ours, theirs, drop, judged, failed)
 
 
 def _draws(rows: int, samples: int) -> Iterator[NDArray[np.int64]]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Pipeline
-from tasks import gate, packaging, registry
+from tasks import artifacts, gate, packaging, registry
 from tasks.applications import base as applications
+from tasks.comparison import PROBLEM, compare
 from tasks.errors import DataError, Problem
 from tasks.evaluation import Evaluated
-from tasks.gate import Decision
+from tasks.gate import Evidence
+from tasks.paired import Comparison
 from tasks.store import read_json
 from tasks.tracking import FINGERPRINT, patiently
+from tasks.validation import Validated
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -24,7 +28,10 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 ARTIFACT = "model"
-APPLICATION, PROBLEM = "onestep.application", "onestep.problem"
+RECORD = "gate.json"
+"""What the gate decided and why, among the artifacts of the run."""
+DECISION = "onestep.decision"
+"""Tag of a version about which the gate has decided, and whose alias may not have moved yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ class Registered:
         verdict: why, in words.
         reused: whether an earlier run had registered this fingerprint.
         seconds: wall time.
+        gate: the decision and what it rests on: see :meth:`tasks.gate.Decision.record`.
     """
 
     name: str
@@ -46,6 +54,7 @@ class Registered:
     verdict: str
     reused: bool
     seconds: float
+    gate: dict[str, Any] = field(default_factory=dict)
 
     @property
     def uri(self) -> str:
@@ -78,34 +87,137 @@ def register(
     workspace: Workspace,
     client: MlflowClient,
     evaluated: Evaluated,
+    validated: Validated,
     origin: Origin,
 ) -> Registered:
     """Register the evaluated model, unless its fingerprint is registered, and apply the gate.
+
+    The champion is asked before the lease is taken, since that takes long; if there is another
+    champion by then, it is asked too.
 
     Raises:
         TrackingFailure: MLflow stayed out of reach.
         DataError: no check of the data contract has seen the rows of the model.
     """
-    started = time.perf_counter()
-    name = config.model_name
-    _require_checks(evaluated.package)
+    stage = _Registration(config, workspace, client, evaluated, validated, origin)
+    return patiently(stage.settle, f"register {config.model_name}")
 
-    def settle() -> Registered:
-        with registry.lease(workspace, name):
-            found = registry.find(client, name, origin.fingerprint)
-            version = found or _create(config, workspace, client, evaluated, origin)
-            decision = _decide(config, client, version, evaluated)
+
+@dataclass(frozen=True, slots=True)
+class _Registration:
+    """What the steps of the stage share."""
+
+    config: Pipeline
+    workspace: Workspace
+    client: MlflowClient
+    evaluated: Evaluated
+    validated: Validated
+    origin: Origin
+
+    @property
+    def name(self) -> str:
+        """The registered model."""
+        return self.config.model_name
+
+    def settle(self) -> Registered:
+        """Find or make the version, and decide about it with the champion of that moment."""
+        started = time.perf_counter()
+        rules = _require_checks(self.evaluated.package)
+        while True:
+            rival = self._rival()
+            comparison = self._compare(rival) if rival is not None else None
+            with registry.lease(self.workspace, self.name):
+                now = self._rival()
+                if _number(now) != _number(rival):
+                    continue
+                found = registry.find(self.client, self.name, self.origin.fingerprint)
+                version = found or self._create()
+                evidence = _evidence(self.evaluated, rules, comparison)
+                record = self._decide(version, evidence)
             seconds = time.perf_counter() - started
-            number = int(version.version)
-            return Registered(
-                name, number, decision.alias, decision.reason, found is not None, seconds
-            )
+            number, reused = int(version.version), found is not None
+            alias, verdict = record["alias"], record["verdict"]
+            return Registered(self.name, number, alias, verdict, reused, seconds, record)
 
-    return patiently(settle, f"register {name}")
+    def _rival(self) -> ModelVersion | None:
+        """The champion, if this model has yet to be compared with it."""
+        champion = registry.champion(self.client, self.name)
+        found = registry.find(self.client, self.name, self.origin.fingerprint)
+        if found is None:
+            return champion
+        settled = registry.VERDICT in found.tags or _decided(found, champion)
+        return None if settled or _number(champion) == _number(found) else champion
+
+    def _compare(self, rival: ModelVersion) -> Comparison:
+        tags = {**self.origin.tags, PROBLEM: _problem(self.evaluated), **self.config.registry.tags}
+        return compare(self.config, self.workspace, rival, self.evaluated, self.validated, tags)
+
+    def _create(self) -> ModelVersion:
+        run_id = self.origin.run_id()
+        scratch = self.workspace.scratch(f"register-{self.origin.fingerprint[:32]}")
+        model = _save(scratch / ARTIFACT, self.config, self.evaluated)
+        self.client.log_artifacts(run_id, str(model), ARTIFACT)
+        shutil.rmtree(scratch)
+        tags = {
+            FINGERPRINT: self.origin.fingerprint,
+            registry.HEADLINE: self.evaluated.headline,
+            PROBLEM: _problem(self.evaluated),
+            **self.origin.tags,
+            **self.config.registry.tags,
+        }
+        source = f"{self.client.get_run(run_id).info.artifact_uri}/{ARTIFACT}"
+        return registry.create(self.client, self.name, source, run_id, tags)
+
+    def _decide(self, version: ModelVersion, evidence: Evidence) -> dict[str, Any]:
+        """Apply the gate once per version.
+
+        The decision is written down before an alias moves, so that a killed run is completed and
+        not decided again; the verdict last, which says that all is settled.
+        """
+        if registry.VERDICT in version.tags:
+            return self._settled(version)
+        record = self._decision_of(version) or self._new_decision(version, evidence)
+        self._apply(version, record)
+        number = str(version.version)
+        self.client.set_model_version_tag(self.name, number, registry.VERDICT, record["verdict"])
+        return record
+
+    def _new_decision(self, version: ModelVersion, evidence: Evidence) -> dict[str, Any]:
+        record = gate.decide(evidence, self.config.gate).record(evidence)
+        self.client.log_dict(str(version.run_id), record, RECORD)
+        brief = json.dumps({"alias": record["alias"], "before": _reference(evidence)})
+        self.client.set_model_version_tag(self.name, str(version.version), DECISION, brief)
+        return record
+
+    def _decision_of(self, version: ModelVersion) -> dict[str, Any] | None:
+        """What a killed run has decided, unless there is another champion since."""
+        decided = _decided(version, registry.champion(self.client, self.name))
+        return self._recorded(version) if decided else None
+
+    def _apply(self, version: ModelVersion, record: dict[str, Any]) -> None:
+        number = int(version.version)
+        if record["alias"] == registry.CHAMPION:
+            verdict = record["verdict"]
+            registry.enthrone(self.client, self.name, number, "promoted", verdict)
+        elif record["alias"]:
+            registry.set_alias(self.client, self.name, record["alias"], number)
+
+    def _settled(self, version: ModelVersion) -> dict[str, Any]:
+        """The decision of an earlier run, and the alias that the version has now."""
+        known = registry.aliases(self.client, self.name)
+        held = [a for a in registry.ROLES if known.get(a) == int(version.version)]
+        now = {"verdict": version.tags[registry.VERDICT], "alias": held[0] if held else None}
+        return (self._recorded(version) or {}) | now
+
+    def _recorded(self, version: ModelVersion) -> dict[str, Any] | None:
+        record: dict[str, Any] | None = artifacts.read(
+            self.client, self.workspace, str(version.run_id), RECORD
+        )
+        return record
 
 
-def _require_checks(package: Path) -> None:
-    """Refuse a model of whose data nobody knows whether it is valid."""
+def _require_checks(package: Path) -> int:
+    """Refuse a model of whose data nobody knows whether it is valid; return the rules that ran."""
     try:
         report = read_json(package / "contract.json")
     except FileNotFoundError:
@@ -115,29 +227,35 @@ def _require_checks(package: Path) -> None:
         advice = "run the pipeline from its validation stage: --fresh"
         message = "the data contract has not been checked for the rows of this model"
         raise DataError(Problem("registration", message, advice))
+    return len(ran)
 
 
-def _create(
-    config: Pipeline,
-    workspace: Workspace,
-    client: MlflowClient,
-    evaluated: Evaluated,
-    origin: Origin,
-) -> ModelVersion:
-    run_id = origin.run_id()
-    scratch = workspace.scratch(f"register-{origin.fingerprint[:32]}")
-    model = _save(scratch / ARTIFACT, config, evaluated)
-    client.log_artifacts(run_id, str(model), ARTIFACT)
-    shutil.rmtree(scratch)
-    tags = {
-        FINGERPRINT: origin.fingerprint,
-        registry.HEADLINE: evaluated.headline,
-        PROBLEM: _problem(evaluated),
-        **origin.tags,
-        **config.registry.tags,
-    }
-    source = f"{client.get_run(run_id).info.artifact_uri}/{ARTIFACT}"
-    return registry.create(client, config.model_name, source, run_id, tags)
+def _number(version: ModelVersion | None) -> int | None:
+    return None if version is None else int(version.version)
+
+
+def _decided(version: ModelVersion, champion: ModelVersion | None) -> bool:
+    """Whether the gate has decided about a version, with the champion of today."""
+    if not (written := version.tags.get(DECISION)):
+        return False
+    return _number(champion) in (json.loads(written)["before"], int(version.version))
+
+
+def _reference(evidence: Evidence) -> int | None:
+    """The champion that a decision was made against."""
+    comparison = evidence.comparison
+    return int(comparison.reference.rpartition("/")[2]) if comparison else None
+
+
+def _evidence(evaluated: Evaluated, rules: int, comparison: Comparison | None) -> Evidence:
+    return Evidence(
+        evaluated.headline,
+        evaluated.metrics,
+        int(evaluated.metrics.get("rows", 0)),
+        rules,
+        evaluated.cost,
+        comparison,
+    )
 
 
 def _save(path: Path, config: Pipeline, evaluated: Evaluated) -> Path:
@@ -175,49 +293,8 @@ def _schema(columns: dict[str, str]) -> Any:
     return Schema([ColSpec(types.get(kind, kind), name) for name, kind in columns.items()])
 
 
-def _decide(
-    config: Pipeline, client: MlflowClient, version: ModelVersion, evaluated: Evaluated
-) -> Decision:
-    """Apply the gate once per version: the alias first, then the tag that says it is settled."""
-    number, name = int(version.version), version.name
-    known = registry.aliases(client, name)
-    if verdict := version.tags.get(registry.VERDICT):
-        held = [alias for alias in ("champion", "challenger") if known.get(alias) == number]
-        alias: gate.Alias | None = None
-        if held:
-            alias = "champion" if held[0] == "champion" else "challenger"
-        return Decision(alias, verdict)
-    current = registry.champion(client, name)
-    if current is not None and int(current.version) == number:
-        current = None
-    metrics = _metrics_of(client, current) if current is not None else None
-    decision = gate.decide(evaluated.metrics, metrics, config.gate, evaluated.headline)
-    if current is not None and (reason := _incomparable(version, current)):
-        decision = Decision(None, f"not promoted: {reason}")
-    if decision.alias:
-        registry.set_alias(client, name, decision.alias, number)
-    client.set_model_version_tag(name, str(number), registry.VERDICT, decision.reason)
-    return decision
-
-
-def _incomparable(version: ModelVersion, champion: ModelVersion) -> str:
-    """Why two versions do not solve the same problem; empty if they do."""
-    for tag, what in ((APPLICATION, "application"), (PROBLEM, "labelling or language")):
-        ours, theirs = version.tags.get(tag), champion.tags.get(tag)
-        if ours and theirs and ours != theirs:
-            advice = "give the pipeline a registry.name of its own"
-            return f"version {champion.version} has another {what}; {advice}"
-    return ""
-
-
 def _problem(evaluated: Evaluated) -> str:
     """How rows are labelled and in which languages, in words."""
     settings = read_json(evaluated.package / "predictor.json")
     parts = [settings.get("labelling", ""), *settings.get("languages", ())]
     return " ".join(part for part in parts if part)
-
-
-def _metrics_of(client: MlflowClient, version: ModelVersion) -> dict[str, float]:
-    """The test metrics that a version was registered with."""
-    metrics = client.get_run(str(version.run_id)).data.metrics
-    return {k.removeprefix("test/"): v for k, v in metrics.items() if k.startswith("test/")}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ModelError, Problem, TrackingFailure
-from tasks.gate import Alias
 from tasks.store import lock
 from tasks.tracking import FINGERPRINT
 from tasks.workspace import Workspace
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-CHAMPION = "champion"
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+ROLES = (CHAMPION, CHALLENGER)
 VERDICT = "onestep.verdict"
 HEADLINE = "onestep.headline"
+AUDIT = "onestep.audit."
+"""Followed by the time; one tag for each move of the champion."""
 PAGE = 100
 
 
@@ -83,7 +88,7 @@ def create(
     return client.create_model_version(name, source, run_id=run_id, tags=dict(tags))
 
 
-def set_alias(client: MlflowClient, name: str, alias: Alias, version: int) -> None:
+def set_alias(client: MlflowClient, name: str, alias: str, version: int) -> None:
     """Move an alias and check that it moved.
 
     Raises:
@@ -92,6 +97,51 @@ def set_alias(client: MlflowClient, name: str, alias: Alias, version: int) -> No
     client.set_registered_model_alias(name, alias, str(version))
     if aliases(client, name).get(alias) != version:
         raise TrackingFailure(f"the alias {alias} of {name} did not move to version {version}")
+
+
+def enthrone(client: MlflowClient, name: str, version: int, event: str, why: str) -> int | None:
+    """Make a version the champion, and leave a trail; call it under the lease.
+
+    The trail comes first and the alias of the champion last, so that whoever reads it never sees a
+    promotion half done.
+
+    Args:
+        client: of MLflow.
+        name: the model.
+        version: the new champion.
+        event: ``promoted`` or ``rolled back``.
+        why: the verdict of the gate, or what a person said.
+
+    Returns:
+        The champion until now.
+    """
+    known = aliases(client, name)
+    before = known.get(CHAMPION)
+    if before == version:
+        return before
+    note = {"event": event, "by": getpass.getuser(), "why": why, "before": before}
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    client.set_model_version_tag(name, str(version), f"{AUDIT}{now}", json.dumps(note))
+    if before is not None:
+        set_alias(client, name, PREVIOUS, before)
+    set_alias(client, name, CHAMPION, version)
+    if known.get(CHALLENGER) == version:
+        client.delete_registered_model_alias(name, CHALLENGER)
+    return before
+
+
+def trail(version: ModelVersion) -> list[dict[str, Any]]:
+    """Every time that a version became the champion: when, who, why, and in whose place."""
+    tags = sorted((k, v) for k, v in version.tags.items() if k.startswith(AUDIT))
+    return [
+        {"time": _time(key), "version": int(version.version)} | json.loads(note)
+        for key, note in tags
+    ]
+
+
+def _time(key: str) -> str:
+    written = datetime.strptime(key.removeprefix(AUDIT), "%Y%m%dT%H%M%S.%fZ")
+    return written.replace(tzinfo=UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,14 @@ def patiently(action: Callable[[], T], what: str, seconds: float = PATIENCE_SECO
             pause = min(pause * 2, 15.0)
 
 
+def unreachable(error: Exception) -> bool:
+    """Whether an error of any kind means that the server did not answer."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    return isinstance(error, MlflowException | RequestException) and transient(error)
+
+
 def transient(error: Exception) -> bool:
     """Whether a failed call may succeed later: no answer, or a locked or overloaded store."""
     from mlflow.exceptions import MlflowException, RestException

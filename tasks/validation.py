@@ -60,6 +60,7 @@ class Validated:
         facts: what the model freezes, such as labels and their counts.
         rows: rows kept by split.
         quarantined: rows set aside.
+        sources: the declared files.
     """
 
     stored: Stored
@@ -67,6 +68,7 @@ class Validated:
     facts: Facts
     rows: dict[str, int]
     quarantined: int
+    sources: Sources
 
     @property
     def digest(self) -> str:
@@ -125,7 +127,7 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
         raise ConfigError([Problem(where, what) for where, what in misfits])
     if stored.reused:
         _restore_quarantine(config, workspace, stored.path)
-    return Validated(stored, config.name, facts, rows, stored.summary["quarantined"])
+    return Validated(stored, config.name, facts, rows, stored.summary["quarantined"], sources)
 
 
 def _restore_quarantine(config: Pipeline, workspace: Workspace, stored: Path) -> None:

@@ -139,6 +139,11 @@ class Scorer(Protocol):
             An array of shape (samples,); NaN for a sample in which no row counts.
         """
 
+    def merits(self) -> NDArray[np.float64] | None:
+        """How good each answer is, of shape (rows,): 1 if right, 0 if wrong; None if that is a
+        matter of degree.
+        """
+
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Rows of the detail table, such as one per class."""
 
@@ -269,6 +274,20 @@ class Application(Protocol):
 
     def served(self, predictions: pd.DataFrame) -> Predictions:
         """What the registered model answered, in the form that :class:`Scorer` takes."""
+
+    def translated(
+        self, predictions: pd.DataFrame, theirs: Facts, ours: Facts
+    ) -> tuple[pd.DataFrame, Facts]:
+        """Another model's answers in terms of this one, and the facts to score them by.
+
+        Args:
+            predictions: what the other model answered.
+            theirs: the settings of the other model.
+            ours: those of this one.
+
+        Raises:
+            ValueError: the models solve different problems; the message says how.
+        """
 
     def kinds(self, predictions: pd.DataFrame) -> list[str] | None:
         """The category of each answer of the registered model, where answers have categories."""

@@ -232,6 +232,10 @@ class AnswerScorer(ScorerDefaults):
         about, values = chosen[metric]
         return about, values[about]
 
+    def merits(self) -> Floats:
+        """Whether the answer matches exactly."""
+        return self._table()[0]
+
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Exact match and F1 of all rows, and of those with and without an answer."""
         exact, f1, answerable, answered, _ = self._table()

@@ -249,6 +249,20 @@ class Classification(Defaults):
         name = "probabilities" if "probabilities" in predictions else "score"
         return {name: np.asarray(predictions[name].to_list())}
 
+    def translated(
+        self, predictions: pd.DataFrame, theirs: Facts, ours: Facts
+    ) -> tuple[pd.DataFrame, Facts]:
+        """The same labels in this model's order, and the other's threshold."""
+        if sorted(theirs["labels"]) != sorted(ours["labels"]):
+            raise ValueError(_other_labels(theirs["labels"], ours["labels"]))
+        facts = ours | {name: theirs[name] for name in ("threshold",) if name in theirs}
+        if "probabilities" not in predictions:
+            return predictions, facts
+        order = [theirs["labels"].index(label) for label in ours["labels"]]
+        moved = predictions.copy()
+        moved["probabilities"] = [[r[at] for at in order] for r in predictions["probabilities"]]
+        return moved, facts
+
     def kinds(self, predictions: pd.DataFrame) -> list[str] | None:
         """The labels; a row with several counts for each."""
         name = "labels" if "labels" in predictions else "label"
@@ -261,6 +275,16 @@ class Classification(Defaults):
     def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
         """The same answer to every row."""
         return labelling.get(facts["labelling"]).baseline(len(frame), facts)
+
+
+def _other_labels(theirs: Sequence[str], ours: Sequence[str]) -> str:
+    """How two sets of labels differ."""
+    parts = {
+        "lacks": sorted(set(ours) - set(theirs)),
+        "has besides": sorted(set(theirs) - set(ours)),
+    }
+    named = [f"{verb} {', '.join(labels[:5])}" for verb, labels in parts.items() if labels]
+    return f"other labels: it {' and '.join(named)}"
 
 
 def plain_text(tokenizer: Any) -> dict[str, bool]:

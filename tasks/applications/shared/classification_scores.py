@@ -109,6 +109,12 @@ class ClassificationScorer(ScorerDefaults):
         values = averages_of(confusions_of(true, guess, size, weights))[metric]
         return np.where(weights.sum(1) > 0, values, np.nan)
 
+    def merits(self) -> Floats:
+        """Whether the class is right."""
+        true, guess, _, _ = self.columns()
+        right: Floats = (true == guess).astype(np.float64)
+        return right
+
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Precision, recall, F1 and support of each class."""
         precision, recall, f1 = per_class(self.confusion()[None])

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from tasks.applications.base import Column, Facts, Reasons, Rewritten
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import torch
+    from numpy.typing import NDArray
 
     from configs.schema import Data, Pipeline
     from tasks.applications.shared.census import Census
@@ -102,6 +104,12 @@ class Defaults:
         """Answers are text."""
         return None
 
+    def translated(
+        self, predictions: pd.DataFrame, theirs: Facts, ours: Facts
+    ) -> tuple[pd.DataFrame, Facts]:
+        """Answers mean the same, whoever gives them."""
+        return predictions, ours
+
     def begin(self, model: torch.nn.Module, facts: Facts) -> None:
         """Fresh weights stay random."""
 
@@ -126,6 +134,10 @@ class ScorerDefaults:
     def learned(self) -> Facts:
         """No settings."""
         return {}
+
+    def merits(self) -> NDArray[np.float64] | None:
+        """Answers are more or less good."""
+        return None
 
     def signatures(self) -> dict[str, str]:
         """No library to quote."""

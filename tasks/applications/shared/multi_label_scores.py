@@ -86,6 +86,12 @@ class MultiLabelScorer(ScorerDefaults):
         measure = self._measures()[metric]()
         return np.array([measure(one) if one.any() else np.nan for one in weights])
 
+    def merits(self) -> Floats:
+        """Whether the whole set is right."""
+        true, probabilities = self.columns()
+        right: Floats = (true == (probabilities >= self.threshold)).all(1).astype(np.float64)
+        return right
+
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Precision, recall, F1, average precision and support of each label."""
         true, probabilities = self.columns()

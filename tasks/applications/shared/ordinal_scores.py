@@ -81,6 +81,12 @@ class OrdinalScorer(ScorerDefaults):
         values = agreement_of(confusions_of(true, guess, len(self.labels), weights))[metric]
         return np.where(weights.sum(1) > 0, values, np.nan)
 
+    def merits(self) -> Floats:
+        """Whether the position is right."""
+        true, guess, _ = self.columns()
+        right: Floats = (true == guess).astype(np.float64)
+        return right
+
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
         """Precision, recall, F1, mean absolute error and support of each label."""
         confusion = self.confusion()

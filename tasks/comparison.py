@@ -1,0 +1,189 @@
+"""The new model and the champion on the same test rows; the champion really runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from configs.schema import Pipeline
+from tasks import answers, paired
+from tasks.applications import base as applications
+from tasks.applications.base import Application, Facts, Scorer
+from tasks.arrow import MappedTable
+from tasks.errors import OneStepError
+from tasks.evaluation import SLICES, Evaluated
+from tasks.packaging import package_digest
+from tasks.paired import Comparison
+from tasks.store import read_json, write_json
+from tasks.tracking import FINGERPRINT, unreachable
+from tasks.validation import Validated
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.entities.model_registry import ModelVersion
+
+VERSION = 1
+APPLICATION, PROBLEM = "onestep.application", "onestep.problem"
+RESULT = "comparison.json"
+
+
+class _OtherProblemError(Exception):
+    """The champion cannot be asked the same questions."""
+
+
+def compare(
+    config: Pipeline,
+    workspace: Workspace,
+    champion: ModelVersion,
+    evaluated: Evaluated,
+    validated: Validated,
+    tags: dict[str, str],
+) -> Comparison:
+    """Ask the champion every test row, and hold its answers against those of the new model.
+
+    The result is kept: the same two models on the same rows are compared once. What stands in the
+    way of a comparison is a result too, but is not kept.
+
+    Args:
+        config: the pipeline.
+        workspace: keeps the result.
+        champion: the version that is served.
+        evaluated: the new model, and what it answered.
+        validated: the rows.
+        tags: what kind of problem the new model solves.
+    """
+    reference = f"models:/{champion.name}/{champion.version}"
+    if reason := _other_problem(tags, champion):
+        return Comparison(reference, problem=reason, other_problem=True)
+    if evaluated.holdout != validated.digest:
+        changed = "the test rows are no longer those that the new model was measured on"
+        return Comparison(reference, problem=changed)
+    inputs = {
+        "version": VERSION,
+        "challenger": package_digest(evaluated.package),
+        "champion": [reference, champion.tags.get(FINGERPRINT), champion.creation_timestamp],
+        "rows": validated.digest,
+        "headline": evaluated.headline,
+        "samples": config.evaluation.bootstrap_samples,
+        "confidence": config.gate.confidence,
+        "slices": config.gate.slices.model_dump(mode="json"),
+    }
+
+    def build(folder: Path) -> dict[str, Any]:
+        found = _Rivals(config, evaluated, validated).compare(reference)
+        write_json(folder / RESULT, asdict(found))
+        return {"reference": reference, "rows": found.rows}
+
+    try:
+        stored = workspace.store.produce("comparison", inputs, build, fresh=workspace.fresh)
+    except _OtherProblemError as error:
+        advice = "give the pipeline a registry.name of its own"
+        problem = f"version {champion.version} has {error}; {advice}"
+        return Comparison(reference, problem=problem, other_problem=True)
+    except Exception as error:
+        if isinstance(error, OneStepError) or unreachable(error):
+            raise
+        problem = f"the champion, version {champion.version}, cannot be run: {_first_line(error)}"
+        return Comparison(reference, problem=problem)
+    return Comparison.of(read_json(stored.path / RESULT))
+
+
+def _first_line(error: Exception) -> str:
+    first = (str(error).splitlines() or [""])[0][:200]
+    return f"{type(error).__name__}: {first}"
+
+
+def _other_problem(tags: dict[str, str], champion: ModelVersion) -> str:
+    """Why two versions do not solve the same problem; empty if they do."""
+    for tag, what in ((APPLICATION, "application"), (PROBLEM, "labelling or language")):
+        ours, theirs = tags.get(tag), champion.tags.get(tag)
+        if ours and theirs and ours != theirs:
+            advice = "give the pipeline a registry.name of its own"
+            return f"version {champion.version} has another {what}; {advice}"
+    return ""
+
+
+class _Rivals:
+    """Both models on the test rows.
+
+    Args:
+        config: the pipeline.
+        evaluated: the new model.
+        validated: the rows.
+    """
+
+    def __init__(self, config: Pipeline, evaluated: Evaluated, validated: Validated) -> None:
+        self._config = config
+        self._evaluated = evaluated
+        self._application: Application = applications.get(config.application)
+        self._rows = MappedTable(validated.stored.path / "test.arrow")
+        self._facts: Facts = read_json(evaluated.package / "predictor.json")
+
+    def compare(self, reference: str) -> Comparison:
+        """Load the champion, ask it, and compare."""
+        champion = self._champion(reference)
+        ours = answers.load(self._evaluated.answers)
+        challenger = self._scorer(ours, self._facts)
+        headline, rows = self._evaluated.headline, len(self._rows)
+        names = [name for name in challenger.metrics() if name != "rows"]
+        shared = set(champion.metrics())
+        metrics = tuple(
+            self._paired(challenger, champion, name) for name in names if name in shared
+        )
+        gains = [(one.gain, one.low, one.high) for one in metrics if one.metric == headline]
+        same = gains == [(0.0, 0.0, 0.0)]
+        return Comparison(
+            reference,
+            rows,
+            metrics,
+            _mcnemar(challenger, champion),
+            tuple(self._slices(challenger, champion)),
+            same,
+        )
+
+    def _champion(self, reference: str) -> Scorer:
+        import mlflow.pyfunc
+
+        loaded = mlflow.pyfunc.load_model(reference)
+        theirs: Facts = loaded.unwrap_python_model().settings
+        if missing := set(theirs["inputs"]) - set(self._rows.schema.names):
+            raise _OtherProblemError(f"another input: {', '.join(sorted(missing))}")
+        said = answers.ask(loaded.predict, self._rows, theirs["inputs"])
+        try:
+            return self._scorer(*self._application.translated(said, theirs, self._facts))
+        except ValueError as error:
+            raise _OtherProblemError(str(error)) from None
+
+    def _scorer(self, said: pd.DataFrame, facts: Facts) -> Scorer:
+        return answers.score(self._application.scorer(facts), self._rows, said, self._application)
+
+    def _paired(self, challenger: Scorer, champion: Scorer, metric: str) -> paired.Paired:
+        return paired.compare(
+            challenger,
+            champion,
+            metric,
+            len(self._rows),
+            self._config.evaluation.bootstrap_samples,
+            self._config.gate.confidence,
+        )
+
+    def _slices(self, challenger: Scorer, champion: Scorer) -> list[paired.Slice]:
+        import pandas as pd
+
+        masks = pd.read_parquet(self._evaluated.answers / SLICES)
+        headline, bounds = self._evaluated.headline, self._config.gate.slices
+        return [
+            paired.slice_of(challenger, champion, headline, str(name), mask.to_numpy(), bounds)
+            for name, mask in masks.items()
+        ]
+
+
+def _mcnemar(challenger: Scorer, champion: Scorer) -> float | None:
+    ours, theirs = challenger.merits(), champion.merits()
+    if ours is None or theirs is None:
+        return None
+    return paired.mcnemar(ours.astype(np.bool_), theirs.astype(np.bool_))

@@ -96,9 +96,8 @@ def decide(evidence: Evidence, gate: Gate) -> Decision:
     if failed:
         alias: Alias | None = None if any(check.alone for check in failed) else "challenger"
         return Decision(alias, f"not promoted: {_words(failed)}", checks)
-    reason = (
-        f"promoted: {_words([check for check in checks if not check.alone] or [_first(evidence)])}"
-    )
+    told = [check for check in checks if check.name in TOLD] or [_first(evidence)]
+    reason = f"promoted: {_words(told)}"
     if gate.approval == "manual":
         waits = f"waits for approval (`onestep promote`); would be {reason}"
         return Decision("challenger", waits, checks)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import getpass
 import json
 import multiprocessing
 import re
 import shutil
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +16,13 @@ import pytest
 from mlflow import MlflowClient
 
 from configs.schema import Gate, Pipeline, Registry
-from tasks import registry, tracking
-from tasks.errors import DataError
+from tasks import promoting, registry, tracking
+from tasks.errors import DataError, ModelError
 from tasks.evaluation import Evaluated
-from tasks.predictor import Predictor
+from tasks.predictor import Predictor, sha256
 from tasks.registration import Origin, Registered, register
 from tasks.tracking import FINGERPRINT
+from tasks.validation import Validated
 from tasks.workspace import Workspace
 from tests.support.pipelines import Prepared
 from tests.support.rows import reviews
@@ -43,26 +45,30 @@ class Shop:
     workspace: Workspace
     client: MlflowClient
     config: Pipeline
+    validated: Validated
     evaluated: Evaluated
 
     @property
     def name(self) -> str:
         return self.config.model_name
 
-    def run(self, fingerprint: str, accuracy: float) -> str:
-        """The MLflow run of a fingerprint, with the metrics that it reached."""
+    def run(self, fingerprint: str) -> str:
+        """The MLflow run of a fingerprint."""
         fingerprint = f"{self.name}-{fingerprint}"
-        run_id = tracking.open_run(self.client, self.workspace, "reviews", fingerprint, fingerprint)
-        tracking.log_figures(self.client, run_id, {"test/accuracy": accuracy}, 72)
-        return run_id
+        return tracking.open_run(self.client, self.workspace, "reviews", fingerprint, fingerprint)
 
-    def register(self, fingerprint: str, accuracy: float) -> Registered:
-        """Register the evaluated model as if it had reached an accuracy."""
-        run_id = self.run(fingerprint, accuracy)
-        metrics = self.evaluated.metrics | {"accuracy": accuracy}
-        evaluated = replace(self.evaluated, metrics=metrics, headline="accuracy")
+    def register(self, fingerprint: str, evaluated: Evaluated | None = None) -> Registered:
+        """Register a model, the fine-tuned one unless another is given."""
+        run_id = self.run(fingerprint)
         origin = Origin(fingerprint, lambda: run_id, {"onestep.data": "some rows"})
-        return register(self.config, self.workspace, self.client, evaluated, origin)
+        return register(
+            self.config,
+            self.workspace,
+            self.client,
+            evaluated or self.evaluated,
+            self.validated,
+            origin,
+        )
 
     def with_gate(self, **gate: object) -> Shop:
         section = Gate.model_validate(gate)
@@ -85,30 +91,35 @@ def shop(
     name = re.sub(r"\W+", "-", request.node.name)
     section = Registry(name=name[:99], tags={"team": "support"})
     config = prepared.config.model_copy(update={"registry": section})
-    return Shop(*store, config, evaluated)
+    return Shop(*store, config, prepared.validated, evaluated)
 
 
 def test_first_version_is_champion(shop: Shop) -> None:
-    registered = shop.with_gate(floors={"accuracy": 0.8}).register("first", 0.9)
+    registered = shop.with_gate(floors={"accuracy": 0.8}).register("first")
     assert (registered.version, registered.alias, registered.reused) == (1, "champion", False)
     assert "first version" in registered.verdict
     assert shop.aliases() == {"champion": 1}
 
 
 def test_version_says_where_it_comes_from(shop: Shop) -> None:
-    registered = shop.register("a fingerprint", 0.9)
+    registered = shop.register("a fingerprint")
     version = shop.client.get_model_version(shop.name, str(registered.version))
-    assert version.tags == {
+    (promotion,) = registry.trail(version)
+    assert promotion["event"] == "promoted"
+    assert promotion["why"] == registered.verdict
+    assert promotion["before"] is None
+    kept = {k: v for k, v in version.tags.items() if not k.startswith(registry.AUDIT)}
+    assert kept == {
         FINGERPRINT: "a fingerprint",
-        registry.HEADLINE: "accuracy",
+        registry.HEADLINE: shop.evaluated.headline,
         registry.VERDICT: registered.verdict,
         "onestep.data": "some rows",
+        "onestep.decision": json.dumps({"alias": "champion", "before": None}),
         "onestep.problem": "single",
         "team": "support",
     }
-    assert version.run_id == shop.run("a fingerprint", 0.9)
-    described = registry.describe(shop.client, version, shop.aliases())
-    assert (described["value"], described["aliases"]) == (0.9, ["champion"])
+    assert version.run_id == shop.run("a fingerprint")
+    assert registry.describe(shop.client, version, shop.aliases())["aliases"] == ["champion"]
 
 
 @pytest.mark.parametrize(
@@ -116,48 +127,195 @@ def test_version_says_where_it_comes_from(shop: Shop) -> None:
     [("onestep.application", "another application"), ("onestep.problem", "another labelling")],
 )
 def test_version_of_another_problem_does_not_replace_the_champion(
-    shop: Shop, tag: str, words: str
+    shop: Shop, constant: Evaluated, tag: str, words: str
 ) -> None:
-    shop.register("first", 0.5)
+    shop.register("first", constant)
     shop.client.set_model_version_tag(shop.name, "1", tag, "of another kind")
     config = shop.config.model_copy(
         update={"registry": shop.config.registry.model_copy(update={"tags": {tag: "ours"}})}
     )
-    registered = replace(shop, config=config).register("second", 0.9)
+    registered = replace(shop, config=config).register("second")
     assert (registered.version, registered.alias) == (2, None)
     assert words in registered.verdict
     assert "registry.name" in registered.verdict
     assert shop.aliases() == {"champion": 1}
 
 
-def test_version_below_a_floor_gets_no_alias(shop: Shop) -> None:
-    registered = shop.with_gate(floors={"accuracy": 0.8}).register("weak", 0.7)
+def test_version_below_a_floor_gets_no_alias(shop: Shop, constant: Evaluated) -> None:
+    registered = shop.with_gate(floors={"accuracy": 0.8}).register("weak", constant)
     assert (registered.version, registered.alias) == (1, None)
-    assert "accuracy 0.7000 is below its floor 0.8" in registered.verdict
+    assert "accuracy 0.5000 is below its floor 0.8" in registered.verdict
     assert shop.aliases() == {}
 
 
-def test_better_version_replaces_the_champion(shop: Shop) -> None:
-    shop.register("old", 0.8)
-    registered = shop.register("new", 0.9)
+def test_better_version_replaces_the_champion(shop: Shop, constant: Evaluated) -> None:
+    shop.register("old", constant)
+    registered = shop.register("new")
     assert (registered.version, registered.alias) == (2, "champion")
-    assert "0.9000 against 0.8000" in registered.verdict
-    assert shop.aliases() == {"champion": 2}
+    headline = shop.evaluated.headline
+    old, new = constant.metrics[headline], shop.evaluated.metrics[headline]
+    assert f"{headline} {new:.4f} against {old:.4f}, gain {new - old:.4f} [" in registered.verdict
+    assert shop.aliases() == {"champion": 2, "previous": 1}
 
 
-@pytest.mark.parametrize(("accuracy", "min_gain"), [(0.7, 0.0), (0.8, 0.0), (0.85, 0.1)])
-def test_version_that_gains_too_little_is_challenger(
-    shop: Shop, accuracy: float, min_gain: float
-) -> None:
-    shop.register("old", 0.8)
-    registered = shop.with_gate(min_gain=min_gain).register("new", accuracy)
+def test_the_comparison_is_kept_with_the_run(shop: Shop, constant: Evaluated) -> None:
+    shop.register("old", constant)
+    registered = shop.register("new")
+    path = shop.client.download_artifacts(shop.run("new"), "gate.json")
+    record = json.loads(Path(path).read_text(encoding="utf-8"))
+    assert record == registered.gate
+    assert record["reference"] == f"models:/{shop.name}/1"
+    found = {one["metric"]: one for one in record["metrics"]}
+    assert found.keys() == shop.evaluated.metrics.keys() - {"rows"}
+    for metric, one in found.items():
+        assert one["challenger"] == pytest.approx(shop.evaluated.metrics[metric])
+        assert one["champion"] == pytest.approx(constant.metrics[metric])
+    assert 0 < record["mcnemar"] < 0.01
+    assert sum(one["rows"] for one in record["slices"]) == record["rows"] == 24
+    assert not any(one["judged"] for one in record["slices"])
+
+
+def test_a_slice_that_falls_keeps_a_version_back(shop: Shop, constant: Evaluated) -> None:
+    slices = {"min_rows": 5, "max_drop": 0.0}
+    gated = shop.with_gate(rule="not_worse", margin=1.0, slices=slices)
+    gated.register("old")
+    registered = gated.register("new", constant)
+    assert (registered.version, registered.alias) == (2, "challenger")
+    assert re.search(r"the slice length: \w+ fell from 1.0000 to 0.\d+", registered.verdict)
+    assert shop.aliases() == {"champion": 1, "challenger": 2}
+
+
+def test_worse_version_is_challenger(shop: Shop, constant: Evaluated) -> None:
+    shop.register("old")
+    registered = shop.register("new", constant)
     assert (registered.version, registered.alias) == (2, "challenger")
     assert shop.aliases() == {"champion": 1, "challenger": 2}
 
 
+def test_version_that_gains_too_little_is_challenger(shop: Shop, constant: Evaluated) -> None:
+    shop.register("old", constant)
+    registered = shop.with_gate(min_gain=0.9).register("new")
+    assert (registered.version, registered.alias) == (2, "challenger")
+    assert "0.9 is needed" in registered.verdict
+
+
+def test_version_that_answers_like_the_champion_is_challenger(shop: Shop) -> None:
+    shop.register("old")
+    registered = shop.with_gate(rule="not_worse").register("new")
+    assert (registered.version, registered.alias) == (2, "challenger")
+    assert "answers every row as the champion does" in registered.verdict
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"{}"), Path.unlink])
+def test_champion_that_does_not_load_is_not_replaced(
+    shop: Shop, constant: Evaluated, damage: Callable[[Path], object]
+) -> None:
+    shop.register("old", constant)
+    damage(_package(shop, "old") / "model" / "config.json")
+    registered = shop.register("new")
+    assert (registered.version, registered.alias) == (2, "challenger")
+    assert "the champion, version 1, cannot be run" in registered.verdict
+    assert "config.json" in registered.verdict
+    assert shop.aliases() == {"champion": 1, "challenger": 2}
+
+
+def test_changed_holdout_keeps_a_version_back(shop: Shop, constant: Evaluated) -> None:
+    shop.register("old", constant)
+    registered = shop.register("new", replace(shop.evaluated, holdout="other rows"))
+    assert (registered.version, registered.alias) == (2, "challenger")
+    assert "no longer those that the new model was measured on" in registered.verdict
+
+
+def test_champion_with_other_labels_is_of_another_problem(
+    shop: Shop, constant: Evaluated, tmp_path: Path
+) -> None:
+    shop.register("old", constant)
+    other = _relabelled(shop.evaluated, tmp_path / "other", ["bad", "good"])
+    registered = shop.register("new", other)
+    assert (registered.version, registered.alias) == (2, None)
+    assert "other labels: it lacks bad, good and has besides negative, positive" in (
+        registered.verdict
+    )
+
+
+def test_champion_with_labels_in_another_order_is_compared_by_name(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """A model that names its outputs the other way round is always wrong, by name."""
+    turned = _relabelled(shop.evaluated, tmp_path / "turned", ["positive", "negative"])
+    shop.register("old", turned)
+    registered = shop.register("new")
+    assert registered.alias == "champion"
+    (accuracy,) = [one for one in registered.gate["metrics"] if one["metric"] == "accuracy"]
+    assert accuracy["champion"] == pytest.approx(1 - accuracy["challenger"])
+
+
+def _relabelled(evaluated: Evaluated, folder: Path, labels: list[str]) -> Evaluated:
+    """The same model under other label names."""
+    shutil.copytree(evaluated.stored.path, folder)
+    package = folder / "package"
+    for name in ("predictor.json", "manifest.json"):
+        # Hard links, whose other names must keep their content.
+        record = json.loads((package / name).read_text("utf-8"))
+        (package / name).unlink()
+        if name == "predictor.json":
+            record["labels"] = labels
+        else:
+            record["predictor.json"] = sha256(package / "predictor.json")
+        (package / name).write_text(json.dumps(record), encoding="utf-8")
+    return replace(evaluated, stored=replace(evaluated.stored, path=folder))
+
+
+def _package(shop: Shop, fingerprint: str) -> Path:
+    run = shop.client.get_run(shop.run(fingerprint))
+    return Path(run.info.artifact_uri) / "model" / "artifacts" / "package"
+
+
+def test_approved_by_hand_only(shop: Shop, constant: Evaluated) -> None:
+    gated = shop.with_gate(approval="manual")
+    first = gated.register("first", constant)
+    assert (first.alias, shop.aliases()) == ("challenger", {"challenger": 1})
+    promoting.promote(shop.workspace, shop.client, shop.name, 1, "it is the first")
+    assert shop.aliases() == {"champion": 1}
+    second = gated.register("second")
+    assert second.alias == "challenger"
+    assert "waits for approval" in second.verdict
+    assert shop.aliases() == {"champion": 1, "challenger": 2}
+    promoting.promote(shop.workspace, shop.client, shop.name, 2, "looked at by hand")
+    assert shop.aliases() == {"champion": 2, "previous": 1}
+    again = gated.register("second")
+    assert (again.alias, again.reused) == ("champion", True)
+
+
+def test_rollback_brings_the_previous_champion_back(shop: Shop, constant: Evaluated) -> None:
+    shop.register("old", constant)
+    shop.register("new")
+    promoting.roll_back(shop.workspace, shop.client, shop.name, "complaints")
+    assert shop.aliases() == {"champion": 1, "previous": 2}
+    (first, back) = registry.trail(shop.client.get_model_version(shop.name, "1"))
+    assert (first["event"], back["event"]) == ("promoted", "rolled back")
+    assert (back["why"], back["before"], back["by"]) == ("complaints", 2, getpass.getuser())
+    settled = shop.register("new")
+    assert (settled.alias, shop.aliases()["champion"]) == (None, 1)
+
+
+def test_nothing_to_roll_back_to(shop: Shop) -> None:
+    shop.register("only")
+    with pytest.raises(ModelError, match="no previous champion"):
+        promoting.roll_back(shop.workspace, shop.client, shop.name, "why not")
+    assert shop.aliases() == {"champion": 1}
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "is the champion already"), (7, "no such")])
+def test_a_promotion_that_makes_no_sense_is_refused(shop: Shop, number: int, words: str) -> None:
+    shop.register("only")
+    with pytest.raises(ModelError, match=words):
+        promoting.promote(shop.workspace, shop.client, shop.name, number, "why not")
+
+
 def test_registering_twice_makes_one_version(shop: Shop) -> None:
-    first = shop.register("same", 0.9)
-    again = shop.register("same", 0.9)
+    first = shop.register("same")
+    again = shop.register("same")
     assert again == replace(first, reused=True, seconds=again.seconds)
     assert shop.numbers() == [1]
 
@@ -174,55 +332,83 @@ def test_a_model_whose_rows_no_rule_has_seen_is_refused(
     if report is not None:
         (stage / "package" / "contract.json").write_text(json.dumps(report), encoding="utf-8")
     stored = replace(shop.evaluated.stored, path=stage)
-    unchecked = replace(shop, evaluated=replace(shop.evaluated, stored=stored))
+    unchecked = replace(shop.evaluated, stored=stored)
     with pytest.raises(DataError, match="the data contract has not been checked"):
-        unchecked.register("unchecked", 0.9)
+        shop.register("unchecked", unchecked)
     assert shop.aliases() == {}
 
 
-def test_settled_verdict_is_not_decided_again(shop: Shop) -> None:
-    shop.register("old", 0.8)
-    shop.register("new", 0.9)
-    again = shop.register("old", 0.8)
+def test_settled_verdict_is_not_decided_again(shop: Shop, constant: Evaluated) -> None:
+    first = shop.register("old", constant)
+    shop.register("new")
+    again = shop.register("old", constant)
     assert (again.version, again.alias, again.reused) == (1, None, True)
-    assert shop.aliases() == {"champion": 2}
+    assert again.verdict == first.verdict
+    assert shop.aliases() == {"champion": 2, "previous": 1}
 
 
-@pytest.mark.parametrize(("accuracy", "alias"), [(0.9, "champion"), (0.7, "challenger")])
+def killed(shop: Shop, fingerprint: str, **tags: str) -> int:
+    """A version that a killed run has made, but not settled."""
+    run_id = shop.run(fingerprint)
+    source = f"{shop.client.get_run(run_id).info.artifact_uri}/model"
+    tags = {FINGERPRINT: fingerprint} | tags
+    return int(registry.create(shop.client, shop.name, source, run_id, tags).version)
+
+
+@pytest.mark.parametrize("better", [True, False])
 def test_version_that_a_kill_left_without_alias_is_completed(
-    shop: Shop, accuracy: float, alias: str
+    shop: Shop, constant: Evaluated, better: bool
 ) -> None:
-    shop.register("old", 0.8)
-    run_id = shop.run("killed", accuracy)
-    source = shop.client.get_run(run_id).info.artifact_uri
-    registry.create(shop.client, shop.name, f"{source}/model", run_id, {FINGERPRINT: "killed"})
-    registered = shop.register("killed", accuracy)
+    old, new = (constant, shop.evaluated) if better else (shop.evaluated, constant)
+    shop.register("old", old)
+    killed(shop, "killed")
+    registered = shop.register("killed", new)
+    alias = "champion" if better else "challenger"
     assert (registered.version, registered.alias, registered.reused) == (2, alias, True)
     assert shop.numbers() == [2, 1]
     assert shop.aliases()[alias] == 2
 
 
-def test_champion_that_a_kill_left_without_verdict_is_completed(shop: Shop) -> None:
-    shop.register("old", 0.8)
-    run_id = shop.run("killed", 0.9)
-    source = shop.client.get_run(run_id).info.artifact_uri
-    registry.create(shop.client, shop.name, f"{source}/model", run_id, {FINGERPRINT: "killed"})
-    registry.set_alias(shop.client, shop.name, "champion", 2)
-    registered = shop.register("killed", 0.9)
+@pytest.mark.parametrize("moved", [[], ["previous"], ["previous", "champion"]])
+def test_promotion_that_a_kill_left_half_done_is_completed(
+    shop: Shop, constant: Evaluated, moved: list[str]
+) -> None:
+    """The decision is known: it is carried out, and not made again."""
+    shop.register("old", constant)
+    record = {"alias": "champion", "verdict": "promoted: as decided before the kill"}
+    decision = json.dumps({"alias": "champion", "before": 1})
+    number = killed(shop, "killed", **{"onestep.decision": decision})
+    shop.client.log_dict(shop.run("killed"), record, "gate.json")
+    for alias in moved:
+        registry.set_alias(shop.client, shop.name, alias, 1 if alias == "previous" else number)
+    registered = shop.register("killed")
     assert (registered.version, registered.alias) == (2, "champion")
-    assert shop.aliases() == {"champion": 2}
-    version = shop.client.get_model_version(shop.name, "2")
-    assert version.tags[registry.VERDICT] == registered.verdict
+    assert registered.verdict == record["verdict"]
+    assert shop.aliases() == {"champion": 2, "previous": 1}
+    assert shop.client.get_model_version(shop.name, "2").tags[registry.VERDICT]
+
+
+def test_a_decision_about_a_former_champion_is_made_again(shop: Shop, constant: Evaluated) -> None:
+    shop.register("old", constant)
+    record = {"alias": "champion", "verdict": "promoted: against version 1"}
+    decision = json.dumps({"alias": "champion", "before": 1})
+    killed(shop, "killed", **{"onestep.decision": decision})
+    shop.client.log_dict(shop.run("killed"), record, "gate.json")
+    assert shop.register("other").alias == "champion"
+    registered = shop.register("killed", constant)
+    assert (registered.version, registered.alias) == (2, "challenger")
+    assert registered.gate["reference"] == f"models:/{shop.name}/3"
+    assert shop.aliases() == {"champion": 3, "previous": 1, "challenger": 2}
 
 
 def register_at_once(shop: Shop, ready: Path) -> Registered:
     """Register in a process of its own."""
     ready.touch()
-    return shop.register("same", 0.9)
+    return shop.register("same")
 
 
 def test_two_processes_at_once_make_one_version(shop: Shop, tmp_path: Path) -> None:
-    run_id = shop.run("same", 0.9)
+    run_id = shop.run("same")
     context = multiprocessing.get_context("spawn")
     marks = [tmp_path / "one", tmp_path / "two"]
     with ProcessPoolExecutor(2, mp_context=context) as pool:
@@ -234,11 +420,33 @@ def test_two_processes_at_once_make_one_version(shop: Shop, tmp_path: Path) -> N
     assert {(result.version, result.alias) for result in results} == {(1, "champion")}
     assert shop.numbers() == [1]
     assert shop.aliases() == {"champion": 1}
-    assert shop.run("same", 0.9) == run_id
+    assert shop.run("same") == run_id
+
+
+def test_a_champion_that_comes_while_the_last_one_is_asked_is_asked_too(
+    shop: Shop, constant: Evaluated
+) -> None:
+    """The better of two models wins, whichever asks first."""
+    shop.register("old", constant)
+    with ThreadPoolExecutor(2) as pool:
+        with registry.lease(shop.workspace, shop.name):
+            futures = [pool.submit(shop.register, name) for name in ("one", "two")]
+            wait_until(lambda: len(list(_comparisons(shop))) > 0)
+        first, second = sorted((f.result() for f in futures), key=lambda r: r.version)
+    assert (first.version, first.alias) == (2, "champion")
+    assert (second.version, second.alias) == (3, "challenger")
+    assert second.gate["reference"] == f"models:/{shop.name}/2"
+
+
+def _comparisons(shop: Shop) -> Iterator[Path]:
+    """Finished comparisons with a model of this shop."""
+    for path in shop.workspace.store.stages.glob("comparison/*/comparison.json"):
+        if f"/{shop.name}/" in path.read_text("utf-8"):
+            yield path
 
 
 def test_registered_model_answers_as_the_evaluated_one(shop: Shop) -> None:
-    shop.register("first", 0.9)
+    shop.register("first")
     model = mlflow.pyfunc.load_model(f"models:/{shop.name}@champion")
     expected = Predictor().open(shop.evaluated.package).predict(None, TEXTS)
     pd.testing.assert_frame_equal(model.predict(TEXTS), expected)
@@ -249,9 +457,7 @@ def test_registered_model_answers_as_the_evaluated_one(shop: Shop) -> None:
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"{}"), Path.unlink])
 def test_damaged_artifact_does_not_load(shop: Shop, damage: Callable[[Path], object]) -> None:
-    registered = shop.register("first", 0.9)
-    run = shop.client.get_run(shop.run("first", 0.9))
-    package = Path(run.info.artifact_uri) / "model" / "artifacts" / "package"
-    damage(package / "model" / "config.json")
+    registered = shop.register("first")
+    damage(_package(shop, "first") / "model" / "config.json")
     with pytest.raises(ValueError, match=r"model/config\.json"):
         mlflow.pyfunc.load_model(registered.uri)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from safetensors.torch import load_file, save_file
 
 from tasks.evaluation import Evaluated, evaluate
 from tasks.finetuning import Tuned, finetune
@@ -48,6 +51,24 @@ def evaluated(prepared: Prepared, tuned: Tuned) -> Evaluated:
     """The fine-tuned model, measured and packaged by the stage."""
     return evaluate(
         prepared.config, prepared.workspace, prepared.validated, prepared.tokenized, tuned
+    )
+
+
+@pytest.fixture(scope="session")
+def constant(
+    prepared: Prepared, tuned: Tuned, tmp_path_factory: pytest.TempPathFactory
+) -> Evaluated:
+    """The same model with a head that gives one answer to everything."""
+    folder = tmp_path_factory.mktemp("constant") / "tuned"
+    shutil.copytree(tuned.stored.path, folder)
+    path = folder / "model" / "model.safetensors"
+    weights = load_file(path)
+    changed = {k: v * 0 if k.startswith("classifier.weight") else v for k, v in weights.items()}
+    path.unlink()
+    save_file(changed, path, metadata={"format": "pt"})
+    other = replace(tuned, stored=replace(tuned.stored, path=folder), model="constant")
+    return evaluate(
+        prepared.config, prepared.workspace, prepared.validated, prepared.tokenized, other
     )
 
 

@@ -15,15 +15,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from flows import model_commands
+from flows.options import File, Fresh, Json, Overrides, open_workspace
+from flows.options import console as show
 from tasks.errors import OneStepError
-
-if TYPE_CHECKING:
-    from tasks.workspace import Workspace
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -53,26 +53,10 @@ app = typer.Typer(
 )
 
 
-def _yaml_files(incomplete: str) -> list[str]:
-    parent = Path(incomplete).parent
-    return [str(p) for p in parent.glob("*.y*ml") if str(p).startswith(incomplete)]
-
-
 def _applications(incomplete: str) -> list[str]:
     from configs.schema import application_names
 
     return [name for name in application_names() if name.startswith(incomplete)]
-
-
-File = Annotated[Path, typer.Argument(help="The pipeline's YAML file.", autocompletion=_yaml_files)]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="Override a key, for example training.epochs=3.", metavar="KEY=VALUE"
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Compute every stage again.")]
 
 
 @app.command()
@@ -116,12 +100,12 @@ def check(file: File, set_: Overrides = None, as_json: Json = False) -> None:
     from flows import checking, terminal
     from flows.run import read
 
-    pipeline, workspace = read(file, set_ or []), _workspace()
+    pipeline, workspace = read(file, set_ or []), open_workspace()
     found = checking.check(pipeline, workspace)
     if as_json:
         typer.echo(json.dumps(found.record(), indent=2))
     elif found.report:
-        _console().print(terminal.contract(found.report, workspace.root))
+        show().print(terminal.contract(found.report, workspace.root))
     if found.error or found.prepared is None:
         raise found.error or AssertionError("neither checked nor refused")
     if not as_json:
@@ -135,14 +119,14 @@ def drift(file: File, set_: Overrides = None, as_json: Json = False) -> None:
     from flows import checking, drifting, terminal
     from flows.run import read
 
-    pipeline, workspace = read(file, set_ or []), _workspace()
+    pipeline, workspace = read(file, set_ or []), open_workspace()
     found = checking.drift(pipeline, workspace)
     if as_json:
         typer.echo(json.dumps(found.record() if found else {"drift": []}, indent=2))
     elif found is None:
         typer.echo(f"{pipeline.model_name} has no champion with a profile to compare with")
     else:
-        _console().print(terminal.drift(found))
+        show().print(terminal.drift(found))
     drifting.require_none(pipeline, found)
 
 
@@ -160,13 +144,13 @@ def quarantine(
     from flows import checking, terminal
     from flows.run import read
 
-    pipeline, workspace = read(file, set_ or []), _workspace()
+    pipeline, workspace = read(file, set_ or []), open_workspace()
     if fixed is None:
         rows = checking.quarantined(pipeline, workspace)
         if as_json:
             typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         else:
-            _console().print(terminal.quarantine(rows, workspace.root, pipeline.name))
+            show().print(terminal.quarantine(rows, workspace.root, pipeline.name))
         return
     from tasks.contract import frames, returning
     from tasks.errors import DataError
@@ -190,7 +174,7 @@ def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None
     from tasks.finetuning import preflight as take_one_step
 
     started = time.perf_counter()
-    pipeline, workspace = read(file, set_ or []), _workspace()
+    pipeline, workspace = read(file, set_ or []), open_workspace()
     ready = checking.prepare(pipeline, workspace)
     prepared = time.perf_counter() - started
     report = take_one_step(pipeline, workspace, ready.validated, ready.tokenized, ready.base)
@@ -201,7 +185,7 @@ def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None
         typer.echo(json.dumps(report, indent=2))
         return
     typer.echo(f"{file}: {ready.validated.note}")
-    _console().print(terminal.preflight(report))
+    show().print(terminal.preflight(report))
 
 
 @app.command()
@@ -212,8 +196,8 @@ def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json 
     clock = time.monotonic()
     config = read(file, set_ or [])
     require_inputs(config)
-    workspace = _workspace()
-    console = _console(stderr=as_json)
+    workspace = open_workspace()
+    console = show(stderr=as_json)
     console.print(
         f"{config.name}: {config.application} from {config.model.origin}", highlight=False
     )
@@ -262,27 +246,13 @@ def predict(
     from flows.predicting import Request, stream
 
     request = Request(model, file, output, column or [], probabilities, documents, question)
-    for line in stream(_workspace(), request):
+    for line in stream(open_workspace(), request):
         sys.stdout.write(line)
         sys.stdout.flush()
 
 
-@app.command()
-def models(
-    name: Annotated[str | None, typer.Argument(help="One model; all by default.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Look models up in the registry: versions, aliases, metrics, data, age."""
-    from flows import terminal
-    from flows.looking import registered
-
-    records = registered(_workspace(), name)
-    if as_json:
-        typer.echo(json.dumps(records, indent=2))
-    elif records:
-        _console().print(terminal.models(records, time.time()))
-    else:
-        typer.echo("no model is registered yet; `onestep run FILE` registers one")
+for command in model_commands.COMMANDS:
+    app.command()(command)
 
 
 @app.command()
@@ -293,7 +263,7 @@ def ui(
     """Serve the Prefect and MLflow UIs on loopback until Ctrl-C."""
     from flows.interfaces import serve
 
-    with serve(_workspace(), mlflow_port) as addresses:
+    with serve(open_workspace(), mlflow_port) as addresses:
         if json_:
             typer.echo(json.dumps(addresses))
         else:
@@ -302,18 +272,6 @@ def ui(
             typer.echo("Ctrl-C ends both.")
         sys.stdout.flush()
         signal.pause()
-
-
-def _workspace() -> Workspace:
-    from tasks.workspace import Workspace
-
-    return Workspace.open()
-
-
-def _console(stderr: bool = False) -> Any:
-    from rich.console import Console
-
-    return Console(stderr=stderr, width=None if sys.stdout.isatty() else 120)
 
 
 def main() -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,9 +10,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from flows.embedded import HOST, prefect_api
+from flows.embedded import prefect_api
+from flows.ports import HOST, refuse_taken
 from tasks import tracking
-from tasks.errors import Failure, Problem, UserError
+from tasks.errors import Failure
 from tasks.training.launchers import stop
 from tasks.workspace import Workspace
 
@@ -48,7 +48,7 @@ def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
     if not workspace.embedded:
         yield workspace.tracking_uri
         return
-    _refuse_taken(port)
+    refuse_taken(port, "--mlflow-port")
     tracking.connect(workspace)
     arguments = ["server", "--backend-store-uri", workspace.tracking_uri, "--host", HOST]
     arguments += ["--port", str(port), "--workers", "1"]
@@ -66,16 +66,6 @@ def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
         yield f"http://{HOST}:{port}"
     finally:
         stop(server)
-
-
-def _refuse_taken(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            message = f"port {port} is taken"
-            raise UserError(Problem("--mlflow-port", message, "name another one")) from None
 
 
 def _wait(url: str) -> None:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from tasks import registry, tracking
-from tasks.errors import ModelError, Problem
+from tasks import lineage as origins
+from tasks import promoting, registry, tracking
+from tasks.errors import ModelError, Problem, UserError
+from tasks.promoting import Moved
+from tasks.registry import Reference
 from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+def connect(workspace: Workspace) -> MlflowClient:
+    """Open the registry."""
+    return tracking.connect(workspace)
 
 
 def registered(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
@@ -15,16 +28,94 @@ def registered(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
     Raises:
         ModelError: no such model.
     """
-    client = tracking.connect(workspace)
-    names = [model.name for model in client.search_registered_models(max_results=1000)]
-    if name is not None and name not in names:
-        known = ", ".join(names) or "none yet"
-        raise ModelError(Problem(name, "no such model", f"registered: {known}"))
+    client = connect(workspace)
     records = []
-    for chosen in [name] if name is not None else names:
+    for chosen in _names(client, name):
         known_aliases = registry.aliases(client, chosen)
         for version in registry.versions(client, chosen):
             record = registry.describe(client, version, known_aliases)
             if name is not None or record["aliases"]:
                 records.append(record)
     return records
+
+
+def _names(client: MlflowClient, name: str | None) -> list[str]:
+    """One model, or all."""
+    names = [model.name for model in client.search_registered_models(max_results=1000)]
+    if name is None:
+        return names
+    if name not in names:
+        known = ", ".join(names) or "none yet"
+        raise ModelError(Problem(name, "no such model", f"registered: {known}"))
+    return [name]
+
+
+def history(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
+    """Every verdict of the gate and every change of the champion, oldest first.
+
+    Raises:
+        ModelError: no such model.
+    """
+    client = connect(workspace)
+    events = []
+    for chosen in _names(client, name):
+        for version in registry.versions(client, chosen):
+            events += [{"name": chosen} | event for event in registry.trail(version)]
+            if (verdict := version.tags.get(registry.VERDICT)) and not _promoted(verdict):
+                events.append(_registered(version, verdict))
+    return sorted(events, key=lambda event: (event["time"], event["version"]))
+
+
+def _promoted(verdict: str) -> bool:
+    """Whether a verdict is in the trail already."""
+    return verdict.startswith("promoted")
+
+
+def _registered(version: ModelVersion, verdict: str) -> dict[str, Any]:
+    made = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    return {
+        "name": version.name,
+        "time": made.isoformat(timespec="seconds"),
+        "version": int(version.version),
+        "event": "registered",
+        "by": version.tags.get("mlflow.user", ""),
+        "why": verdict,
+        "before": None,
+    }
+
+
+def lineage(workspace: Workspace, model: str) -> dict[str, Any]:
+    """Where a version comes from.
+
+    Raises:
+        ModelError: no such model, or one that onestep did not register.
+    """
+    client = connect(workspace)
+    version = registry.look_up(client, Reference.parse(model))
+    return origins.describe(client, workspace, origins.of(client, workspace, version))
+
+
+def promote(workspace: Workspace, name: str, version: int, reason: str) -> Moved:
+    """Make a version the champion.
+
+    Raises:
+        ModelError: there is no such version, or it is the champion already.
+        UserError: no reason is given.
+    """
+    return promoting.promote(workspace, connect(workspace), name, version, _given(reason))
+
+
+def roll_back(workspace: Workspace, name: str, reason: str) -> Moved:
+    """Bring the previous champion back.
+
+    Raises:
+        ModelError: there is none.
+        UserError: no reason is given.
+    """
+    return promoting.roll_back(workspace, connect(workspace), name, _given(reason))
+
+
+def _given(reason: str) -> str:
+    if not reason.strip():
+        raise UserError(Problem("--reason", "expected a reason, found nothing"))
+    return reason.strip()

@@ -304,18 +304,6 @@ def preflight(report: Mapping[str, Any]) -> RenderableType:
     )
 
 
-def models(records: Sequence[Mapping[str, Any]], now: float) -> Table:
-    """Registered versions."""
-    rows = []
-    for record in records:
-        aliases = " ".join(f"@{alias}" for alias in record["aliases"])
-        value = "" if record["value"] is None else f"{record['headline']} {record['value']:.4f}"
-        age = duration(now - record["created"])
-        row = [record["name"], str(record["version"]), aliases, value, record["data"][:12]]
-        rows.append([*row, record["base_model"], age])
-    return table(["model", "version", "aliases", "metric", "data", "base model", "age"], rows)
-
-
 def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
     """Every rule of the data contract, what it found, and where to read on."""
     from tasks.contract import outcome

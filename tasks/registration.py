@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Pipeline
-from tasks import artifacts, gate, packaging, registry
+from tasks import artifacts, gate, lineage, packaging, registry
 from tasks.applications import base as applications
 from tasks.comparison import PROBLEM, compare
 from tasks.errors import DataError, Problem
@@ -158,6 +158,8 @@ class _Registration:
         model = _save(scratch / ARTIFACT, self.config, self.evaluated)
         self.client.log_artifacts(run_id, str(model), ARTIFACT)
         shutil.rmtree(scratch)
+        written = lineage.record(self.config, self.workspace, self.validated)
+        self.client.log_dict(run_id, written, lineage.FILE)
         tags = {
             FINGERPRINT: self.origin.fingerprint,
             registry.HEADLINE: self.evaluated.headline,

@@ -1,0 +1,174 @@
+"""Two versions of a model side by side: settings, data, metrics, slices, and single examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from tasks import artifacts, lineage, registry, tracking
+from tasks.errors import ModelError, Problem
+from tasks.evaluation import OUTCOMES
+from tasks.lineage import PACKAGE, Lineage
+from tasks.registry import Reference
+from tasks.store import read_json
+from tasks.tracking import flatten
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+MOST_EXAMPLES = 20
+Pair = tuple[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs between two versions; the value of the first comes first.
+
+    Attributes:
+        versions: their URIs.
+        config: settings that differ.
+        data: counts and digests that differ.
+        metrics: every test metric of either.
+        slices: the headline metric by slice.
+        examples: which test rows changed sides; None if the versions share none.
+    """
+
+    versions: tuple[str, str]
+    config: dict[str, Pair]
+    data: dict[str, Pair]
+    metrics: dict[str, Pair]
+    slices: dict[str, Pair]
+    examples: Examples | None
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Test rows that both versions have answered.
+
+    Attributes:
+        shared: how many there are.
+        better: how many the second answers better.
+        worse: how many it answers worse.
+        worst: those that lost most, by the second version's file and row.
+        best: those that gained most.
+    """
+
+    shared: int
+    better: int
+    worse: int
+    worst: list[dict[str, Any]]
+    best: list[dict[str, Any]]
+
+
+def compare(workspace: Workspace, name: str, first: str, second: str) -> Difference:
+    """Hold two versions side by side.
+
+    Raises:
+        ModelError: no such version, or one that onestep did not make.
+    """
+    client = tracking.connect(workspace)
+    versions = [registry.look_up(client, Reference(name, None, n)) for n in (first, second)]
+    one, two = (lineage.of(client, workspace, version) for version in versions)
+    with TemporaryDirectory(dir=workspace.temporary) as folder:
+        seen = [_Seen(client, known, Path(folder) / str(at)) for at, known in enumerate((one, two))]
+        return Difference(
+            (f"models:/{name}/{first}", f"models:/{name}/{second}"),
+            _different(flatten(one.record["config"]), flatten(two.record["config"])),
+            _different(seen[0].data(), seen[1].data()),
+            _both(seen[0].metrics(), seen[1].metrics()),
+            _both(seen[0].slices(), seen[1].slices()),
+            _examples(seen[0].outcomes(), seen[1].outcomes()),
+        )
+
+
+class _Seen:
+    """What a version's run has kept.
+
+    Args:
+        client: of MLflow.
+        known: the version.
+        folder: for downloads.
+    """
+
+    def __init__(self, client: MlflowClient, known: Lineage, folder: Path) -> None:
+        self._client = client
+        self._known = known
+        self._run = str(known.version.run_id)
+        self._folder = folder
+        folder.mkdir()
+
+    def data(self) -> dict[str, Any]:
+        """Counts, digests, and labels of the training rows."""
+        record = self._known.record
+        files = {f"files.{s}": ", ".join(f.values()) for s, f in record["sources"].items()}
+        rows = {f"rows.{split}": count for split, count in record["rows"].items()}
+        labels = (self._read(f"{PACKAGE}/profile.json") or {}).get("labels") or {}
+        counted = {f"labels.{label}": count for label, count in labels.items()}
+        quarantined = {"quarantined": record["quarantined"]}
+        return {**rows, **quarantined, **counted, **files, "rows_digest": record["rows_digest"]}
+
+    def metrics(self) -> dict[str, float]:
+        """On the test split."""
+        logged = self._client.get_run(self._run).data.metrics
+        return {k.removeprefix("test/"): v for k, v in logged.items() if k.startswith("test/")}
+
+    def slices(self) -> dict[str, float]:
+        """The headline metric by slice."""
+        headline = self._known.version.tags.get(registry.HEADLINE, "")
+        found = self._read("evaluation/slices.json") or []
+        return {one["name"]: one[headline] for one in found if headline in one}
+
+    def outcomes(self) -> pd.DataFrame:
+        """How good each answer is."""
+        import pandas as pd
+
+        path = f"evaluation/{OUTCOMES}"
+        found = artifacts.fetch(self._client, self._run, path, self._folder)
+        if found is None:
+            where = f"models:/{self._known.version.name}/{self._known.version.version}"
+            raise ModelError(Problem(where, "its evaluation is gone"))
+        return pd.read_parquet(found)
+
+    def _read(self, path: str) -> Any:
+        found = artifacts.fetch(self._client, self._run, path, self._folder)
+        return None if found is None else read_json(found)
+
+
+def _different(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Pair]:
+    return {name: pair for name, pair in _both(one, two).items() if pair[0] != pair[1]}
+
+
+def _both(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Pair]:
+    return {name: (one.get(name), two.get(name)) for name in dict.fromkeys([*one, *two])}
+
+
+def _examples(one: pd.DataFrame, two: pd.DataFrame) -> Examples | None:
+    """Rows with the same input in both test splits, and what became of them."""
+    both = two.merge(one.drop_duplicates("input"), on="input", suffixes=("", "_before"))
+    both = both.dropna(subset=["merit", "merit_before"])
+    if both.empty:
+        return None
+    change = both["merit"] - both["merit_before"]
+    both = both.assign(change=change).sort_values(["change", "file", "row"])
+    return Examples(
+        len(both),
+        int((change > 0).sum()),
+        int((change < 0).sum()),
+        list(_places(both[both["change"] < 0].head(MOST_EXAMPLES))),
+        list(_places(both[both["change"] > 0].iloc[::-1].head(MOST_EXAMPLES))),
+    )
+
+
+def _places(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    for row in rows.to_dict("records"):
+        before, after = float(row["merit_before"]), float(row["merit"])
+        yield {"file": row["file"], "row": int(row["row"]), "before": before, "after": after}

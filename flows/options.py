@@ -1,0 +1,42 @@
+"""Arguments that several commands share, and what they print with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from tasks.workspace import Workspace
+
+
+def _yaml_files(incomplete: str) -> list[str]:
+    parent = Path(incomplete).parent
+    return [str(p) for p in parent.glob("*.y*ml") if str(p).startswith(incomplete)]
+
+
+File = Annotated[Path, typer.Argument(help="The pipeline's YAML file.", autocompletion=_yaml_files)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Override a key, for example training.epochs=3.", metavar="KEY=VALUE"
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Compute every stage again.")]
+
+
+def open_workspace() -> Workspace:
+    """The folder that the command works in."""
+    from tasks.workspace import Workspace
+
+    return Workspace.open()
+
+
+def console(stderr: bool = False) -> Any:
+    """A console as wide as the terminal, or of 120 columns without one."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, width=None if sys.stdout.isatty() else 120)

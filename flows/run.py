@@ -107,6 +107,7 @@ class Outcome:
             "uri": self.registered.uri,
             "alias": self.registered.alias,
             "verdict": self.registered.verdict,
+            "gate": self.registered.gate,
             "headline": self.evaluated.headline,
             "interval": list(self.evaluated.interval),
             "metrics": self.evaluated.metrics,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from configs.schema import Pipeline
+from tasks import slices
 from tasks.applications import base as applications
 from tasks.applications.base import Application, Facts
 from tasks.contract import (
@@ -97,9 +98,10 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
     """Check the rows against the contract.
 
     Raises:
-        DataError: the files cannot be read, or the data as a whole breaks the contract.
+        DataError: the files cannot be read, lack a column, or break the contract as a whole.
         ConfigError: a setting does not go with what the data taught.
     """
+    slices.require_columns(config, sources)
     application = applications.get(config.application)
     fixes = Fixes(quarantine.fixes_of(workspace.root, config.name))
     inputs = {

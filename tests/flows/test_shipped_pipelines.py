@@ -81,3 +81,16 @@ def test_a_shipped_pipeline_ends_in_a_model_that_answers_without_this_project(
         for name in other.keys() - {"probabilities"}:
             expected = pytest.approx(other[name], abs=1e-3) if name == "score" else other[name]
             assert answer[name] == expected
+    assert_compared_with_itself(home, pipeline, flags)
+
+
+def assert_compared_with_itself(home: Path, pipeline: Path, flags: list[str]) -> None:
+    """A second version of the same model is held against the first, and found to be the same."""
+    tags = ("--set", "registry.tags={again: again}", "--set", "gate.rule=not_worse")
+    record = json.loads(succeed(home, "run", pipeline, "--json", *flags, *tags))
+    assert (record["version"], record["alias"]) == (2, "challenger")
+    assert "answers every row as the champion does" in record["verdict"]
+    assert record["gate"]["reference"] == f"models:/{pipeline.stem}/1"
+    for one in record["gate"]["metrics"]:
+        assert one["challenger"] == pytest.approx(record["metrics"][one["metric"]])
+        assert (one["gain"], one["low"], one["high"]) == (0.0, 0.0, 0.0)

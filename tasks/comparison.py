@@ -16,7 +16,7 @@ from tasks.arrow import MappedTable
 from tasks.errors import OneStepError
 from tasks.evaluation import SLICES, Evaluated
 from tasks.packaging import package_digest
-from tasks.paired import Comparison
+from tasks.paired import Comparison, Paired
 from tasks.store import read_json, write_json
 from tasks.tracking import FINGERPRINT, unreachable
 from tasks.validation import Validated
@@ -131,9 +131,7 @@ class _Rivals:
         headline, rows = self._evaluated.headline, len(self._rows)
         names = [name for name in challenger.metrics() if name != "rows"]
         shared = set(champion.metrics())
-        metrics = tuple(
-            self._paired(challenger, champion, name) for name in names if name in shared
-        )
+        metrics = self._paired(challenger, champion, [name for name in names if name in shared])
         gains = [(one.gain, one.low, one.high) for one in metrics if one.metric == headline]
         same = gains == [(0.0, 0.0, 0.0)]
         return Comparison(
@@ -161,15 +159,12 @@ class _Rivals:
     def _scorer(self, said: pd.DataFrame, facts: Facts) -> Scorer:
         return answers.score(self._application.scorer(facts), self._rows, said, self._application)
 
-    def _paired(self, challenger: Scorer, champion: Scorer, metric: str) -> paired.Paired:
-        return paired.compare(
-            challenger,
-            champion,
-            metric,
-            len(self._rows),
-            self._config.evaluation.bootstrap_samples,
-            self._config.gate.confidence,
-        )
+    def _paired(
+        self, challenger: Scorer, champion: Scorer, metrics: list[str]
+    ) -> tuple[Paired, ...]:
+        samples = self._config.evaluation.bootstrap_samples
+        confidence = self._config.gate.confidence
+        return paired.compare(challenger, champion, metrics, len(self._rows), samples, confidence)
 
     def _slices(self, challenger: Scorer, champion: Scorer) -> list[paired.Slice]:
         import pandas as pd

@@ -7,7 +7,7 @@ Klein 2012), so that what is hard or easy for both does not widen the interval o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from configs.schema import Slices
     from tasks.applications.base import Scorer
 
-AT_ONCE: Final = 50
-"""Resamples in memory."""
+Floats = NDArray[np.float64]
+CELLS: Final = 1_000_000
+"""Resamples in memory, times rows."""
 SEED: Final = 0
 
 
@@ -102,32 +103,50 @@ class Comparison:
 
 
 def compare(
-    challenger: Scorer, champion: Scorer, metric: str, rows: int, samples: int, confidence: float
-) -> Paired:
-    """Compare one metric, with a percentile interval of the gain.
+    challenger: Scorer,
+    champion: Scorer,
+    metrics: Sequence[str],
+    rows: int,
+    samples: int,
+    confidence: float,
+) -> tuple[Paired, ...]:
+    """Compare metrics, each with a percentile interval of the gain; all see the same resamples.
 
     Args:
         challenger: has seen the rows with the new model's answers.
         champion: has seen the same rows, in the same order, with the other's.
-        metric: one that both have.
+        metrics: those that both have.
         rows: how many there are.
         samples: resamples.
-        confidence: coverage of the interval.
+        confidence: coverage of the intervals.
     """
-    sign = -1.0 if lower_is_better(metric) else 1.0
+    gains: dict[str, list[Floats]] = {metric: [] for metric in metrics}
+    for draw in _draws(rows, samples):
+        for metric, parts in gains.items():
+            parts.append(_gain(challenger, champion, metric, draw))
+    return tuple(
+        _paired(challenger, champion, metric, rows, np.concatenate(parts), confidence)
+        for metric, parts in gains.items()
+    )
+
+
+def _gain(challenger: Scorer, champion: Scorer, metric: str, weights: NDArray[np.int64]) -> Floats:
+    """By how much the new model is better in each resample."""
+    ours, theirs = (one.resampled(metric, weights) for one in (challenger, champion))
+    return theirs - ours if lower_is_better(metric) else ours - theirs
+
+
+def _paired(
+    challenger: Scorer, champion: Scorer, metric: str, rows: int, gains: Floats, confidence: float
+) -> Paired:
     whole = np.ones((1, rows), dtype=np.int64)
     ours, theirs = (float(one.resampled(metric, whole)[0]) for one in (challenger, champion))
-    gains = np.concatenate(
-        [
-            sign * (challenger.resampled(metric, draw) - champion.resampled(metric, draw))
-            for draw in _draws(rows, samples)
-        ]
-    )
     tail = (1 - confidence) / 2
     low, high = (
         np.nanquantile(gains, [tail, 1 - tail]) if np.isfinite(gains).any() else (math.nan,) * 2
     )
-    return Paired(metric, ours, theirs, sign * (ours - theirs), float(low), float(high))
+    gain = theirs - ours if lower_is_better(metric) else ours - theirs
+    return Paired(metric, ours, theirs, gain, float(low), float(high))
 
 
 def slice_of(
@@ -161,9 +180,10 @@ def slice_of(
 def _draws(rows: int, samples: int) -> Iterator[NDArray[np.int64]]:
     """How often each row is drawn, of shape (samples, rows), some at a time."""
     generator = np.random.default_rng(SEED)
-    even = np.full(rows, 1 / rows)
-    for start in range(0, samples, AT_ONCE):
-        yield generator.multinomial(rows, even, size=min(AT_ONCE, samples - start))
+    at_once = max(1, CELLS // max(rows, 1))
+    for start in range(0, samples, at_once):
+        draws = [generator.integers(rows, size=rows) for _ in range(min(at_once, samples - start))]
+        yield np.array([np.bincount(draw, minlength=rows) for draw in draws])
 
 
 def mcnemar(challenger: NDArray[np.bool_], champion: NDArray[np.bool_]) -> float:

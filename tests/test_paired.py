@@ -33,7 +33,7 @@ HARD = np.random.default_rng(1).random(ROWS) < 0.8
 
 def test_the_gain_is_the_difference_and_its_interval_holds_it() -> None:
     wrong = np.flatnonzero(~HARD)[:20]
-    found = compare(scorer(flipped(HARD, *wrong)), scorer(HARD), "accuracy", ROWS, 500, 0.95)
+    (found,) = compare(scorer(flipped(HARD, *wrong)), scorer(HARD), ["accuracy"], ROWS, 500, 0.95)
     assert found.gain == pytest.approx(20 / ROWS)
     assert found.challenger - found.champion == pytest.approx(found.gain)
     assert 0 < found.low < found.gain < found.high
@@ -41,26 +41,28 @@ def test_the_gain_is_the_difference_and_its_interval_holds_it() -> None:
 
 def test_what_is_hard_for_both_does_not_widen_the_interval() -> None:
     wrong = np.flatnonzero(~HARD)[:4]
-    found = compare(scorer(flipped(HARD, *wrong)), scorer(HARD), "accuracy", ROWS, 500, 0.95)
+    (found,) = compare(scorer(flipped(HARD, *wrong)), scorer(HARD), ["accuracy"], ROWS, 500, 0.95)
     alone = scorer(HARD).interval("accuracy", 500, 0.95)
     assert found.high - found.low < (alone[1] - alone[0]) / 2
 
 
 def test_models_with_the_same_answers_are_the_same() -> None:
-    found = compare(scorer(HARD), scorer(HARD), "macro_f1", ROWS, 200, 0.95)
+    (found,) = compare(scorer(HARD), scorer(HARD), ["macro_f1"], ROWS, 200, 0.95)
     assert (found.gain, found.low, found.high) == (0, 0, 0)
 
 
 def test_a_smaller_loss_is_a_gain() -> None:
     everything = np.ones(ROWS, dtype=bool)
-    found = compare(scorer(everything, 0.9), scorer(everything, 0.7), "log_loss", ROWS, 200, 0.95)
+    (found,) = compare(
+        scorer(everything, 0.9), scorer(everything, 0.7), ["log_loss"], ROWS, 200, 0.95
+    )
     assert found.challenger < found.champion
     assert 0 < found.low <= found.gain <= found.high
 
 
 def test_the_same_rows_give_the_same_interval() -> None:
     one, other = scorer(flipped(HARD, 1, 2, 3)), scorer(HARD)
-    first, again = (compare(one, other, "accuracy", ROWS, 200, 0.95) for _ in range(2))
+    first, again = (compare(one, other, ["accuracy"], ROWS, 200, 0.95) for _ in range(2))
     assert first == again
 
 

@@ -1,0 +1,56 @@
+"""Answers of a champion, in terms of the model that challenges it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from tasks.applications import base as applications
+from tasks.applications.base import Facts
+
+TOPICS = applications.get("topics")
+OURS: Facts = {"labels": ["a", "b", "c"], "labelling": "multiple", "threshold": 0.5}
+
+
+def test_probabilities_follow_the_order_of_this_model() -> None:
+    theirs: Facts = OURS | {"labels": ["c", "a", "b"]}
+    said = pd.DataFrame({"labels": [["c"]], "probabilities": [[0.9, 0.2, 0.1]]})
+    moved, _ = TOPICS.translated(said, theirs, OURS)
+    assert moved["probabilities"].tolist() == [[0.2, 0.1, 0.9]]
+    assert said["probabilities"].tolist() == [[0.9, 0.2, 0.1]]
+
+
+def test_the_champion_keeps_its_own_threshold() -> None:
+    said = pd.DataFrame({"labels": [["a"]], "probabilities": [[0.3, 0.1, 0.1]]})
+    answers, facts = TOPICS.translated(said, OURS | {"threshold": 0.25}, OURS)
+    scorer = TOPICS.scorer(facts)
+    scorer.update({"labels": [[True, False, False]]}, TOPICS.served(answers))
+    assert scorer.metrics()["subset_accuracy"] == 1.0
+    assert OURS["threshold"] == 0.5
+
+
+def test_scores_on_a_scale_need_no_order() -> None:
+    theirs: Facts = {"labels": ["3", "1", "2"], "labelling": "ordinal"}
+    said = pd.DataFrame({"label": ["2"], "score": [1.8]})
+    moved, _ = TOPICS.translated(said, theirs, theirs | {"labels": ["1", "2", "3"]})
+    assert moved["score"].tolist() == [1.8]
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["a", "b"], "it lacks c"),
+        (["a", "b", "c", "d"], "it has besides d"),
+        (["a", "b", "d"], "it lacks c and has besides d"),
+    ],
+)
+def test_other_labels_are_another_problem(labels: list[str], words: str) -> None:
+    said = pd.DataFrame({"labels": [["a"]], "probabilities": [[0.3] * len(labels)]})
+    with pytest.raises(ValueError, match=f"other labels: {words}$"):
+        TOPICS.translated(said, OURS | {"labels": labels}, OURS)
+
+
+@pytest.mark.parametrize("name", ["questions", "translation", "summarization"])
+def test_text_means_the_same_whoever_writes_it(name: str) -> None:
+    said = pd.DataFrame({"answer": ["x"]})
+    assert applications.get(name).translated(said, {"a": 1}, OURS) == (said, OURS)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
+from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -19,7 +20,7 @@ from prefect.artifacts import (
 )
 from prefect.runtime import flow_run
 
-from flows.run import Outcome
+from flows.run import Outcome, gate_of
 from tasks.contract.outcome import Report
 from tasks.reporting import Event, Progress, announce, listening
 
@@ -95,27 +96,74 @@ class _Updater:
 
 
 def results(outcome: Outcome) -> None:
-    """The verdict, the results table, and the way to the MLflow run."""
-    evaluated, registered = outcome.evaluated, outcome.registered
+    """The verdict, the results table, and the way to the MLflow run and to the report."""
+    registered = outcome.registered
     create_table_artifact(
-        [
-            {"metric": name, "value": value, evaluated.baseline_name: evaluated.baseline.get(name)}
-            for name, value in evaluated.metrics.items()
-        ],
+        list(_metrics(outcome)),
         key=_key(registered.name, "results"),
         description=f"Test metrics of {registered.uri}",
     )
     create_link_artifact(
         outcome.run_url, link_text="MLflow run", key=_key(registered.name, "mlflow-run")
     )
-    low, high = evaluated.interval
     create_markdown_artifact(
-        f"# {registered.uri}\n\n{registered.verdict}\n\n"
-        f"{evaluated.headline} **{evaluated.metrics[evaluated.headline]:.4f}** "
-        f"[{low:.4f}, {high:.4f}]; {evaluated.baseline_name} "
-        f"{evaluated.baseline[evaluated.headline]:.4f}\n\n[MLflow run]({outcome.run_url})",
+        "\n\n".join(_summary(outcome)),
         key=_key(registered.name, "summary"),
         description="Verdict",
+    )
+
+
+def _metrics(outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """A row a metric: the new version's, the champion's if they were compared, the baseline's."""
+    evaluated, gate = outcome.evaluated, gate_of(outcome.registered) or {}
+    champion = {row["metric"]: row["champion"] for row in gate.get("metrics") or ()}
+    for name, value in evaluated.metrics.items():
+        compared = {"champion": champion.get(name)} if champion else {}
+        yield {"metric": name, "value": value, **compared} | {
+            evaluated.baseline_name: evaluated.baseline.get(name)
+        }
+
+
+def _summary(outcome: Outcome) -> Iterator[str]:
+    """The parts of the summary, in Markdown."""
+    evaluated, registered = outcome.evaluated, outcome.registered
+    low, high = evaluated.interval
+    yield f"# {registered.uri}"
+    yield registered.verdict
+    yield (
+        f"{evaluated.headline} **{evaluated.metrics[evaluated.headline]:.4f}** "
+        f"[{low:.4f}, {high:.4f}]; {evaluated.baseline_name} "
+        f"{evaluated.baseline[evaluated.headline]:.4f}"
+    )
+    gate = gate_of(registered) or {}
+    if checks := gate.get("checks"):
+        rows = [[c["name"], "passed" if c["passed"] else "**failed**", c["note"]] for c in checks]
+        yield _table(["check", "result", "found"], rows)
+    if slices := gate.get("slices"):
+        yield _table(["slice", "rows", "new", "champion", "drop", "result"], map(_slice, slices))
+    report = f"{outcome.run_url}/artifacts/report.html"
+    yield f"[MLflow run]({outcome.run_url}) · [report]({report}), also in `{outcome.report}`"
+
+
+def _slice(part: Mapping[str, Any]) -> list[str]:
+    figures = [f"{part[key]:.4f}" for key in ("challenger", "champion", "drop")]
+    result = "**fell too far**" if part["failed"] else "passed" if part["judged"] else "too small"
+    return [part["name"], f"{part['rows']:,}", *figures, result]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(
+        f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in line)} |" for line in lines
+    )
+
+
+def failure(name: str, reason: str) -> None:
+    """Why a run ended without a model: every problem on a line of its own."""
+    lines = "\n".join(f"- {line}" for line in reason.splitlines())
+    create_markdown_artifact(
+        f"# {name} failed\n\n{lines}", key=_key(name, "failure"), description="Failure"
     )
 
 

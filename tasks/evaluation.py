@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-VERSION = 3
+VERSION = 4
 CHUNK = 256
 
 
@@ -183,6 +183,7 @@ def _write(
     write_json(
         folder / "mistakes.json", _locate(scorer.mistakes(section.mistakes), rows, validated)
     )
+    write_json(folder / "matrix.json", scorer.matrix())
     figures = dict(scorer.figures()) | {"loss_curves": loss_curves(tuned.stored.path)}
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})

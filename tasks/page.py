@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 LONGEST_TEXT = 300
+UNIT_BYTES = 1024.0
 UNSEEN = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"}
 UNSEEN |= dict.fromkeys([*range(0x7F, 0xA0), *range(0xD800, 0xE000)], 0xFFFD)
 """Control characters and lone surrogates, which HTML or UTF-8 forbid, and what stands for them."""
@@ -81,3 +82,21 @@ def _moment(value: Any) -> str:
         return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment.tzinfo else str(value)
     except (ValueError, OverflowError):
         return str(value)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: ``4.2 s``, ``3:07``, ``2:05:00``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(count: float) -> str:
+    """Bytes for people, in powers of 1024."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < UNIT_BYTES:
+            return f"{count:.0f} {unit}"
+        count /= UNIT_BYTES
+    return f"{count:.2f} GiB"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
@@ -20,6 +20,7 @@ from prefect.artifacts import (
 )
 from prefect.runtime import flow_run
 
+from flows import markdown
 from flows.run import Outcome, gate_of
 from tasks.contract.outcome import Report
 from tasks.reporting import Event, Progress, announce, listening
@@ -135,35 +136,15 @@ def _summary(outcome: Outcome) -> Iterator[str]:
         f"[{low:.4f}, {high:.4f}]; {evaluated.baseline_name} "
         f"{evaluated.baseline[evaluated.headline]:.4f}"
     )
-    gate = gate_of(registered) or {}
-    if checks := gate.get("checks"):
-        rows = [[c["name"], "passed" if c["passed"] else "**failed**", c["note"]] for c in checks]
-        yield _table(["check", "result", "found"], rows)
-    if slices := gate.get("slices"):
-        yield _table(["slice", "rows", "new", "champion", "drop", "result"], map(_slice, slices))
+    yield from markdown.gate(gate_of(registered) or {})
     report = f"{outcome.run_url}/artifacts/report.html"
     yield f"[MLflow run]({outcome.run_url}) · [report]({report}), also in `{outcome.report}`"
 
 
-def _slice(part: Mapping[str, Any]) -> list[str]:
-    figures = [f"{part[key]:.4f}" for key in ("challenger", "champion", "drop")]
-    result = "**fell too far**" if part["failed"] else "passed" if part["judged"] else "too small"
-    return [part["name"], f"{part['rows']:,}", *figures, result]
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(
-        f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in line)} |" for line in lines
-    )
-
-
 def failure(name: str, reason: str) -> None:
-    """Why a run ended without a model: every problem on a line of its own."""
-    lines = "\n".join(f"- {line}" for line in reason.splitlines())
+    """Why a run ended without a model."""
     create_markdown_artifact(
-        f"# {name} failed\n\n{lines}", key=_key(name, "failure"), description="Failure"
+        markdown.failure(name, reason), key=_key(name, "failure"), description="Failure"
     )
 
 

@@ -92,9 +92,7 @@ def test_mlflow_shows_metrics_and_leads_to_prefect(
     expect(page.get_by_text("test/accuracy", exact=True).first).to_be_visible()
     expect(page.get_by_text("train/loss", exact=True).first).to_be_visible()
     expect(page.get_by_text("Finished").first).to_be_visible()
-    link = page.get_by_role("link", name=RUN_NAME).and_(
-        page.locator("a[href*='/runs/flow-run/']")
-    )
+    link = page.get_by_role("link", name=RUN_NAME).and_(page.locator("a[href*='/runs/flow-run/']"))
     expect(link.first).to_be_visible()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -123,6 +125,26 @@ class TestTrouble:
 
     def test_no_word_of_a_row_is_told(self, troubled: Monitored) -> None:
         assert SECRET not in repr(troubled)
+
+
+def test_drift_is_an_event_that_names_the_champion(finished: Finished, tmp_path: Path) -> None:
+    (tmp_path / "base").symlink_to(finished.file.parent / "base")
+    (tmp_path / "reviews.yaml").write_text(f"{CONFIG}contract: {{min_rows_per_class: 1}}\n")
+    bad = [text for text, label in reviews() if label == "negative"]
+    rows = [(text, "positive" if number < 8 else "negative") for number, text in enumerate(bad)]
+    write_rows(tmp_path / "reviews.csv", rows)
+    home = Path(shutil.copytree(finished.home, tmp_path / "home"))
+    told = monitored(home, tmp_path / "reviews.yaml", "contract.drift.severity=refuse")
+    event = told.event("onestep.data.drifted")
+    assert event["resource"]["prefect.resource.id"] == f"onestep.pipeline.{NAME}"
+    assert event["payload"]["model"] == f"models:/{NAME}/1"
+    assert event["payload"]["version"] == 1
+    assert "labels" in event["payload"]["reason"]
+    assert told.runs[-1]["state"]["message"] == (
+        f"contract.drift: {event['payload']['reason']} "
+        "(see the report, or set contract.drift.severity: warn)"
+    )
+    assert "onestep.data.drifted" in {call["event"] for call in told.calls}
 
 
 def test_the_gate_is_told_as_tables() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
+from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -19,6 +20,7 @@ from prefect.artifacts import (
 )
 from prefect.runtime import flow_run
 
+from flows import markdown
 from flows.run import Outcome
 from tasks.contract.outcome import Report
 from tasks.reporting import Event, Progress, announce, listening
@@ -95,27 +97,54 @@ class _Updater:
 
 
 def results(outcome: Outcome) -> None:
-    """The verdict, the results table, and the way to the MLflow run."""
-    evaluated, registered = outcome.evaluated, outcome.registered
+    """The verdict, the results table, and the way to the MLflow run and to the report."""
+    registered = outcome.registered
     create_table_artifact(
-        [
-            {"metric": name, "value": value, evaluated.baseline_name: evaluated.baseline.get(name)}
-            for name, value in evaluated.metrics.items()
-        ],
+        list(_metrics(outcome)),
         key=_key(registered.name, "results"),
         description=f"Test metrics of {registered.uri}",
     )
     create_link_artifact(
         outcome.run_url, link_text="MLflow run", key=_key(registered.name, "mlflow-run")
     )
-    low, high = evaluated.interval
     create_markdown_artifact(
-        f"# {registered.uri}\n\n{registered.verdict}\n\n"
-        f"{evaluated.headline} **{evaluated.metrics[evaluated.headline]:.4f}** "
-        f"[{low:.4f}, {high:.4f}]; {evaluated.baseline_name} "
-        f"{evaluated.baseline[evaluated.headline]:.4f}\n\n[MLflow run]({outcome.run_url})",
+        "\n\n".join(_summary(outcome)),
         key=_key(registered.name, "summary"),
         description="Verdict",
+    )
+
+
+def _metrics(outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """A row a metric: the new version's, the champion's if they were compared, the baseline's."""
+    evaluated, gate = outcome.evaluated, outcome.registered.gate
+    champion = {row["metric"]: row["champion"] for row in gate.get("metrics") or ()}
+    for name, value in evaluated.metrics.items():
+        compared = {"champion": champion.get(name)} if champion else {}
+        yield {"metric": name, "value": value, **compared} | {
+            evaluated.baseline_name: evaluated.baseline.get(name)
+        }
+
+
+def _summary(outcome: Outcome) -> Iterator[str]:
+    """The parts of the summary, in Markdown."""
+    evaluated, registered = outcome.evaluated, outcome.registered
+    low, high = evaluated.interval
+    yield f"# {registered.uri}"
+    yield registered.verdict
+    yield (
+        f"{evaluated.headline} **{evaluated.metrics[evaluated.headline]:.4f}** "
+        f"[{low:.4f}, {high:.4f}]; {evaluated.baseline_name} "
+        f"{evaluated.baseline[evaluated.headline]:.4f}"
+    )
+    yield from markdown.gate(registered.gate)
+    report = f"{outcome.run_url}/artifacts/report.html"
+    yield f"[MLflow run]({outcome.run_url}) · [report]({report}), also in `{outcome.report}`"
+
+
+def failure(name: str, reason: str) -> None:
+    """Why a run ended without a model."""
+    create_markdown_artifact(
+        markdown.failure(name, reason), key=_key(name, "failure"), description="Failure"
     )
 
 

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from flows.differences import Difference, Examples
 from flows.reproducing import Reproduced
-from flows.terminal import WORDS, duration, table
+from flows.terminal import WORDS, table
+from tasks.page import duration
 
 SHORT = 12
 

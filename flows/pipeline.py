@@ -7,15 +7,16 @@ from pathlib import Path
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows import artifacts
-from flows.run import Outcome, opened, read
+from flows.concluding import conclude
+from flows.failing import Explained
+from flows.naming import rename
+from flows.run import Outcome, opened
 from flows.stages import evaluation, finetuning, registration, tokenization, validation
 
 
 def run_name() -> str:
-    """Name a Prefect run after its pipeline."""
-    parameters = flow_run.get_parameters()
-    return read(Path(parameters["file"]), parameters["overrides"]).name
+    """Name a Prefect run after its file until its data is known."""
+    return Path(flow_run.get_parameters()["file"]).stem
 
 
 @flow(name="onestep", flow_run_name=run_name, persist_result=False)
@@ -27,13 +28,14 @@ def pipeline(file: str, overrides: list[str], fresh: bool = False) -> Outcome:
         overrides: ``dotted.key=value`` strings.
         fresh: compute every stage even if a verified output exists.
     """
-    with opened(file, overrides, fresh) as run:
+    with Explained(file) as failed, opened(file, overrides, fresh) as run:
+        failed.run = run
+        rename(run.config, run.sources.digest)
         validated = validation(run).result()
         tokenized = tokenization(run, validated).result()
         tuned = finetuning(run, validated, tokenized).result()
         evaluated = evaluation(run, validated, tokenized, tuned).result()
         registered = registration(run, validated, evaluated).result()
-        outcome = Outcome(validated, tokenized, tuned, evaluated, registered, run.tracker.url())
-        run.tracker.link(artifacts.run_tags())
-        artifacts.results(outcome)
-        return outcome
+        results = validated, tokenized, tuned, evaluated, registered
+        return conclude(run, Outcome(*results, run.tracker.url(), run.report))
+    return failed.outcome

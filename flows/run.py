@@ -11,6 +11,7 @@ from typing import Any
 
 from configs.reading import load
 from configs.schema import Data, Pipeline
+from flows import events
 from flows.drifting import against_champion, publish, require_none
 from flows.fingerprint import descriptive_tags, fingerprint
 from flows.tracker import Tracker
@@ -20,7 +21,8 @@ from tasks.contract.rules import APPLICATION_RULES
 from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
 from tasks.registration import Origin, Registered
-from tasks.reporting import Notice, announce
+from tasks.registry import CHAMPION
+from tasks.reporting import Notice, StageFinished, announce
 from tasks.tokenization import Tokenized
 from tasks.training import base_model, families
 from tasks.training.launchers import CPU_SETTINGS
@@ -64,6 +66,13 @@ class Run:
         tags = self.digests | descriptive_tags(config, self.base)
         self.tracker = Tracker(workspace, config, self.fingerprint, tags)
         self.origin = Origin(self.fingerprint, self.tracker.run_id, tags)
+        self.contract: Report = {}
+        self.stages: list[StageFinished] = []
+
+    @property
+    def report(self) -> Path:
+        """Where the page about the run is."""
+        return self.workspace.root / "reports" / f"{self.config.name}.run.html"
 
     def hold_against_champion(self, validated: Validated) -> Report:
         """Measure drift, and publish the contract's report with it.
@@ -76,7 +85,9 @@ class Run:
         report = publish(self.config, self.workspace, validated, drifted)
         if drifted and drifted.found:
             announce(Notice(drifted.note))
-        self.tracker.log_contract(validated, report)
+            events.drifted(self.config.name, drifted, self.tracker.url())
+        self.contract = report
+        self.tracker.log_contract(validated, report, self.sources)
         require_none(self.config, drifted)
         return report
 
@@ -91,6 +102,19 @@ class Outcome:
     evaluated: Evaluated
     registered: Registered
     run_url: str
+    report: Path
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the gate made the version the champion, in this run or an earlier one."""
+        registered = self.registered
+        return registered.alias == CHAMPION or registered.verdict.startswith("promoted")
+
+    @property
+    def waits(self) -> bool:
+        """Whether the gate let the version pass, and a person has to approve it."""
+        checks = self.registered.gate.get("checks") or ()
+        return bool(checks) and not self.promoted and all(check["passed"] for check in checks)
 
     def record(self) -> dict[str, Any]:
         """As JSON values, for ``onestep run --json``."""
@@ -117,6 +141,7 @@ class Outcome:
             "training": self.tuned.summary,
             "reused": stages,
             "mlflow_run": self.run_url,
+            "report": str(self.report),
         }
 
 

@@ -14,8 +14,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import artifacts
+from flows import artifacts, failing
 from flows.run import Run
+from tasks.errors import OneStepError
 from tasks.evaluation import Evaluated, evaluate
 from tasks.finetuning import Tuned, finetune
 from tasks.registration import Registered, register
@@ -26,14 +27,18 @@ from tasks.validation import Validated, validate
 REUSED = "Reused"
 
 
-def shown(stage: str, work: Callable[[], Any]) -> State[Any]:
-    """Run a stage, announce it, and name the state so that Prefect shows a reuse as such."""
+def shown(run: Run, stage: str, work: Callable[[], Any]) -> State[Any]:
+    """Run a stage and announce it; its state says what came of it, a reuse or a failure too."""
     announce(StageStarted(stage))
     started = time.perf_counter()
-    result = work()
+    try:
+        result = work()
+    except OneStepError as error:
+        return failing.state(error)
     seconds = time.perf_counter() - started
     reused = bool(getattr(result, "stored", result).reused)
-    announce(StageFinished(stage, reused, seconds, result.note))
+    run.stages.append(finished := StageFinished(stage, reused, seconds, result.note))
+    announce(finished)
     get_run_logger().info("%s: %s", REUSED if reused else "Computed", result.note)
     artifacts.stage(stage, reused, seconds, result.note)
     return Completed(name=REUSED if reused else "Completed", message=result.note, data=result)
@@ -48,14 +53,14 @@ def validation(run: Run) -> State[Validated]:
         artifacts.contract(run.config.name, run.hold_against_champion(validated))
         return validated
 
-    return shown("validation", work)
+    return shown(run, "validation", work)
 
 
 @task(name="tokenization", cache_policy=NO_CACHE, persist_result=False)
 def tokenization(run: Run, validated: Validated) -> State[Tokenized]:
     """Turn rows into token ids."""
     return shown(
-        "tokenization", lambda: tokenize_rows(run.config, run.workspace, validated, run.base)
+        run, "tokenization", lambda: tokenize_rows(run.config, run.workspace, validated, run.base)
     )
 
 
@@ -73,7 +78,7 @@ def finetuning(run: Run, validated: Validated, tokenized: Tokenized) -> State[Tu
         run.tracker.settle(tuned)
         return tuned
 
-    return shown("fine-tuning", work)
+    return shown(run, "fine-tuning", work)
 
 
 def _load_ahead() -> None:
@@ -98,13 +103,14 @@ def evaluation(
         run.tracker.log_evaluation(evaluated, tuned)
         return evaluated
 
-    return shown("evaluation", work)
+    return shown(run, "evaluation", work)
 
 
 @task(name="registration", cache_policy=NO_CACHE, persist_result=False)
 def registration(run: Run, validated: Validated, evaluated: Evaluated) -> State[Registered]:
     """Register the model and let the gate decide about its alias."""
     return shown(
+        run,
         "registration",
         lambda: register(
             run.config, run.workspace, run.tracker.client, evaluated, validated, run.origin

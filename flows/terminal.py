@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from tasks.page import duration, size
 from tasks.reporting import Event, Notice, StageFinished, StageStarted, listening
 from tasks.reporting import Progress as Training
 
@@ -24,27 +25,8 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 10.0
 AFTER_TRAINING_SECONDS = 5.0
 """Loading the model, plots and registration: measured on two cores with the starter model."""
-UNIT_BYTES = 1024.0
 MOST_ROWS = 20
 WORDS = frozenset({"severity", "first", "split", "why", ""})
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: ``4.2 s``, ``3:07``, ``2:05:00``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def size(count: float) -> str:
-    """Bytes for people, in powers of 1024."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < UNIT_BYTES:
-            return f"{count:.0f} {unit}"
-        count /= UNIT_BYTES
-    return f"{count:.2f} GiB"
 
 
 def table(
@@ -266,6 +248,7 @@ def _links(outcome: Outcome) -> list[RenderableType]:
     return [
         Text(f"predict:  onestep predict {reference} FILE.csv"),
         Text("look:     onestep ui"),
+        Text(f"report:   {_near(outcome.report)}"),
         Text(f"MLflow:   {outcome.run_url}"),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Pipeline
-from tasks import tracking
+from flows import inputs
+from tasks import nested, tracking
+from tasks.contract.frames import Sources
 from tasks.contract.outcome import Report
 from tasks.contract.report import render
 from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
+from tasks.load import LoadMonitor
 from tasks.relay import Relay
 from tasks.reporting import Notice, announce
 from tasks.store import lock
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RELAY_SECONDS = 120.0
+LOAD_SECONDS = 10.0
 
 
 @cache
@@ -45,6 +50,9 @@ class Tracker:
         config: the pipeline.
         fingerprint: decides the run.
         tags: tags of the run.
+
+    Attributes:
+        known_url: where the run is in the MLflow UI; empty until the run is open.
     """
 
     def __init__(
@@ -56,7 +64,9 @@ class Tracker:
         self.tags = tags
         self._run_id: str | None = None
         self._lock = threading.Lock()
+        self.known_url = ""
         self._relay: Relay | None = None
+        self._load: LoadMonitor | None = None
         self._client = connection(workspace)
 
     @property
@@ -75,19 +85,27 @@ class Tracker:
                 filled = self.config.model_dump(mode="json")
                 tracking.log_params(self.client, run_id, tracking.flatten(filled))
                 tracking.log_tags(self.client, run_id, self.tags)
+                self.known_url = self._url(run_id)
                 self._run_id = run_id
             return self._run_id
 
     def url(self) -> str:
         """Where the run is in the MLflow UI."""
+        self.run_id()
+        return self.known_url
+
+    def _url(self, run_id: str) -> str:
         server = self.workspace.tracking_uri
         base = server if server.startswith("http") else "http://127.0.0.1:5000"
-        run = self.client.get_run(self.run_id())
-        return f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        experiment = self.client.get_run(run_id).info.experiment_id
+        return f"{base}/#/experiments/{experiment}/runs/{run_id}"
 
     def watch(self, folder: Path) -> None:
-        """Send the event log of a folder to the run, in the background."""
+        """Send the event log of a training to the run, and the machine's load beside it."""
+        self._follow(folder)
+        self._load = LoadMonitor(self.run_id, self.workspace.tracking_uri).start()
 
+    def _follow(self, folder: Path) -> None:
         context = copy_context()
 
         def told(text: str) -> None:
@@ -98,8 +116,9 @@ class Tracker:
 
     def settle(self, tuned: Tuned) -> None:
         """Make sure that the run has every step, those of an earlier training too."""
+        self._end_load(LOAD_SECONDS)
         if self._relay is None:
-            self.watch(tuned.stored.path)
+            self._follow(tuned.stored.path)
         assert self._relay is not None
         self._relay.follow(tuned.stored.path)
         if not self._relay.close(RELAY_SECONDS):
@@ -108,6 +127,11 @@ class Tracker:
             )
             announce(Notice(text))
         self._relay = None
+
+    def _end_load(self, seconds: float) -> None:
+        if self._load is not None:
+            self._load.close(seconds)
+        self._load = None
 
     def log_evaluation(self, evaluated: Evaluated, tuned: Tuned) -> None:
         """Log test metrics, interval, tables and plots."""
@@ -134,8 +158,14 @@ class Tracker:
 
         patiently(send, "log the evaluation")
 
-    def log_contract(self, validated: Validated, report: Report) -> None:
-        """Log the data contract's report and profile; never the quarantine, which holds text."""
+    def log_contract(self, validated: Validated, report: Report, sources: Sources) -> None:
+        """Log the data, the contract's report and the profile; never the quarantine with its text.
+
+        Args:
+            validated: the rows.
+            report: what the contract found in them.
+            sources: the files that they come from.
+        """
         tags = {
             "onestep.contract.verdict": report["verdict"],
             "onestep.contract.rules": str(len(report["rules"])),
@@ -146,6 +176,9 @@ class Tracker:
         def send() -> None:
             run_id = self.run_id()
             tracking.log_tags(self.client, run_id, tags)
+            with lock(self.workspace.locks / f"inputs-{self.config.name}.lock"):
+                datasets = inputs.of_splits(self.config.data, sources, validated)
+                self.client.log_inputs(run_id, datasets)
             self.client.log_dict(run_id, report, "validation/report.json")
             profile = str(validated.stored.path / "profile.json")
             self.client.log_artifact(run_id, profile, "validation")
@@ -153,12 +186,33 @@ class Tracker:
 
         patiently(send, "log the data report")
 
+    def log_comparison(self, gate: Mapping[str, Any] | None) -> None:
+        """Log what the gate compared to a nested run, if there was a champion."""
+        if not gate or not gate.get("reference"):
+            return
+
+        def send() -> None:
+            run_id = self.run_id()
+            with lock(self.workspace.locks / f"comparison-{run_id}.lock"):
+                nested.log(self.client, run_id, gate)
+
+        patiently(send, "log the comparison")
+
+    def log_report(self, page: str) -> None:
+        """Log the report of the run, in place of that of an earlier one."""
+
+        def send() -> None:
+            self.client.log_text(self.run_id(), page, "report.html")
+
+        patiently(send, "log the report")
+
     def link(self, tags: dict[str, Any]) -> None:
         """Tag the run, for instance with the Prefect run that made it."""
         patiently(lambda: tracking.log_tags(self.client, self.run_id(), tags), "tag the run")
 
     def end(self, status: str) -> None:
         """Set the final status."""
+        self._end_load(1.0)
         if self._relay is not None:
             self._relay.close(5.0)
         if status == "FINISHED":

@@ -229,6 +229,7 @@ def _write(
     write_json(
         folder / "mistakes.json", _locate(scorer.mistakes(section.mistakes), rows, validated)
     )
+    write_json(folder / "matrix.json", scorer.matrix())
     figures = dict(scorer.figures()) | {"loss_curves": loss_curves(tuned.stored.path)}
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})

@@ -150,6 +150,9 @@ class Scorer(Protocol):
     def mistakes(self, limit: int) -> list[dict[str, Any]]:
         """The most confident mistakes: positions in the stream, never text."""
 
+    def matrix(self) -> Facts:
+        """``labels``, and ``counts`` by true and by predicted label; empty without labels."""
+
     def figures(self) -> dict[str, Figure]:
         """Plots by file stem."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache, cached_property
 from math import inf, isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks import page
 from tasks.contract.frames import SPLITS
+from tasks.page import counted, number
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 SEVERITIES = ("refuse", "quarantine", "redact", "repair", "warn", "allow")
 GROUPS = ("form", "splits", "application", "privacy")
 MOST_BARS = 20
-LONGEST_TEXT = 300
 TINTS = 6
-UNSEEN = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"}
-UNSEEN |= dict.fromkeys([*range(0x7F, 0xA0), *range(0xD800, 0xE000)], 0xFFFD)
-"""Control characters and lone surrogates, which HTML or UTF-8 forbid, and what stands for them."""
 
 
 @dataclass(frozen=True)
@@ -120,30 +116,7 @@ def render(report: Mapping[str, Any]) -> str:
 
 @cache
 def _template() -> Template:
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        finalize=_visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "clipped": _clipped,
-        "counted": _counted,
-        "moment": _moment,
-        "number": _number,
-        "of": _percent,
-        "scaled": _scaled,
-    }
-    environment.globals["coverage"] = _coverage
-    return environment.get_template("report.html.j2")
-
-
-def _visible(value: Any) -> Any:
-    # What the template itself made, such as a macro's result, is a string too, and stays safe.
-    return value.translate(UNSEEN) if isinstance(value, str) else value
+    return page.template("contract/report.html.j2", coverage=_coverage, scaled=_scaled)
 
 
 def _rank(rule: Mapping[str, Any]) -> tuple[int, int]:
@@ -167,7 +140,7 @@ def _plot(distribution: Mapping[str, Any]) -> Plot:
         keys.sort(key=_interval)
     shown, hidden = (keys, []) if histogram else _fold(keys, counts.values())
     names = [_range(*key) if histogram else str(key) for key in shown]
-    edges = [_number(key[0]) for key in keys] + [_number(keys[-1][1])] if histogram and keys else []
+    edges = [number(key[0]) for key in keys] + [number(keys[-1][1])] if histogram and keys else []
     return Plot(
         title=distribution.get("title") or "",
         kind="histogram" if histogram else "bars",
@@ -196,8 +169,8 @@ def _interval(bounds: tuple[float | None, float | None]) -> tuple[float, float]:
 
 def _range(start: float | None, end: float | None) -> str:
     if start is None or end is None:
-        return f"below {_number(end)}" if start is None else f"{_number(start)} and more"
-    return f"{_number(start)}–{_number(end)}"
+        return f"below {number(end)}" if start is None else f"{number(start)} and more"
+    return f"{number(start)}–{number(end)}"
 
 
 def _fold(keys: list[Any], counters: Iterable[Counter[Any]]) -> tuple[list[Any], list[Any]]:
@@ -223,36 +196,6 @@ def _series(
     )
 
 
-def _clipped(text: object) -> str:
-    shown = str(text)
-    return shown if len(shown) <= LONGEST_TEXT else f"{shown[:LONGEST_TEXT]}…"
-
-
-def _number(value: Any) -> str:
-    """Write a number for people: thousands separators, three significant digits of a fraction."""
-    if not isinstance(value, int | float):
-        return "" if value is None else str(value)
-    if not isfinite(value):
-        return "–"
-    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"
-
-
-def _counted(count: Any, noun: str) -> str:
-    return f"{_number(count)} {noun}" + ("" if count == 1 else "s")
-
-
-def _percent(part: Any, whole: Any = 1) -> str:
-    """Write a share in percent, never rounded to none or to all; empty if there is no whole."""
-    if not isinstance(part, int | float) or not whole or not 0 <= part <= whole:
-        return ""
-    percent = 100 * part / whole
-    if 0 < percent < 0.1:
-        return "<0.1%"
-    if 99.9 < percent < 100:
-        return ">99.9%"
-    return f"{percent:.0f}%" if percent in {0, 100} else f"{percent:.1f}%"
-
-
 def _coverage(looked_at: Any, rows: Mapping[str, Any]) -> str:
     """Say how many rows a rule looked at.
 
@@ -263,20 +206,11 @@ def _coverage(looked_at: Any, rows: Mapping[str, Any]) -> str:
     if not isinstance(looked_at, int):
         return ""
     if looked_at == total:
-        return f"all {_counted(total, 'row')}" if total else "no rows"
+        return f"all {counted(total, 'row')}" if total else "no rows"
     if looked_at > total:
-        return _counted(looked_at, "row")
+        return counted(looked_at, "row")
     sample = ", a sample" if looked_at < rows.get("kept", 0) else ""
-    return f"{looked_at:,} of {_counted(total, 'row')}{sample}"
-
-
-def _moment(value: Any) -> str:
-    """Write an ISO 8601 time to the minute, in UTC; anything else as it is."""
-    try:
-        moment = datetime.fromisoformat(str(value))
-        return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment.tzinfo else str(value)
-    except (ValueError, OverflowError):
-        return str(value)
+    return f"{looked_at:,} of {counted(total, 'row')}{sample}"
 
 
 def _scaled(value: Any, threshold: float) -> float:

@@ -28,6 +28,7 @@ from tests.support.homes import (
     STEPS,
     Finished,
     aliases,
+    logged,
     logged_steps,
     losses,
     run_states,
@@ -249,6 +250,7 @@ def test_a_second_run_reuses_and_a_fresh_one_recomputes(
     assert {k: again[k] for k in ("uri", "metrics", "verdict", "alias")} == {
         k: finished.record[k] for k in ("uri", "metrics", "verdict", "alias")
     }
+    assert logged(own_finished) == logged(finished.home)
     text = succeed(own_finished, "run", finished.file, "--fresh")
     assert "reused" not in text.split("registration ...")[0]
     assert f"models:/{NAME}/1" in text

@@ -17,6 +17,7 @@ from tests.support.homes import NAME, Finished
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("interfaces")]
 STAGES = ("validation", "tokenization", "fine-tuning", "evaluation", "registration")
 SLOW_PAGE = 30_000
+RUN_NAME = re.compile(rf"^{NAME}-[0-9a-f]{{8}}-manual$")
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +47,8 @@ def _free_port() -> int:
 def _open_run(page: Page, prefect: str, which: int) -> None:
     """Go to a run of the pipeline from the list of runs: 0 is the newest, -1 the oldest."""
     page.goto(f"{prefect}/runs")
-    page.get_by_role("link", name=NAME, exact=True).first.wait_for()
-    page.get_by_role("link", name=NAME, exact=True).nth(which).click()
+    page.get_by_role("link", name=RUN_NAME).first.wait_for()
+    page.get_by_role("link", name=RUN_NAME).nth(which).click()
     expect(page.get_by_text("5 Task runs").first).to_be_visible()
 
 
@@ -91,9 +92,7 @@ def test_mlflow_shows_metrics_and_leads_to_prefect(
     expect(page.get_by_text("test/accuracy", exact=True).first).to_be_visible()
     expect(page.get_by_text("train/loss", exact=True).first).to_be_visible()
     expect(page.get_by_text("Finished").first).to_be_visible()
-    link = page.get_by_role("link", name=NAME, exact=True).and_(
-        page.locator("a[href*='/runs/flow-run/']")
-    )
+    link = page.get_by_role("link", name=RUN_NAME).and_(page.locator("a[href*='/runs/flow-run/']"))
     expect(link.first).to_be_visible()
 
 

@@ -150,6 +150,23 @@ def logged_steps(home: Path, metric: str = "train/loss") -> list[int]:
     return [row[0] for row in query(home, statement, metric)]
 
 
+def logged(home: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Everything that a second identical run must not log again."""
+    statements = {
+        "metrics": "SELECT run_uuid, key, step, value FROM metrics WHERE key NOT LIKE 'system/%'",
+        "inputs": "SELECT source_id, destination_id FROM inputs",
+        "datasets": "SELECT name, digest FROM datasets",
+        "runs": "SELECT run_uuid, status FROM runs",
+    }
+    return {table: sorted(query(home, statement)) for table, statement in statements.items()}
+
+
+def repeated(home: Path) -> list[tuple[Any, ...]]:
+    """Steps that MLflow has more than once of a metric of a run."""
+    by = "run_uuid, key, step"
+    return query(home, f"SELECT {by} FROM metrics GROUP BY {by} HAVING count(*) > 1")
+
+
 def run_states(home: Path) -> list[str]:
     """Status of every MLflow run."""
     return [row[0] for row in query(home, "SELECT status FROM runs ORDER BY start_time")]
@@ -183,5 +200,7 @@ def assert_as_if_never_disturbed(home: Path, finished: Finished) -> None:
     assert logged_steps(home, "validation/loss") == [9, 18, 27, 36]
     assert logged_steps(home, "test/accuracy") == [STEPS]
     assert run_states(home) == ["FINISHED"]
+    assert repeated(home) == []
+    assert len(logged(home)["inputs"]) == 3
     assert_nothing_runs(home)
     assert leftovers(home) == []

@@ -14,7 +14,7 @@ from tasks.applications.shared.defaults import ScorerDefaults
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tasks.applications.base import Predictions
+    from tasks.applications.base import Facts, Predictions
 
 BINS = 15
 TINY = float(np.finfo(np.float64).eps)
@@ -145,6 +145,10 @@ class ClassificationScorer(ScorerDefaults):
             }
             for index in order
         ]
+
+    def matrix(self) -> Facts:
+        """The confusion matrix."""
+        return {"labels": self.labels, "counts": self.confusion().tolist()}
 
     def figures(self) -> dict[str, Figure]:
         """Confusion matrix and reliability diagram."""

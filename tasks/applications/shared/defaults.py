@@ -127,6 +127,10 @@ def token_counts(tokenizer: Any, texts: list[str]) -> list[int]:
 class ScorerDefaults:
     """A scorer that draws nothing and teaches nothing."""
 
+    def matrix(self) -> Facts:
+        """No confusion matrix."""
+        return {}
+
     def figures(self) -> dict[str, Any]:
         """No plots."""
         return {}

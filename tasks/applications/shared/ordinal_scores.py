@@ -19,7 +19,7 @@ from tasks.applications.shared.defaults import ScorerDefaults
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tasks.applications.base import Predictions
+    from tasks.applications.base import Facts, Predictions
 
 
 class OrdinalScorer(ScorerDefaults):
@@ -120,6 +120,10 @@ class OrdinalScorer(ScorerDefaults):
             }
             for index in order
         ]
+
+    def matrix(self) -> Facts:
+        """The confusion matrix."""
+        return {"labels": self.labels, "counts": self.confusion().tolist()}
 
     def figures(self) -> dict[str, Figure]:
         """The confusion matrix."""

@@ -1,0 +1,41 @@
+"""What a flow run is called: its pipeline, its data and what started it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from configs.schema import Pipeline
+
+Trigger = Literal["manual", "scheduled"]
+
+
+def run_name(config: Pipeline, digest: str, trigger: Trigger) -> str:
+    """Name a flow run, such as ``reviews-1a2b3c4d-manual``.
+
+    Args:
+        config: the pipeline.
+        digest: of the labelled files.
+        trigger: what started the run.
+    """
+    return f"{config.name}-{digest[:8]}-{trigger}"
+
+
+def trigger() -> Trigger:
+    """What started the current flow run: a deployment or another flow, or a person's command."""
+    from prefect.runtime import deployment, flow_run
+
+    return "scheduled" if deployment.id or flow_run.parent_flow_run_id else "manual"
+
+
+def rename(config: Pipeline, digest: str) -> None:
+    """Give the current flow run its name, now that its data is known."""
+    from prefect import get_client
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    name = run_name(config, digest, trigger())
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_name(context.flow_run.id, name)
+    context.flow_run.name = name

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from mlflow import MlflowClient
+
+from tasks import nested, tracking
+from tasks.workspace import Workspace
+from tests.support.records import gate
+
+pytest_plugins = ["tests.support.fixtures"]
+pytestmark = pytest.mark.xdist_group("stages")
+
+
+@pytest.fixture
+def parent(store: tuple[Workspace, MlflowClient], request: pytest.FixtureRequest) -> str:
+    """The MLflow run of a pipeline."""
+    workspace, client = store
+    return tracking.open_run(client, workspace, "comparisons", request.node.name, "a run")
+
+
+def against(version: int) -> dict[str, object]:
+    return gate("länge|1") | {"reference": f"models:/reviews/{version}"}
+
+
+def test_a_comparison_is_a_run_below_that_of_the_pipeline(
+    store: tuple[Workspace, MlflowClient], parent: str
+) -> None:
+    _, client = store
+    run = client.get_run(nested.log(client, parent, against(6)))
+    assert run.info.run_name == "comparison with version 6"
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.parentRunId"] == parent
+    assert run.data.tags["onestep.champion"] == "models:/reviews/6"
+    expected = {"challenger/accuracy": 0.91, "champion/accuracy": 0.9, "gain/accuracy": 0.01}
+    expected |= {"gain_low/accuracy": -0.005, "gain_high/accuracy": 0.025, "mcnemar": 0.04}
+    expected |= {"slice/länge_1: long/drop": 0.02, "slice/länge_1: middle/rows": 9}
+    assert expected.items() <= run.data.metrics.items()
+
+
+def test_nothing_is_logged_twice(store: tuple[Workspace, MlflowClient], parent: str) -> None:
+    _, client = store
+    found = {nested.log(client, parent, against(6)) for _ in range(2)}
+    assert len(found) == 1
+    assert len(client.get_metric_history(found.pop(), "gain/accuracy")) == 1
+    other = nested.log(client, parent, against(7) | {"mcnemar": None})
+    assert client.get_run(other).info.run_name == "comparison with version 7"
+    assert "mcnemar" not in client.get_run(other).data.metrics
+
+
+def test_the_run_of_the_pipeline_is_still_found_by_its_fingerprint(
+    store: tuple[Workspace, MlflowClient], parent: str, request: pytest.FixtureRequest
+) -> None:
+    workspace, client = store
+    nested.log(client, parent, against(6))
+    again = tracking.open_run(client, workspace, "comparisons", request.node.name, "a run")
+    assert again == parent

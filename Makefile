@@ -126,8 +126,11 @@ lock:
 	@printf 'torch ; python_version < "3"\n' > .uv/no-torch.txt
 	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter \
 		--override .uv/no-torch.txt -o requirements.lock >/dev/null
+	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter --extra server \
+		--override .uv/no-torch.txt -c requirements.lock $(locked) -o requirements-server.lock >/dev/null
 	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter --extra server --extra dev \
-		--override .uv/no-torch.txt -c requirements.lock $(locked) -o requirements-dev.lock >/dev/null
+		--override .uv/no-torch.txt -c requirements.lock -c requirements-server.lock $(locked) \
+		-o requirements-dev.lock >/dev/null
 	@sed -n 's/^torch==\([0-9.]*\).*/torch==\1/p' requirements-torch-cpu.lock \
 		| $(COMPILE) - -c requirements.lock $(locked) -o requirements-torch-cuda.lock >/dev/null
 	@if grep -qE '^(nvidia|cuda|triton|torch)' requirements.lock requirements-dev.lock; then \

@@ -20,7 +20,7 @@ from tasks.contract.outcome import Report
 from tasks.contract.profile import Profile
 from tasks.errors import DataError, Problem
 from tasks.store import read_json
-from tasks.tracking import patiently
+from tasks.tracking import load_model, patiently
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -91,7 +91,7 @@ def against_champion(
         return None
     known = _json(client, workspace, version, PREDICTIONS) if predictions else None
     if known:
-        answers = _answers(config, version, validated, predictions)
+        answers = _answers(config, workspace, version, validated, predictions)
         measures.append(drift.shares("predictions", answers, known, settings))
     return Drifted(f"models:/{version.name}/{version.version}", measures)
 
@@ -128,27 +128,39 @@ def _json(
     client: MlflowClient, workspace: Workspace, version: ModelVersion, artifact: str
 ) -> dict[str, Any] | None:
     """A record among the artifacts of a version's run, if it has it."""
+    if not version.run_id:
+        return None
+    return patiently(lambda: _fetch(client, workspace, version, artifact), f"read {artifact}")
+
+
+def _fetch(
+    client: MlflowClient, workspace: Workspace, version: ModelVersion, artifact: str
+) -> dict[str, Any] | None:
     from mlflow.exceptions import MlflowException
 
-    with TemporaryDirectory(dir=workspace.temporary) as folder:
-        try:
-            path = client.download_artifacts(str(version.run_id), artifact, folder)
-        except (MlflowException, OSError):
-            return None
+    run_id, folder = str(version.run_id), artifact.rpartition("/")[0]
+    try:
+        known = [entry.path for entry in client.list_artifacts(run_id, folder)]
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    if artifact not in known:
+        return None
+    with TemporaryDirectory(dir=workspace.temporary) as scratch:
+        path = client.download_artifacts(run_id, artifact, scratch)
         record: dict[str, Any] = read_json(Path(path))
         return record
 
 
 def _answers(
-    config: Pipeline, version: ModelVersion, validated: Validated, size: int
+    config: Pipeline, workspace: Workspace, version: ModelVersion, validated: Validated, size: int
 ) -> Counter[str]:
     """What the champion says to a sample of the training rows."""
-    import mlflow.pyfunc
-
     application = applications.get(config.application)
     rows = MappedTable(validated.stored.path / "train.arrow")
     size = min(size, len(rows))
     chosen = np.sort(np.random.default_rng(config.training.seed).permutation(len(rows))[:size])
     table = rows.take(chosen).to_pandas()[validated.facts["inputs"]]
-    model = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
+    model = load_model(workspace, version)
     return Counter(application.kinds(model.predict(table)) or [])

@@ -15,7 +15,7 @@ def registered(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
     Raises:
         ModelError: no such model.
     """
-    client = tracking.connect(workspace)
+    client = tracking.reach(workspace)
     names = [model.name for model in client.search_registered_models(max_results=1000)]
     if name is not None and name not in names:
         known = ", ".join(names) or "none yet"

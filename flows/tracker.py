@@ -81,7 +81,7 @@ class Tracker:
     def url(self) -> str:
         """Where the run is in the MLflow UI."""
         server = self.workspace.tracking_uri
-        base = server if server.startswith("http") else "http://127.0.0.1:5000"
+        base = tracking.public(server) if server.startswith("http") else "http://127.0.0.1:5000"
         run = self.client.get_run(self.run_id())
         return f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 

@@ -16,7 +16,7 @@ from tasks.errors import DataError, Problem
 from tasks.evaluation import Evaluated
 from tasks.gate import Decision
 from tasks.store import read_json
-from tasks.tracking import FINGERPRINT, patiently
+from tasks.tracking import FINGERPRINT, log_folder, patiently
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _create(
     run_id = origin.run_id()
     scratch = workspace.scratch(f"register-{origin.fingerprint[:32]}")
     model = _save(scratch / ARTIFACT, config, evaluated)
-    client.log_artifacts(run_id, str(model), ARTIFACT)
+    log_folder(client, run_id, model, ARTIFACT)
     shutil.rmtree(scratch)
     tags = {
         FINGERPRINT: origin.fingerprint,

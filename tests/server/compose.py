@@ -90,7 +90,7 @@ class Composition:
             path.write_text(self.config(mount["source"]), encoding="utf-8")
 
     def here(self, text: str) -> str:
-        """A word of the file with its variables filled in, and addresses and paths of this place."""
+        """A word of the file with its variables filled in, and the addresses and paths of here."""
         text = VARIABLE.sub(self._value, text).replace(ANYWHERE, LOOPBACK)
         for service, port in PORTS.items():
             own = self.ports[service]

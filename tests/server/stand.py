@@ -140,8 +140,7 @@ def _start_all(stack: ExitStack, stand: Stand) -> None:
 
 
 def _start_database(stack: ExitStack, stand: Stand) -> None:
-    binaries = max(BINARIES.glob("*/bin"), key=lambda path: float(path.parent.name), default=None)
-    assert binaries is not None, MISSING
+    binaries = _binaries()
     folder, port = stand.folder / "database", stand.composition.ports["database"]
     user = _owner()
     folder.mkdir()
@@ -160,6 +159,15 @@ def _start_database(stack: ExitStack, stand: Stand) -> None:
     process = _start(stack, stand, "database", [*prefix, *map(str, serve), *fast])
     ready = [binaries / "pg_isready", "-q", "-h", LOOPBACK, "-p", str(port)]
     _wait_until(process, lambda: subprocess.run(ready, check=False).returncode == 0)
+
+
+def _binaries() -> Path:
+    """Where the programs of PostgreSQL's server are; Debian keeps them beside the PATH."""
+    if found := shutil.which("postgres"):
+        return Path(found).parent
+    newest = max(BINARIES.glob("*/bin"), key=lambda path: float(path.parent.name), default=None)
+    assert newest is not None, MISSING
+    return newest
 
 
 def _owner() -> pwd.struct_passwd:

@@ -19,7 +19,7 @@ CONFIG ?= configs/sentiment.yaml
 DATA ?= tests/benchmarks/data
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench ui lock clean install install-dev browser
+.PHONY: help run test check fix bench ui lock clean install install-dev install-server browser postgres
 
 help:
 	@echo "make run     train, evaluate and register a model (CONFIG=$(CONFIG))"
@@ -40,7 +40,7 @@ run: install
 ui: install
 	@$(VENV)/bin/onestep ui
 
-test: install-dev browser
+test: install-dev browser postgres
 	$(PY) -m pytest -n 2 --dist loadgroup
 
 check: install-dev
@@ -59,6 +59,7 @@ bench: install-dev
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
+install-server: $(VENV)/.installed-server
 
 $(VENV)/.installed: pyproject.toml requirements.lock requirements-torch-cpu.lock requirements-torch-cuda.lock
 	@if ! $(PY) -m pip --version >/dev/null 2>&1; then \
@@ -79,6 +80,11 @@ $(VENV)/.installed: pyproject.toml requirements.lock requirements-torch-cpu.lock
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	@echo "installing locked development tools"
 	@$(PIP) --require-hashes --no-deps -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.installed-server: $(VENV)/.installed requirements-server.lock
+	@echo "installing what servers need"
+	@$(PIP) --require-hashes --no-deps -r requirements-server.lock
 	@touch $@
 
 define install_torch
@@ -114,6 +120,17 @@ browser: $(VENV)/.installed-dev
 	then exit 0; fi; \
 	$(VENV)/bin/playwright install chromium
 
+# Debian puts the server beside the PATH. Without it, the tests that need it fail and say so.
+postgres:
+	@if ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null; then exit 0; fi; \
+	echo "installing PostgreSQL for the tests"; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get -qq update \
+		&& DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+			postgresql >/dev/null; \
+	then exit 0; fi; \
+	echo "PostgreSQL is missing: install the package of your system, on Debian as root: apt-get install postgresql" >&2
+
 # What torch needs besides CUDA: it is locked in files of its own, and named here so that the other
 # packages of its dependency tree are not.
 TORCH_NEEDS := filelock fsspec jinja2 networkx setuptools sympy typing-extensions
@@ -126,8 +143,11 @@ lock:
 	@printf 'torch ; python_version < "3"\n' > .uv/no-torch.txt
 	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter \
 		--override .uv/no-torch.txt -o requirements.lock >/dev/null
+	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter --extra server \
+		--override .uv/no-torch.txt -c requirements.lock $(locked) -o requirements-server.lock >/dev/null
 	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter --extra server --extra dev \
-		--override .uv/no-torch.txt -c requirements.lock $(locked) -o requirements-dev.lock >/dev/null
+		--override .uv/no-torch.txt -c requirements.lock -c requirements-server.lock $(locked) \
+		-o requirements-dev.lock >/dev/null
 	@sed -n 's/^torch==\([0-9.]*\).*/torch==\1/p' requirements-torch-cpu.lock \
 		| $(COMPILE) - -c requirements.lock $(locked) -o requirements-torch-cuda.lock >/dev/null
 	@if grep -qE '^(nvidia|cuda|triton|torch)' requirements.lock requirements-dev.lock; then \

@@ -88,7 +88,7 @@ def measure(
     """Compare valid rows with those of the champion."""
     from tasks import tracking
 
-    client = tracking.connect(workspace)
+    client = tracking.reach(workspace)
     return against_champion(pipeline, workspace, client, validated, predictions=predictions)
 
 

@@ -75,7 +75,7 @@ def compare(workspace: Workspace, name: str, first: str, second: str) -> Differe
     Raises:
         ModelError: no such version, or one that onestep did not make.
     """
-    client = tracking.connect(workspace)
+    client = tracking.reach(workspace)
     versions = [registry.look_up(client, Reference(name, None, n)) for n in (first, second)]
     one, two = (lineage.of(client, workspace, version) for version in versions)
     with TemporaryDirectory(dir=workspace.temporary) as folder:

@@ -17,7 +17,7 @@ from tasks.contract.drift import Measure
 from tasks.contract.outcome import Report
 from tasks.contract.profile import Profile
 from tasks.errors import DataError, Problem
-from tasks.tracking import patiently
+from tasks.tracking import load_model, patiently
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -88,7 +88,7 @@ def against_champion(
         return None
     known = _json(client, workspace, version, PREDICTIONS) if predictions else None
     if known:
-        answers = _answers(config, version, validated, predictions)
+        answers = _answers(config, workspace, version, validated, predictions)
         measures.append(drift.shares("predictions", answers, known, settings))
     return Drifted(f"models:/{version.name}/{version.version}", measures)
 
@@ -125,20 +125,25 @@ def _json(
     client: MlflowClient, workspace: Workspace, version: ModelVersion, artifact: str
 ) -> dict[str, Any] | None:
     """A record among the artifacts of a version's run, if it has it."""
-    record: dict[str, Any] | None = artifacts.read(client, workspace, str(version.run_id), artifact)
-    return record
+    if not version.run_id:
+        return None
+    run_id = version.run_id
+
+    def look() -> dict[str, Any] | None:
+        record: dict[str, Any] | None = artifacts.read(client, workspace, run_id, artifact)
+        return record
+
+    return patiently(look, f"read {artifact}")
 
 
 def _answers(
-    config: Pipeline, version: ModelVersion, validated: Validated, size: int
+    config: Pipeline, workspace: Workspace, version: ModelVersion, validated: Validated, size: int
 ) -> Counter[str]:
     """What the champion says to a sample of the training rows."""
-    import mlflow.pyfunc
-
     application = applications.get(config.application)
     rows = MappedTable(validated.stored.path / "train.arrow")
     size = min(size, len(rows))
     chosen = np.sort(np.random.default_rng(config.training.seed).permutation(len(rows))[:size])
     table = rows.take(chosen).to_pandas()[validated.facts["inputs"]]
-    model = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
+    model = load_model(workspace, version)
     return Counter(application.kinds(model.predict(table)) or [])

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from flows.ports import HOST
+from tasks.errors import Failure, Problem, UserError
 from tasks.store import lock, read_json, write_json
 from tasks.workspace import Workspace
 
@@ -58,9 +59,14 @@ def prefect_api(workspace: Workspace) -> Iterator[str]:
 
     Yields:
         The API's URL.
+
+    Raises:
+        UserError: the server that the user named refuses the login.
+        Failure: it does not answer.
     """
     if url := configured():
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+        _require_access(url)
         yield url
         return
     users = workspace.locks / "prefect-users.lock"
@@ -71,6 +77,30 @@ def prefect_api(workspace: Workspace) -> Iterator[str]:
         url = f"http://{HOST}:{port}/api"
         os.environ.update(_environment(workspace, url))
         yield url
+
+
+def _require_access(url: str) -> None:
+    import httpx
+    from prefect.client.orchestration import get_client
+
+    try:
+        with get_client(sync_client=True) as client:
+            client.hello()
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code not in (401, 403):
+            raise
+        advice = "set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY for Prefect Cloud"
+        problem = Problem("PREFECT_API_URL", "Prefect refuses the login", advice)
+        raise UserError(problem) from None
+    except httpx.HTTPError as error:
+        raise Failure(f"Prefect does not answer at {url}") from error
+
+
+def hidden(workspace: Workspace) -> bool:
+    """Whether the Prefect API in use is the hidden server of the workspace."""
+    with lock(workspace.locks / "prefect-start.lock"):
+        port = _running(workspace)
+    return configured() == f"http://{HOST}:{port}/api"
 
 
 def _environment(workspace: Workspace, url: str) -> dict[str, str]:

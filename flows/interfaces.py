@@ -39,14 +39,15 @@ def serve(workspace: Workspace, mlflow_port: int) -> Iterator[dict[str, str]]:
     with prefect_api(workspace) as api, _mlflow(workspace, mlflow_port) as mlflow:
         prefect = os.environ.get("PREFECT_UI_URL") or api.removesuffix("/api")
         _wait(f"{api}/health")
-        _wait(mlflow)
+        _wait(f"{mlflow}/health")
         yield {"prefect": prefect, "mlflow": mlflow}
 
 
 @contextmanager
 def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
     if not workspace.embedded:
-        yield workspace.tracking_uri
+        tracking.reach(workspace)
+        yield tracking.public(workspace.tracking_uri).rstrip("/")
         return
     refuse_taken(port, "--mlflow-port")
     tracking.connect(workspace)

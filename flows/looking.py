@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from flows.leases import shared
 from tasks import lineage as origins
 from tasks import promoting, registry, tracking
 from tasks.errors import ModelError, Problem, UserError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def connect(workspace: Workspace) -> MlflowClient:
     """Open the registry."""
-    return tracking.connect(workspace)
+    return tracking.reach(workspace)
 
 
 def registered(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
@@ -102,7 +103,7 @@ def promote(workspace: Workspace, name: str, version: int, reason: str) -> Moved
         ModelError: there is no such version, or it is the champion already.
         UserError: no reason is given.
     """
-    return promoting.promote(workspace, connect(workspace), name, version, _given(reason))
+    return promoting.promote(shared(workspace), connect(workspace), name, version, _given(reason))
 
 
 def roll_back(workspace: Workspace, name: str, reason: str) -> Moved:
@@ -112,7 +113,7 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> Moved:
         ModelError: there is none.
         UserError: no reason is given.
     """
-    return promoting.roll_back(workspace, connect(workspace), name, _given(reason))
+    return promoting.roll_back(shared(workspace), connect(workspace), name, _given(reason))
 
 
 def _given(reason: str) -> str:

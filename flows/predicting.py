@@ -64,15 +64,13 @@ def stream(workspace: Workspace, request: Request) -> Iterator[str]:
     where, kind, rows = _input(request)
     mapping = _mapping(request.columns)
     passages = Passages.read(request.documents) if request.documents else None
-    client = tracking.connect(workspace)
+    client = tracking.reach(workspace)
     version = registry.look_up(client, Reference.parse(request.model))
     first = next(rows, None)
     if first is None:
         return
-    import mlflow.pyfunc
-
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    loaded = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
+    loaded = tracking.load_model(workspace, version)
     inputs = [column.name for column in loaded.metadata.get_input_schema().inputs]
     if passages and not {"question", CONTEXT} <= set(inputs):
         message = f"its input is {', '.join(inputs)}; only a model for questions looks answers up"

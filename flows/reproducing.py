@@ -68,7 +68,7 @@ def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
         UserError: an input is gone or has changed; all of them are named.
     """
     quiet()
-    client = tracking.connect(workspace)
+    client = tracking.reach(workspace)
     version = registry.look_up(client, Reference(name, None, number))
     known = lineage.of(client, workspace, version)
     config = known.config

@@ -14,6 +14,7 @@ from configs.schema import Data, Pipeline
 from flows import events
 from flows.drifting import against_champion, publish, require_none
 from flows.fingerprint import descriptive_tags, fingerprint
+from flows.leases import shared
 from flows.tracker import Tracker
 from tasks.contract import frames
 from tasks.contract.outcome import Report
@@ -214,7 +215,7 @@ def quiet() -> None:
 def opened(file: str, overrides: Sequence[str], fresh: bool) -> Iterator[Run]:
     """Prepare a run, and record in MLflow how it ended."""
     quiet()
-    workspace = Workspace.open(fresh=fresh)
+    workspace = shared(Workspace.open(fresh=fresh))
     run = Run(read(Path(file), overrides), workspace)
     workspace.store.sweep()
     try:

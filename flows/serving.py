@@ -14,7 +14,6 @@ from tasks.registry import Reference
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 POLL_SECONDS = 1.0
@@ -30,17 +29,18 @@ class Follower:
     are answered by the version that began them. Whatever goes wrong, the old version stays.
 
     Args:
-        client: of MLflow.
+        workspace: whose registry.
         reference: what to serve; one with a number stays with it.
         say: is told of each change, and of what stands in its way.
     """
 
-    def __init__(self, client: MlflowClient, reference: Reference, say: Say) -> None:
-        self._client = client
+    def __init__(self, workspace: Workspace, reference: Reference, say: Say) -> None:
+        self._workspace = workspace
+        self._client = tracking.reach(workspace)
         self._reference = reference
         self._say = say
         self._refused = ""
-        self._take(registry.look_up(client, reference))
+        self._take(registry.look_up(self._client, reference))
 
     @property
     def uri(self) -> str:
@@ -80,11 +80,10 @@ class Follower:
             self._say(f"now serving {uri}")
 
     def _take(self, version: ModelVersion) -> None:
-        import mlflow.pyfunc
         from mlflow.pyfunc import scoring_server
 
         uri = _uri(version)
-        application = scoring_server.init(mlflow.pyfunc.load_model(uri))
+        application = scoring_server.init(tracking.load_model(self._workspace, version))
         self._uri = uri
         self._current = (application, uri)
 
@@ -117,7 +116,7 @@ def serve(workspace: Workspace, model: str, port: int, say: Say) -> None:
     quiet()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     refuse_taken(port, "--port")
-    follower = Follower(tracking.connect(workspace), Reference.parse(model), say)
+    follower = Follower(workspace, Reference.parse(model), say)
     server = uvicorn.Server(uvicorn.Config(follower, HOST, port, log_level="warning"))
     ended = threading.Event()
     threading.Thread(target=follower.follow, args=(ended,), daemon=True).start()

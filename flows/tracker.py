@@ -96,7 +96,7 @@ class Tracker:
 
     def _url(self, run_id: str) -> str:
         server = self.workspace.tracking_uri
-        base = server if server.startswith("http") else "http://127.0.0.1:5000"
+        base = tracking.public(server) if server.startswith("http") else "http://127.0.0.1:5000"
         experiment = self.client.get_run(run_id).info.experiment_id
         return f"{base}/#/experiments/{experiment}/runs/{run_id}"
 

@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tasks.store import read_json
-from tasks.tracking import unreachable
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -22,12 +21,20 @@ def read(client: MlflowClient, workspace: Workspace, run_id: str, path: str) -> 
 
 
 def fetch(client: MlflowClient, run_id: str, path: str, folder: Path) -> Path | None:
-    """Download a file or folder of a run; None if the run has no such file."""
+    """Download a file of a run; None if the run has no such file."""
+    if not exists(client, run_id, path):
+        return None
+    return Path(client.download_artifacts(run_id, path, str(folder)))
+
+
+def exists(client: MlflowClient, run_id: str, path: str) -> bool:
+    """Whether a run has a file; asked first, since a failed download may mean anything."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return Path(client.download_artifacts(run_id, path, str(folder)))
-    except (MlflowException, OSError) as error:
-        if unreachable(error):
+        known = client.list_artifacts(run_id, path.rpartition("/")[0] or None)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        return None
+        return False
+    return path in {entry.path for entry in known}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from configs.schema import Pipeline
-from tasks import answers, paired
+from tasks import answers, artifacts, paired
 from tasks.applications import base as applications
 from tasks.applications.base import Application, Facts, Scorer
 from tasks.arrow import MappedTable
@@ -18,68 +19,63 @@ from tasks.evaluation import SLICES, Evaluated
 from tasks.packaging import package_digest
 from tasks.paired import Comparison, Paired
 from tasks.store import read_json, write_json
-from tasks.tracking import FINGERPRINT, unreachable
+from tasks.tracking import FINGERPRINT, load_model, unreachable
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 VERSION = 1
 APPLICATION, PROBLEM = "onestep.application", "onestep.problem"
 RESULT = "comparison.json"
+MODEL_FILE = "model/MLmodel"
 
 
 class _OtherProblemError(Exception):
     """The champion cannot be asked the same questions."""
 
 
-def compare(
-    config: Pipeline,
-    workspace: Workspace,
-    champion: ModelVersion,
-    evaluated: Evaluated,
-    validated: Validated,
-    tags: dict[str, str],
-) -> Comparison:
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """What a comparison needs besides the champion.
+
+    Attributes:
+        config: the pipeline.
+        workspace: keeps the result.
+        client: of MLflow.
+        evaluated: the new model, and what it answered.
+        validated: the rows.
+    """
+
+    config: Pipeline
+    workspace: Workspace
+    client: MlflowClient
+    evaluated: Evaluated
+    validated: Validated
+
+
+def compare(rivals: Rivals, champion: ModelVersion, tags: Mapping[str, str]) -> Comparison:
     """Ask the champion every test row, and hold its answers against those of the new model.
 
     The result is kept: the same two models on the same rows are compared once. What stands in the
     way of a comparison is a result too, but is not kept.
 
     Args:
-        config: the pipeline.
-        workspace: keeps the result.
+        rivals: the new model, and the rows.
         champion: the version that is served.
-        evaluated: the new model, and what it answered.
-        validated: the rows.
         tags: what kind of problem the new model solves.
     """
     reference = f"models:/{champion.name}/{champion.version}"
     if reason := _other_problem(tags, champion):
         return Comparison(reference, problem=reason, other_problem=True)
-    if evaluated.holdout != validated.digest:
+    if rivals.evaluated.holdout != rivals.validated.digest:
         changed = "the test rows are no longer those that the new model was measured on"
         return Comparison(reference, problem=changed)
-    inputs = {
-        "version": VERSION,
-        "challenger": package_digest(evaluated.package),
-        "champion": [reference, champion.tags.get(FINGERPRINT), champion.creation_timestamp],
-        "rows": validated.digest,
-        "headline": evaluated.headline,
-        "samples": config.evaluation.bootstrap_samples,
-        "confidence": config.gate.confidence,
-        "slices": config.gate.slices.model_dump(mode="json"),
-    }
-
-    def build(folder: Path) -> dict[str, Any]:
-        found = _Rivals(config, evaluated, validated).compare(reference)
-        write_json(folder / RESULT, asdict(found))
-        return {"reference": reference, "rows": found.rows}
-
     try:
-        stored = workspace.store.produce("comparison", inputs, build, fresh=workspace.fresh)
+        return _compared(rivals, champion, reference)
     except _OtherProblemError as error:
         advice = "give the pipeline a registry.name of its own"
         problem = f"version {champion.version} has {error}; {advice}"
@@ -89,7 +85,32 @@ def compare(
             raise
         problem = f"the champion, version {champion.version}, cannot be run: {_first_line(error)}"
         return Comparison(reference, problem=problem)
+
+
+def _compared(rivals: Rivals, champion: ModelVersion, reference: str) -> Comparison:
+    def build(folder: Path) -> dict[str, Any]:
+        found = _Asked(rivals, champion).compare(reference)
+        write_json(folder / RESULT, asdict(found))
+        return {"reference": reference, "rows": found.rows}
+
+    inputs, fresh = _inputs(rivals, champion, reference), rivals.workspace.fresh
+    stored = rivals.workspace.store.produce("comparison", inputs, build, fresh=fresh)
     return Comparison.of(read_json(stored.path / RESULT))
+
+
+def _inputs(rivals: Rivals, champion: ModelVersion, reference: str) -> dict[str, Any]:
+    """What the result depends on."""
+    config = rivals.config
+    return {
+        "version": VERSION,
+        "challenger": package_digest(rivals.evaluated.package),
+        "champion": [reference, champion.tags.get(FINGERPRINT), champion.creation_timestamp],
+        "rows": rivals.validated.digest,
+        "headline": rivals.evaluated.headline,
+        "samples": config.evaluation.bootstrap_samples,
+        "confidence": config.gate.confidence,
+        "slices": config.gate.slices.model_dump(mode="json"),
+    }
 
 
 def _first_line(error: Exception) -> str:
@@ -97,7 +118,7 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {first}"
 
 
-def _other_problem(tags: dict[str, str], champion: ModelVersion) -> str:
+def _other_problem(tags: Mapping[str, str], champion: ModelVersion) -> str:
     """Why two versions do not solve the same problem; empty if they do."""
     for tag, what in ((APPLICATION, "application"), (PROBLEM, "labelling or language")):
         ours, theirs = tags.get(tag), champion.tags.get(tag)
@@ -107,25 +128,25 @@ def _other_problem(tags: dict[str, str], champion: ModelVersion) -> str:
     return ""
 
 
-class _Rivals:
+class _Asked:
     """Both models on the test rows.
 
     Args:
-        config: the pipeline.
-        evaluated: the new model.
-        validated: the rows.
+        rivals: the new model, and the rows.
+        champion: the version that is served.
     """
 
-    def __init__(self, config: Pipeline, evaluated: Evaluated, validated: Validated) -> None:
-        self._config = config
-        self._evaluated = evaluated
-        self._application: Application = applications.get(config.application)
-        self._rows = MappedTable(validated.stored.path / "test.arrow")
-        self._facts: Facts = read_json(evaluated.package / "predictor.json")
+    def __init__(self, rivals: Rivals, champion: ModelVersion) -> None:
+        self._rivals = rivals
+        self._version = champion
+        self._config, self._evaluated = rivals.config, rivals.evaluated
+        self._application: Application = applications.get(rivals.config.application)
+        self._rows = MappedTable(rivals.validated.stored.path / "test.arrow")
+        self._facts: Facts = read_json(rivals.evaluated.package / "predictor.json")
 
     def compare(self, reference: str) -> Comparison:
         """Load the champion, ask it, and compare."""
-        champion = self._champion(reference)
+        champion = self._champion()
         ours = answers.load(self._evaluated.answers)
         challenger = self._scorer(ours, self._facts)
         headline, rows = self._evaluated.headline, len(self._rows)
@@ -143,10 +164,11 @@ class _Rivals:
             same,
         )
 
-    def _champion(self, reference: str) -> Scorer:
-        import mlflow.pyfunc
-
-        loaded = mlflow.pyfunc.load_model(reference)
+    def _champion(self) -> Scorer:
+        run_id = str(self._version.run_id)
+        if not artifacts.exists(self._rivals.client, run_id, MODEL_FILE):
+            raise FileNotFoundError(f"its run has no {MODEL_FILE}")
+        loaded = load_model(self._rivals.workspace, self._version)
         theirs: Facts = loaded.unwrap_python_model().settings
         if missing := set(theirs["inputs"]) - set(self._rows.schema.names):
             raise _OtherProblemError(f"another input: {', '.join(sorted(missing))}")

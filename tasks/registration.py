@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from configs.schema import Pipeline
 from tasks import artifacts, gate, lineage, packaging, registry
 from tasks.applications import base as applications
-from tasks.comparison import PROBLEM, compare
+from tasks.comparison import PROBLEM, Rivals, compare
 from tasks.errors import DataError, Problem
 from tasks.evaluation import Evaluated
 from tasks.gate import Evidence
 from tasks.paired import Comparison
 from tasks.store import read_json
-from tasks.tracking import FINGERPRINT, patiently
+from tasks.tracking import FINGERPRINT, log_folder, patiently
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -150,13 +150,14 @@ class _Registration:
 
     def _compare(self, rival: ModelVersion) -> Comparison:
         tags = {**self.origin.tags, PROBLEM: _problem(self.evaluated), **self.config.registry.tags}
-        return compare(self.config, self.workspace, rival, self.evaluated, self.validated, tags)
+        rivals = Rivals(self.config, self.workspace, self.client, self.evaluated, self.validated)
+        return compare(rivals, rival, tags)
 
     def _create(self) -> ModelVersion:
         run_id = self.origin.run_id()
         scratch = self.workspace.scratch(f"register-{self.origin.fingerprint[:32]}")
         model = _save(scratch / ARTIFACT, self.config, self.evaluated)
-        self.client.log_artifacts(run_id, str(model), ARTIFACT)
+        log_folder(self.client, run_id, model, ARTIFACT)
         shutil.rmtree(scratch)
         written = lineage.record(self.config, self.workspace, self.validated)
         self.client.log_dict(run_id, written, lineage.FILE)

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ModelError, Problem, TrackingFailure
-from tasks.store import lock
 from tasks.tracking import FINGERPRINT
 from tasks.workspace import Workspace
 
@@ -31,7 +30,7 @@ PAGE = 100
 @contextmanager
 def lease(workspace: Workspace, name: str) -> Iterator[None]:
     """Hold the only right to add versions and move aliases of a model."""
-    with lock(workspace.locks / f"registry-{name}.lock"):
+    with workspace.lease(f"registry-{name}"):
         yield
 
 

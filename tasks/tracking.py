@@ -8,35 +8,47 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tasks.errors import TrackingFailure
+from tasks.errors import Problem, TrackingFailure, UserError
+from tasks.reporting import Notice, announce
 from tasks.store import lock, storage_errors
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
 
 T = TypeVar("T")
 FINGERPRINT = "onestep.fingerprint"
 PARAMS_PER_CALL = 100
 PATIENCE_SECONDS = 300.0
+FIRST_PAUSE = 1.0
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+TRANSFER_SECONDS = "600"
+UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS = 401, 403, 429
+TRANSIENT = ("API request", "Failed to download", "database is locked", "Connection")
+"""What the messages of MLflow's own errors contain when no server answered."""
 BOUNDS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    TIMEOUT: "5",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
 
@@ -71,27 +83,62 @@ def _create_database(workspace: Workspace) -> None:
         shutil.rmtree(scratch)
 
 
+def reach(workspace: Workspace) -> MlflowClient:
+    """Open the tracking store, and make sure that it answers.
+
+    Raises:
+        TrackingFailure: the server does not answer.
+        UserError: it refuses the login.
+    """
+    client = connect(workspace)
+    if not workspace.embedded:
+        where = f"connect to {public(workspace.tracking_uri)}"
+        patiently(lambda: client.search_experiments(max_results=1), where, 0.0)
+    return client
+
+
+def public(address: str) -> str:
+    """An address without the name and the password that it may contain."""
+    return re.sub("//[^/@]*@", "//", address)
+
+
 def patiently(action: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
     """Repeat a call until the server answers.
 
     Raises:
         TrackingFailure: it did not within ``seconds``.
+        UserError: it refuses the login or the permission.
     """
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
 
-    deadline, pause = time.monotonic() + seconds, 1.0
+    deadline, pause = time.monotonic() + seconds, FIRST_PAUSE
     while True:
         try:
             return action()
         except (MlflowException, RequestException) as error:
+            _require_access(error, what)
             if not transient(error):
                 raise
-            if time.monotonic() > deadline:
+            if time.monotonic() >= deadline:
                 advice = "run the same command again when it answers: finished stages are reused"
                 raise TrackingFailure(f"cannot {what}: MLflow does not answer; {advice}") from error
+            if pause == FIRST_PAUSE:
+                announce(Notice(f"MLflow does not answer; waiting to {what}"))
             time.sleep(pause)
             pause = min(pause * 2, 15.0)
+
+
+def _require_access(error: Exception, what: str) -> None:
+    status = _status(error)
+    if status == UNAUTHORIZED:
+        advice = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        raise UserError(
+            Problem("MLFLOW_TRACKING_URI", "MLflow refuses the login", advice)
+        ) from None
+    if status == FORBIDDEN:
+        message = f"cannot {what}: this account of MLflow lacks the permission"
+        raise UserError(Problem("MLFLOW_TRACKING_USERNAME", message)) from None
 
 
 def unreachable(error: Exception) -> bool:
@@ -104,22 +151,33 @@ def unreachable(error: Exception) -> bool:
 
 def transient(error: Exception) -> bool:
     """Whether a failed call may succeed later: no answer, or a locked or overloaded store."""
-    from mlflow.exceptions import MlflowException, RestException
+    from mlflow.exceptions import MlflowException
+
+    if (status := _status(error)) is not None:
+        return status >= 500 or status == TOO_MANY_REQUESTS
+    if isinstance(error, MlflowException):
+        return any(part in str(error) for part in TRANSIENT)
+    return True
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status that a server answered with, if it is known."""
+    from mlflow.exceptions import RestException
 
     if isinstance(error, RestException):
-        return int(error.get_http_status_code()) >= 500  # type: ignore[no-untyped-call]
-    if isinstance(error, MlflowException):
-        text = str(error)
-        return "API request" in text or "database is locked" in text or "Connection" in text
-    return True
+        return int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+    if (response := getattr(error, "response", None)) is not None:
+        return int(response.status_code)
+    found = re.search(r"failed with error code (\d+)", str(error))
+    return int(found[1]) if found else None
 
 
 def open_run(
     client: MlflowClient, workspace: Workspace, experiment: str, fingerprint: str, name: str
 ) -> str:
     """Find the run of a fingerprint, or start it; return its id."""
-    with lock(workspace.locks / f"mlflow-run-{fingerprint[:32]}.lock"):
-        experiment_id = _experiment(client, workspace, experiment)
+    experiment_id = _experiment(client, workspace, experiment)
+    with workspace.lease(f"mlflow-run-{fingerprint[:32]}"):
         found = client.search_runs(
             [experiment_id], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1
         )
@@ -133,7 +191,9 @@ def open_run(
 
 
 def _experiment(client: MlflowClient, workspace: Workspace, name: str) -> str:
-    with lock(workspace.locks / "mlflow-experiment.lock"):
+    if (found := client.get_experiment_by_name(name)) is not None:
+        return str(found.experiment_id)
+    with workspace.lease("mlflow-experiment"):
         if (found := client.get_experiment_by_name(name)) is not None:
             return str(found.experiment_id)
         location = str(workspace.artifacts / name) if workspace.embedded else None
@@ -185,9 +245,43 @@ def log_figures(client: MlflowClient, run_id: str, figures: Mapping[str, float],
 
 def log_files(client: MlflowClient, run_id: str, folder: Path, target: str) -> None:
     """Upload the files of a folder, not of the folders below it."""
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name != "manifest.json":
-            client.log_artifact(run_id, str(path), target)
+    with unhurried():
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.name != "manifest.json":
+                client.log_artifact(run_id, str(path), target)
+
+
+def log_folder(client: MlflowClient, run_id: str, folder: Path, target: str) -> None:
+    """Upload a folder with all that is below it."""
+    with unhurried():
+        client.log_artifacts(run_id, str(folder), target)
+
+
+def load_model(workspace: Workspace, version: ModelVersion) -> Any:
+    """Load a registered version, leaving no copy behind."""
+    import mlflow.pyfunc
+
+    uri = f"models:/{version.name}/{version.version}"
+    if workspace.embedded:
+        return mlflow.pyfunc.load_model(uri)
+    with TemporaryDirectory(dir=workspace.temporary) as folder, unhurried():
+        return mlflow.pyfunc.load_model(uri, dst_path=folder)
+
+
+@contextmanager
+def unhurried() -> Iterator[None]:
+    """Give a server time to pass a large file on to its store: until then it does not answer.
+
+    What the user set stays.
+    """
+    ours = os.environ.get(TIMEOUT) == BOUNDS[TIMEOUT]
+    if ours:
+        os.environ[TIMEOUT] = TRANSFER_SECONDS
+    try:
+        yield
+    finally:
+        if ours:
+            os.environ[TIMEOUT] = BOUNDS[TIMEOUT]
 
 
 def finish(client: MlflowClient, run_id: str, status: str) -> None:

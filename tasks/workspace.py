@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.store import Store, storage_errors
+from tasks.store import Store, lock, storage_errors
+
+Leases = Callable[[str], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +21,12 @@ class Workspace:
     Attributes:
         root: the folder, absolute.
         fresh: compute every stage even if a verified output exists.
+        leases: gives the only right to something among machines; by default there is one machine.
     """
 
     root: Path
     fresh: bool = False
+    leases: Leases = field(default=lambda _: nullcontext(), compare=False)
 
     @classmethod
     def open(cls, root: Path | None = None, *, fresh: bool = False) -> Workspace:
@@ -38,6 +44,12 @@ class Workspace:
             probe.write_bytes(b"")
             probe.unlink()
         return workspace
+
+    @contextmanager
+    def lease(self, key: str) -> Iterator[None]:
+        """Hold the only right to something, such as to move the aliases of a model."""
+        with lock(self.locks / f"{key}.lock"), self.leases(key):
+            yield
 
     @property
     def store(self) -> Store:

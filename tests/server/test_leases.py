@@ -1,0 +1,141 @@
+"""Workers with homes of their own, at once, on the same servers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.server.stand import Stand
+from tests.support.commands import (
+    assert_nothing_runs,
+    environment,
+    fault,
+    leftovers,
+    started,
+)
+
+pytestmark = pytest.mark.xdist_group("servers")
+HOLD = """
+import sys, time
+from flows.leases import lease
+
+with lease(sys.argv[1], 60):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+OPEN_RUN = """
+import sys, time
+from pathlib import Path
+from flows.leases import shared
+from tasks import tracking
+from tasks.workspace import Workspace
+
+workspace = shared(Workspace.open())
+client = tracking.reach(workspace)
+print("ready", flush=True)
+while not Path(sys.argv[1]).exists():
+    time.sleep(0.001)
+print(tracking.open_run(client, workspace, "at-once", "f" * 64, "run"))
+"""
+SLOW_REGISTRATION = fault("tasks.registry:create:1", "sleep-3")
+
+
+@contextmanager
+def program(stand: Stand, home: Path, text: str, *arguments: str) -> Iterator[Callable[[], str]]:
+    """Run a program on a machine of its own, and kill it at the end of the block.
+
+    Yields:
+        What waits for its next line.
+    """
+    home.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", text, *arguments],
+        env=environment(home, **stand.worker()),
+        cwd=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process:
+        try:
+            yield lambda: process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def orphan(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A lease whose holder was killed; it has to expire while the other tests run."""
+    home = tmp_path_factory.mktemp("orphan") / "home"
+    with program(stand, home, HOLD, "orphan", "600") as said:
+        assert said() == "held"
+    return "orphan"
+
+
+def test_workers_with_three_homes_agree_on_versions_and_champion(
+    stand: Stand, file: Path, tmp_path: Path
+) -> None:
+    command = ("run", file, "--json", "--set", "name=rivals")
+    seeds = {"one": "2", "same": "2", "other": "3"}
+    extra = stand.worker(**SLOW_REGISTRATION)
+    with ExitStack() as stack:
+        workers = {
+            name: stack.enter_context(
+                started(tmp_path / name, *command, "--set", f"training.seed={seed}", extra=extra)
+            )
+            for name, seed in seeds.items()
+        }
+        done = {name: worker.wait() for name, worker in workers.items()}
+    assert [d.code for d in done.values()] == [0, 0, 0], "\n".join(d.output for d in done.values())
+    records = {name: json.loads(d.out) for name, d in done.items()}
+    for name in seeds:
+        assert leftovers(tmp_path / name) == []
+        assert_nothing_runs(tmp_path / name)
+
+    assert records["one"]["uri"] == records["same"]["uri"] != records["other"]["uri"]
+    assert records["one"]["mlflow_run"] == records["same"]["mlflow_run"]
+    assert records["one"]["reused"]["registration"] != records["same"]["reused"]["registration"]
+    versions = "SELECT version FROM model_versions WHERE name = 'rivals' ORDER BY version"
+    assert stand.query("mlflow", versions) == [(1,), (2,)]
+    assert_one_champion(stand, records["one"], records["other"])
+
+
+def assert_one_champion(stand: Stand, *records: dict[str, object]) -> None:
+    """The alias is where the verdicts of both versions, taken in order, leave it."""
+    statement = "SELECT version FROM registered_model_aliases WHERE name = 'rivals' AND alias = %s"
+    (champion,) = stand.query("mlflow", statement % "'champion'")
+    verdicts = (
+        "SELECT version, value FROM model_version_tags"
+        " WHERE name = 'rivals' AND key = 'onestep.verdict' ORDER BY version"
+    )
+    said = dict(stand.query("mlflow", verdicts))
+    assert said[1].startswith("promoted: the first version")
+    assert champion[0] == max(version for version, text in said.items() if text.startswith("prom"))
+    by_version = {record["version"]: record for record in records}
+    assert {number: by_version[number]["verdict"] for number in (1, 2)} == said
+
+
+def test_two_homes_that_open_a_run_at_once_get_the_same(stand: Stand, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    with (
+        program(stand, tmp_path / "one", OPEN_RUN, str(go)) as one,
+        program(stand, tmp_path / "two", OPEN_RUN, str(go)) as two,
+    ):
+        assert (one(), two()) == ("ready", "ready")
+        go.touch()
+        run = one()
+        assert run == two() != ""
+    found = f"SELECT run_uuid FROM tags WHERE key = 'onestep.fingerprint' AND value = '{'f' * 64}'"
+    assert stand.query("mlflow", found) == [(run,)]
+
+
+def test_the_lease_of_a_killed_holder_expires(stand: Stand, orphan: str, tmp_path: Path) -> None:
+    with program(stand, tmp_path / "heir", HOLD, orphan, "0") as said:
+        assert said() == "held"

@@ -325,14 +325,14 @@ def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
         [rule["name"], rule["severity"], f"{rule['found']:,}", f"{rule['looked_at']:,}", _at(rule)]
         for rule in sorted(report["rules"], key=lambda rule: -rule["found"])
     ]
-    rows = [
-        [split["split"], *(f"{split[key]:,}" for key in ("in", "kept", "quarantined"))]
-        for split in report["splits"]
-    ]
+    heads = {"in": "rows in", "kept": "kept", "quarantined": "quarantined"}
+    if report["rows"].get("outside"):
+        heads["outside"] = "outside the window"
+    rows = [[split["split"], *(f"{split[key]:,}" for key in heads)] for split in report["splits"]]
     parts: list[RenderableType] = [
         table(["rule", "severity", "rows found", "looked at", "first"], rules, words=WORDS),
         "",
-        table(["split", "rows in", "kept", "quarantined"], rows),
+        table(["split", *heads.values()], rows),
         "",
     ]
     if report.get("drift"):

@@ -236,6 +236,32 @@ def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json 
 
 
 @app.command()
+def retrain(
+    file: File,
+    set_: Overrides = None,
+    scheduled: Annotated[bool, typer.Option("--scheduled", hidden=True)] = False,
+    as_json: Json = False,
+) -> None:
+    """Do what a scheduled run does: run the pipeline if there is a reason to."""
+    from flows.run import read, require_inputs
+
+    require_inputs(read(file, set_ or []))
+    workspace, console = _workspace(), _console(stderr=as_json)
+    from flows.embedded import prefect_api
+    from flows.tracker import connection
+
+    with prefect_api(workspace):
+        connection(workspace)
+        from flows import terminal
+        from flows.retraining import retraining
+
+        with terminal.watching(console):
+            # Prefect resolves the state that the flow returns.
+            done: Any = retraining(str(file), set_ or [], "scheduled" if scheduled else "manual")
+    typer.echo(json.dumps(done.record(), indent=2) if as_json else f"{done.pipeline}: {done.note}")
+
+
+@app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")],
     file: Annotated[

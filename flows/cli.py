@@ -262,6 +262,49 @@ def retrain(
 
 
 @app.command()
+def schedule(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Pipeline files, or folders with them.",
+            metavar="FILES_OR_FOLDERS...",
+            autocompletion=_yaml_files,
+        ),
+    ],
+    at_once: Annotated[int, typer.Option(min=1, help="How many runs may go on at once.")] = 1,
+    dry_run: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Print the next N runs of each, and end.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Run pipelines when they are due, until Ctrl-C."""
+    from flows import launching, serving, terminal
+
+    found, clock = serving.find(paths), launching.SystemClock()
+
+    def tell(event: serving.Event) -> None:
+        text = json.dumps(event.json()) if as_json else terminal.happened(event)
+        typer.echo(text, err=event.kind == "failed" and not as_json)
+        sys.stdout.flush()
+
+    def show(runs: int) -> None:
+        if as_json:
+            typer.echo(json.dumps(serving.listed(found, clock.now(), runs)))
+        else:
+            _console().print(terminal.served(found, clock.now(), runs))
+
+    if dry_run:
+        show(dry_run)
+        return
+    with launching.ready(_workspace(), found) as (memory, launch, note):
+        show(1)
+        if note and not as_json:
+            typer.echo(f"put right: {note}")
+        sys.stdout.flush()
+        serving.Server(found, memory, launch, clock, tell, at_once).serve()
+
+
+@app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")],
     file: Annotated[

@@ -12,8 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from configs.section import Section
 
-UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-INTERVAL = re.compile(r"^([1-9]\d*)([mhdw])$")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+INTERVAL = re.compile(r"^([1-9]\d*)([smhdw])$")
 
 
 class Retraining(Section):
@@ -22,7 +22,8 @@ class Retraining(Section):
     cron: str | None = None
     """Five cron fields, for example `0 3 * * 1` for Mondays at three."""
     interval: str | None = None
-    """Or a time between runs, such as `30m`, `6h`, `1d` or `2w`."""
+    """Or a time between runs, such as `30m`, `6h`, `1d` or `2w`, counted from 1970-01-01 in UTC,
+    so that a restart moves nothing."""
     timezone: str = "UTC"
     """The time zone of `cron`, as in the IANA database."""
     when: Literal["changed", "drift", "always"] = "changed"
@@ -43,16 +44,18 @@ class Retraining(Section):
         if len(value.split()) != 5:
             raise ValueError("expected five cron fields: minute hour day month weekday")
         try:
-            CronSim(value, datetime(2000, 1, 1))
+            next(CronSim(value, datetime(2000, 1, 1)))
         except CronSimError as error:
             raise ValueError(f"expected valid cron fields, found a {str(error).lower()}") from None
+        except StopIteration:
+            raise ValueError("expected cron fields of a date that comes") from None
         return value
 
     @field_validator("interval")
     @classmethod
     def _valid_interval(cls, value: str | None) -> str | None:
         if value is not None and not INTERVAL.match(value):
-            raise ValueError("expected a number and m, h, d or w, such as `6h`")
+            raise ValueError("expected a number and s, m, h, d or w, such as `6h`")
         return value
 
     @field_validator("timezone")

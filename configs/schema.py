@@ -54,11 +54,12 @@ class Window(Section):
     """The latest part of the training rows, for data that grows."""
 
     rows: Annotated[int, Field(ge=1)] | None = None
-    """Keep the last rows: by `column`, or else in the order of the files."""
+    """Keep the last valid rows: by `column`, or else in the order of the files."""
     days: Annotated[float, Field(gt=0)] | None = None
-    """Keep the rows of the last days before the newest one, by `column`."""
+    """Keep the valid rows that are less than this many days older than the newest, by `column`."""
     column: str | None = None
-    """A column with dates, or with numbers that grow."""
+    """A column with dates and times in ISO 8601, or, with `rows`, with numbers that grow. A time
+    without a zone is one of UTC."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Window:
@@ -69,6 +70,11 @@ class Window(Section):
         if self.column is not None and self.rows is None and self.days is None:
             raise ValueError("`column` needs `rows` or `days`")
         return self
+
+    @property
+    def declared(self) -> bool:
+        """Whether rows may be left outside."""
+        return self.rows is not None or self.days is not None
 
 
 class Data(Section):

@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from flows import model_commands
+from flows import model_commands, schedule_commands
 from flows.options import File, Fresh, Json, Overrides, open_workspace
 from flows.options import console as show
 from tasks.errors import OneStepError
@@ -219,6 +219,10 @@ def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json 
             console.print(terminal.report(outcome, display, seconds))
 
 
+for _command in schedule_commands.COMMANDS:
+    app.command()(_command)
+
+
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")],
@@ -251,8 +255,8 @@ def predict(
         sys.stdout.flush()
 
 
-for command in model_commands.COMMANDS:
-    app.command()(command)
+for _one in model_commands.COMMANDS:
+    app.command()(_one)
 
 
 @app.command()

@@ -113,7 +113,14 @@ def _running(workspace: Workspace) -> int | None:
     with lock(workspace.locks / "prefect-alive.lock", wait=False) as dead:
         if dead:
             return None
-    return int(read_json(workspace.prefect / ADDRESS)["port"])
+    port = int(read_json(workspace.prefect / ADDRESS)["port"])
+    return port if _listens(port) else None
+
+
+def _listens(port: int) -> bool:
+    """Whether a server is there; one that is ending may hold its lock a moment longer."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def _start(workspace: Workspace, users: Path) -> int:

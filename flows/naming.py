@@ -27,15 +27,21 @@ def trigger() -> Trigger:
     return "scheduled" if deployment.id or flow_run.parent_flow_run_id else "manual"
 
 
-def rename(config: Pipeline, digest: str) -> None:
-    """Give the current flow run its name, now that its data is known."""
+def rename(config: Pipeline, digest: str, started_by: Trigger | None = None) -> None:
+    """Give the current flow run its name, now that its data is known.
+
+    Args:
+        config: the pipeline.
+        digest: of the labelled files.
+        started_by: what started the run; by default what Prefect knows of it.
+    """
     from prefect import get_client
     from prefect.context import FlowRunContext
 
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
-    name = run_name(config, digest, trigger())
+    name = run_name(config, digest, started_by or trigger())
     with get_client(sync_client=True) as client:
         client.set_flow_run_name(context.flow_run.id, name)
     context.flow_run.name = name

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from tasks.workspace import Workspace
 
 
-def _yaml_files(incomplete: str) -> list[str]:
+def yaml_files(incomplete: str) -> list[str]:
+    """Pipeline files that begin with what was typed."""
     parent = Path(incomplete).parent
     return [str(p) for p in parent.glob("*.y*ml") if str(p).startswith(incomplete)]
 
 
-File = Annotated[Path, typer.Argument(help="The pipeline's YAML file.", autocompletion=_yaml_files)]
+File = Annotated[Path, typer.Argument(help="The pipeline's YAML file.", autocompletion=yaml_files)]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(

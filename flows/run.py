@@ -21,6 +21,7 @@ from tasks.contract.outcome import Report
 from tasks.contract.rules import APPLICATION_RULES
 from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
+from tasks.liveness import Claim, claimed
 from tasks.registration import Origin, Registered
 from tasks.registry import CHAMPION
 from tasks.reporting import Notice, StageFinished, announce
@@ -52,20 +53,21 @@ class Run:
     Args:
         config: the pipeline.
         workspace: where it writes.
+        claim: names what it has under way.
 
     Raises:
         DataError: a declared file is missing.
         ModelError: the base model cannot be used.
     """
 
-    def __init__(self, config: Pipeline, workspace: Workspace) -> None:
+    def __init__(self, config: Pipeline, workspace: Workspace, claim: Claim) -> None:
         self.config = config
         self.workspace = workspace
         self.sources = frames.locate(config.data)
         self.base = base_model.resolve(config.model, config.application)
         self.fingerprint, self.digests = fingerprint(config, self.sources, self.base)
         tags = self.digests | descriptive_tags(config, self.base)
-        self.tracker = Tracker(workspace, config, self.fingerprint, tags)
+        self.tracker = Tracker(workspace, config, self.fingerprint, tags, claim)
         self.origin = Origin(self.fingerprint, self.tracker.run_id, tags)
         self.contract: Report = {}
         self.stages: list[StageFinished] = []
@@ -189,6 +191,8 @@ def _settings(config: Pipeline) -> Iterator[tuple[str, str]]:
             yield where, f"{application.name} has no use for it; leave it out"
     if training.loss.name == "focal" and training.loss.label_smoothing:
         yield "training.loss.label_smoothing", "`focal` has no smoothing: set it to 0"
+    if config.schedule.when == "drift" and config.contract.drift.severity == "refuse":
+        yield "schedule.when", "`drift` waits for what `contract.drift.severity` refuses"
     if config.model.scratch and training.adapter.name != "none":
         yield "training.adapter", "an adapter needs pretrained weights, and `scratch` has none"
     if config.model.scratch and training.frozen_layers:
@@ -216,14 +220,26 @@ def opened(file: str, overrides: Sequence[str], fresh: bool) -> Iterator[Run]:
     """Prepare a run, and record in MLflow how it ended."""
     quiet()
     workspace = shared(Workspace.open(fresh=fresh))
-    run = Run(read(Path(file), overrides), workspace)
-    workspace.store.sweep()
-    try:
-        yield run
-    except Exception:
-        run.tracker.end("FAILED")
-        raise
-    except BaseException:
-        run.tracker.end("KILLED")
-        raise
-    run.tracker.end("FINISHED")
+    with claimed_flow(workspace) as claim:
+        run = Run(read(Path(file), overrides), workspace, claim)
+        workspace.store.sweep()
+        try:
+            yield run
+        except Exception:
+            run.tracker.end("FAILED")
+            raise
+        except BaseException:
+            run.tracker.end("KILLED")
+            raise
+        run.tracker.end("FINISHED")
+
+
+@contextmanager
+def claimed_flow(workspace: Workspace) -> Iterator[Claim]:
+    """Hold a claim that names the Prefect run around it."""
+    from prefect.runtime import flow_run
+
+    with claimed(workspace.locks) as claim:
+        if flow_run.id is not None:
+            claim.note("flow_run", id=str(flow_run.id))
+        yield claim

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,15 @@ from tasks.reporting import Progress as Training
 if TYPE_CHECKING:
     from flows.drifting import Drifted
     from flows.run import Outcome
+    from flows.scheduling import Event as Happening
+    from flows.scheduling import Scheduled
 
 PLAIN_SECONDS = 10.0
 AFTER_TRAINING_SECONDS = 5.0
 """Loading the model, plots and registration: measured on two cores with the starter model."""
 MOST_ROWS = 20
-WORDS = frozenset({"severity", "first", "split", "why", ""})
+WORDS = frozenset({"severity", "first", "split", "why", "file", "schedule", "next run", ""})
+MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
 def table(
@@ -296,14 +300,14 @@ def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
         [rule["name"], rule["severity"], f"{rule['found']:,}", f"{rule['looked_at']:,}", _at(rule)]
         for rule in sorted(report["rules"], key=lambda rule: -rule["found"])
     ]
-    rows = [
-        [split["split"], *(f"{split[key]:,}" for key in ("in", "kept", "quarantined"))]
-        for split in report["splits"]
-    ]
+    heads = {"in": "rows in", "kept": "kept", "quarantined": "quarantined"}
+    if report["rows"].get("outside"):
+        heads["outside"] = "outside the window"
+    rows = [[split["split"], *(f"{split[key]:,}" for key in heads)] for split in report["splits"]]
     parts: list[RenderableType] = [
         table(["rule", "severity", "rows found", "looked at", "first"], rules, words=WORDS),
         "",
-        table(["split", "rows in", "kept", "quarantined"], rows),
+        table(["split", *heads.values()], rows),
         "",
     ]
     if report.get("drift"):
@@ -350,6 +354,32 @@ def _measures(measures: Sequence[Mapping[str, Any]], reference: str) -> Table:
     ]
     heads = ["effect size", "drifted", "value", "surely above", "threshold", ""]
     return table(heads, rows, f"Compared with {reference}", words=WORDS)
+
+
+def served(pipelines: Sequence[Scheduled], now: datetime, runs: int) -> Table:
+    """What a schedule serves, and when each pipeline runs next."""
+    from flows.scheduling import next_runs
+
+    rows = [
+        [one.name, str(one.file), when(one), time.strftime(MOMENT + " %Z")]
+        for one in pipelines
+        for time in next_runs(one, now, runs)
+    ]
+    return table(["pipeline", "file", "schedule", "next run"], rows, words=WORDS)
+
+
+def when(one: Scheduled) -> str:
+    """A schedule in a few words."""
+    schedule = one.config.schedule
+    times = f"every {schedule.interval}" if schedule.interval else str(schedule.cron)
+    return f"{times}, if {schedule.when}" if schedule.when != "always" else times
+
+
+def happened(event: Happening) -> str:
+    """One line about a scheduled run."""
+    due = f", due {event.due:%H:%M:%S}" if event.due else ""
+    said = f": {event.note}" if event.note else ""
+    return f"{event.at.strftime(MOMENT)} UTC  {event.pipeline} {event.kind}{due}{said}"
 
 
 def drift(drifted: Drifted) -> RenderableType:

@@ -18,6 +18,7 @@ from tasks.contract.outcome import Report
 from tasks.contract.report import render
 from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
+from tasks.liveness import Claim
 from tasks.load import LoadMonitor
 from tasks.relay import Relay
 from tasks.reporting import Notice, announce
@@ -50,18 +51,25 @@ class Tracker:
         config: the pipeline.
         fingerprint: decides the run.
         tags: tags of the run.
+        claim: names what is under way, in case this process dies.
 
     Attributes:
         known_url: where the run is in the MLflow UI; empty until the run is open.
     """
 
     def __init__(
-        self, workspace: Workspace, config: Pipeline, fingerprint: str, tags: dict[str, str]
+        self,
+        workspace: Workspace,
+        config: Pipeline,
+        fingerprint: str,
+        tags: dict[str, str],
+        claim: Claim,
     ) -> None:
         self.workspace = workspace
         self.config = config
         self.fingerprint = fingerprint
         self.tags = tags
+        self.claim = claim
         self._run_id: str | None = None
         self._lock = threading.Lock()
         self.known_url = ""
@@ -79,6 +87,9 @@ class Tracker:
         with self._lock:
             if self._run_id is None:
                 name = f"{self.config.name}-{self.fingerprint[:8]}"
+                self.claim.note(
+                    "mlflow_run", experiment=self.config.name, fingerprint=self.fingerprint
+                )
                 run_id = tracking.open_run(
                     self.client, self.workspace, self.config.name, self.fingerprint, name
                 )
@@ -112,6 +123,7 @@ class Tracker:
             context.run(announce, Notice(text))
 
         client = self.client
+        self.claim.note("events", folder=str(folder), fingerprint=self.fingerprint)
         self._relay = Relay(client, self.run_id, folder, self.workspace.locks, told).start()
 
     def settle(self, tuned: Tuned) -> None:
@@ -122,6 +134,7 @@ class Tracker:
         assert self._relay is not None
         self._relay.follow(tuned.stored.path)
         if not self._relay.close(RELAY_SECONDS):
+            self.claim.owed = True
             text = (
                 "some steps have not reached MLflow yet; the next run of this pipeline sends them"
             )
@@ -211,13 +224,15 @@ class Tracker:
         patiently(lambda: tracking.log_tags(self.client, self.run_id(), tags), "tag the run")
 
     def end(self, status: str) -> None:
-        """Set the final status."""
+        """Set the final status; until MLflow knows it, the claim stays."""
         self._end_load(1.0)
-        if self._relay is not None:
-            self._relay.close(5.0)
+        owed, self.claim.owed = self.claim.owed, True
+        if self._relay is not None and not self._relay.close(5.0):
+            owed = True
         if status == "FINISHED":
             patiently(lambda: tracking.finish(self.client, self.run_id(), status), "end the run")
         elif self._run_id is not None:
             patiently(
                 lambda: tracking.finish(self.client, self.run_id(), status), "end the run", 3.0
             )
+        self.claim.owed = owed

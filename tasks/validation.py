@@ -44,7 +44,7 @@ from tasks.errors import ConfigError, DataError, Problem, StorageFailure
 from tasks.store import Stored, lock, read_json, write_json
 from tasks.workspace import Workspace
 
-VERSION = 3
+VERSION = 4
 MOST_REASONS = 5
 NOT_ROWS = {"max_truncated", "drift"}
 """Settings of the contract that this stage has no use for."""
@@ -91,7 +91,9 @@ class Validated:
     def note(self) -> str:
         """One line for people."""
         kept = ", ".join(f"{self.rows[split]:,} {split}" for split in SPLITS)
-        return f"{kept} rows; {self.quarantined:,} quarantined"
+        outside = self.stored.summary["outside"]
+        note = f"{kept} rows; {self.quarantined:,} quarantined"
+        return note + (f", {outside:,} outside the window" if outside else "")
 
 
 def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Validated:
@@ -227,6 +229,7 @@ class _Judged:
         self.declared = rows.split.copy()
         spooled = Spooled([part.task.spool for part in screened], sizes)
         self.whole = Whole(config, application, rows, spooled, layout.files, self.findings)
+        self.clocks = set().union(*(part.clocks for part in screened))
         self.total = sum(part.rows for part in screened)
         self.left_out = 0
         self.profiles: dict[str, Profile] = {}
@@ -235,6 +238,7 @@ class _Judged:
     def hold_against_each_other(self) -> list[Problem]:
         """Apply the rules that need all rows; what keeps the splits from being made."""
         try:
+            self.whole.leave_out(self.clocks)
             self.whole.judge()
         except DataError as error:
             # A column that holds no labels cannot be split by label either.
@@ -270,9 +274,9 @@ class _Judged:
                 reasons = self.whole.reasons[position]
                 writer.add(quarantine.record(place, reasons, originals.get(position, raw)))
         self.left_out = writer.rows
-        kept = int(self.whole.kept.sum())
-        if kept + self.left_out != self.total:
-            found = f"{kept} kept and {self.left_out} set aside of {self.total}"
+        kept, outside = int(self.whole.kept.sum()), self.whole.outside
+        if kept + self.left_out + outside != self.total:
+            found = f"{kept} kept, {self.left_out} set aside, {outside} outside of {self.total}"
             raise StorageFailure(f"rows were lost between the passes: {found}")
 
     def _declared_place(self, position: int) -> Place:
@@ -347,10 +351,11 @@ class _Judged:
                 "in": self.total,
                 "kept": int(self.whole.kept.sum()),
                 "quarantined": self.left_out,
+                "outside": self.whole.outside,
                 "repaired": self.changed["repaired"],
                 "redacted": self.changed["redacted"],
             },
-            "splits": outcome.sizes(self._read(), kept),
+            "splits": outcome.sizes(self._read(), kept, self.whole.outside),
             "rules": outcome.described(self.config, self.findings),
             "distributions": outcome.distributions(self.profiles),
         }
@@ -373,6 +378,7 @@ class _Judged:
         return {
             "rows": self.total,
             "quarantined": self.left_out,
+            "outside": self.whole.outside,
             "repaired": self.changed["repaired"],
             "counts": counts | self._sizes(self.whole.kept),
             "checks": len(self.findings.looked_at),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from configs.schema import Data
 from tasks.applications.base import Application
 from tasks.applications.shared.census import Census
-from tasks.contract.frames import SPLITS
+from tasks.contract.frames import SPLITS, WINDOW
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,8 @@ class Catalogue:
         group: hash of ``data.group``; empty without one.
         brief: position in ``values``; empty if the application needs none.
         values: what the application keeps of targets, each once.
+        moment: where a training row is in time, NaN for other rows; empty without a window by
+            column.
     """
 
     split: NDArray[np.int8]
@@ -51,6 +53,7 @@ class Catalogue:
     group: Hashes
     brief: NDArray[np.int32]
     values: list[Any] = field(default_factory=list)
+    moment: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def __len__(self) -> int:
         """Rows."""
@@ -102,6 +105,7 @@ class Cataloguer:
                 leakage=across,
                 group=_group(frame),
                 brief=self._brief(frame),
+                moment=self._moment(frame),
             )
         )
 
@@ -115,6 +119,11 @@ class Cataloguer:
             return np.empty(0, np.int32)
         codes = self._codes
         return np.array([codes.setdefault(value, len(codes)) for value in values], np.int32)
+
+    def _moment(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        if not self._data.window.column:
+            return np.empty(0)
+        return frame[WINDOW].to_numpy(float) if WINDOW in frame else np.full(len(frame), np.nan)
 
     def finish(self) -> Catalogue:
         """All rows so far."""

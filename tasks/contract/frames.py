@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPLITS = ("train", "validation", "test")
+WINDOW = "window"
+"""The column that says how old a training row is, under its canonical name."""
+OTHER_SECTIONS = {"group": "data.group", WINDOW: "data.window.column"}
+"""Where columns are named that are not the application's."""
 CHUNK = 4_000_000
 """Characters of a chunk, about."""
 LIGHTEST = 200
@@ -165,18 +169,26 @@ def chunks(
 ) -> Iterator[Chunk]:
     """Read a part under canonical column names, a bounded number of characters at a time.
 
+    Only training rows have the column of the window.
+
     Args:
         part: what to read.
         data: the data section.
         mapping: of :func:`layout`.
         sources: needed for the parts of a hub data set.
     """
+    mapping = columns_of(part.split, mapping)
     collected = _Collector(mapping)
     for item in _rows(sources, part, data, mapping):
         if collected.take(item):
             yield collected.chunk()
             collected = _Collector(mapping)
     yield collected.chunk()
+
+
+def columns_of(split: str, mapping: Mapping[str, str]) -> dict[str, str]:
+    """The columns that the rows of a declared split need."""
+    return {k: v for k, v in mapping.items() if k != WINDOW or split == SPLITS[0]}
 
 
 class _Collector:
@@ -227,7 +239,8 @@ def _mapping(data: Data, application: Application, sources: Sources) -> dict[str
     if absent:
         absent -= {name for name in absent if mapping[name] in _first_header(data, sources)}
     kept = {name: actual for name, actual in mapping.items() if name not in absent}
-    return kept | ({"group": data.group} if data.group else {})
+    extra = {"group": data.group, WINDOW: data.window.column}
+    return kept | {name: actual for name, actual in extra.items() if actual}
 
 
 def _first_header(data: Data, sources: Sources) -> list[str]:
@@ -243,13 +256,15 @@ def _first_header(data: Data, sources: Sources) -> list[str]:
 
 def _require_columns(data: Data, mapping: dict[str, str], sources: Sources) -> None:
     problems: list[Problem] = []
+    # A file of several splits is looked at once, as one with training rows if it has any.
+    splits = {name: split for split in reversed(SPLITS) for name in sources.files.get(split, ())}
     for name in dict.fromkeys(f for names in sources.files.values() for f in names):
         try:
             found = reading.columns_of(Path(name), quotes=data.quotes)
         except DataError as error:
             problems += error.problems
             continue
-        problems += _missing(name, found, mapping)
+        problems += _missing(name, found, columns_of(splits[name], mapping))
     if problems:
         raise DataError(problems)
 
@@ -262,7 +277,7 @@ def _missing(where: str, found: list[str], mapping: Mapping[str, str]) -> Iterat
         message = f"expected a column {actual!r}, found {reading.names(found)}"
         near = get_close_matches(actual.lower(), [name.lower() for name in free], 1, cutoff=0.5)
         original = next((name for name in free if near and name.lower() == near[0]), None)
-        section = "data.group" if canonical == "group" else f"data.columns.{canonical}"
+        section = OTHER_SECTIONS.get(canonical, f"data.columns.{canonical}")
         advice = f"set {section}" + (f": {original}" if original else " to the right name")
         if any(len(name) > reading.LONGEST_NAME for name in found):
             advice = "does the file begin with a line of column names?"

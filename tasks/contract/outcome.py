@@ -113,14 +113,24 @@ def _histogram(counts: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
     ]
 
 
-def sizes(rows: Mapping[str, int], kept: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Rows by the split that they were declared in, or that they came to."""
+def sizes(
+    rows: Mapping[str, int], kept: Mapping[str, int], outside: int = 0
+) -> list[dict[str, Any]]:
+    """Rows by the split that they were declared in, or that they came to.
+
+    Args:
+        rows: those read.
+        kept: those that stay.
+        outside: training rows that the window leaves out.
+    """
+    left_out = {"train": outside}
     return [
         {
             "split": split,
             "in": rows[split],
             "kept": kept[split],
-            "quarantined": rows[split] - kept[split],
+            "quarantined": rows[split] - kept[split] - left_out.get(split, 0),
+            "outside": left_out.get(split, 0),
         }
         for split in SPLITS
     ]

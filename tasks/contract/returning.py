@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from configs.schema import Pipeline
 from tasks.applications import base as applications
 from tasks.contract import frames, quarantine, reading
@@ -105,9 +107,14 @@ def _judged(
     }
     frame = pd.DataFrame({"row": range(len(repaired))} | columns)
     screener = Screener(config, application, layout, Fixes(), alone=True)
-    refused = {}
-    if repaired:
-        refused = {row: why for row, why, _ in screener.judge(Chunk(frame, [])).refused if why}
+    refused: dict[int, list[tuple[str, str]]] = {}
+    # Training rows have a column more, if there is a window.
+    training = np.array([place.split == "train" for place, _ in repaired], dtype=bool)
+    for split, chosen in (("train", training), ("test", ~training)):
+        some = frame.loc[chosen, ["row", *frames.columns_of(split, layout.mapping)]]
+        if len(some):
+            judged = screener.judge(Chunk(some.reset_index(drop=True), []))
+            refused |= {row: why for row, why, _ in judged.refused if why}
     kept = {}
     for row, (place, raw) in enumerate(repaired):
         if row in refused:

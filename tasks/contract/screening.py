@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from configs.schema import Pipeline
 from tasks.applications import base as applications
 from tasks.applications.base import Application, Reasons
-from tasks.contract import frames, quarantine, rewriting, rules
+from tasks.contract import frames, quarantine, rewriting, rules, window
 from tasks.contract.catalogue import Catalogue, Cataloguer
 from tasks.contract.findings import Example, Findings, Place
-from tasks.contract.frames import SPLITS, Chunk, Layout, Part, Sources
+from tasks.contract.frames import SPLITS, WINDOW, Chunk, Layout, Part, Sources
 from tasks.contract.quarantine import Fixes
 from tasks.contract.rewriting import Rewriter
 from tasks.contract.spool import Spool
@@ -62,6 +62,7 @@ class Screened:
         catalogue: of the valid rows.
         findings: by rule.
         changed: how many rows were repaired, and how many redacted.
+        clocks: what the column of the window holds.
         refused: file of the refused rows, and of the originals of changed ones.
     """
 
@@ -71,6 +72,7 @@ class Screened:
     left_out: int = 0
     findings: Findings = field(default_factory=Findings)
     changed: Counter[str] = field(default_factory=Counter)
+    clocks: frozenset[str] = frozenset()
 
     @property
     def refused(self) -> Path:
@@ -107,6 +109,7 @@ def screen(task: Task, sources: Sources | None = None) -> Screened:
             _count(result, judged, chunk)
     spool.close()
     result.catalogue = cataloguer.finish()
+    result.clocks = frozenset(screener.clocks)
     return result
 
 
@@ -177,6 +180,7 @@ class Screener:
         self._rewriter = Rewriter(config, application)
         self._texts = [name for name in application.texts(config) if name in layout.mapping]
         self._unseen = not alone
+        self.clocks: set[str] = set()
 
     @cached_property
     def _cells(self) -> DataFrameSchema:
@@ -197,7 +201,7 @@ class Screener:
         self._application.normalize(frame, self._config.data, self._layout.names)
         changed = self._rewriter.apply(frame)
         targets = self._rewriter.private_targets(frame)
-        reasons = rules.merge(self._reasons(frame), targets, _done(changed))
+        reasons = rules.merge(self._reasons(frame), self._undated(frame), targets, _done(changed))
         leaving = {index for index, found in reasons.items() if self._leaves(found)}
         numbers = frame["row"]
         refused: list[Refusal] = [
@@ -251,6 +255,15 @@ class Screener:
         form = rules.violations(self._as_arrow(whole), self._form)
         between = self._application.findings(whole, self._config) if len(whole) else {}
         return rules.merge(cells, form, between)
+
+    def _undated(self, frame: pd.DataFrame) -> Reasons:
+        """Read the column of the window, in place; what is wrong with it."""
+        if WINDOW not in frame:
+            return {}
+        moments, reasons, clocks = window.read(frame[WINDOW], self._config.data.window)
+        self.clocks |= clocks
+        frame[WINDOW] = moments
+        return reasons
 
     def _as_arrow(self, frame: pd.DataFrame) -> pd.DataFrame:
         import pandas as pd

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ORIGINAL: Final = "original:"
-GROUP: Final = "group"
+EXTRA: Final = ("group", "window")
+"""Columns that rows leave with, though nothing after the first pass reads them."""
 
 
 class Spool:
@@ -57,7 +58,7 @@ class Spool:
             if name == field.name:
                 values = frame[name].to_list()
             elif name in original:
-                now = frame[name].to_list() if name != GROUP else [None] * len(frame)
+                now = frame[name].to_list() if name not in EXTRA else [None] * len(frame)
                 found = _originals(original[name].to_list(), now)
                 values = [None if h else v for v, h in zip(found, hidden, strict=True)]
             else:
@@ -81,7 +82,7 @@ def schema(columns: Sequence[Column]) -> pa.Schema:
         "answers": pa.struct(answers),
     }
     fields = [pa.field(column.name, types[column.stored]) for column in columns]
-    kept = [*(column.name for column in columns if column.kind == "target"), GROUP]
+    kept = [*(column.name for column in columns if column.kind == "target"), *EXTRA]
     return pa.schema([*fields, *(pa.field(ORIGINAL + name, pa.large_string()) for name in kept)])
 
 
@@ -139,7 +140,7 @@ def originals(table: pa.Table) -> list[dict[str, Any]]:
     rows = []
     for row in table.to_pylist():
         raw = {name: row[name] for name in names}
-        for name in (*names, GROUP):
+        for name in (*names, *EXTRA):
             if (written := row.get(ORIGINAL + name)) is not None:
                 raw[name] = json.loads(written)
         rows.append(raw)

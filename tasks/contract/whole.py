@@ -10,7 +10,7 @@ import numpy as np
 from configs.schema import Pipeline
 from tasks.applications.base import Application
 from tasks.applications.shared.census import Census, labels_of
-from tasks.contract import repeats, rules, sampling, splitting
+from tasks.contract import repeats, rules, sampling, splitting, window
 from tasks.contract.catalogue import Catalogue
 from tasks.contract.findings import Example, Findings, Place
 from tasks.contract.frames import SPLITS
@@ -26,6 +26,7 @@ class Whole:
     Attributes:
         rows: the catalogue; its splits change when some are made from fractions.
         kept: which rows stay.
+        outside: rows that the window leaves out: neither kept nor set aside.
         reasons: the rules that rows broke here, by position.
         findings: counts and first places.
     """
@@ -46,7 +47,21 @@ class Whole:
         self.files = files
         self.findings = findings
         self.kept: Mask = np.ones(len(rows), dtype=bool)
+        self.outside = 0
         self.reasons: dict[int, list[tuple[str, str]]] = {}
+
+    def leave_out(self, clocks: set[str]) -> None:
+        """Drop the training rows outside the window, before they can meet another row.
+
+        Args:
+            clocks: what the column of the window holds.
+
+        Raises:
+            DataError: its values cannot be compared.
+        """
+        late = window.outside(self.rows, self.config.data.window, clocks)
+        self.kept[late] = False
+        self.outside = len(late)
 
     def judge(self) -> None:
         """Run every rule, in the order in which rows leave.

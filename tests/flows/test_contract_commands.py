@@ -64,6 +64,7 @@ def test_a_check_tells_scripts_the_same(home: Path, project: Path) -> None:
         "in": 121,
         "kept": 119,
         "quarantined": 2,
+        "outside": 0,
         "repaired": 0,
         "redacted": 1,
     }

@@ -1,0 +1,129 @@
+"""Runs of a schedule as processes, and the time by the system's clock."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from flows.embedded import prefect_api
+from flows.scheduling import Ended, Job, Memory, Scheduled, reserved
+from tasks.errors import Failure
+from tasks.training import launchers
+from tasks.workspace import Workspace
+
+POLL_SECONDS: Final = 0.2
+LOOK_AGAIN: Final = timedelta(seconds=30)
+"""How long a changed file, or a clock that was set, goes unnoticed."""
+GRACE_SECONDS: Final = 15.0
+"""For a training to end its worker and to tell MLflow."""
+LAST_LINES: Final = 3
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def now(self) -> datetime:
+        """The present, in UTC."""
+        return datetime.now(UTC)
+
+    def wait(self, until: datetime | None, jobs: Sequence[Job]) -> None:
+        """Sleep until a time, or until a job ends."""
+        latest = self.now() + LOOK_AGAIN
+        until = min(until or latest, latest)
+        while (left := (until - self.now()).total_seconds()) > 0:
+            if any(job.poll() is not None for job in jobs):
+                return
+            time.sleep(min(left, POLL_SECONDS) if jobs else left)
+
+
+class Process:
+    """``onestep retrain`` on a leash: it ends with this process, even if this one is killed.
+
+    Args:
+        file: of the pipeline.
+        output: file for what it prints.
+        log: file for everything else that it says.
+    """
+
+    def __init__(self, file: Path, output: Path, log: Path) -> None:
+        self.output = output
+        self.log = log
+        self._ended: Ended | None = None
+        command = [sys.executable, "-m", "flows.cli", "retrain", str(file), "--scheduled", "--json"]
+        with output.open("wb") as out, log.open("wb") as err:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "flows.leash", *command],
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    def poll(self) -> Ended | None:
+        """How it ended; None while it goes on."""
+        if self._ended is None and (code := self._process.poll()) is not None:
+            launchers.stop(self._process)
+            record = self._record()
+            good = code == 0 and bool(record)
+            note = record["note"] if good else self._reason(code)
+            self._ended = Ended(0, note, record) if good else Ended(code or 1, note)
+        return self._ended
+
+    def _record(self) -> dict[str, Any]:
+        with suppress(OSError, ValueError):
+            return dict(json.loads(self.output.read_text(encoding="utf-8")))
+        return {}
+
+    def _reason(self, code: int) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        said = "; ".join(errors[:LAST_LINES]) or f"it ended with code {code}"
+        return f"{said}; its output is in {self.log}"
+
+    def stop(self) -> None:
+        """Ask it to end as after Ctrl-C, then kill what is left."""
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(GRACE_SECONDS)
+        launchers.stop(self._process)
+
+
+@contextmanager
+def ready(
+    workspace: Workspace, pipelines: Sequence[Scheduled]
+) -> Iterator[tuple[Memory, Callable[[Scheduled], Job], str]]:
+    """Reserve the pipelines, provide Prefect, and put right what dead processes left.
+
+    Yields:
+        Where due times are remembered, what starts a run, and what was put right.
+
+    Raises:
+        UserError: another process serves one of them.
+    """
+    folder = workspace.root / "schedule"
+    folder.mkdir(exist_ok=True)
+
+    def launch(one: Scheduled) -> Job:
+        return Process(one.file, folder / f"{one.name}.out", folder / f"{one.name}.log")
+
+    with reserved(workspace, pipelines), prefect_api(workspace):
+        yield Memory(folder), launch, _put_right(workspace, pipelines)
+
+
+def _put_right(workspace: Workspace, pipelines: Sequence[Scheduled]) -> str:
+    from flows.reconciling import reconcile
+    from tasks import tracking
+
+    models = {one.config.model_name for one in pipelines}
+    try:
+        return reconcile(workspace, tracking.connect(workspace), sorted(models)).note
+    except Failure as error:
+        # Each run tries again.
+        return str(error)

@@ -1,0 +1,220 @@
+"""Put right what dead processes left behind: once at the start, quick, and safe to repeat.
+
+Prefect and MLflow show a killed run as running for ever. The claims of dead processes name their
+runs, so that only runs of this workspace are touched, and none that a living process holds.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tasks import liveness, registry, tracking
+from tasks.errors import TrackingFailure
+from tasks.liveness import Left
+from tasks.relay import MARKER, Relay
+from tasks.store import PARTIAL, lock
+from tasks.tracking import FINGERPRINT, patiently
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+    from prefect.client.orchestration import SyncPrefectClient
+
+PATIENCE_SECONDS: Final = 20.0
+MOST_TASKS: Final = 200
+WEEK: Final = 7 * 86_400.0
+REGISTERING: Final = "register-"
+WITHDRAWN: Final = "withdrawn: "
+WHY: Final = WITHDRAWN + "its registration was never finished"
+
+
+@dataclass
+class Reconciled:
+    """What was put right.
+
+    Attributes:
+        crashed: Prefect runs that are no longer shown as running.
+        killed: MLflow runs that are no longer shown as running.
+        sent: MLflow runs that got the metrics that they lacked.
+        withdrawn: versions whose registration nobody will finish.
+        swept: leftover files and folders.
+    """
+
+    crashed: list[str] = field(default_factory=list)
+    killed: list[str] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
+    swept: list[str] = field(default_factory=list)
+
+    @property
+    def note(self) -> str:
+        """One line for people; empty if there was nothing to do."""
+        counts = {
+            "Prefect runs marked as crashed": self.crashed,
+            "MLflow runs marked as killed": self.killed,
+            "MLflow runs completed with metrics": self.sent,
+            "unfinished versions withdrawn": self.withdrawn,
+            "leftovers removed": self.swept,
+        }
+        return ", ".join(f"{len(found)} {what}" for what, found in counts.items() if found)
+
+
+def reconcile(
+    workspace: Workspace,
+    client: MlflowClient,
+    models: Iterable[str] = (),
+    expected: Collection[str] = (),
+) -> Reconciled:
+    """Put right what dead processes left behind.
+
+    Args:
+        workspace: whose processes.
+        client: of MLflow.
+        models: registered models to look at.
+        expected: fingerprints that are about to run, and whose registration that will finish.
+
+    Raises:
+        TrackingFailure: MLflow does not answer; what is left to do stays for the next time.
+    """
+    found = Reconciled()
+    with lock(workspace.locks / "reconcile.lock"):
+        gone, living = liveness.left(workspace.locks)
+        held = {entry["fingerprint"] for entry in living if "fingerprint" in entry}
+        _crash([entry["id"] for one in gone for entry in one.of("flow_run")], found)
+        for one in gone:
+            _end_runs(one, held, workspace, client, found)
+            one.settle()
+        for model in models:
+            _withdraw(workspace, client, model, held | set(expected), found)
+        found.swept += [str(path) for path in workspace.store.sweep()]
+        found.swept += [str(path) for path in _sweep(workspace.temporary, held)]
+    return found
+
+
+def _crash(flow_runs: list[str], found: Reconciled) -> None:
+    """Tell Prefect that runs are over."""
+    if not flow_runs:
+        return
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Crashed
+
+    message = "its process was gone when the next one started"
+    with get_client(sync_client=True) as client:
+        for run in dict.fromkeys(flow_runs):
+            with suppress(ObjectNotFound):
+                state = client.read_flow_run(run).state  # type: ignore[arg-type]
+                if state is not None and not state.is_final():
+                    _crash_tasks(client, run)
+                    client.set_flow_run_state(run, Crashed(message=message), force=True)
+                    found.crashed.append(run)
+
+
+def _crash_tasks(client: SyncPrefectClient, flow_run: str) -> None:
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.client.schemas.sorting import TaskRunSort
+    from prefect.states import Crashed
+
+    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run]))
+    newest = TaskRunSort.ID_DESC
+    # The server refuses a request without these two.
+    for task in client.read_task_runs(flow_run_filter=chosen, sort=newest, limit=MOST_TASKS):
+        if task.state is not None and not task.state.is_final():
+            client.set_task_run_state(task.id, Crashed(), force=True)
+
+
+def _end_runs(
+    one: Left, held: set[str], workspace: Workspace, client: MlflowClient, found: Reconciled
+) -> None:
+    """Complete the MLflow runs of a dead process, and say that they are over."""
+    folders = {entry["fingerprint"]: Path(entry["folder"]) for entry in one.of("events")}
+    for entry in one.of("mlflow_run"):
+        fingerprint = entry["fingerprint"]
+        if fingerprint in held or (run := _run_of(client, entry)) is None:
+            continue
+        run_id = str(run.info.run_id)
+        if fingerprint in folders and _send(workspace, client, run_id, folders[fingerprint]):
+            found.sent.append(run_id)
+        if run.info.status == "RUNNING":
+            tracking.finish(client, run_id, "KILLED")
+            found.killed.append(run_id)
+
+
+def _run_of(client: MlflowClient, entry: Mapping[str, str]) -> Run | None:
+    """The run that a claim names; it may have died before it opened it."""
+
+    def look() -> Run | None:
+        experiment = client.get_experiment_by_name(entry["experiment"])
+        if experiment is None:
+            return None
+        tag = f"tags.`{FINGERPRINT}` = '{entry['fingerprint']}'"
+        runs = client.search_runs([experiment.experiment_id], tag, max_results=1)
+        return runs[0] if runs else None
+
+    return patiently(look, "find the runs of dead processes", PATIENCE_SECONDS)
+
+
+def _send(workspace: Workspace, client: MlflowClient, run_id: str, folder: Path) -> bool:
+    """Send the steps that a run lacks; whether it lacked any."""
+    if not folder.exists():
+        # It was finished, and has its final name.
+        folder = folder.with_name(folder.name.removesuffix(PARTIAL))
+    known = len(client.get_metric_history(run_id, MARKER))
+    relay = Relay(client, lambda: run_id, folder, workspace.locks, lambda _: None).start()
+    if not relay.close(PATIENCE_SECONDS):
+        raise TrackingFailure(f"the steps in {folder} have not reached MLflow yet")
+    return len(client.get_metric_history(run_id, MARKER)) > known
+
+
+def _withdraw(
+    workspace: Workspace, client: MlflowClient, model: str, busy: set[str], found: Reconciled
+) -> None:
+    """Give versions a verdict whose registration was cut short and that nobody will finish."""
+
+    def settle() -> None:
+        with registry.lease(workspace, model):
+            versions = registry.versions(client, model)
+            served = set(registry.aliases(client, model).values())
+            for version in versions:
+                number = int(version.version)
+                fingerprint = version.tags.get(FINGERPRINT, "")
+                unfinished = fingerprint and registry.VERDICT not in version.tags
+                if not unfinished or fingerprint in busy or number in served:
+                    continue
+                if _superseded(version, versions):
+                    client.set_model_version_tag(model, str(number), registry.VERDICT, WHY)
+                    found.withdrawn.append(f"{model}/{number}")
+
+    patiently(settle, f"look for unfinished versions of {model}", PATIENCE_SECONDS)
+
+
+def _superseded(version: ModelVersion, versions: Iterable[ModelVersion]) -> bool:
+    """Whether the same data and settings will hardly run again: later ones have, or a week went."""
+    later = (v for v in versions if int(v.version) > int(version.version))
+    age = time.time() - version.creation_timestamp / 1000
+    return age > WEEK or any(registry.VERDICT in v.tags for v in later)
+
+
+def reinstate(client: MlflowClient, version: ModelVersion) -> None:
+    """Take back that a version was withdrawn, since its run is about to finish it."""
+    if version.tags.get(registry.VERDICT, "").startswith(WITHDRAWN):
+        client.delete_model_version_tag(version.name, str(version.version), registry.VERDICT)
+
+
+def _sweep(temporary: Path, held: set[str]) -> Iterator[Path]:
+    """Remove what dead registrations copied, and anything else that is older than a week."""
+    for path in sorted(temporary.iterdir()):
+        owner = path.name.removeprefix(REGISTERING)
+        dead = owner != path.name and not any(one.startswith(owner) for one in held)
+        with suppress(FileNotFoundError):
+            if dead or time.time() - path.stat().st_mtime > WEEK:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                yield path

@@ -1,0 +1,156 @@
+"""A retraining of one pipeline: look whether there is anything to do, and do it.
+
+A schedule calls it, or a person. Unchanged data ends it before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from flows import failing
+from flows.drifting import against_champion
+from flows.failing import Explained
+from flows.leases import shared
+from flows.naming import Trigger, rename
+from flows.pipeline import pipeline
+from flows.reconciling import WITHDRAWN, reconcile, reinstate
+from flows.run import Outcome, Run, claimed_flow, quiet, read
+from tasks import registry
+from tasks.errors import OneStepError
+from tasks.registry import VERDICT
+from tasks.reporting import Notice, announce
+from tasks.tracking import FINGERPRINT, patiently
+from tasks.validation import validate
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+SAME = ("onestep.config", "onestep.base_model", "onestep.code")
+"""What two runs share that differ in nothing but their files."""
+ROWS = "onestep.rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Retrained:
+    """What came of a retraining.
+
+    Attributes:
+        pipeline: its name.
+        note: one line for people.
+        outcome: of the run; None if there was nothing to do.
+    """
+
+    pipeline: str
+    note: str
+    outcome: Outcome | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values, for ``onestep retrain --json``."""
+        ran = self.outcome.record() if self.outcome else {}
+        return {"pipeline": self.pipeline, "trained": bool(ran), "note": self.note} | ran
+
+
+def run_name() -> str:
+    """Name a Prefect run after its file, until the data is known."""
+    return Path(flow_run.get_parameters()["file"]).stem
+
+
+@flow(name="retraining", flow_run_name=run_name, persist_result=False)
+def retraining(
+    file: str, overrides: Sequence[str] = (), trigger: Trigger | None = None
+) -> State[Retrained]:
+    """Run a pipeline if its schedule's ``when`` finds a reason to.
+
+    Args:
+        file: path of the YAML file.
+        overrides: ``dotted.key=value`` strings.
+        trigger: what began it; by default what Prefect knows of it.
+    """
+    quiet()
+    workspace = shared(Workspace.open())
+    with claimed_flow(workspace) as claim:
+        found: Retrained | None = None
+        with Explained(file) as failed:
+            failed.run = run = Run(read(Path(file), overrides), workspace, claim)
+            rename(run.config, run.sources.digest, trigger)
+            _put_right(run)
+            found = Retrained(run.config.name, nothing_to_do(run))
+        if found is None:
+            return cast("State[Retrained]", failed.outcome)
+        if found.note:
+            return Completed(name="Unchanged", message=found.note, data=found)
+        return _train(file, overrides, found.pipeline)
+
+
+def _put_right(run: Run) -> None:
+    models, client = [run.config.model_name], run.tracker.client
+    reconciled = reconcile(run.workspace, client, models, {run.fingerprint})
+    if reconciled.note:
+        announce(Notice(reconciled.note))
+
+
+def _train(file: str, overrides: Sequence[str], name: str) -> State[Retrained]:
+    try:
+        outcome = pipeline(file, list(overrides))
+    except OneStepError as error:
+        # Its own run has told it already.
+        return failing.state(error)
+    note = outcome.registered.note
+    return Completed(message=note, data=Retrained(name, note, outcome))
+
+
+def nothing_to_do(run: Run) -> str:
+    """Why a run would find nothing new, or nothing that has drifted; empty if it has a reason."""
+    when = run.config.schedule.when
+    if when == "always":
+        return ""
+    versions = _versions(run)
+    for version in versions:
+        if version.tags.get(FINGERPRINT) == run.fingerprint:
+            return f"nothing new: same data digest as version {version.version}"
+    alike = [v for v in versions if all(v.tags.get(tag) == run.digests[tag] for tag in SAME)]
+    if when == "changed" and not alike:
+        return ""
+    validated = validate(run.config, run.workspace, run.sources)
+    for version in alike:
+        if _rows(run, version) == validated.digest:
+            return f"nothing new: same rows as version {version.version}"
+    if when == "changed":
+        return ""
+    drifted = against_champion(run.config, run.workspace, run.tracker.client, validated)
+    return "" if drifted is None or drifted.found else f"nothing to do: {drifted.note}"
+
+
+def _versions(run: Run) -> list[ModelVersion]:
+    """The versions that are settled; one that was withdrawn can be, once it runs again."""
+    client, name = run.tracker.client, run.config.model_name
+
+    def look() -> list[ModelVersion]:
+        settled = []
+        for version in registry.versions(client, name):
+            verdict = version.tags.get(VERDICT, "")
+            if version.tags.get(FINGERPRINT) == run.fingerprint:
+                reinstate(client, version)
+            if verdict and not verdict.startswith(WITHDRAWN):
+                settled.append(version)
+        return settled
+
+    return patiently(look, f"look up the versions of {name}")
+
+
+def _rows(run: Run, version: ModelVersion) -> str:
+    """The digest of the rows that a version was made from."""
+    client = run.tracker.client
+    tags = patiently(
+        lambda: client.get_run(str(version.run_id)).data.tags, "look up the rows of a version"
+    )
+    return str(tags.get(ROWS, ""))

@@ -1,0 +1,105 @@
+"""Which runs are alive: a claim for each execution, locked by the process that does it.
+
+The kernel releases the lock when the process dies. What its claim names is then what it left
+behind: runs of Prefect and MLflow that nobody ends, and event logs that nobody sends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+from uuid import uuid4
+
+from tasks.store import PARTIAL, lock
+
+Kind = Literal["flow_run", "mlflow_run", "events"]
+Entry = dict[str, Any]
+
+
+def folder(locks: Path) -> Path:
+    """Where claims are."""
+    return locks / "alive"
+
+
+class Claim:
+    """What one execution has under way.
+
+    Attributes:
+        owed: whether something is left to do for it even though it ended.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self.owed = False
+
+    def note(self, kind: Kind, **values: str) -> None:
+        """Add to the claim before the thing is begun."""
+        self._stream.write(json.dumps({"kind": kind, **values}) + "\n")
+        self._stream.flush()
+
+
+@contextmanager
+def claimed(locks: Path) -> Iterator[Claim]:
+    """Hold a claim for the block; it is gone afterwards, unless something is still owed."""
+    path = folder(locks) / f"{uuid4().hex}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + PARTIAL)
+    with partial.open("w", encoding="utf-8") as stream:
+        # Locked before it can be found, so that nobody takes it for that of a dead process.
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        partial.rename(path)
+        claim = Claim(stream)
+        try:
+            yield claim
+        finally:
+            if not claim.owed:
+                path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The claim of a process that is gone.
+
+    Attributes:
+        path: its file.
+        entries: what it names.
+    """
+
+    path: Path
+    entries: list[Entry]
+
+    def of(self, kind: Kind) -> list[Entry]:
+        """The entries of a kind."""
+        return [entry for entry in self.entries if entry["kind"] == kind]
+
+    def settle(self) -> None:
+        """Forget it: nothing is left to do."""
+        self.path.unlink(missing_ok=True)
+
+
+def left(locks: Path) -> tuple[list[Left], list[Entry]]:
+    """The claims of processes that are gone, and what those that live name."""
+    gone: list[Left] = []
+    living: list[Entry] = []
+    for path in sorted(folder(locks).glob("*.jsonl")):
+        with lock(path, wait=False) as free:
+            if free:
+                gone.append(Left(path, _read(path)))
+            else:
+                living += _read(path)
+    return gone, living
+
+
+def _read(path: Path) -> list[Entry]:
+    entries = []
+    with suppress(FileNotFoundError):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            # A process that died may have left a torn line.
+            with suppress(ValueError):
+                entries.append(json.loads(line))
+    return entries

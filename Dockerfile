@@ -19,5 +19,5 @@ RUN make install-server TORCH_INDEX="$TORCH_INDEX" && rm -rf /root/.cache
 
 ENV PATH=/opt/onestep/.venv/bin:$PATH
 USER onestep
-WORKDIR /home/onestep
+WORKDIR /pipelines
 CMD ["onestep", "--help"]

@@ -298,9 +298,8 @@ def schedule(
         return
     with launching.ready(_workspace(), found) as (memory, launch, note):
         show(1)
-        if note and not as_json:
-            typer.echo(f"put right: {note}")
-        sys.stdout.flush()
+        if note:
+            tell(serving.Event("reconciled", "workspace", clock.now(), note))
         serving.Server(found, memory, launch, clock, tell, at_once).serve()
 
 

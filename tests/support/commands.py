@@ -29,7 +29,8 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
 
 def fault(place: str, action: str) -> dict[str, str]:
     """Environment that makes a call of the product deadly or slow: see ``sitecustomize.py``."""
-    return {"ONESTEP_TEST_FAULT": f"{place}:{action}", "PYTHONPATH": str(FAULTS)}
+    paths = [str(FAULTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"ONESTEP_TEST_FAULT": f"{place}:{action}", "PYTHONPATH": os.pathsep.join(paths)}
 
 
 @dataclass(frozen=True)

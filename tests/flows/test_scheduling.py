@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from mlflow import MlflowClient
 
+from flows.drifting import PROFILE
 from flows.retraining import ROWS, nothing_to_do
 from flows.run import Run, read
 from flows.scheduling import Ended, Memory, Server, find, reserved
@@ -307,8 +308,10 @@ class Trainer:
 
     def _register(self, run: Run) -> str:
         run_id, name = run.tracker.run_id(), run.config.model_name
-        rows = validate(run.config, run.workspace, run.sources).digest
-        self.client.set_tag(run_id, ROWS, rows)
+        validated = validate(run.config, run.workspace, run.sources)
+        self.client.set_tag(run_id, ROWS, validated.digest)
+        profile = validated.stored.path / "profile.json"
+        self.client.log_artifact(run_id, str(profile), str(Path(PROFILE).parent))
         tags = {FINGERPRINT: run.fingerprint, registry.VERDICT: "settled", **run.digests}
         made = registry.create(self.client, name, f"runs:/{run_id}/model", run_id, tags)
         accuracy = self.accuracies[int(made.version) - 1]
@@ -317,6 +320,22 @@ class Trainer:
             self.client.set_registered_model_alias(name, "champion", made.version)
         self.client.set_terminated(run_id)
         return str(made.version)
+
+
+def test_only_rows_that_drifted_are_a_reason(
+    tmp_path: Path, store: tuple[Workspace, MlflowClient], base: Path
+) -> None:
+    workspace, client = store
+    file = write(tmp_path, "drifting", "interval: 1d, when: drift", f"model: {{base: {base}}}\n")
+    rows, data = reviews(), tmp_path / "reviews.csv"
+    write_rows(data, rows)
+    train = Trainer(file, workspace, client)
+    assert train("drifting").note == "trained version 1"
+    assert train("drifting").note == "nothing new: same data digest as version 1"
+    write_rows(data, rows[2:])
+    assert train("drifting").note.startswith("nothing to do: ")
+    write_rows(data, [(f"{text}, as we said and say again", label) for text, label in rows])
+    assert train("drifting").note == "trained version 2"
 
 
 def test_a_month_of_data_that_grows(

@@ -24,7 +24,8 @@ from tests.support.homes import Finished, aliases, versions
 from tests.support.rows import reviews, write_rows
 from tests.support.stores import closed_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tutorial")]
+# Every command of a first hour, one after the other.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("tutorial")]
 
 SPLITS = {"validation": slice(0, 16), "test": slice(16, 40), "train": slice(40, None)}
 """Of the tiny rows, those in place of each file of the sample: few in the first month."""

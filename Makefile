@@ -19,7 +19,8 @@ CONFIG ?= configs/sentiment.yaml
 DATA ?= tests/benchmarks/data
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench ui lock clean install install-dev install-server browser postgres
+.PHONY: help run test check fix bench docs ui lock clean install install-dev install-server browser \
+	postgres
 
 help:
 	@echo "make run     train, evaluate and register a model (CONFIG=$(CONFIG))"
@@ -28,6 +29,7 @@ help:
 	@echo "make check   run the linters, the type checker and the documentation's tests"
 	@echo "make fix     repair what the linters can repair"
 	@echo "make bench   run the benchmarks (DATA=$(DATA))"
+	@echo "make docs    build the pages of docs/ into site/"
 	@echo "make lock    compile the lock files (UPGRADE=--upgrade for newer versions)"
 	@echo "make clean   remove the environment and the caches"
 	@echo
@@ -56,6 +58,12 @@ fix: install-dev
 
 bench: install-dev
 	$(PY) -m tests.benchmarks --data $(DATA)
+
+# The warning is about a later mkdocs, which the lock file keeps out.
+docs: install-dev
+	$(PY) -m tests.docs
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "to read it: $(PY) -m http.server --bind 127.0.0.1 --directory site 8000"
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -154,6 +162,6 @@ lock:
 		echo "CUDA packages reached a lock that must not have them" >&2; exit 1; fi
 
 clean:
-	rm -rf $(VENV) .uv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	rm -rf $(VENV) .uv build site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.import_linter_cache .coverage .coverage.* htmlcov
 	find configs flows tasks tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-DOCUMENTS = [
-    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/operations.md")
-]
-SHELL = ("sh", "console")
-FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DOCS = ROOT / "docs"
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TITLE = re.compile(r'title="([^"]+)"')
 INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -29,7 +31,17 @@ class Block:
     document: str
     line: int
     language: str
+    title: str
+    """The name of the file that it shows, if it has one."""
     text: str
+
+    def lines(self) -> Iterator[str]:
+        """The lines that are typed: all of a script, those with a prompt of a session."""
+        for line in self.text.replace("\\\n", " ").splitlines():
+            if self.language == "sh":
+                yield line
+            elif self.language == "console" and line.startswith("$ "):
+                yield line.removeprefix("$ ")
 
     def __str__(self) -> str:
         return f"{self.document}:{self.line}"
@@ -50,9 +62,20 @@ def blocks(document: Path) -> list[Block]:
     """The fenced blocks of a document."""
     text = document.read_text(encoding="utf-8")
     return [
-        Block(document.name, text.count("\n", 0, found.start()) + 1, found[1], found[2])
+        Block(
+            document=place(document),
+            line=text.count("\n", 0, found.start()) + 1,
+            language=found[1],
+            title=title[1] if (title := TITLE.search(found[2])) else "",
+            text=found[3],
+        )
         for found in FENCE.finditer(text)
     ]
+
+
+def place(document: Path) -> str:
+    """Where a document is in the project."""
+    return document.relative_to(ROOT).as_posix()
 
 
 def prose(document: Path) -> str:
@@ -63,21 +86,11 @@ def prose(document: Path) -> str:
 def commands(document: Path) -> Iterator[Command]:
     """Every command in the shell blocks and the inline code of a document."""
     for block in blocks(document):
-        if block.language in SHELL:
-            for line in _lines(block):
-                yield from _split(str(block), line)
+        for line in block.lines():
+            yield from _split(str(block), line)
     for found in INLINE.finditer(prose(document)):
         if found[1].startswith(("onestep ", "make ")):
-            yield from _split(document.name, found[1])
-
-
-def _lines(block: Block) -> Iterator[str]:
-    """The lines that are typed: all of a script, those with a prompt of a session."""
-    for line in block.text.replace("\\\n", " ").splitlines():
-        if block.language == "sh":
-            yield line
-        elif line.startswith("$ "):
-            yield line.removeprefix("$ ")
+            yield from _split(place(document), found[1])
 
 
 def _split(where: str, line: str) -> Iterator[Command]:
@@ -97,13 +110,36 @@ def _split(where: str, line: str) -> Iterator[Command]:
         yield Command(where, tuple(words))
 
 
-def called(name: str) -> list[Command]:
+def called(program: str) -> list[Command]:
     """Every call of one program in the documentation."""
     found = [command for document in DOCUMENTS for command in commands(document)]
-    return [c for c in dict.fromkeys(found) if Path(c.words[0]).name == name]
+    return [c for c in dict.fromkeys(found) if Path(c.words[0]).name == program]
 
 
 def anchors(document: Path) -> set[str]:
     """What a link may name after ``#``: the headings, written as GitHub does."""
     headings = HEADING.findall(prose(document))
     return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+def parsed(block: Block) -> dict[str, Any]:
+    """The mapping in a block of YAML."""
+    found = YAML(typ="safe", pure=True).load(block.text)
+    assert isinstance(found, dict), block
+    return found
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """A part of a pipeline file laid over a whole one."""
+    both = {
+        key: merged(below[key], value)
+        for key, value in above.items()
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+    }
+    return {**below, **above, **both}
+
+
+def write_yaml(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a pipeline file."""
+    with path.open("w", encoding="utf-8") as stream:
+        YAML(typ="safe", pure=True).dump(dict(record), stream)

@@ -10,11 +10,24 @@ from typing import Any
 
 import pytest
 import typer.main
-from ruamel.yaml import YAML
 
 from flows.cli import app
 from flows.run import read
-from tests.docs.markdown import DOCUMENTS, LINK, ROOT, Block, Command, anchors, blocks, called
+from tests.docs.markdown import (
+    DOCS,
+    DOCUMENTS,
+    LINK,
+    ROOT,
+    Block,
+    Command,
+    anchors,
+    blocks,
+    called,
+    merged,
+    parsed,
+    place,
+    write_yaml,
+)
 
 GROUP: Any = typer.main.get_command(app)
 ONESTEP = called("onestep")
@@ -29,28 +42,10 @@ PLACEHOLDER = re.compile(r"\b[A-Z]{4,}\b")
 MOST_BYTES_OF_AN_IMAGE = 200_000
 
 
-def parsed(block: Block) -> dict[str, Any]:
-    """The mapping in a block."""
-    found = YAML(typ="safe", pure=True).load(block.text)
-    assert isinstance(found, dict), block
-    return found
-
-
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """A part of a pipeline file laid over a whole one."""
-    both = {
-        key: merged(below[key], value)
-        for key, value in above.items()
-        if isinstance(value, dict) and isinstance(below.get(key), dict)
-    }
-    return {**below, **above, **both}
-
-
 def load(record: Mapping[str, Any], folder: Path) -> None:
     """Check a pipeline the way every command does."""
     path = folder / "pipeline.yaml"
-    with path.open("w", encoding="utf-8") as stream:
-        YAML(typ="safe", pure=True).dump(dict(record), stream)
+    write_yaml(path, record)
     read(path, [])
 
 
@@ -74,7 +69,7 @@ def test_every_override_names_a_key(command: Command, tmp_path: Path) -> None:
 
 
 def test_the_readme_shows_every_command() -> None:
-    shown = {command.words[1] for command in ONESTEP if command.where.startswith("README")}
+    shown = {command.words[1] for command in ONESTEP if command.where.startswith("README.md")}
     assert shown >= set(GROUP.commands)
 
 
@@ -100,7 +95,7 @@ def test_the_readme_shows_a_whole_pipeline() -> None:
     assert any(record.keys() >= MINIMAL.keys() for record in shown)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=place)
 def test_every_relative_link_leads_somewhere(document: Path) -> None:
     for target in LINK.findall(document.read_text(encoding="utf-8")):
         if "://" in target:
@@ -112,7 +107,7 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
             assert anchor in anchors(path), target
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.png")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.png")), ids=lambda p: p.name)
 def test_every_image_is_small_and_shown(path: Path) -> None:
     assert path.stat().st_size <= MOST_BYTES_OF_AN_IMAGE
     name = path.relative_to(ROOT).as_posix()

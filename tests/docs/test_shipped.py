@@ -14,8 +14,8 @@ import pytest
 from configs.schema import Pipeline, application_names
 from configs.starters import HINT, SCHEMA_FILE
 from flows.run import read
-from tasks.contract.documentation import page
-from tests.docs.markdown import ROOT
+from tests.docs.generated import PAGES
+from tests.docs.markdown import ROOT, place
 
 PIPELINES = sorted((ROOT / "configs").glob("*.yaml"))
 SCHEMA = Pipeline.model_json_schema()
@@ -64,9 +64,10 @@ def test_the_shipped_schema_is_the_generated_one() -> None:
     assert json.loads(shipped) == SCHEMA, advice
 
 
-def test_the_page_of_rules_is_the_generated_one() -> None:
-    shipped = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
-    assert shipped == page(), "write it again from tasks.contract.documentation.page"
+@pytest.mark.parametrize("path", PAGES, ids=place)
+def test_every_generated_page_is_what_the_code_says(path: Path) -> None:
+    advice = "write it again: python -m tests.docs"
+    assert path.read_text(encoding="utf-8") == PAGES[path](), advice
 
 
 @pytest.mark.parametrize("name", sorted(SECTIONS))

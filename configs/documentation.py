@@ -1,0 +1,104 @@
+"""The page about every field of a pipeline file, written out of the schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from configs.schema import Pipeline
+
+Schema = Mapping[str, Any]
+
+HEAD: Final = """# Configuration
+
+Every section and field of a pipeline file, with its default. `null` stands for "not set". Unknown
+keys are errors. `--set SECTION.FIELD=VALUE` overrides a field for one command.
+
+`onestep init` writes these fields as comments into a new file, `onestep config` prints a file
+filled in with the defaults, and `onestep schema` prints the JSON Schema for editors.
+"""
+BAR: Final = "&#124;"
+BOUNDS: Final = {
+    "minimum": "≥ {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "≤ {}",
+    "exclusiveMaximum": "< {}",
+}
+COLUMNS: Final = "| Field | Type | Default | Meaning |\n|---|---|---|---|"
+
+
+def page() -> str:
+    """The page in Markdown."""
+    schema = Pipeline.model_json_schema()
+    tables = _tables("", schema, schema["$defs"])
+    return HEAD + "\n" + "\n".join(tables)
+
+
+def _tables(path: str, section: Schema, sections: Schema) -> Iterator[str]:
+    """A section, and then those in it."""
+    fields: dict[str, Schema] = section["properties"]
+    nested = {name: inner for name, field in fields.items() if (inner := _inner(field, sections))}
+    title = f"{'#' * (2 + path.count('.'))} {path or 'The file'}"
+    required = section.get("required", ())
+    rows = [
+        _row(name, _joined(path, name), field, nested.get(name), name in required)
+        for name, field in fields.items()
+    ]
+    yield "\n".join([title, "", _text(section), "", COLUMNS, *rows, ""])
+    for name, inner in nested.items():
+        yield from _tables(_joined(path, name), inner, sections)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _inner(field: Schema, sections: Schema) -> Schema | None:
+    """The section that a field holds, if it holds one."""
+    for choice in field.get("anyOf", [field]):
+        if "$ref" in choice:
+            found: Schema = sections[choice["$ref"].rpartition("/")[2]]
+            return found
+    return None
+
+
+def _row(name: str, path: str, field: Schema, inner: Schema | None, required: bool) -> str:
+    default = "required" if required else "" if inner else _default(field)
+    meaning = _text(field) or _text(inner or {})
+    return f"| `{name}` | {_kind(field, path)} | {default} | {meaning} |"
+
+
+def _text(schema: Schema) -> str:
+    return " ".join(str(schema.get("description", "")).split())
+
+
+def _default(field: Schema) -> str:
+    """A default as YAML has it; a factory makes an empty mapping."""
+    value = field.get("default", {})
+    written = value if isinstance(value, str) and value.isidentifier() else json.dumps(value)
+    # A bar inside backticks would end the cell on some sites.
+    return f"`{written}`" if "|" not in written else f"<code>{written}</code>".replace("|", BAR)
+
+
+def _kind(schema: Schema, path: str) -> str:
+    """The values that a field takes."""
+    if "$ref" in schema:
+        return f"[section](#{path.replace('.', '')})"
+    if "anyOf" in schema:
+        return " or ".join(_kind(choice, path) for choice in schema["anyOf"])
+    if values := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
+        return ", ".join(f"`{value}`" for value in values)
+    if schema["type"] == "array":
+        items = schema.get("prefixItems") or [schema["items"]]
+        return f"list[{', '.join(_kind(item, path) for item in items)}]"
+    if schema["type"] == "object":
+        return f"mapping[string, {_kind(schema['additionalProperties'], path)}]"
+    return _scalar(schema)
+
+
+def _scalar(schema: Schema) -> str:
+    kind = schema["type"]
+    words = kind if isinstance(kind, str) else " or ".join(kind)
+    bounds = [text.format(schema[key]) for key, text in BOUNDS.items() if key in schema]
+    return f"{words} ({', '.join(bounds)})" if bounds else words

@@ -1,0 +1,20 @@
+"""The pages of the documentation that are written out of the code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import typer.main
+
+from configs import documentation as configuration
+from flows import documentation as command_line
+from flows.cli import app
+from tasks.contract import documentation as contract
+from tests.docs.markdown import DOCS
+
+PAGES: dict[Path, Callable[[], str]] = {
+    DOCS / "rules.md": contract.page,
+    DOCS / "reference" / "configuration.md": configuration.page,
+    DOCS / "reference" / "cli.md": lambda: command_line.page(typer.main.get_command(app)),
+}

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from configs.schema import Pipeline
 from tasks import slices
@@ -25,6 +27,7 @@ from tasks.contract import (
     catalogue,
     frames,
     labelled,
+    others,
     outcome,
     parallel,
     quarantine,
@@ -173,7 +176,7 @@ def _build(
         target = quarantine.file_of(workspace.root, config.name)
         with _quarantine_lock(config, workspace):
             with _writer(target) as writer:
-                judged.set_aside(writer)
+                judged.set_aside(writer, sources)
             shutil.copyfile(target, folder / "quarantine.jsonl")
         problems = judged.refusals(writer) or problems
         if not problems:
@@ -252,27 +255,42 @@ class _Judged:
             return list(error.problems)
         return []
 
-    def set_aside(self, writer: quarantine.Writer) -> None:
+    def set_aside(self, writer: quarantine.Writer, sources: Sources) -> None:
         """Write every row that leaves, as it was read."""
         leaving = np.array(sorted(self.whole.reasons), dtype=np.int64)
         places = {self._declared_place(int(position)): int(position) for position in leaving}
-        originals: dict[int, Any] = {}
+        alone = (entry for entry in self._refused() if entry["reasons"])
+        gone = chain(places, map(quarantine.place, alone))
+        with others.remembered(gone, self.config.data, self.layout, sources) as lookup:
+            for entry in self._leaving(leaving, places):
+                more = lookup(quarantine.place(entry))
+                writer.add(entry | ({"others": more} if more else {}))
+        self._require_all(writer)
+
+    def _refused(self) -> Iterator[quarantine.Record]:
+        """The records of the first pass: rows that left, and originals of rows that changed."""
         for part, before in zip(self.screened, self.before, strict=True):
             for entry in quarantine.read(part.refused):
-                entry["row"] += before
-                if entry["reasons"]:
-                    writer.add(entry)
-                    continue
-                # It stays, or leaves for what another row says.
-                place = Place(entry["split"], entry["file"], entry["row"])
-                if place in places:
-                    originals[places[place]] = entry["raw"]
+                yield entry | {"row": entry["row"] + before}
+
+    def _leaving(
+        self, leaving: NDArray[np.int64], places: Mapping[Place, int]
+    ) -> Iterator[quarantine.Record]:
+        """Rows that left by themselves, then those that leave for what another row says."""
+        originals: dict[int, Any] = {}
+        for entry in self._refused():
+            if entry["reasons"]:
+                yield entry
+            elif (place := quarantine.place(entry)) in places:
+                originals[places[place]] = entry["raw"]
         for start, table in self.whole.spool.take(leaving):
             for offset, raw in enumerate(spool.originals(table)):
                 position = int(leaving[start + offset])
-                place = self._declared_place(position)
                 reasons = self.whole.reasons[position]
-                writer.add(quarantine.record(place, reasons, originals.get(position, raw)))
+                row = originals.get(position, raw)
+                yield quarantine.record(self._declared_place(position), reasons, row)
+
+    def _require_all(self, writer: quarantine.Writer) -> None:
         self.left_out = writer.rows
         kept, outside = int(self.whole.kept.sum()), self.whole.outside
         if kept + self.left_out + outside != self.total:

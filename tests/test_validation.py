@@ -220,11 +220,31 @@ def test_the_quarantine_says_what_where_and_why(tmp_path: Path) -> None:
     ]
     assert validated.quarantined == 4
     report = json.loads((validated.stored.path / "report.json").read_text(encoding="utf-8"))
-    assert report["rows"] == {"in": 44, "kept": 40, "quarantined": 4, "repaired": 0, "redacted": 0}
+    assert report["rows"] == {
+        "in": 44,
+        "kept": 40,
+        "quarantined": 4,
+        "outside": 0,
+        "repaired": 0,
+        "redacted": 0,
+    }
     found = {rule["name"]: (rule["found"], rule["looked_at"]) for rule in report["rules"]}
     assert (found["missing"], found["unreadable"]) == ((2, 43), (1, 44))
     assert found["duplicates"] == (1, 41)
     assert SECRET not in json.dumps(report)
+
+
+@pytest.mark.parametrize("name", ["train.csv", "train.jsonl", "train.parquet", "train.csv.gz"])
+def test_the_quarantine_keeps_the_columns_that_nobody_reads(tmp_path: Path, name: str) -> None:
+    rows = [{"id": f"no. {n}", **row} for n, row in enumerate([*parcels(40), BROKEN[1]], 1)]
+    rows.append({**rows[7], "id": "no. 42"})
+    write_table(tmp_path / name, rows)
+    validated = run(pipeline(tmp_path, {"train": name}))
+    records = quarantined(validated.stored.path / "quarantine.jsonl")
+    assert [record["row"] for record in records] == [41, 42]
+    for record in records:
+        assert record["others"] == {"id": f"no. {record['row']}"}
+        assert "id" not in record["raw"]
 
 
 def test_the_report_of_a_refused_run_says_why(tmp_path: Path) -> None:

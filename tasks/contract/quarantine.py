@@ -27,6 +27,11 @@ def record(place: Place, reasons: Iterable[tuple[str, str]], raw: Any) -> Record
     return {**place._asdict(), "rules": names, "reasons": [why for _, why in found], "raw": raw}
 
 
+def place(entry: Mapping[str, Any]) -> Place:
+    """Where the row of a record is."""
+    return Place(entry["split"], entry["file"], entry["row"])
+
+
 def line(entry: Mapping[str, Any]) -> bytes:
     """A record as a line of JSON."""
     text = json.dumps(entry, ensure_ascii=False, default=str)

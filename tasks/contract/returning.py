@@ -20,7 +20,7 @@ from tasks.errors import DataError, Problem
 from tasks.store import write_atomic
 
 PLACE = ("split", "file", "row")
-NOTES = {*PLACE, "rules", "reasons", "raw"}
+NOTES = {*PLACE, "rules", "reasons", "raw", "others"}
 
 
 @dataclass

@@ -130,7 +130,7 @@ browser: $(VENV)/.installed-dev
 
 # Debian puts the server beside the PATH. Without it, the tests that need it fail and say so.
 postgres:
-	@if ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null; then exit 0; fi; \
+	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; then exit 0; fi; \
 	echo "installing PostgreSQL for the tests"; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 		&& apt-get -qq update \

@@ -163,11 +163,11 @@ def _start_database(stack: ExitStack, stand: Stand) -> None:
 
 def _binaries() -> Path:
     """Where the programs of PostgreSQL's server are; Debian keeps them beside the PATH."""
-    if found := shutil.which("postgres"):
-        return Path(found).parent
-    newest = max(BINARIES.glob("*/bin"), key=lambda path: float(path.parent.name), default=None)
-    assert newest is not None, MISSING
-    return newest
+    if known := sorted(BINARIES.glob("*/bin/initdb"), key=lambda path: float(path.parts[-3])):
+        return known[-1].parent
+    found = shutil.which("initdb")
+    assert found is not None, MISSING
+    return Path(found).resolve().parent
 
 
 def _owner() -> pwd.struct_passwd:

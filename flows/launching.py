@@ -118,12 +118,13 @@ def ready(
 
 
 def _put_right(workspace: Workspace, pipelines: Sequence[Scheduled]) -> str:
+    from flows.leases import shared
     from flows.reconciling import reconcile
     from tasks import tracking
 
     models = {one.config.model_name for one in pipelines}
     try:
-        return reconcile(workspace, tracking.connect(workspace), sorted(models)).note
+        return reconcile(shared(workspace), tracking.connect(workspace), sorted(models)).note
     except Failure as error:
         # Each run tries again.
         return str(error)

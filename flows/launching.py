@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,9 +51,10 @@ class Process:
         file: of the pipeline.
         output: file for what it prints.
         log: file for everything else that it says.
+        environment: of the process.
     """
 
-    def __init__(self, file: Path, output: Path, log: Path) -> None:
+    def __init__(self, file: Path, output: Path, log: Path, environment: Mapping[str, str]) -> None:
         self.output = output
         self.log = log
         self._ended: Ended | None = None
@@ -64,6 +66,7 @@ class Process:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
+                env=environment,
             )
 
     def poll(self) -> Ended | None:
@@ -109,9 +112,12 @@ def ready(
     """
     folder = workspace.root / "schedule"
     folder.mkdir(exist_ok=True)
+    # As it was given, so that each run finds the Prefect server anew, or starts one.
+    environment = dict(os.environ)
 
     def launch(one: Scheduled) -> Job:
-        return Process(one.file, folder / f"{one.name}.out", folder / f"{one.name}.log")
+        output, log = (folder / f"{one.name}.{ending}" for ending in ("out", "log"))
+        return Process(one.file, output, log, environment)
 
     with reserved(workspace, pipelines), prefect_api(workspace):
         yield Memory(folder), launch, _put_right(workspace, pipelines)

@@ -209,16 +209,17 @@ def test_runs_begin_later_by_the_jitter(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    """Also between runs; and what the new schedule had before the change is not made up for."""
     file = write(tmp_path, "a", "interval: 1d")
     world = World(tmp_path, "2026-05-01T12:00")
 
     def edit(_: str) -> Ended:
         if len(world.works.runs) == 1:
-            write(tmp_path, "a", "interval: 12h")
+            write(tmp_path, "a", "cron: '10 0,12 * * *'")
         if len(world.works.runs) == 2:
             file.write_text("name: [", encoding="utf-8")
         if len(world.works.runs) == 3:
-            write(tmp_path, "a", "interval: 12h")
+            write(tmp_path, "a", "cron: '10 0,12 * * *'")
         return Ended(0, "done")
 
     world.works.work = edit
@@ -227,13 +228,13 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
         "02 00:00 a started 02 00:00",
         "02 00:20 a ended 02 00:00",
         "02 00:20 a changed",
-        "02 12:00 a started 02 12:00",
-        "02 12:20 a ended 02 12:00",
-        "02 12:20 a failed",
-        "03 00:00 a started 03 00:00",
-        "03 00:20 a ended 03 00:00",
-        "03 12:00 a started 03 12:00",
-        "03 12:20 a ended 03 12:00",
+        "02 12:10 a started 02 12:10",
+        "02 12:30 a ended 02 12:10",
+        "02 12:30 a failed",
+        "03 00:10 a started 03 00:10",
+        "03 00:30 a ended 03 00:10",
+        "03 12:10 a started 03 12:10",
+        "03 12:30 a ended 03 12:10",
     ]
     (failed,) = [event for event in world.diary.events if event.kind == "failed"]
     assert "not valid YAML" in failed.note

@@ -125,6 +125,16 @@ def test_a_jitter_longer_than_the_interval_starves_nobody() -> None:
     assert runs > 24
 
 
+def test_only_what_would_have_begun_is_skipped() -> None:
+    times = table(interval="10m", jitter_minutes=60)
+    since = utc("2026-05-01T00:00")
+    now = utc("2026-05-01T03:00")
+    step = decide(times, since, now, running=True)
+    assert step.action == "skip"
+    assert step.first < step.due
+    assert all(times.start(due) <= now for due in due_times(times, since, step.due))
+
+
 @pytest.mark.parametrize("cron", ["0 0 30 2 *", "61 * * * *", "* * * *"])
 def test_a_cron_that_never_comes_is_refused(cron: str) -> None:
     with pytest.raises(ValidationError, match="cron"):

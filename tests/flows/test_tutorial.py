@@ -7,10 +7,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,13 @@ from typing import Any
 import pytest
 
 from tests.docs.markdown import DOCS, ROOT, blocks, merged, parsed, write_yaml
-from tests.support.commands import HANG_SECONDS, ONESTEP, assert_nothing_runs, environment
+from tests.support.commands import (
+    HANG_SECONDS,
+    ONESTEP,
+    assert_nothing_runs,
+    environment,
+    eventually,
+)
 from tests.support.homes import Finished, aliases, versions
 from tests.support.rows import reviews, write_rows
 from tests.support.stores import closed_port
@@ -30,13 +37,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_grou
 SPLITS = {"validation": slice(0, 16), "test": slice(16, 40), "train": slice(40, None)}
 """Of the tiny rows, those in place of each file of the sample: few in the first month."""
 SHRUNK: dict[str, Any] = {
-    "contract": {"min_rows_per_class": 1},
+    "contract": {"min_rows_per_class": 1, "sample": 0},
     "training": {"epochs": 4, "learning_rate": 5e-3, "precision": "fp32", "seed": 2},
+    "evaluation": {"bootstrap_samples": 100},
     "gate": {"rule": "not_worse", "margin": 1.0, "floors": {"accuracy": 0.0}},
     "compute": {"device": "cpu", "threads": 1},
 }
 READY = {"onestep ui": "Ctrl-C ends both.", "onestep serve": "serving models:/"}
-"""Commands that run until they are interrupted, and what they say when they are ready."""
+"""Commands that run until they are interrupted, and the last that they say when they begin."""
+ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
 class Reader:
@@ -96,12 +105,14 @@ class Reader:
                     stderr=subprocess.STDOUT,
                 )
             )
-        deadline = time.monotonic() + HANG_SECONDS
-        while ready not in log.read_text("utf-8"):
-            assert self.served[-1].poll() is None, log.read_text("utf-8")
-            assert time.monotonic() < deadline, log.read_text("utf-8")
-            time.sleep(0.05)
+        eventually(lambda: ready in log.read_text("utf-8") or self._ended())
+        address = ADDRESS.findall(log.read_text("utf-8"))[-1]
+        eventually(lambda: _listens(int(address)) or self._ended())
+        assert not self._ended(), log.read_text("utf-8")
         return log.read_text("utf-8")
+
+    def _ended(self) -> bool:
+        return self.served[-1].poll() is not None
 
     @contextmanager
     def at_work(self) -> Iterator[Reader]:
@@ -115,6 +126,11 @@ class Reader:
             for process in self.served:
                 process.kill()
                 process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from configs.schema import Data, Pipeline
 from tasks.arrow import MappedTable
-from tasks.contract import reading
+from tasks.contract import frames, reading
 from tasks.contract.detection import Detector
 from tasks.contract.frames import Sources
 from tasks.errors import DataError, Problem
@@ -57,19 +55,13 @@ def require_columns(config: Pipeline, sources: Sources) -> None:
     """
     problems = []
     for name in dict.fromkeys(f for files in sources.files.values() for f in files):
-        found = _columns_of(name, config.data, sources) if config.gate.slices.columns else []
+        found = frames.header(name, config.data, sources) if config.gate.slices.columns else []
         for column in config.gate.slices.columns:
             if column not in found:
                 message = f"expected a column {column!r}, found {reading.names(found)}"
                 problems.append(Problem(name, message, "see gate.slices.columns"))
     if problems:
         raise DataError(problems)
-
-
-def _columns_of(name: str, data: Data, sources: Sources) -> list[str]:
-    if sources.hub is not None:
-        return list(sources.hub[name].column_names)
-    return list(reading.columns_of(Path(name), quotes=data.quotes))
 
 
 def _by_length(columns: list[list[str]]) -> dict[str, Mask]:
@@ -103,16 +95,7 @@ def _column(column: str, rows: MappedTable, data: Data, sources: Sources) -> lis
     for position in np.unique(file):
         here = np.flatnonzero(file == position)
         wanted = {int(row[at]): int(at) for at in here}
-        for number, record in _records(files[position], data, sources):
+        for number, record in frames.records(files[position], data, sources):
             if number in wanted:
                 values[wanted[number]] = str(record.get(column, "")).strip()
     return list(values)
-
-
-def _records(name: str, data: Data, sources: Sources) -> Iterator[tuple[int, dict[str, Any]]]:
-    if sources.hub is not None:
-        yield from enumerate(sources.hub[name], 1)
-        return
-    for item in reading.read(Path(name), quotes=data.quotes):
-        if not isinstance(item, reading.Unreadable):
-            yield item

@@ -191,6 +191,23 @@ def columns_of(split: str, mapping: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in mapping.items() if k != WINDOW or split == SPLITS[0]}
 
 
+def header(file: str, data: Data, sources: Sources) -> list[str]:
+    """The columns of a file; of JSON those of its first row."""
+    if sources.hub is not None:
+        return list(sources.hub[file].column_names)
+    return reading.columns_of(Path(file), quotes=data.quotes)
+
+
+def records(file: str, data: Data, sources: Sources) -> Iterator[tuple[int, reading.Row]]:
+    """The readable rows of a file with their numbers, under the file's own column names."""
+    if sources.hub is not None:
+        yield from enumerate(sources.hub[file], 1)
+        return
+    for item in reading.read(Path(file), quotes=data.quotes):
+        if not isinstance(item, reading.Unreadable):
+            yield item
+
+
 class _Collector:
     """Gathers the cells of rows by column."""
 
@@ -245,10 +262,8 @@ def _mapping(data: Data, application: Application, sources: Sources) -> dict[str
 
 def _first_header(data: Data, sources: Sources) -> list[str]:
     first = next(name for names in sources.files.values() for name in names)
-    if sources.hub is not None:
-        return list(sources.hub[first].column_names)
     try:
-        return reading.columns_of(Path(first), quotes=data.quotes)
+        return header(first, data, sources)
     except DataError:
         # What is wrong with it is said with everything else that is wrong.
         return []

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from configs.schema import Data
-from tasks.contract import reading
+from tasks.contract import frames, reading
 from tasks.contract.findings import Place
 from tasks.contract.frames import Layout, Sources
 
@@ -68,7 +68,7 @@ def _others(
     if not _may_have(file, known, data, sources):
         return
     last = max(rows)
-    for number, row in _records(file, data, sources):
+    for number, row in frames.records(file, data, sources):
         if number in rows and (others := {k: v for k, v in row.items() if k not in known}):
             yield number, json.dumps(others, ensure_ascii=False, default=str)
         if number >= last:
@@ -76,17 +76,5 @@ def _others(
 
 
 def _may_have(file: str, known: set[str], data: Data, sources: Sources) -> bool:
-    if sources.hub is not None:
-        return not known.issuperset(sources.hub[file].column_names)
-    if reading.format_of(Path(file)) not in TABLES:
-        return True
-    return not known.issuperset(reading.columns_of(Path(file), quotes=data.quotes))
-
-
-def _records(file: str, data: Data, sources: Sources) -> Iterator[tuple[int, reading.Row]]:
-    if sources.hub is not None:
-        yield from enumerate(sources.hub[file], 1)
-        return
-    for item in reading.read(Path(file), quotes=data.quotes):
-        if not isinstance(item, reading.Unreadable):
-            yield item
+    whole = sources.hub is not None or reading.format_of(Path(file)) in TABLES
+    return not whole or not known.issuperset(frames.header(file, data, sources))

@@ -32,8 +32,7 @@ PATIENCE_SECONDS: Final = 20.0
 MOST_TASKS: Final = 200
 WEEK: Final = 7 * 86_400.0
 REGISTERING: Final = "register-"
-WITHDRAWN: Final = "withdrawn: "
-WHY: Final = WITHDRAWN + "its registration was never finished"
+WHY: Final = registry.WITHDRAWN + "its registration was never finished"
 
 
 @dataclass
@@ -201,12 +200,6 @@ def _superseded(version: ModelVersion, versions: Iterable[ModelVersion]) -> bool
     later = (v for v in versions if int(v.version) > int(version.version))
     age = time.time() - version.creation_timestamp / 1000
     return age > WEEK or any(registry.VERDICT in v.tags for v in later)
-
-
-def reinstate(client: MlflowClient, version: ModelVersion) -> None:
-    """Take back that a version was withdrawn, since its run is about to finish it."""
-    if version.tags.get(registry.VERDICT, "").startswith(WITHDRAWN):
-        client.delete_model_version_tag(version.name, str(version.version), registry.VERDICT)
 
 
 def _sweep(temporary: Path, held: set[str]) -> Iterator[Path]:

@@ -21,11 +21,10 @@ from flows.failing import Explained
 from flows.leases import shared
 from flows.naming import Trigger, rename
 from flows.pipeline import pipeline
-from flows.reconciling import WITHDRAWN, reconcile, reinstate
+from flows.reconciling import reconcile
 from flows.run import Outcome, Run, claimed_flow, quiet, read
 from tasks import registry
 from tasks.errors import OneStepError
-from tasks.registry import VERDICT
 from tasks.reporting import Notice, announce
 from tasks.tracking import FINGERPRINT, patiently
 from tasks.validation import validate
@@ -131,18 +130,11 @@ def nothing_to_do(run: Run) -> str:
 
 
 def _versions(run: Run) -> list[ModelVersion]:
-    """The versions that are settled; one that was withdrawn can be, once it runs again."""
+    """The versions that are settled."""
     client, name = run.tracker.client, run.config.model_name
 
     def look() -> list[ModelVersion]:
-        settled = []
-        for version in registry.versions(client, name):
-            verdict = version.tags.get(VERDICT, "")
-            if version.tags.get(FINGERPRINT) == run.fingerprint:
-                reinstate(client, version)
-            if verdict and not verdict.startswith(WITHDRAWN):
-                settled.append(version)
-        return settled
+        return [v for v in registry.versions(client, name) if registry.settled(v)]
 
     return patiently(look, f"look up the versions of {name}")
 

@@ -145,7 +145,7 @@ class _Registration:
         found = registry.find(self.client, self.name, self.origin.fingerprint)
         if found is None:
             return champion
-        settled = registry.VERDICT in found.tags or _decided(found, champion)
+        settled = registry.settled(found) or _decided(found, champion)
         return None if settled or _number(champion) == _number(found) else champion
 
     def _compare(self, rival: ModelVersion) -> Comparison:
@@ -177,7 +177,7 @@ class _Registration:
         The decision is written down before an alias moves, so that a killed run is completed and
         not decided again; the verdict last, which says that all is settled.
         """
-        if registry.VERDICT in version.tags:
+        if registry.settled(version):
             return self._settled(version)
         record = self._decision_of(version) or self._new_decision(version, evidence)
         self._apply(version, record)

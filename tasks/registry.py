@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ROLES = (CHAMPION, CHALLENGER)
 VERDICT = "onestep.verdict"
+WITHDRAWN = "withdrawn: "
+"""How the verdict of a version begins whose registration was cut short, and that may go on."""
 HEADLINE = "onestep.headline"
 AUDIT = "onestep.audit."
 """Followed by the time; one tag for each move of the champion."""
@@ -52,6 +54,12 @@ def find(client: MlflowClient, name: str, fingerprint: str) -> ModelVersion | No
         if version.tags.get(FINGERPRINT) == fingerprint:
             return version
     return None
+
+
+def settled(version: ModelVersion) -> bool:
+    """Whether all is decided about a version."""
+    verdict = version.tags.get(VERDICT, "")
+    return bool(verdict) and not verdict.startswith(WITHDRAWN)
 
 
 def aliases(client: MlflowClient, name: str) -> dict[str, int]:

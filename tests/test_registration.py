@@ -356,12 +356,13 @@ def killed(shop: Shop, fingerprint: str, **tags: str) -> int:
 
 
 @pytest.mark.parametrize("better", [True, False])
+@pytest.mark.parametrize("tags", [{}, {registry.VERDICT: f"{registry.WITHDRAWN}never finished"}])
 def test_version_that_a_kill_left_without_alias_is_completed(
-    shop: Shop, constant: Evaluated, better: bool
+    shop: Shop, constant: Evaluated, better: bool, tags: dict[str, str]
 ) -> None:
     old, new = (constant, shop.evaluated) if better else (shop.evaluated, constant)
     shop.register("old", old)
-    killed(shop, "killed")
+    killed(shop, "killed", **tags)
     registered = shop.register("killed", new)
     alias = "champion" if better else "challenger"
     assert (registered.version, registered.alias, registered.reused) == (2, alias, True)

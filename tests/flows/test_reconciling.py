@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from flows.reconciling import WHY, reconcile, reinstate
+from flows.reconciling import WHY, reconcile
 from tasks import liveness, registry, tracking
 from tasks.relay import STEP_METRICS
 from tasks.tracking import FINGERPRINT
@@ -176,9 +176,6 @@ def test_a_half_made_version_is_withdrawn_once_a_later_one_is_settled(store: Sto
     assert reconcile(workspace, client, [model]).withdrawn == [f"{model}/1"]
     assert verdicts(store, model) == {1: WHY, 2: "promoted"}
     assert reconcile(workspace, client, [model]).note == ""
-    reinstate(client, client.get_model_version(model, "1"))
-    reinstate(client, client.get_model_version(model, "2"))
-    assert verdicts(store, model) == {1: "", 2: "promoted"}
 
 
 def test_a_version_that_is_served_is_not_withdrawn(store: Store) -> None:

@@ -46,7 +46,7 @@ class TestFirstRun:
         self, first: Monitored, finished: Finished
     ) -> None:
         ((digest,),) = query(finished.home, "SELECT value FROM tags WHERE key = 'onestep.data'")
-        assert [run["name"] for run in first.runs] == [f"{NAME}-{digest[:8]}-manual"]
+        assert {run["name"] for run in first.runs} == {f"{NAME}-{digest[:8]}-manual"}
 
     def test_a_promotion_is_an_event(self, first: Monitored, finished: Finished) -> None:
         event = first.event("onestep.model.promoted")

@@ -31,7 +31,7 @@ class Gate(Section):
     """How a challenger's headline metric must compare with the champion's on the same rows.
     `better`: higher, and surely not lower by more than `margin`; `surely_better`: surely higher;
     `not_worse`: surely not lower by more than `margin`, for models that are to follow the data.
-    In each case a model that answers just like the champion is not promoted."""
+    In each case a model that scores every row just as the champion does is not promoted."""
     floors: dict[str, float] = Field(default_factory=dict)
     """Lowest acceptable value of a metric, for example `accuracy: 0.85`; of a metric that is
     better when lower, the highest."""

@@ -7,10 +7,11 @@ Every section is frozen and refuses unknown keys. The text under a field is its 
 from __future__ import annotations
 
 import pkgutil
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from configs.contract import Contract, Drift, Privacy, Rules
 from configs.model import Decoder, Language, Model, Scratch
@@ -48,6 +49,9 @@ __all__ = [
     "Window",
     "application_names",
 ]
+
+
+TAG = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_. -]{0,249}$")
 
 
 class Window(Section):
@@ -184,6 +188,16 @@ class Registry(Section):
     """Name of the registered model; by default the pipeline's name."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Extra tags of the registered version."""
+
+    @field_validator("tags")
+    @classmethod
+    def _free_names(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not TAG.match(name):
+                raise ValueError(f"expected letters, digits, `_`, `-`, `.` or spaces in {name!r}")
+            if name.startswith(("onestep.", "mlflow.")):
+                raise ValueError(f"{name!r} belongs to onestep and MLflow; take another name")
+        return value
 
 
 class Compute(Section):

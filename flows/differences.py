@@ -34,14 +34,17 @@ class Difference:
         config: settings that differ.
         data: counts and digests that differ.
         metrics: every test metric of either.
-        slices: the headline metric by slice.
-        examples: which test rows changed sides; None if the versions share none.
+        headlines: what counts for each.
+        slices: the headline metric by slice; empty if that is not the same for both.
+        examples: which test rows changed sides; None if the versions share none, or if how good an
+            answer is was measured in two ways.
     """
 
     versions: tuple[str, str]
     config: dict[str, Pair]
     data: dict[str, Pair]
     metrics: dict[str, Pair]
+    headlines: Pair
     slices: dict[str, Pair]
     examples: Examples | None
 
@@ -85,8 +88,9 @@ def compare(workspace: Workspace, name: str, first: str, second: str) -> Differe
             _different(flatten(one.record["config"]), flatten(two.record["config"])),
             _different(seen[0].data(), seen[1].data()),
             _both(seen[0].metrics(), seen[1].metrics()),
-            _both(seen[0].slices(), seen[1].slices()),
-            _examples(seen[0].outcomes(), seen[1].outcomes()),
+            headlines := (seen[0].headline, seen[1].headline),
+            _both(*(one.slices() for one in seen)) if len(set(headlines)) == 1 else {},
+            _examples(*(one.outcomes() for one in seen), same=len(set(headlines)) == 1),
         )
 
 
@@ -123,9 +127,13 @@ class _Seen:
 
     def slices(self) -> dict[str, float]:
         """The headline metric by slice."""
-        headline = self._known.version.tags.get(registry.HEADLINE, "")
         found = self._read("evaluation/slices.json") or []
-        return {one["name"]: one[headline] for one in found if headline in one}
+        return {one["name"]: one[self.headline] for one in found if self.headline in one}
+
+    @property
+    def headline(self) -> str:
+        """The metric that counts."""
+        return str(self._known.version.tags.get(registry.HEADLINE, ""))
 
     def outcomes(self) -> pd.DataFrame:
         """How good each answer is."""
@@ -151,8 +159,16 @@ def _both(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Pair]:
     return {name: (one.get(name), two.get(name)) for name in dict.fromkeys([*one, *two])}
 
 
-def _examples(one: pd.DataFrame, two: pd.DataFrame) -> Examples | None:
-    """Rows with the same input in both test splits, and what became of them."""
+def _examples(one: pd.DataFrame, two: pd.DataFrame, *, same: bool) -> Examples | None:
+    """Rows with the same input in both test splits, and what became of them.
+
+    Args:
+        one: outcomes of the first version.
+        two: outcomes of the second.
+        same: whether both are measured by one metric; right and wrong are the same for all.
+    """
+    if not same and not all(outcomes["merit"].isin([0, 1]).all() for outcomes in (one, two)):
+        return None
     both = two.merge(one.drop_duplicates("input"), on="input", suffixes=("", "_before"))
     both = both.dropna(subset=["merit", "merit_before"])
     if both.empty:

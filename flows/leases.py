@@ -45,11 +45,20 @@ def lease(key: str, seconds: float = LEASE_SECONDS) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            _acquire(stack, f"{PREFIX}{key}", seconds)
+            _reach(stack, f"{PREFIX}{key}", seconds)
             yield
         except CancelledError as error:
             message = f"Prefect did not renew the lease {key!r}; run the same command again"
             raise TrackingFailure(message) from error
+
+
+def _reach(stack: ExitStack, name: str, seconds: float) -> None:
+    import httpx
+
+    try:
+        _acquire(stack, name, seconds)
+    except httpx.HTTPError as error:
+        raise TrackingFailure(f"Prefect does not answer at {configured()}") from error
 
 
 def _acquire(stack: ExitStack, name: str, seconds: float) -> None:

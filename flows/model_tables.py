@@ -106,7 +106,7 @@ def difference(found: Difference) -> RenderableType:
         parts += [table([name, *heads], rows, words=WORDS) if rows else f"{name}: no difference"]
         parts += [""]
     if found.examples is None:
-        return Group(*parts, "examples: the test splits share no row")
+        return Group(*parts, "examples: no test row that both have, measured by one metric")
     return Group(*parts, *_examples(found.examples))
 
 

@@ -94,7 +94,7 @@ def reconcile(
         for model in models:
             _withdraw(workspace, client, model, held | set(expected), found)
         found.swept += [str(path) for path in workspace.store.sweep()]
-        found.swept += [str(path) for path in _sweep(workspace.temporary, held)]
+        found.swept += [str(path) for path in _sweep(workspace)]
     return found
 
 
@@ -202,9 +202,15 @@ def _superseded(version: ModelVersion, versions: Iterable[ModelVersion]) -> bool
     return age > WEEK or any(registry.VERDICT in v.tags for v in later)
 
 
-def _sweep(temporary: Path, held: set[str]) -> Iterator[Path]:
-    """Remove what dead registrations copied, and anything else that is older than a week."""
-    for path in sorted(temporary.iterdir()):
+def _sweep(workspace: Workspace) -> Iterator[Path]:
+    """Remove what dead registrations copied, and anything else that is older than a week.
+
+    A run claims its fingerprint before it makes a folder, so the claims are read after the folders.
+    """
+    paths = sorted(workspace.temporary.iterdir())
+    _, living = liveness.left(workspace.locks)
+    held = {entry["fingerprint"] for entry in living if "fingerprint" in entry}
+    for path in paths:
         owner = path.name.removeprefix(REGISTERING)
         dead = owner != path.name and not any(one.startswith(owner) for one in held)
         with suppress(FileNotFoundError):

@@ -24,7 +24,7 @@ from flows.pipeline import pipeline
 from flows.reconciling import reconcile
 from flows.run import Outcome, Run, claimed_flow, quiet, read
 from tasks import registry
-from tasks.errors import OneStepError
+from tasks.errors import OneStepError, TrackingFailure
 from tasks.reporting import Notice, announce
 from tasks.tracking import FINGERPRINT, patiently
 from tasks.validation import validate
@@ -92,9 +92,13 @@ def retraining(
 
 def _put_right(run: Run) -> None:
     models, client = [run.config.model_name], run.tracker.client
-    reconciled = reconcile(run.workspace, client, models, {run.fingerprint})
-    if reconciled.note:
-        announce(Notice(reconciled.note))
+    try:
+        note = reconcile(run.workspace, client, models, {run.fingerprint}).note
+    except TrackingFailure as error:
+        # What is left to do stays for the next time.
+        note = str(error)
+    if note:
+        announce(Notice(note))
 
 
 def _train(file: str, overrides: Sequence[str], name: str) -> State[Retrained]:

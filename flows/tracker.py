@@ -16,6 +16,7 @@ from tasks import nested, tracking
 from tasks.contract.frames import Sources
 from tasks.contract.outcome import Report
 from tasks.contract.report import render
+from tasks.errors import TrackingFailure
 from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
 from tasks.liveness import Claim
@@ -164,10 +165,10 @@ class Tracker:
             run_id = self.run_id()
             tracking.log_tags(self.client, run_id, tags)
             with lock(self.workspace.locks / f"evaluation-{run_id}.lock"):
-                known = self.client.list_artifacts(run_id, "evaluation")
+                found = self.client.list_artifacts(run_id, "evaluation")
+                known = () if self.workspace.fresh else {entry.path for entry in found}
                 tracking.log_figures(self.client, run_id, figures, int(tuned.summary["steps"]))
-                if not known or self.workspace.fresh:
-                    tracking.log_files(self.client, run_id, evaluated.stored.path, "evaluation")
+                tracking.log_files(self.client, run_id, evaluated.stored.path, "evaluation", known)
 
         patiently(send, "log the evaluation")
 
@@ -231,8 +232,16 @@ class Tracker:
             owed = True
         if status == "FINISHED":
             patiently(lambda: tracking.finish(self.client, self.run_id(), status), "end the run")
-        elif self._run_id is not None:
+        elif self._run_id is not None and not self._give_up(status):
+            return
+        self.claim.owed = owed
+
+    def _give_up(self, status: str) -> bool:
+        """Set the status of a run that failed, if MLflow answers: its own failure counts more."""
+        try:
             patiently(
                 lambda: tracking.finish(self.client, self.run_id(), status), "end the run", 3.0
             )
-        self.claim.owed = owed
+        except TrackingFailure:
+            return False
+        return True

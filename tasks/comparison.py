@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from configs.schema import Pipeline
-from tasks import answers, artifacts, paired
+from tasks import answers, artifacts, paired, slices
 from tasks.applications import base as applications
 from tasks.applications.base import Application, Facts, Scorer
 from tasks.arrow import MappedTable
 from tasks.errors import OneStepError
-from tasks.evaluation import SLICES, Evaluated
+from tasks.evaluation import ANSWERS, SLICES, Evaluated
 from tasks.packaging import package_digest
 from tasks.paired import Comparison, Paired
 from tasks.store import read_json, write_json
@@ -32,6 +32,8 @@ VERSION = 1
 APPLICATION, PROBLEM = "onestep.application", "onestep.problem"
 RESULT = "comparison.json"
 MODEL_FILE = "model/MLmodel"
+CHANGED = "the model was changed after it was built"
+"""How the served model says that its files are not what they were."""
 
 
 class _OtherProblemError(Exception):
@@ -100,7 +102,7 @@ def _compared(rivals: Rivals, champion: ModelVersion, reference: str) -> Compari
 
 def _inputs(rivals: Rivals, champion: ModelVersion, reference: str) -> dict[str, Any]:
     """What the result depends on."""
-    config = rivals.config
+    config, application = rivals.config, applications.get(rivals.config.application)
     return {
         "version": VERSION,
         "challenger": package_digest(rivals.evaluated.package),
@@ -110,12 +112,16 @@ def _inputs(rivals: Rivals, champion: ModelVersion, reference: str) -> dict[str,
         "samples": config.evaluation.bootstrap_samples,
         "confidence": config.gate.confidence,
         "slices": config.gate.slices.model_dump(mode="json"),
+        "rows_of_slices": rivals.evaluated.stored.content(f"{ANSWERS}/{SLICES}"),
+        "application": [application.name, application.version],
     }
 
 
 def _first_line(error: Exception) -> str:
+    """What went wrong; of a message that nobody foresaw only its kind, since it may quote a row."""
     first = (str(error).splitlines() or [""])[0][:200]
-    return f"{type(error).__name__}: {first}"
+    known = isinstance(error, OSError) or CHANGED in first
+    return f"{type(error).__name__}: {first}" if known else type(error).__name__
 
 
 def _other_problem(tags: Mapping[str, str], champion: ModelVersion) -> str:
@@ -193,10 +199,12 @@ class _Asked:
 
         masks = pd.read_parquet(self._evaluated.answers / SLICES)
         headline, bounds = self._evaluated.headline, self._config.gate.slices
-        return [
+        found = (
             paired.slice_of(challenger, champion, headline, str(name), mask.to_numpy(), bounds)
             for name, mask in masks.items()
-        ]
+        )
+        # Rare values together are no group that anybody has declared.
+        return [replace(o, judged=False, failed=False) if slices.rare(o.name) else o for o in found]
 
 
 def _mcnemar(challenger: Scorer, champion: Scorer) -> float | None:

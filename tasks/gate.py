@@ -26,7 +26,8 @@ class Evidence:
         rows: rows of the test split.
         contract_rules: rules of the data contract that have seen its rows.
         cost: ``latency_ms`` and ``megabytes``.
-        comparison: with the champion; None if there is none.
+        champion: number of the version that is served; None if there is no other.
+        comparison: with the champion.
     """
 
     headline: str
@@ -34,6 +35,7 @@ class Evidence:
     rows: int
     contract_rules: int
     cost: Mapping[str, float] = field(default_factory=dict)
+    champion: int | None = None
     comparison: Comparison | None = None
 
 
@@ -120,6 +122,9 @@ def _checks(evidence: Evidence, gate: Gate) -> Iterator[Check]:
     yield from _floors(evidence.metrics, gate.floors)
     yield from _bounds(evidence.cost, gate)
     if (comparison := evidence.comparison) is None:
+        if evidence.champion is not None:
+            note = f"it was not compared with the champion, version {evidence.champion}"
+            yield Check("comparison", False, note)
         return
     if comparison.problem:
         yield Check("comparison", False, comparison.problem, alone=comparison.other_problem)
@@ -189,8 +194,8 @@ def _gain(comparison: Comparison, headline: str, gate: Gate) -> Iterator[Check]:
         yield Check("gain", False, f"there is no {headline} to compare with that of the champion")
         return
     words = _figures(paired)
-    if comparison.same_answers:
-        yield Check("gain", False, f"{words}; it answers every row as the champion does")
+    if comparison.same_scores:
+        yield Check("gain", False, f"{words}; it scores every row as the champion does")
         return
     margin = gate.margin * abs(paired.champion)
     failed = "; ".join(_shortfalls(paired, gate, margin))

@@ -8,11 +8,12 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
+
 from configs.schema import Pipeline
 from tasks import artifacts, registry
-from tasks.contract import quarantine
-from tasks.contract.quarantine import Fixes
 from tasks.errors import ModelError, Problem
+from tasks.store import MANIFEST, read_json
 from tasks.tracking import FINGERPRINT
 from tasks.validation import Validated
 from tasks.workspace import Workspace
@@ -25,6 +26,7 @@ FILE: Final = "lineage.json"
 PACKAGE: Final = "model/artifacts/package"
 LIBRARIES: Final = ("torch", "transformers", "tokenizers", "datasets", "peft", "numpy", "mlflow")
 """Those that decide what a training gives."""
+PARTS: Final = ("config", "folder", "sources", "fixes", "rows", "quarantined", "rows_digest")
 Record = dict[str, Any]
 
 
@@ -44,12 +46,17 @@ class Lineage:
     def config(self) -> Pipeline:
         """The settings, with file names relative to where the pipeline's file was."""
         written = json.dumps(self.record["config"])
-        return Pipeline.model_validate_json(written).below(Path(self.record["folder"]))
+        try:
+            return Pipeline.model_validate_json(written).below(Path(self.record["folder"]))
+        except ValidationError:
+            made = self.version.tags.get("onestep.version", "another version")
+            where = f"models:/{self.version.name}/{self.version.version}"
+            message = "its settings are not those of this onestep"
+            raise ModelError(Problem(where, message, f"use onestep {made}")) from None
 
 
-def record(config: Pipeline, workspace: Workspace, validated: Validated) -> Record:
+def record(config: Pipeline, validated: Validated) -> Record:
     """What there is to know of a version when it is made."""
-    fixes = Fixes(quarantine.fixes_of(workspace.root, config.name))
     sources = validated.sources
     return {
         "config": config.model_dump(mode="json"),
@@ -58,7 +65,7 @@ def record(config: Pipeline, workspace: Workspace, validated: Validated) -> Reco
             split: {_below(config.data.folder, name): sources.digests[name] for name in files}
             for split, files in sources.files.items()
         },
-        "fixes": fixes.digest,
+        "fixes": read_json(validated.stored.path / MANIFEST)["inputs"]["fixes"],
         "rows": validated.rows,
         "quarantined": validated.quarantined,
         "rows_digest": validated.digest,
@@ -84,10 +91,13 @@ def of(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> Lin
     Raises:
         ModelError: the version was not made by a pipeline, or its artifacts are gone.
     """
+    where = f"models:/{version.name}/{version.version}"
     found = artifacts.read(client, workspace, str(version.run_id), FILE) if version.run_id else None
     if found is None:
-        where = f"models:/{version.name}/{version.version}"
         raise ModelError(Problem(where, f"its run has no {FILE}", "onestep did not register it"))
+    if lacking := [part for part in PARTS if part not in found]:
+        message = f"its {FILE} lacks {', '.join(lacking)}"
+        raise ModelError(Problem(where, message, "another version of onestep registered it"))
     return Lineage(version, found)
 
 

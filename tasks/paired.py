@@ -53,7 +53,7 @@ class Slice:
 
     Attributes:
         name: such as ``length: short``.
-        rows: how many.
+        rows: how many of them the metric is about.
         challenger: value for the new model.
         champion: value for the model that is served.
         drop: what the new model loses; negative for a gain, also where less is better.
@@ -80,7 +80,7 @@ class Comparison:
         metrics: every metric of both.
         mcnemar: p-value of McNemar's test, where an answer is right or wrong.
         slices: the headline metric by parts of the rows.
-        same_answers: whether both say the same to every row.
+        same_scores: whether no resample tells the two apart.
         problem: why they cannot be compared; all else is empty then.
         other_problem: whether that is because they solve different problems.
     """
@@ -90,7 +90,7 @@ class Comparison:
     metrics: tuple[Paired, ...] = ()
     mcnemar: float | None = None
     slices: tuple[Slice, ...] = ()
-    same_answers: bool = False
+    same_scores: bool = False
     problem: str = ""
     other_problem: bool = False
 
@@ -170,7 +170,8 @@ def slice_of(
     weights = rows.astype(np.int64)[None]
     ours, theirs = (float(one.resampled(metric, weights)[0]) for one in (challenger, champion))
     drop = ours - theirs if lower_is_better(metric) else theirs - ours
-    count = int(rows.sum())
+    concerned = challenger.concerned(metric)
+    count = int((rows if concerned is None else rows & concerned).sum())
     judged = count >= bounds.min_rows
     # Written so that NaN fails.
     failed = judged and not drop <= bounds.max_drop * abs(theirs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks import registry
 from tasks.errors import ModelError, Problem
-from tasks.registry import CHAMPION, PREVIOUS, Reference
+from tasks.registry import CHAMPION, PREVIOUS, Move, Reference
 from tasks.tracking import patiently
 from tasks.workspace import Workspace
 
@@ -40,14 +40,10 @@ def promote(
     Raises:
         ModelError: there is no such version, or it is the champion already.
     """
-
-    def move() -> Moved:
-        with registry.lease(workspace, name):
-            if registry.aliases(client, name).get(CHAMPION) == version:
-                raise ModelError(Problem(f"models:/{name}/{version}", "is the champion already"))
-            return _enthrone(client, name, version, "promoted", reason)
-
-    return patiently(move, f"promote {name}")
+    champion = patiently(lambda: registry.aliases(client, name).get(CHAMPION), f"look at {name}")
+    if champion == version:
+        raise ModelError(Problem(f"models:/{name}/{version}", "is the champion already"))
+    return _carry_out(workspace, client, Move(name, version, champion, "promoted", reason))
 
 
 def roll_back(workspace: Workspace, client: MlflowClient, name: str, reason: str) -> Moved:
@@ -56,19 +52,37 @@ def roll_back(workspace: Workspace, client: MlflowClient, name: str, reason: str
     Raises:
         ModelError: there is none.
     """
-
-    def move() -> Moved:
-        with registry.lease(workspace, name):
-            previous = registry.aliases(client, name).get(PREVIOUS)
-            if previous is None:
-                advice = f"`onestep models {name}` lists its versions; `onestep promote` takes any"
-                raise ModelError(Problem(name, "there is no previous champion", advice))
-            return _enthrone(client, name, previous, "rolled back", reason)
-
-    return patiently(move, f"roll {name} back")
+    known = patiently(lambda: registry.aliases(client, name), f"look at {name}")
+    champion, previous = known.get(CHAMPION), known.get(PREVIOUS)
+    if previous is None or previous == champion:
+        advice = f"`onestep models {name}` lists its versions; `onestep promote` takes any"
+        raise ModelError(Problem(name, "there is no previous champion", advice))
+    return _carry_out(workspace, client, Move(name, previous, champion, "rolled back", reason))
 
 
-def _enthrone(client: MlflowClient, name: str, number: int, event: str, reason: str) -> Moved:
-    version = registry.look_up(client, Reference(name, None, str(number)))
-    before = registry.enthrone(client, name, number, event, reason)
-    return Moved(name, number, before, version.tags.get(registry.VERDICT, ""))
+def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> Moved:
+    """Move the champion, unless it has become another one since it was looked at."""
+    version = registry.look_up(client, Reference(move.name, None, str(move.version)))
+
+    def attempt() -> None:
+        with registry.lease(workspace, move.name):
+            champion = registry.aliases(client, move.name).get(CHAMPION)
+            if champion not in (move.before, move.version):
+                message = f"version {champion} has become the champion in the meantime"
+                raise ModelError(Problem(move.name, message, "look at it, and decide again"))
+            _settle(client, move)
+            registry.enthrone(client, move)
+
+    patiently(attempt, f"move the champion of {move.name}")
+    verdict = version.tags.get(registry.VERDICT, "")
+    return Moved(move.name, move.version, move.before, verdict)
+
+
+def _settle(client: MlflowClient, move: Move) -> None:
+    """Give a champion that goes a verdict: or its run, if it was killed, would bring it back."""
+    if move.before is None:
+        return
+    before = client.get_model_version(move.name, str(move.before))
+    if registry.DECISION in before.tags and not registry.settled(before):
+        words = f"promoted, and replaced by version {move.version} by hand"
+        client.set_model_version_tag(move.name, str(move.before), registry.VERDICT, words)

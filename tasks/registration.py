@@ -16,8 +16,9 @@ from tasks.applications import base as applications
 from tasks.comparison import PROBLEM, Rivals, compare
 from tasks.errors import DataError, Problem
 from tasks.evaluation import Evaluated
-from tasks.gate import Evidence
+from tasks.gate import Decision, Evidence
 from tasks.paired import Comparison
+from tasks.registry import Move
 from tasks.store import read_json
 from tasks.tracking import FINGERPRINT, log_folder, patiently
 from tasks.validation import Validated
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 ARTIFACT = "model"
 RECORD = "gate.json"
 """What the gate decided and why, among the artifacts of the run."""
-DECISION = "onestep.decision"
-"""Tag of a version about which the gate has decided, and whose alias may not have moved yet."""
+PACKAGE = "onestep.package"
+"""Tag with the digest of everything that a version serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,36 @@ def register(
 
 
 @dataclass(frozen=True, slots=True)
+class _Standing:
+    """What the registry has of a model.
+
+    Attributes:
+        found: the version of this fingerprint.
+        champion: the version that is served.
+        record: what has been decided about the version, by an earlier run.
+    """
+
+    found: ModelVersion | None
+    champion: ModelVersion | None
+    record: dict[str, Any] | None
+
+    @property
+    def settled(self) -> bool:
+        """Whether an earlier run has done everything."""
+        return self.found is not None and registry.settled(self.found)
+
+    @property
+    def rival(self) -> ModelVersion | None:
+        """The champion that the version is yet to be compared with."""
+        return None if self.record is not None or self.by_hand else self.champion
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether the version is the champion already."""
+        return self.found is not None and _number(self.found) == _number(self.champion)
+
+
+@dataclass(frozen=True, slots=True)
 class _Registration:
     """What the steps of the stage share."""
 
@@ -124,86 +155,105 @@ class _Registration:
         started = time.perf_counter()
         rules = _require_checks(self.evaluated.package)
         while True:
-            rival = self._rival()
-            comparison = self._compare(rival) if rival is not None else None
+            seen = self._stand()
+            comparison = self._compare(seen.rival) if seen.rival is not None else None
             with registry.lease(self.workspace, self.name):
-                now = self._rival()
-                if _number(now) != _number(rival):
+                now = self._stand()
+                if _number(now.rival) != _number(seen.rival):
                     continue
-                found = registry.find(self.client, self.name, self.origin.fingerprint)
-                version = found or self._create()
-                evidence = _evidence(self.evaluated, rules, comparison)
-                record = self._decide(version, evidence)
+                evidence = _evidence(self.evaluated, rules, _number(seen.rival), comparison)
+                version, record = self._decide(now, evidence)
             seconds = time.perf_counter() - started
-            number, reused = int(version.version), found is not None
             alias, verdict = record["alias"], record["verdict"]
-            return Registered(self.name, number, alias, verdict, reused, seconds, record)
+            number = int(version.version)
+            return Registered(self.name, number, alias, verdict, now.settled, seconds, record)
 
-    def _rival(self) -> ModelVersion | None:
-        """The champion, if this model has yet to be compared with it."""
+    def _stand(self) -> _Standing:
+        """What the registry has of this model now."""
         champion = registry.champion(self.client, self.name)
         found = registry.find(self.client, self.name, self.origin.fingerprint)
         if found is None:
-            return champion
-        settled = registry.settled(found) or _decided(found, champion)
-        return None if settled or _number(champion) == _number(found) else champion
+            return _Standing(None, champion, None)
+        if registry.settled(found):
+            return _Standing(found, champion, self._settled(found))
+        # Carried out as a killed run has decided, unless there is another champion since.
+        record = self._recorded(found) if _decided(found, champion) else None
+        return _Standing(found, champion, record)
 
     def _compare(self, rival: ModelVersion) -> Comparison:
-        tags = {**self.origin.tags, PROBLEM: _problem(self.evaluated), **self.config.registry.tags}
+        tags = {**self.origin.tags, PROBLEM: _problem(self.evaluated)}
         rivals = Rivals(self.config, self.workspace, self.client, self.evaluated, self.validated)
         return compare(rivals, rival, tags)
 
-    def _create(self) -> ModelVersion:
-        run_id = self.origin.run_id()
-        scratch = self.workspace.scratch(f"register-{self.origin.fingerprint[:32]}")
-        model = _save(scratch / ARTIFACT, self.config, self.evaluated)
-        log_folder(self.client, run_id, model, ARTIFACT)
-        shutil.rmtree(scratch)
-        written = lineage.record(self.config, self.workspace, self.validated)
-        self.client.log_dict(run_id, written, lineage.FILE)
-        tags = {
-            FINGERPRINT: self.origin.fingerprint,
-            registry.HEADLINE: self.evaluated.headline,
-            PROBLEM: _problem(self.evaluated),
-            **self.origin.tags,
-            **self.config.registry.tags,
-        }
-        source = f"{self.client.get_run(run_id).info.artifact_uri}/{ARTIFACT}"
-        return registry.create(self.client, self.name, source, run_id, tags)
-
-    def _decide(self, version: ModelVersion, evidence: Evidence) -> dict[str, Any]:
+    def _decide(self, now: _Standing, evidence: Evidence) -> tuple[ModelVersion, dict[str, Any]]:
         """Apply the gate once per version.
 
         The decision is written down before an alias moves, so that a killed run is completed and
         not decided again; the verdict last, which says that all is settled.
         """
-        if registry.settled(version):
-            return self._settled(version)
-        record = self._decision_of(version) or self._new_decision(version, evidence)
-        self._apply(version, record)
-        number = str(version.version)
-        self.client.set_model_version_tag(self.name, number, registry.VERDICT, record["verdict"])
-        return record
+        if now.found is not None and now.record is not None:
+            if not now.settled:
+                self._carry_out(now.found, now.record)
+            return now.found, now.record
+        version = self._complete(now.found) if now.found is not None else self._create()
+        record = self._new_decision(version, now, evidence)
+        self._carry_out(version, record)
+        return version, record
 
-    def _new_decision(self, version: ModelVersion, evidence: Evidence) -> dict[str, Any]:
-        record = gate.decide(evidence, self.config.gate).record(evidence)
+    def _create(self) -> ModelVersion:
+        run_id = self.origin.run_id()
+        self._upload(run_id)
+        tags = {
+            **self.config.registry.tags,
+            FINGERPRINT: self.origin.fingerprint,
+            registry.HEADLINE: self.evaluated.headline,
+            PROBLEM: _problem(self.evaluated),
+            PACKAGE: packaging.package_digest(self.evaluated.package),
+            **self.origin.tags,
+        }
+        source = f"{self.client.get_run(run_id).info.artifact_uri}/{ARTIFACT}"
+        return registry.create(self.client, self.name, source, run_id, tags)
+
+    def _upload(self, run_id: str) -> None:
+        scratch = self.workspace.scratch(f"register-{self.origin.fingerprint[:32]}")
+        model = _save(scratch / ARTIFACT, self.config, self.evaluated)
+        log_folder(self.client, run_id, model, ARTIFACT)
+        shutil.rmtree(scratch)
+        written = lineage.record(self.config, self.validated)
+        self.client.log_dict(run_id, written, lineage.FILE)
+
+    def _complete(self, version: ModelVersion) -> ModelVersion:
+        """Make sure that a killed run's version holds the very model that is judged now."""
+        package = packaging.package_digest(self.evaluated.package)
+        if version.tags.get(PACKAGE) != package:
+            self._upload(str(version.run_id))
+            self._tag(version, PACKAGE, package)
+        return version
+
+    def _new_decision(
+        self, version: ModelVersion, now: _Standing, evidence: Evidence
+    ) -> dict[str, Any]:
+        decision = gate.decide(evidence, self.config.gate)
+        if now.by_hand:
+            decision = Decision("champion", "promoted by hand before the gate had decided")
+        record = decision.record(evidence)
         self.client.log_dict(str(version.run_id), record, RECORD)
-        brief = json.dumps({"alias": record["alias"], "before": _reference(evidence)})
-        self.client.set_model_version_tag(self.name, str(version.version), DECISION, brief)
+        brief = {"alias": record["alias"], "before": evidence.champion}
+        self._tag(version, registry.DECISION, json.dumps(brief))
         return record
 
-    def _decision_of(self, version: ModelVersion) -> dict[str, Any] | None:
-        """What a killed run has decided, unless there is another champion since."""
-        decided = _decided(version, registry.champion(self.client, self.name))
-        return self._recorded(version) if decided else None
+    def _carry_out(self, version: ModelVersion, record: dict[str, Any]) -> None:
+        number, alias, verdict = int(version.version), record["alias"], record["verdict"]
+        if alias == registry.CHAMPION:
+            champion = registry.aliases(self.client, self.name).get(registry.CHAMPION)
+            before = _number_in(record) if champion == number else champion
+            registry.enthrone(self.client, Move(self.name, number, before, "promoted", verdict))
+        elif alias:
+            registry.set_alias(self.client, self.name, alias, number)
+        self._tag(version, registry.VERDICT, verdict)
 
-    def _apply(self, version: ModelVersion, record: dict[str, Any]) -> None:
-        number = int(version.version)
-        if record["alias"] == registry.CHAMPION:
-            verdict = record["verdict"]
-            registry.enthrone(self.client, self.name, number, "promoted", verdict)
-        elif record["alias"]:
-            registry.set_alias(self.client, self.name, record["alias"], number)
+    def _tag(self, version: ModelVersion, key: str, value: str) -> None:
+        self.client.set_model_version_tag(self.name, str(version.version), key, value)
 
     def _settled(self, version: ModelVersion) -> dict[str, Any]:
         """The decision of an earlier run, and the alias that the version has now."""
@@ -239,24 +289,27 @@ def _number(version: ModelVersion | None) -> int | None:
 
 def _decided(version: ModelVersion, champion: ModelVersion | None) -> bool:
     """Whether the gate has decided about a version, with the champion of today."""
-    if not (written := version.tags.get(DECISION)):
+    if not (written := version.tags.get(registry.DECISION)):
         return False
     return _number(champion) in (json.loads(written)["before"], int(version.version))
 
 
-def _reference(evidence: Evidence) -> int | None:
+def _number_in(record: dict[str, Any]) -> int | None:
     """The champion that a decision was made against."""
-    comparison = evidence.comparison
-    return int(comparison.reference.rpartition("/")[2]) if comparison else None
+    reference = record.get("reference")
+    return int(reference.rpartition("/")[2]) if reference else None
 
 
-def _evidence(evaluated: Evaluated, rules: int, comparison: Comparison | None) -> Evidence:
+def _evidence(
+    evaluated: Evaluated, rules: int, champion: int | None, comparison: Comparison | None
+) -> Evidence:
     return Evidence(
         evaluated.headline,
         evaluated.metrics,
         int(evaluated.metrics.get("rows", 0)),
         rules,
         evaluated.cost,
+        champion,
         comparison,
     )
 

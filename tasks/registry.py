@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ModelError, Problem, TrackingFailure
-from tasks.tracking import FINGERPRINT
+from tasks.tracking import FINGERPRINT, unhurried
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ROLES = (CHAMPION, CHALLENGER)
 VERDICT = "onestep.verdict"
+DECISION = "onestep.decision"
+"""Tag of a version about which the gate has decided, and whose alias may not have moved yet."""
 WITHDRAWN = "withdrawn: "
 """How the verdict of a version begins whose registration was cut short, and that may go on."""
 HEADLINE = "onestep.headline"
 AUDIT = "onestep.audit."
 """Followed by the time; one tag for each move of the champion."""
 PAGE = 100
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""How MLflow says that there is no such model, alias or version."""
 
 
 @contextmanager
@@ -49,11 +53,9 @@ def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
 
 
 def find(client: MlflowClient, name: str, fingerprint: str) -> ModelVersion | None:
-    """The version that a fingerprint made, if it is registered."""
-    for version in versions(client, name):
-        if version.tags.get(FINGERPRINT) == fingerprint:
-            return version
-    return None
+    """The version that a fingerprint made, if it is registered; the oldest if there are several."""
+    made = [v for v in versions(client, name) if v.tags.get(FINGERPRINT) == fingerprint]
+    return made[-1] if made else None
 
 
 def settled(version: ModelVersion) -> bool:
@@ -84,15 +86,28 @@ def champion(client: MlflowClient, name: str) -> ModelVersion | None:
 def create(
     client: MlflowClient, name: str, source: str, run_id: str, tags: Mapping[str, str]
 ) -> ModelVersion:
-    """Register a version, creating the model on first use."""
+    """Register a version, creating the model on first use; call it under the lease.
+
+    A slow server may have made the version although its answer was lost, and be asked again: of
+    several versions of one fingerprint only the oldest stays.
+    """
     from mlflow.exceptions import MlflowException
 
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    return client.create_model_version(name, source, run_id=run_id, tags=dict(tags))
+    with unhurried():
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        made = client.create_model_version(name, source, run_id=run_id, tags=dict(tags))
+    return _only(client, name, tags.get(FINGERPRINT, "")) or made
+
+
+def _only(client: MlflowClient, name: str, fingerprint: str) -> ModelVersion | None:
+    made = [v for v in versions(client, name) if v.tags.get(FINGERPRINT) == fingerprint]
+    for surplus in made[:-1]:
+        client.delete_model_version(name, str(surplus.version))
+    return made[-1] if made else None
 
 
 def set_alias(client: MlflowClient, name: str, alias: str, version: int) -> None:
@@ -106,39 +121,52 @@ def set_alias(client: MlflowClient, name: str, alias: str, version: int) -> None
         raise TrackingFailure(f"the alias {alias} of {name} did not move to version {version}")
 
 
-def enthrone(client: MlflowClient, name: str, version: int, event: str, why: str) -> int | None:
-    """Make a version the champion, and leave a trail; call it under the lease.
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A change of the champion, which may be carried out again if it was cut short.
 
-    The trail comes first and the alias of the champion last, so that whoever reads it never sees a
-    promotion half done.
-
-    Args:
-        client: of MLflow.
+    Attributes:
         name: the model.
         version: the new champion.
+        before: the champion until then, if there was one.
         event: ``promoted`` or ``rolled back``.
         why: the verdict of the gate, or what a person said.
-
-    Returns:
-        The champion until now.
     """
-    known = aliases(client, name)
-    before = known.get(CHAMPION)
-    if before == version:
-        return before
-    note = {"event": event, "by": getpass.getuser(), "why": why, "before": before}
+
+    name: str
+    version: int
+    before: int | None
+    event: str
+    why: str
+
+
+def enthrone(client: MlflowClient, move: Move) -> None:
+    """Make a version the champion, and leave a trail; call it under the lease.
+
+    The trail comes first, so that no champion lacks one. What an attempt before has done is not
+    done again.
+    """
+    known = aliases(client, move.name)
+    if known.get(CHAMPION) != move.version:
+        _leave_trail(client, move)
+        set_alias(client, move.name, CHAMPION, move.version)
+    if move.before not in (None, known.get(PREVIOUS)):
+        set_alias(client, move.name, PREVIOUS, move.before)
+    if known.get(CHALLENGER) == move.version:
+        client.delete_registered_model_alias(move.name, CHALLENGER)
+
+
+def _leave_trail(client: MlflowClient, move: Move) -> None:
+    version = client.get_model_version(move.name, str(move.version))
+    note = {"event": move.event, "by": getpass.getuser(), "why": move.why, "before": move.before}
+    if (last := trail(version)[-1:]) and note.items() <= last[0].items():
+        return
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    client.set_model_version_tag(name, str(version), f"{AUDIT}{now}", json.dumps(note))
-    if before is not None:
-        set_alias(client, name, PREVIOUS, before)
-    set_alias(client, name, CHAMPION, version)
-    if known.get(CHALLENGER) == version:
-        client.delete_registered_model_alias(name, CHALLENGER)
-    return before
+    client.set_model_version_tag(move.name, str(move.version), f"{AUDIT}{now}", json.dumps(note))
 
 
 def trail(version: ModelVersion) -> list[dict[str, Any]]:
-    """Every time that a version became the champion: when, who, why, and in whose place."""
+    """Every time that a version was made the champion: when, who, why, and in whose place."""
     tags = sorted((k, v) for k, v in version.tags.items() if k.startswith(AUDIT))
     return [
         {"time": _time(key), "version": int(version.version)} | json.loads(note)
@@ -191,12 +219,14 @@ def look_up(client: MlflowClient, reference: Reference) -> ModelVersion:
         if reference.alias:
             return client.get_model_version_by_alias(reference.name, reference.alias)
         return client.get_model_version(reference.name, str(reference.version))
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code not in UNKNOWN:
+            raise
         raise ModelError(_unknown(client, reference)) from None
 
 
 def _unknown(client: MlflowClient, reference: Reference) -> Problem:
-    names = [model.name for model in client.search_registered_models(max_results=PAGE)]
+    names = [model.name for model in client.search_registered_models(max_results=1000)]
     if reference.name not in names:
         known = ", ".join(names) or "none yet; `onestep run` registers one"
         return Problem(reference.uri, "no such model", f"registered: {known}")

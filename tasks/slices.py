@@ -17,7 +17,7 @@ from tasks.errors import DataError, Problem
 
 Mask = NDArray[np.bool_]
 LENGTHS = ("short", "middle", "long")
-OTHER = "other"
+RARE = "(rare)"
 
 
 def find(
@@ -25,8 +25,8 @@ def find(
 ) -> dict[str, Mask]:
     """Name the slices that the gate declares, and the rows of each.
 
-    Values of a column that fewer than ``gate.slices.min_rows`` rows have are one slice: they decide
-    nothing, and their names may be private.
+    Values of a column that fewer than ``gate.slices.min_rows`` rows have are one slice, which
+    decides nothing: their names may be private.
 
     Args:
         config: the pipeline.
@@ -45,6 +45,11 @@ def find(
         values = _column(column, rows, config.data, sources)
         slices |= _by_value(column, values, declared.min_rows)
     return slices
+
+
+def rare(name: str) -> bool:
+    """Whether a slice is that of the rare values of a column."""
+    return name.endswith(f": {RARE}")
 
 
 def require_columns(config: Pipeline, sources: Sources) -> None:
@@ -82,7 +87,7 @@ def _languages(texts: list[str], config: Pipeline) -> list[str]:
 
 def _by_value(name: str, values: list[str], least: int) -> dict[str, Mask]:
     counts = Counter(values)
-    named = [value if counts[value] >= least else OTHER for value in values]
+    named = [value if counts[value] >= least else RARE for value in values]
     written = np.array(named, dtype=object)
     return {f"{name}: {value}": written == value for value in sorted(set(named))}
 

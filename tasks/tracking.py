@@ -12,7 +12,7 @@ import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
@@ -34,6 +34,7 @@ FINGERPRINT = "onestep.fingerprint"
 PARAMS_PER_CALL = 100
 PATIENCE_SECONDS = 300.0
 FIRST_PAUSE = 1.0
+FAR_SECONDS = 60.0
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 TRANSFER_SECONDS = "600"
 UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS = 401, 403, 429
@@ -112,15 +113,19 @@ def patiently(action: Callable[[], T], what: str, seconds: float = PATIENCE_SECO
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
 
-    deadline, pause = time.monotonic() + seconds, FIRST_PAUSE
+    pause, failing = FIRST_PAUSE, 0.0
     while True:
+        began = time.monotonic()
         try:
             return action()
         except (MlflowException, RequestException) as error:
             _require_access(error, what)
             if not transient(error):
                 raise
-            if time.monotonic() >= deadline:
+            now = time.monotonic()
+            # An attempt that got far before it failed had found the server.
+            failing = failing if failing and now - began < FAR_SECONDS else now
+            if now - failing >= seconds:
                 advice = "run the same command again when it answers: finished stages are reused"
                 raise TrackingFailure(f"cannot {what}: MLflow does not answer; {advice}") from error
             if pause == FIRST_PAUSE:
@@ -243,11 +248,14 @@ def log_figures(client: MlflowClient, run_id: str, figures: Mapping[str, float],
         client.log_batch(run_id, metrics=new)
 
 
-def log_files(client: MlflowClient, run_id: str, folder: Path, target: str) -> None:
-    """Upload the files of a folder, not of the folders below it."""
+def log_files(
+    client: MlflowClient, run_id: str, folder: Path, target: str, known: Collection[str] = ()
+) -> None:
+    """Upload the files of a folder, not of the folders below it, except for known ones."""
     with unhurried():
         for path in sorted(folder.iterdir()):
-            if path.is_file() and path.name != "manifest.json":
+            wanted = path.name != "manifest.json" and f"{target}/{path.name}" not in known
+            if path.is_file() and wanted:
                 client.log_artifact(run_id, str(path), target)
 
 

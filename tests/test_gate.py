@@ -32,7 +32,9 @@ def against(
 def evidence(
     metrics: dict[str, float], comparison: Comparison | None = None, **changed: Any
 ) -> Evidence:
-    found = Evidence("f1", metrics, ROWS, 12, {"latency_ms": 5.0, "megabytes": 80.0}, comparison)
+    cost = {"latency_ms": 5.0, "megabytes": 80.0}
+    champion = 1 if comparison else None
+    found = Evidence("f1", metrics, ROWS, 12, cost, champion, comparison)
     return replace(found, **changed)
 
 
@@ -143,10 +145,10 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
             "a loss of more than 0.0160 cannot be ruled out",
         ),
         (
-            evidence(GOOD, against(0.8, 0.8, same_answers=True)),
+            evidence(GOOD, against(0.8, 0.8, same_scores=True)),
             {"rule": "not_worse"},
             "challenger",
-            "it answers every row as the champion does",
+            "it scores every row as the champion does",
         ),
         # Where less is better.
         (
@@ -199,6 +201,12 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
             {},
             None,
             "not promoted: other labels",
+        ),
+        (
+            evidence(GOOD, champion=7),
+            {},
+            "challenger",
+            "not promoted: it was not compared with the champion, version 7",
         ),
         # Slices.
         (

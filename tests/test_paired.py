@@ -5,8 +5,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from configs.schema import Slices
+from tasks.applications.shared.answer_scores import AnswerScorer
 from tasks.applications.shared.classification_scores import ClassificationScorer
-from tasks.paired import compare, mcnemar
+from tasks.paired import compare, mcnemar, slice_of
 
 LABELS = ["no", "yes"]
 ROWS = 400
@@ -76,3 +78,18 @@ def test_mcnemar_is_the_sign_test_of_the_rows_that_differ(ours: int, theirs: int
 
 def test_mcnemar_of_the_same_answers_is_one() -> None:
     assert mcnemar(HARD, HARD) == 1
+
+
+def test_a_slice_counts_only_the_rows_that_the_metric_is_about() -> None:
+    answered, unanswerable = AnswerScorer("en", True), AnswerScorer("en", True)
+    for made in (answered, unanswerable):
+        golds = [["blue"]] * 3 + [[]] * 50
+        said = {"answer": ["blue"] * 53, "answered": [True] * 53, "score": [0.9] * 53}
+        made.update({"answer_texts": golds}, said)
+    every = np.ones(53, dtype=bool)
+    bounds = Slices(min_rows=10)
+    found = slice_of(answered, unanswerable, "has_answer_f1", "all", every, bounds)
+    assert (found.rows, found.judged, found.failed) == (3, False, False)
+    alone = slice_of(answered, unanswerable, "has_answer_f1", "none", ~(every.cumsum() < 4), bounds)
+    assert (alone.rows, alone.judged, alone.failed) == (0, False, False)
+    assert slice_of(answered, unanswerable, "f1", "all", every, bounds).judged

@@ -14,13 +14,15 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from configs.schema import Gate, Pipeline, Registry
-from tasks import promoting, registry, tracking
+from tasks import gate, promoting, registry, tracking
 from tasks.errors import DataError, ModelError
 from tasks.evaluation import Evaluated
 from tasks.predictor import Predictor, sha256
 from tasks.registration import Origin, Registered, register
+from tasks.store import file_digest
 from tasks.tracking import FINGERPRINT
 from tasks.validation import Validated
 from tasks.workspace import Workspace
@@ -60,7 +62,8 @@ class Shop:
     def register(self, fingerprint: str, evaluated: Evaluated | None = None) -> Registered:
         """Register a model, the fine-tuned one unless another is given."""
         run_id = self.run(fingerprint)
-        origin = Origin(fingerprint, lambda: run_id, {"onestep.data": "some rows"})
+        tags = {"onestep.data": "some rows", "onestep.application": "sentiment"}
+        origin = Origin(fingerprint, lambda: run_id, tags)
         return register(
             self.config,
             self.workspace,
@@ -113,7 +116,9 @@ def test_version_says_where_it_comes_from(shop: Shop) -> None:
         FINGERPRINT: "a fingerprint",
         registry.HEADLINE: shop.evaluated.headline,
         registry.VERDICT: registered.verdict,
+        "onestep.application": "sentiment",
         "onestep.data": "some rows",
+        "onestep.package": file_digest(shop.evaluated.package / "manifest.json"),
         "onestep.decision": json.dumps({"alias": "champion", "before": None}),
         "onestep.problem": "single",
         "team": "support",
@@ -131,10 +136,7 @@ def test_version_of_another_problem_does_not_replace_the_champion(
 ) -> None:
     shop.register("first", constant)
     shop.client.set_model_version_tag(shop.name, "1", tag, "of another kind")
-    config = shop.config.model_copy(
-        update={"registry": shop.config.registry.model_copy(update={"tags": {tag: "ours"}})}
-    )
-    registered = replace(shop, config=config).register("second")
+    registered = shop.register("second")
     assert (registered.version, registered.alias) == (2, None)
     assert words in registered.verdict
     assert "registry.name" in registered.verdict
@@ -203,7 +205,7 @@ def test_version_that_answers_like_the_champion_is_challenger(shop: Shop) -> Non
     shop.register("old")
     registered = shop.with_gate(rule="not_worse").register("new")
     assert (registered.version, registered.alias) == (2, "challenger")
-    assert "answers every row as the champion does" in registered.verdict
+    assert "scores every row as the champion does" in registered.verdict
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"{}"), Path.unlink])
@@ -365,18 +367,19 @@ def test_version_that_a_kill_left_without_alias_is_completed(
     killed(shop, "killed", **tags)
     registered = shop.register("killed", new)
     alias = "champion" if better else "challenger"
-    assert (registered.version, registered.alias, registered.reused) == (2, alias, True)
+    assert (registered.version, registered.alias, registered.reused) == (2, alias, False)
     assert shop.numbers() == [2, 1]
     assert shop.aliases()[alias] == 2
 
 
-@pytest.mark.parametrize("moved", [[], ["previous"], ["previous", "champion"]])
+@pytest.mark.parametrize("moved", [[], ["champion"], ["champion", "previous"]])
 def test_promotion_that_a_kill_left_half_done_is_completed(
     shop: Shop, constant: Evaluated, moved: list[str]
 ) -> None:
     """The decision is known: it is carried out, and not made again."""
     shop.register("old", constant)
-    record = {"alias": "champion", "verdict": "promoted: as decided before the kill"}
+    verdict = "promoted: as decided before the kill"
+    record = {"alias": "champion", "verdict": verdict, "reference": f"models:/{shop.name}/1"}
     decision = json.dumps({"alias": "champion", "before": 1})
     number = killed(shop, "killed", **{"onestep.decision": decision})
     shop.client.log_dict(shop.run("killed"), record, "gate.json")
@@ -384,9 +387,9 @@ def test_promotion_that_a_kill_left_half_done_is_completed(
         registry.set_alias(shop.client, shop.name, alias, 1 if alias == "previous" else number)
     registered = shop.register("killed")
     assert (registered.version, registered.alias) == (2, "champion")
-    assert registered.verdict == record["verdict"]
+    assert registered.verdict == verdict
     assert shop.aliases() == {"champion": 2, "previous": 1}
-    assert shop.client.get_model_version(shop.name, "2").tags[registry.VERDICT]
+    assert shop.client.get_model_version(shop.name, "2").tags[registry.VERDICT] == verdict
 
 
 def test_a_decision_about_a_former_champion_is_made_again(shop: Shop, constant: Evaluated) -> None:
@@ -400,6 +403,93 @@ def test_a_decision_about_a_former_champion_is_made_again(shop: Shop, constant: 
     assert (registered.version, registered.alias) == (2, "challenger")
     assert registered.gate["reference"] == f"models:/{shop.name}/3"
     assert shop.aliases() == {"champion": 3, "previous": 1, "challenger": 2}
+
+
+def test_a_decision_whose_record_is_lost_is_made_again(shop: Shop, constant: Evaluated) -> None:
+    shop.register("old")
+    killed(shop, "killed", **{"onestep.decision": json.dumps({"alias": "champion", "before": 1})})
+    registered = shop.register("killed", constant)
+    assert (registered.version, registered.alias) == (2, "challenger")
+    assert registered.gate["reference"] == f"models:/{shop.name}/1"
+
+
+def test_a_killed_version_serves_the_model_that_was_judged(
+    shop: Shop, constant: Evaluated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run that completes it may have trained anew."""
+    shop.register("old", constant)
+    with monkeypatch.context() as patch:
+        patch.setattr(gate, "decide", _die)
+        with pytest.raises(KeyboardInterrupt):
+            shop.register("killed", constant)
+    registered = shop.register("killed")
+    assert (registered.version, registered.alias) == (2, "champion")
+    served = json.loads((_package(shop, "killed") / "manifest.json").read_text("utf-8"))
+    assert served == json.loads((shop.evaluated.package / "manifest.json").read_text("utf-8"))
+    model = mlflow.pyfunc.load_model(f"models:/{shop.name}@champion")
+    assert set(model.predict(TEXTS)["label"]) == {"negative", "positive"}
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_version_that_a_person_has_made_champion_stays_it(
+    shop: Shop, constant: Evaluated
+) -> None:
+    shop.register("old")
+    number = killed(shop, "killed")
+    promoting.promote(shop.workspace, shop.client, shop.name, number, "it has to be")
+    registered = shop.register("killed", constant)
+    assert (registered.version, registered.alias) == (2, "champion")
+    assert "by hand" in registered.verdict
+    assert shop.aliases() == {"champion": 2, "previous": 1}
+
+
+def test_a_rollback_of_a_half_made_promotion_is_not_undone(shop: Shop, constant: Evaluated) -> None:
+    shop.register("old", constant)
+    decision = {"alias": "champion", "before": 1}
+    number = killed(shop, "killed", **{"onestep.decision": json.dumps(decision)})
+    registry.set_alias(shop.client, shop.name, "previous", 1)
+    registry.set_alias(shop.client, shop.name, "champion", number)
+    promoting.roll_back(shop.workspace, shop.client, shop.name, "complaints")
+    registered = shop.register("killed")
+    assert (registered.version, registered.alias) == (2, None)
+    assert shop.aliases() == {"champion": 1, "previous": 2}
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_rollback_that_is_cut_short_is_finished_by_its_retry(
+    shop: Shop, constant: Evaluated, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Whichever call to the registry fails, the previous champion is back in the end."""
+    shop.register("old", constant)
+    shop.register("new")
+    calls = iter(range(1, 100))
+
+    def flaky(self: MlflowClient, *arguments: str) -> object:
+        if next(calls) == at:
+            raise MlflowException("Connection broken")
+        return plain(self, *arguments)
+
+    plain = MlflowClient.set_registered_model_alias
+    monkeypatch.setattr(tracking, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", flaky)
+    promoting.roll_back(shop.workspace, shop.client, shop.name, "complaints")
+    assert shop.aliases() == {"champion": 1, "previous": 2}
+    trail = registry.trail(shop.client.get_model_version(shop.name, "1"))
+    assert [event["event"] for event in trail] == ["promoted", "rolled back"]
+
+
+def test_of_two_versions_of_one_fingerprint_the_oldest_stays(shop: Shop) -> None:
+    """A request that was answered too late is repeated, and both may arrive."""
+    shop.register("first")
+    run_id = shop.run("twice")
+    shop.client.create_model_version(
+        shop.name, "somewhere", run_id=run_id, tags={FINGERPRINT: "twice"}
+    )
+    assert killed(shop, "twice") == 2
+    assert shop.numbers() == [2, 1]
 
 
 def register_at_once(shop: Shop, ready: Path) -> Registered:

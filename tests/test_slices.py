@@ -59,11 +59,11 @@ def test_every_row_is_in_one_slice_by_length(tmp_path: Path) -> None:
 def test_a_column_of_the_files_makes_slices_whose_rare_values_stay_unnamed(tmp_path: Path) -> None:
     config, of = validated(tmp_path, columns=("country",), length=False, min_rows=5)
     masks = found(config, of)
-    assert set(masks) <= {"country: ", "country: de", "country: fr", "country: other"}
+    assert set(masks) <= {"country: ", "country: de", "country: fr", "country: (rare)"}
     rows = MappedTable(of.stored.path / "test.arrow")
     for at, row in enumerate(rows.column("row").to_pylist()):
         expected = COUNTRIES[(row - 1) % 4 if row > 1 else 4]
-        name = "country: other" if row == 1 else f"country: {expected}"
+        name = "country: (rare)" if row == 1 else f"country: {expected}"
         assert masks[name][at]
 
 

@@ -139,6 +139,9 @@ class Scorer(Protocol):
             An array of shape (samples,); NaN for a sample in which no row counts.
         """
 
+    def concerned(self, metric: str) -> NDArray[np.bool_] | None:
+        """The rows that a metric is about, of shape (rows,); None if that is all of them."""
+
     def merits(self) -> NDArray[np.float64] | None:
         """How good each answer is, of shape (rows,): 1 if right, 0 if wrong; None if that is a
         matter of degree.

@@ -152,6 +152,23 @@ class Questions(Defaults):
         """Training needs answers."""
         return [] if census.counts["train"].get(True) else ["no training row has an answer"]
 
+    def tally(self, census: Census, facts: Facts) -> Facts:
+        """Rows with and without an answer, by split."""
+        answered = {split: counts.get(True, 0) for split, counts in census.counts.items()}
+        without = {split: counts.get(False, 0) for split, counts in census.counts.items()}
+        return {"answered": answered, "unanswered": without}
+
+    def misfits(self, config: Pipeline, facts: Facts) -> Iterator[tuple[str, str]]:
+        """The headline metric is about some rows of each split that it is taken of."""
+        headline = config.evaluation.headline
+        if headline not in UNANSWERABLE_METRICS:
+            return
+        for split in ("validation", "test"):
+            for counts, words in (("answered", "with"), ("unanswered", "without")):
+                if not facts[counts].get(split):
+                    reason = f"no row of the {split} split is {words} an answer"
+                    yield "evaluation.headline", f"{headline} needs such rows: {reason}"
+
     def finish(self, frame: pd.DataFrame, facts: Facts) -> dict[str, Any]:
         """The texts, and answers as two columns of lists."""
         import pyarrow as pa

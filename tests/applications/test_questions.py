@@ -776,3 +776,26 @@ def test_rows_without_an_answer_stay_where_they_are_declared(tmp_path: Path) -> 
         row["answers"] = {"text": [], "answer_start": []}
     made = validated(tmp_path, "a.parquet", rows, answering={"unanswerable": True})
     assert made.quarantined == 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({True: 9, False: 3}, []),
+        ({True: 9}, ["no row of the test split is without an answer"]),
+        ({False: 3}, ["no row of the test split is with an answer"]),
+    ],
+)
+def test_a_headline_about_some_rows_needs_such_rows(
+    counts: dict[bool, int], words: list[str]
+) -> None:
+    declared = pipeline(
+        answering={"unanswerable": True}, evaluation={"headline": "no_answer_accuracy"}
+    )
+    both = {True: 9, False: 3}
+    census = Census(("question",), {"train": both, "validation": both, "test": counts})
+    found = list(APPLICATION.misfits(declared, APPLICATION.tally(census, {})))
+    assert [where for where, _ in found] == ["evaluation.headline"] * len(words)
+    assert all(said in reason for said, (_, reason) in zip(words, found, strict=True))
+    plain = pipeline(answering={"unanswerable": True})
+    assert list(APPLICATION.misfits(plain, APPLICATION.tally(census, {}))) == []

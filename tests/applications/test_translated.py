@@ -29,11 +29,12 @@ def test_the_champion_keeps_its_own_threshold() -> None:
     assert OURS["threshold"] == 0.5
 
 
-def test_scores_on_a_scale_need_no_order() -> None:
-    theirs: Facts = {"labels": ["3", "1", "2"], "labelling": "ordinal"}
-    said = pd.DataFrame({"label": ["2"], "score": [1.8]})
-    moved, _ = TOPICS.translated(said, theirs, theirs | {"labels": ["1", "2", "3"]})
-    assert moved["score"].tolist() == [1.8]
+def test_a_scale_that_was_turned_is_another_problem() -> None:
+    ours: Facts = {"labels": ["bad", "good"], "labelling": "ordinal", "scale": [0.0, 1.0]}
+    said = pd.DataFrame({"label": ["good"], "score": [0.8]})
+    assert TOPICS.translated(said, ours, ours)[0]["score"].tolist() == [0.8]
+    with pytest.raises(ValueError, match="another order of its labels"):
+        TOPICS.translated(said, ours | {"labels": ["good", "bad"]}, ours)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def assert_compared_with_itself(home: Path, pipeline: Path, flags: list[str]) ->
     tags = ("--set", "registry.tags={again: again}", "--set", "gate.rule=not_worse")
     record = json.loads(succeed(home, "run", pipeline, "--json", *flags, *tags))
     assert (record["version"], record["alias"]) == (2, "challenger")
-    assert "answers every row as the champion does" in record["verdict"]
+    assert "scores every row as the champion does" in record["verdict"]
     assert record["gate"]["reference"] == f"models:/{pipeline.stem}/1"
     for one in record["gate"]["metrics"]:
         assert one["challenger"] == pytest.approx(record["metrics"][one["metric"]])

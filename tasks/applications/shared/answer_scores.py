@@ -232,6 +232,10 @@ class AnswerScorer(ScorerDefaults):
         about, values = chosen[metric]
         return about, values[about]
 
+    def concerned(self, metric: str) -> Flags:
+        """Those with an answer, those without, or all."""
+        return self._about(metric)[0]
+
     def merits(self) -> Floats:
         """Whether the answer matches exactly."""
         return self._table()[0]

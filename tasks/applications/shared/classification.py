@@ -255,6 +255,8 @@ class Classification(Defaults):
         """The same labels in this model's order, and the other's threshold."""
         if sorted(theirs["labels"]) != sorted(ours["labels"]):
             raise ValueError(_other_labels(theirs["labels"], ours["labels"]))
+        if "scale" in ours and theirs["labels"] != ours["labels"]:
+            raise ValueError("another order of its labels")
         facts = ours | {name: theirs[name] for name in ("threshold",) if name in theirs}
         if "probabilities" not in predictions:
             return predictions, facts

@@ -139,6 +139,10 @@ class ScorerDefaults:
         """No settings."""
         return {}
 
+    def concerned(self, metric: str) -> NDArray[np.bool_] | None:
+        """Metrics are about all rows."""
+        return None
+
     def merits(self) -> NDArray[np.float64] | None:
         """Answers are more or less good."""
         return None

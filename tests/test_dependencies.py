@@ -41,6 +41,18 @@ with prefect_api(Workspace.open(Path(sys.argv[1]))):
 """
 
 
+GROUPED = """
+import pytest
+
+pytestmark = pytest.mark.xdist_group("one")
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_nothing(number: int) -> None:
+    pass
+"""
+
+
 def _run(program: str, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program, str(home)],
@@ -51,6 +63,22 @@ def _run(program: str, home: Path) -> subprocess.CompletedProcess[str]:
         timeout=240,
         check=False,
     )
+
+
+def test_the_locked_pytest_keeps_groups_together(tmp_path: Path) -> None:
+    (tmp_path / "test_grouped.py").write_text(GROUPED, encoding="utf-8")
+    options = ("-v", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(tmp_path)],
+        env=environment(tmp_path / "home"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    workers = {line.split()[0] for line in done.stdout.splitlines() if " PASSED " in line}
+    assert len(workers) == 1
 
 
 def test_prefects_server_imports_with_the_locked_fastapi(tmp_path: Path) -> None:

@@ -126,7 +126,8 @@ def test_a_secret_in_any_column_is_only_in_the_quarantine(
     assert value not in said(capfd, caplog)
     aside = quarantined(validated.stored.path / "quarantine.jsonl")
     assert sum(value in json.dumps(entry["raw"]) for entry in aside) >= 5
-    assert value not in json.dumps([{**entry, "raw": None} for entry in aside])
+    kept = ("raw", "others")
+    assert value not in json.dumps([{k: v for k, v in e.items() if k not in kept} for e in aside])
     kept = [row for split in SPLITS for row in split_rows(validated, split)]
     placeholder = "[EMAIL_1]" if name == "email" else "[SECRET_1]"
     assert sum(placeholder in row["text"] for row in kept) == 1

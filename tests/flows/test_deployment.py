@@ -31,7 +31,7 @@ def ask(api, path, **body):
 with prefect_api(Workspace.open()) as api:
     ask(api, "work_pools/", name="onestep", type="process")
     command = [prefect, "--no-prompt", "deploy", "--all"]
-    said = subprocess.run(command, capture_output=True, text=True).stdout
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     deployments = ask(api, "deployments/filter")
     runs, deadline = [], time.monotonic() + 60
     while not runs and time.monotonic() < deadline:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import hypothesis
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it runs in the background so, and every command that a test interrupts
+    # would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from configs.schema import Model
 from tasks.training import base_model

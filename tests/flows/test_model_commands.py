@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import shutil
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -22,11 +23,18 @@ TEXTS = {"dataframe_records": [{"text": "the coffee was wonderful"}]}
 
 
 @pytest.fixture(scope="module")
-def two(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pipeline in a folder of its own, from which files may be taken away."""
+    folder = tmp_path_factory.mktemp("project") / "reviews"
+    return Path(shutil.copytree(finished.file.parent, folder)) / finished.file.name
+
+
+@pytest.fixture(scope="module")
+def two(finished: Finished, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a champion, and a second version that is worse."""
     home = finished.copy(tmp_path_factory.mktemp("models") / "home")
-    run(home, "run", finished.file)
-    run(home, "run", finished.file, "--set", "training.epochs=1")
+    run(home, "run", project)
+    run(home, "run", project, "--set", "training.epochs=1")
     assert aliases(home) == {"champion": 1, "challenger": 2}
     return home
 
@@ -42,13 +50,15 @@ def test_history_tells_every_verdict(two: Path) -> None:
     assert "not promoted" in shown
 
 
-def test_lineage_tells_what_a_version_was_made_from(two: Path, finished: Finished) -> None:
+def test_lineage_tells_what_a_version_was_made_from(
+    two: Path, project: Path, finished: Finished
+) -> None:
     record = json.loads(run(two, "lineage", f"{NAME}@challenger", "--json"))
     assert (record["version"], record["predecessor"]) == (2, f"models:/{NAME}/1")
     assert record["config"]["training"]["epochs"] == 1
     assert record["data"]["rows"] == finished.record["rows"]
     assert list(record["data"]["sources"]["train"]) == ["reviews.csv"]
-    assert record["folder"] == str(finished.file.parent)
+    assert record["folder"] == str(project.parent)
     assert record["gate"]["reference"] == f"models:/{NAME}/1"
     assert record["metrics"].keys() >= finished.record["metrics"].keys()
     shown = run(two, "lineage", NAME)
@@ -78,10 +88,8 @@ def test_a_version_can_be_made_again(two: Path) -> None:
     assert found["changed"] == []
 
 
-def test_what_has_changed_since_is_named_before_anything_runs(
-    two: Path, finished: Finished
-) -> None:
-    data, base = finished.file.with_name("reviews.csv"), finished.file.parent / "base"
+def test_what_has_changed_since_is_named_before_anything_runs(two: Path, project: Path) -> None:
+    data, base = project.with_name("reviews.csv"), project.parent / "base"
     away = data.with_name("away.csv"), base.with_name("away")
     data.rename(away[0])
     base.rename(away[1])

@@ -255,8 +255,8 @@ def predict(
         sys.stdout.flush()
 
 
-for _one in model_commands.COMMANDS:
-    app.command()(_one)
+for _command in model_commands.COMMANDS:
+    app.command()(_command)
 
 
 @app.command()

@@ -13,7 +13,6 @@ from tasks.errors import ModelError, Problem
 from tasks.evaluation import OUTCOMES
 from tasks.lineage import PACKAGE, Lineage
 from tasks.registry import Reference
-from tasks.store import read_json
 from tasks.tracking import flatten
 from tasks.workspace import Workspace
 
@@ -81,17 +80,18 @@ def compare(workspace: Workspace, name: str, first: str, second: str) -> Differe
     client = tracking.reach(workspace)
     versions = [registry.look_up(client, Reference(name, None, n)) for n in (first, second)]
     one, two = (lineage.of(client, workspace, version) for version in versions)
-    with TemporaryDirectory(dir=workspace.temporary) as folder:
-        seen = [_Seen(client, known, Path(folder) / str(at)) for at, known in enumerate((one, two))]
-        return Difference(
-            (f"models:/{name}/{first}", f"models:/{name}/{second}"),
-            _different(flatten(one.record["config"]), flatten(two.record["config"])),
-            _different(seen[0].data(), seen[1].data()),
-            _both(seen[0].metrics(), seen[1].metrics()),
-            headlines := (seen[0].headline, seen[1].headline),
-            _both(*(one.slices() for one in seen)) if len(set(headlines)) == 1 else {},
-            _examples(*(one.outcomes() for one in seen), same=len(set(headlines)) == 1),
-        )
+    seen = [_Seen(client, workspace, known) for known in (one, two)]
+    headlines = (seen[0].headline, seen[1].headline)
+    same = headlines[0] == headlines[1]
+    return Difference(
+        (tracking.uri_of(versions[0]), tracking.uri_of(versions[1])),
+        _different(flatten(one.record["config"]), flatten(two.record["config"])),
+        _different(seen[0].data(), seen[1].data()),
+        _both(*(registry.metrics_of(client, version) for version in versions)),
+        headlines,
+        _both(*(version.slices() for version in seen)) if same else {},
+        _examples(*(version.outcomes() for version in seen), same=same),
+    )
 
 
 class _Seen:
@@ -99,16 +99,15 @@ class _Seen:
 
     Args:
         client: of MLflow.
+        workspace: for downloads.
         known: the version.
-        folder: for downloads.
     """
 
-    def __init__(self, client: MlflowClient, known: Lineage, folder: Path) -> None:
+    def __init__(self, client: MlflowClient, workspace: Workspace, known: Lineage) -> None:
         self._client = client
+        self._workspace = workspace
         self._known = known
         self._run = str(known.version.run_id)
-        self._folder = folder
-        folder.mkdir()
 
     def data(self) -> dict[str, Any]:
         """Counts, digests, and labels of the training rows."""
@@ -119,11 +118,6 @@ class _Seen:
         counted = {f"labels.{label}": count for label, count in labels.items()}
         quarantined = {"quarantined": record["quarantined"]}
         return {**rows, **quarantined, **counted, **files, "rows_digest": record["rows_digest"]}
-
-    def metrics(self) -> dict[str, float]:
-        """On the test split."""
-        logged = self._client.get_run(self._run).data.metrics
-        return {k.removeprefix("test/"): v for k, v in logged.items() if k.startswith("test/")}
 
     def slices(self) -> dict[str, float]:
         """The headline metric by slice."""
@@ -140,15 +134,15 @@ class _Seen:
         import pandas as pd
 
         path = f"evaluation/{OUTCOMES}"
-        found = artifacts.fetch(self._client, self._run, path, self._folder)
-        if found is None:
-            where = f"models:/{self._known.version.name}/{self._known.version.version}"
-            raise ModelError(Problem(where, "its evaluation is gone"))
-        return pd.read_parquet(found)
+        with TemporaryDirectory(dir=self._workspace.temporary) as folder:
+            found = artifacts.fetch(self._client, self._run, path, Path(folder))
+            if found is None:
+                where = tracking.uri_of(self._known.version)
+                raise ModelError(Problem(where, "its evaluation is gone"))
+            return pd.read_parquet(found)
 
     def _read(self, path: str) -> Any:
-        found = artifacts.fetch(self._client, self._run, path, self._folder)
-        return None if found is None else read_json(found)
+        return artifacts.read(self._client, self._workspace, self._run, path)
 
 
 def _different(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Pair]:

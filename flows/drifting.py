@@ -17,7 +17,7 @@ from tasks.contract.drift import Measure
 from tasks.contract.outcome import Report
 from tasks.contract.profile import Profile
 from tasks.errors import DataError, Problem
-from tasks.tracking import load_model, patiently
+from tasks.tracking import load_model, patiently, uri_of
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -90,7 +90,7 @@ def against_champion(
     if known:
         answers = _answers(config, workspace, version, validated, predictions)
         measures.append(drift.shares("predictions", answers, known, settings))
-    return Drifted(f"models:/{version.name}/{version.version}", measures)
+    return Drifted(uri_of(version), measures)
 
 
 def publish(

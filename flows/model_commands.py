@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -122,4 +123,12 @@ def serve(
     serving.serve(open_workspace(), model, port, say)
 
 
-COMMANDS = (models, promote, rollback, lineage, reproduce, diff, serve)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    models,
+    promote,
+    rollback,
+    lineage,
+    reproduce,
+    diff,
+    serve,
+)

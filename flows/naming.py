@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from configs.schema import Pipeline
 
 Trigger = Literal["manual", "scheduled"]
+
+
+def first_name() -> str:
+    """Name a Prefect run after its file, until its data is known."""
+    from prefect.runtime import flow_run
+
+    return Path(flow_run.get_parameters()["file"]).stem
 
 
 def run_name(config: Pipeline, digest: str, trigger: Trigger) -> str:

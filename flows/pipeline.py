@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from prefect import flow
-from prefect.runtime import flow_run
 
 from flows.concluding import conclude
 from flows.failing import Explained
-from flows.naming import rename
+from flows.naming import first_name, rename
 from flows.run import Outcome, opened
 from flows.stages import evaluation, finetuning, registration, tokenization, validation
 
 
-def run_name() -> str:
-    """Name a Prefect run after its file until its data is known."""
-    return Path(flow_run.get_parameters()["file"]).stem
-
-
-@flow(name="onestep", flow_run_name=run_name, persist_result=False)
+@flow(name="onestep", flow_run_name=first_name, persist_result=False)
 def pipeline(file: str, overrides: list[str], fresh: bool = False) -> Outcome:
     """Run every stage of a pipeline file, reusing what is already computed.
 

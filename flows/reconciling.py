@@ -86,7 +86,7 @@ def reconcile(
     found = Reconciled()
     with lock(workspace.locks / "reconcile.lock"):
         gone, living = liveness.left(workspace.locks)
-        held = {entry["fingerprint"] for entry in living if "fingerprint" in entry}
+        held = liveness.fingerprints(living)
         _crash([entry["id"] for one in gone for entry in one.of("flow_run")], found)
         for one in gone:
             _end_runs(one, held, workspace, client, found)
@@ -209,7 +209,7 @@ def _sweep(workspace: Workspace) -> Iterator[Path]:
     """
     paths = sorted(workspace.temporary.iterdir())
     _, living = liveness.left(workspace.locks)
-    held = {entry["fingerprint"] for entry in living if "fingerprint" in entry}
+    held = liveness.fingerprints(living)
     for path in paths:
         owner = path.name.removeprefix(REGISTERING)
         dead = owner != path.name and not any(one.startswith(owner) for one in held)

@@ -82,7 +82,7 @@ def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
     tuned = finetune(config, elsewhere, validated, tokenized, base)
     evaluated = evaluate(config, elsewhere, validated, tokenized, tuned)
     return Reproduced(
-        f"models:/{name}/{number}",
+        tracking.uri_of(version),
         validated.digest == known.record["rows_digest"],
         _weights(evaluated) == _registered_weights(client, workspace, known),
         _metrics(client, known, evaluated),
@@ -143,8 +143,7 @@ def _registered_weights(
     path = f"{PACKAGE}/manifest.json"
     manifest = artifacts.read(client, workspace, str(known.version.run_id), path)
     if manifest is None:
-        where = f"models:/{known.version.name}/{known.version.version}"
-        raise ModelError(Problem(where, "its artifacts are gone"))
+        raise ModelError(Problem(tracking.uri_of(known.version), "its artifacts are gone"))
     return _of_model(manifest)
 
 
@@ -155,12 +154,8 @@ def _of_model(manifest: Mapping[str, str]) -> dict[str, str]:
 def _metrics(
     client: MlflowClient, known: Lineage, evaluated: Evaluated
 ) -> dict[str, tuple[float, float]]:
-    logged = client.get_run(str(known.version.run_id)).data.metrics
-    return {
-        name: (logged[f"test/{name}"], value)
-        for name, value in evaluated.metrics.items()
-        if f"test/{name}" in logged
-    }
+    then = registry.metrics_of(client, known.version)
+    return {k: (then[k], value) for k, value in evaluated.metrics.items() if k in then}
 
 
 def _around(known: Lineage, config: Pipeline) -> Iterator[str]:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows import failing
 from flows.drifting import against_champion
 from flows.failing import Explained
 from flows.leases import shared
-from flows.naming import Trigger, rename
+from flows.naming import Trigger, first_name, rename
 from flows.pipeline import pipeline
 from flows.reconciling import reconcile
 from flows.run import Outcome, Run, claimed_flow, quiet, read
@@ -58,12 +57,7 @@ class Retrained:
         return {"pipeline": self.pipeline, "trained": bool(ran), "note": self.note} | ran
 
 
-def run_name() -> str:
-    """Name a Prefect run after its file, until the data is known."""
-    return Path(flow_run.get_parameters()["file"]).stem
-
-
-@flow(name="retraining", flow_run_name=run_name, persist_result=False)
+@flow(name="retraining", flow_run_name=first_name, persist_result=False)
 def retraining(
     file: str, overrides: Sequence[str] = (), trigger: Trigger | None = None
 ) -> State[Retrained]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,4 +79,4 @@ def schedule(
         scheduling.Server(found, memory, launch, clock, tell, at_once).serve()
 
 
-COMMANDS = (retrain, schedule)
+COMMANDS: tuple[Callable[..., None], ...] = (retrain, schedule)

@@ -68,7 +68,7 @@ class Follower:
 
     def _look(self) -> None:
         version = registry.look_up(self._client, self._reference)
-        uri = _uri(version)
+        uri = tracking.uri_of(version)
         if uri == self._uri:
             self._refused = ""
             return
@@ -82,7 +82,7 @@ class Follower:
     def _take(self, version: ModelVersion) -> None:
         from mlflow.pyfunc import scoring_server
 
-        uri = _uri(version)
+        uri = tracking.uri_of(version)
         application = scoring_server.init(tracking.load_model(self._workspace, version))
         self._uri = uri
         self._current = (application, uri)
@@ -92,10 +92,6 @@ class Follower:
         if why != self._refused:
             self._refused = why
             self._say(f"{why}; {self._uri} stays")
-
-
-def _uri(version: ModelVersion) -> str:
-    return f"models:/{version.name}/{version.version}"
 
 
 def serve(workspace: Workspace, model: str, port: int, say: Say) -> None:

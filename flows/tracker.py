@@ -21,6 +21,7 @@ from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
 from tasks.liveness import Claim
 from tasks.load import LoadMonitor
+from tasks.registry import TEST
 from tasks.relay import Relay
 from tasks.reporting import Notice, announce
 from tasks.store import lock
@@ -151,7 +152,7 @@ class Tracker:
         """Log test metrics, interval, tables and plots."""
         low, high = evaluated.interval
         bounds = {f"{evaluated.headline}_low": low, f"{evaluated.headline}_high": high}
-        figures = {f"test/{k}": v for k, v in (evaluated.metrics | bounds).items()}
+        figures = {f"{TEST}{k}": v for k, v in (evaluated.metrics | bounds).items()}
         figures |= {f"baseline/{k}": v for k, v in evaluated.baseline.items()}
         figures |= {
             "train/seconds": float(tuned.summary["seconds"]),

@@ -19,7 +19,7 @@ from tasks.evaluation import ANSWERS, SLICES, Evaluated
 from tasks.packaging import package_digest
 from tasks.paired import Comparison, Paired
 from tasks.store import read_json, write_json
-from tasks.tracking import FINGERPRINT, load_model, unreachable
+from tasks.tracking import FINGERPRINT, load_model, unreachable, uri_of
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -70,7 +70,7 @@ def compare(rivals: Rivals, champion: ModelVersion, tags: Mapping[str, str]) -> 
         champion: the version that is served.
         tags: what kind of problem the new model solves.
     """
-    reference = f"models:/{champion.name}/{champion.version}"
+    reference = uri_of(champion)
     if reason := _other_problem(tags, champion):
         return Comparison(reference, problem=reason, other_problem=True)
     if rivals.evaluated.holdout != rivals.validated.digest:

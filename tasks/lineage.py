@@ -14,7 +14,7 @@ from configs.schema import Pipeline
 from tasks import artifacts, registry
 from tasks.errors import ModelError, Problem
 from tasks.store import MANIFEST, read_json
-from tasks.tracking import FINGERPRINT
+from tasks.tracking import FINGERPRINT, uri_of
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 FILE: Final = "lineage.json"
+GATE: Final = "gate.json"
+"""What the gate decided and why, among the artifacts of the run."""
 PACKAGE: Final = "model/artifacts/package"
 LIBRARIES: Final = ("torch", "transformers", "tokenizers", "datasets", "peft", "numpy", "mlflow")
 """Those that decide what a training gives."""
@@ -50,9 +52,9 @@ class Lineage:
             return Pipeline.model_validate_json(written).below(Path(self.record["folder"]))
         except ValidationError:
             made = self.version.tags.get("onestep.version", "another version")
-            where = f"models:/{self.version.name}/{self.version.version}"
             message = "its settings are not those of this onestep"
-            raise ModelError(Problem(where, message, f"use onestep {made}")) from None
+            problem = Problem(uri_of(self.version), message, f"use onestep {made}")
+            raise ModelError(problem) from None
 
 
 def record(config: Pipeline, validated: Validated) -> Record:
@@ -91,7 +93,7 @@ def of(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> Lin
     Raises:
         ModelError: the version was not made by a pipeline, or its artifacts are gone.
     """
-    where = f"models:/{version.name}/{version.version}"
+    where = uri_of(version)
     found = artifacts.read(client, workspace, str(version.run_id), FILE) if version.run_id else None
     if found is None:
         raise ModelError(Problem(where, f"its run has no {FILE}", "onestep did not register it"))
@@ -104,7 +106,7 @@ def of(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> Lin
 def describe(client: MlflowClient, workspace: Workspace, lineage: Lineage) -> Record:
     """Everything that answers where a version comes from, as JSON values."""
     version, run_id = lineage.version, str(lineage.version.run_id)
-    gate = artifacts.read(client, workspace, run_id, "gate.json") or {}
+    gate = artifacts.read(client, workspace, run_id, GATE) or {}
     known = registry.aliases(client, version.name)
     described = registry.describe(client, version, known)
     return {

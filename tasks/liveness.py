@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +93,11 @@ def left(locks: Path) -> tuple[list[Left], list[Entry]]:
             else:
                 living += _read(path)
     return gone, living
+
+
+def fingerprints(entries: Iterable[Entry]) -> set[str]:
+    """The fingerprints that claims name."""
+    return {entry["fingerprint"] for entry in entries if "fingerprint" in entry}
 
 
 def _read(path: Path) -> list[Entry]:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 ARTIFACT = "model"
-RECORD = "gate.json"
-"""What the gate decided and why, among the artifacts of the run."""
 PACKAGE = "onestep.package"
 """Tag with the digest of everything that a version serves."""
 
@@ -237,7 +235,7 @@ class _Registration:
         if now.by_hand:
             decision = Decision("champion", "promoted by hand before the gate had decided")
         record = decision.record(evidence)
-        self.client.log_dict(str(version.run_id), record, RECORD)
+        self.client.log_dict(str(version.run_id), record, lineage.GATE)
         brief = {"alias": record["alias"], "before": evidence.champion}
         self._tag(version, registry.DECISION, json.dumps(brief))
         return record
@@ -264,7 +262,7 @@ class _Registration:
 
     def _recorded(self, version: ModelVersion) -> dict[str, Any] | None:
         record: dict[str, Any] | None = artifacts.read(
-            self.client, self.workspace, str(version.run_id), RECORD
+            self.client, self.workspace, str(version.run_id), lineage.GATE
         )
         return record
 

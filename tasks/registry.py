@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ModelError, Problem, TrackingFailure
-from tasks.tracking import FINGERPRINT, unhurried
+from tasks.tracking import FINGERPRINT, unhurried, uri_of
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ WITHDRAWN = "withdrawn: "
 HEADLINE = "onestep.headline"
 AUDIT = "onestep.audit."
 """Followed by the time; one tag for each move of the champion."""
+TEST = "test/"
+"""How the names of metrics on the test split begin in MLflow."""
 PAGE = 100
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """How MLflow says that there is no such model, alias or version."""
@@ -54,8 +56,12 @@ def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
 
 def find(client: MlflowClient, name: str, fingerprint: str) -> ModelVersion | None:
     """The version that a fingerprint made, if it is registered; the oldest if there are several."""
-    made = [v for v in versions(client, name) if v.tags.get(FINGERPRINT) == fingerprint]
+    made = _made_by(client, name, fingerprint)
     return made[-1] if made else None
+
+
+def _made_by(client: MlflowClient, name: str, fingerprint: str) -> list[ModelVersion]:
+    return [v for v in versions(client, name) if v.tags.get(FINGERPRINT) == fingerprint]
 
 
 def settled(version: ModelVersion) -> bool:
@@ -104,7 +110,7 @@ def create(
 
 
 def _only(client: MlflowClient, name: str, fingerprint: str) -> ModelVersion | None:
-    made = [v for v in versions(client, name) if v.tags.get(FINGERPRINT) == fingerprint]
+    made = _made_by(client, name, fingerprint)
     for surplus in made[:-1]:
         client.delete_model_version(name, str(surplus.version))
     return made[-1] if made else None
@@ -237,26 +243,30 @@ def _unknown(client: MlflowClient, reference: Reference) -> Problem:
     )
 
 
+def metrics_of(client: MlflowClient, version: ModelVersion) -> dict[str, float]:
+    """The test metrics that a version was registered with."""
+    logged = client.get_run(version.run_id).data.metrics if version.run_id else {}
+    return {k.removeprefix(TEST): v for k, v in logged.items() if k.startswith(TEST)}
+
+
 def describe(
     client: MlflowClient, version: ModelVersion, known: Mapping[str, int]
 ) -> dict[str, Any]:
     """What a person asks of a version: metrics, data, age, aliases."""
     number = int(version.version)
-    metrics = client.get_run(version.run_id).data.metrics if version.run_id else {}
+    metrics = metrics_of(client, version)
     headline = version.tags.get(HEADLINE, "")
     return {
         "name": version.name,
         "version": number,
         "aliases": sorted(alias for alias, at in known.items() if at == number),
         "headline": headline,
-        "value": metrics.get(f"test/{headline}"),
-        "metrics": {
-            k.removeprefix("test/"): v for k, v in metrics.items() if k.startswith("test/")
-        },
+        "value": metrics.get(headline),
+        "metrics": metrics,
         "data": version.tags.get("onestep.data", ""),
         "base_model": version.tags.get("onestep.base_model_name", ""),
         "verdict": version.tags.get(VERDICT, ""),
         "created": version.creation_timestamp / 1000,
         "run_id": version.run_id,
-        "uri": f"models:/{version.name}/{number}",
+        "uri": uri_of(version),
     }

@@ -265,11 +265,16 @@ def log_folder(client: MlflowClient, run_id: str, folder: Path, target: str) -> 
         client.log_artifacts(run_id, str(folder), target)
 
 
+def uri_of(version: ModelVersion) -> str:
+    """A registered version as MLflow writes it."""
+    return f"models:/{version.name}/{version.version}"
+
+
 def load_model(workspace: Workspace, version: ModelVersion) -> Any:
     """Load a registered version, leaving no copy behind."""
     import mlflow.pyfunc
 
-    uri = f"models:/{version.name}/{version.version}"
+    uri = uri_of(version)
     if workspace.embedded:
         return mlflow.pyfunc.load_model(uri)
     with TemporaryDirectory(dir=workspace.temporary) as folder, unhurried():

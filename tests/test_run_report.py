@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +14,11 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
 from tasks import run_report
-from tests.support import browser
+from tests.support.browser import desk_page, shared_page
 from tests.support.html import CONTRASTS, POINTS_OUTSIDE, SCRIPT, Document
 from tests.support.records import LEAST, gate, run_record
+
+__all__ = ["desk_page", "shared_page"]
 
 
 def rendered(**changes: Any) -> Document:
@@ -183,20 +184,6 @@ def test_no_text_changes_the_page_around_it(text: str) -> None:
     assert [(tag, list(names)) for tag, names in page.tags] == [
         (tag, list(names)) for tag, names in plain.tags
     ]
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Page]:
-    with browser.page() as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(shared: Page) -> Page:
-    """A page of a real browser, as wide as a desk's."""
-    shared.set_viewport_size({"width": 1280, "height": 800})
-    shared.emulate_media(media="screen", color_scheme="light")
-    return shared
 
 
 def show(page: Page, folder: Path, content: dict[str, Any]) -> str:

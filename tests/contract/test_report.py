@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +12,10 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
 from tasks.contract import report
-from tests.support import browser
+from tests.support.browser import desk_page, shared_page
 from tests.support.html import CONTRASTS, POINTS_OUTSIDE, SCRIPT, Document
+
+__all__ = ["desk_page", "shared_page"]
 
 ROWS = {"in": 1000, "kept": 990, "quarantined": 10, "repaired": 3, "redacted": 2}
 LEAST = {"pipeline": "topics", "verdict": "passed", "rows": ROWS}
@@ -449,20 +450,6 @@ def test_no_text_changes_the_page_around_it(text: str) -> None:
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=40))
 def test_a_text_is_shown_as_it_is(text: str) -> None:
     assert Document(report.render(full(text))).text.count(text) >= 20
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Page]:
-    with browser.page() as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(shared: Page) -> Page:
-    """A page of a real browser, as wide as a desk's."""
-    shared.set_viewport_size({"width": 1280, "height": 800})
-    shared.emulate_media(media="screen", color_scheme="light")
-    return shared
 
 
 def show(page: Page, folder: Path, content: dict[str, Any]) -> None:

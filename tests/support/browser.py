@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -18,6 +19,21 @@ SWITCHES = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@pytest.fixture(scope="module")
+def shared_page() -> Iterator[Page]:
+    """A page that the tests of a module share."""
+    with page() as opened:
+        yield opened
+
+
+@pytest.fixture(name="page")
+def desk_page(shared_page: Page) -> Page:
+    """A page of a real browser, as wide as a desk's."""
+    shared_page.set_viewport_size({"width": 1280, "height": 800})
+    shared_page.emulate_media(media="screen", color_scheme="light")
+    return shared_page
 
 
 @contextmanager

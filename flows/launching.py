@@ -9,12 +9,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from flows.arriving import Arrivals
 from flows.embedded import prefect_api
-from flows.scheduling import Ended, Job, Memory, Scheduled, reserved
+from flows.scheduling import (
+    Ended,
+    Event,
+    Job,
+    Memory,
+    Reservations,
+    Scheduled,
+    Server,
+    none_yet,
+)
 from tasks.errors import Failure
 from tasks.training import launchers
 from tasks.workspace import Workspace
@@ -98,14 +109,26 @@ class Process:
         launchers.stop(self._process)
 
 
-@contextmanager
-def ready(
-    workspace: Workspace, pipelines: Sequence[Scheduled]
-) -> Iterator[tuple[Memory, Callable[[Scheduled], Job], str]]:
-    """Reserve the pipelines, provide Prefect, and put right what dead processes left.
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a schedule is served on.
 
-    Yields:
-        Where due times are remembered, what starts a run, and what was put right.
+    Attributes:
+        memory: where due times are remembered.
+        launch: starts a run.
+        reservations: which pipelines this process serves.
+        note: what was put right at the start.
+    """
+
+    memory: Memory
+    launch: Callable[[Scheduled], Job]
+    reservations: Reservations
+    note: str
+
+
+@contextmanager
+def ready(workspace: Workspace, pipelines: Sequence[Scheduled]) -> Iterator[Ground]:
+    """Reserve the pipelines, provide Prefect, and put right what dead processes left.
 
     Raises:
         UserError: another process serves one of them.
@@ -119,8 +142,41 @@ def ready(
         output, log = (folder / f"{one.name}.{ending}" for ending in ("out", "log"))
         return Process(one.file, output, log, environment)
 
-    with reserved(workspace, pipelines), prefect_api(workspace):
-        yield Memory(folder), launch, _put_right(workspace, pipelines)
+    with Reservations(workspace, pipelines) as reservations, prefect_api(workspace):
+        yield Ground(Memory(folder), launch, reservations, _put_right(workspace, pipelines))
+
+
+def serve(
+    ground: Ground,
+    found: Sequence[Scheduled],
+    folders: Sequence[Path],
+    tell: Callable[[Event], None],
+    at_once: int,
+) -> None:
+    """Serve schedules until an exception comes, and take up what is put into folders meanwhile.
+
+    Args:
+        ground: of this process.
+        found: what is served from the start.
+        folders: where more may come.
+        tell: told of everything that happens.
+        at_once: how many runs may go on at the same time.
+    """
+    clock = SystemClock()
+
+    def say(kind: str, name: str, note: str) -> None:
+        tell(Event(kind, name, clock.now(), note))
+
+    def complain(file: Path, note: str) -> None:
+        say("failed", file.stem, note)
+
+    if not found:
+        say("waiting", "schedule", str(none_yet(folders)))
+    if ground.note:
+        say("reconciled", "workspace", ground.note)
+    arrivals = Arrivals(folders, ground.reservations.take, complain).look
+    served = (found, ground.memory, ground.launch, clock, tell)
+    Server(*served, at_once=at_once, arrivals=arrivals).serve()
 
 
 def _put_right(workspace: Workspace, pipelines: Sequence[Scheduled]) -> str:

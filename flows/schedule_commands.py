@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.options import File, Json, Overrides, console, open_workspace, yaml_files
+from tasks.errors import ConfigError
+
+if TYPE_CHECKING:
+    from flows.scheduling import Event, Scheduled
 
 
 def retrain(
@@ -53,30 +58,41 @@ def schedule(
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Run pipelines when they are due, until Ctrl-C."""
-    from flows import launching, scheduling, terminal
+    """Run pipelines when they are due, until Ctrl-C; a folder may get more of them meanwhile."""
+    from flows import launching, scheduling
 
-    found, clock = scheduling.find(paths), launching.SystemClock()
+    found, folders = scheduling.find(paths), [path for path in paths if path.is_dir()]
+    if not found and (dry_run or not folders):
+        raise ConfigError([scheduling.none_yet(paths)])
+    if dry_run:
+        _show(found, dry_run, as_json)
+        return
+    with launching.ready(open_workspace(), found) as ground:
+        _show(found, 1, as_json)
+        launching.serve(ground, found, folders, _teller(as_json), at_once)
 
-    def tell(event: scheduling.Event) -> None:
+
+def _teller(as_json: bool) -> Callable[[Event], None]:
+    """What prints events as they happen."""
+    from flows import terminal
+
+    def tell(event: Event) -> None:
         text = json.dumps(event.json()) if as_json else terminal.happened(event)
         typer.echo(text, err=event.kind == "failed" and not as_json)
         sys.stdout.flush()
 
-    def show(runs: int) -> None:
-        if as_json:
-            typer.echo(json.dumps(scheduling.listed(found, clock.now(), runs)))
-        else:
-            console().print(terminal.served(found, clock.now(), runs))
+    return tell
 
-    if dry_run:
-        show(dry_run)
-        return
-    with launching.ready(open_workspace(), found) as (memory, launch, note):
-        show(1)
-        if note:
-            tell(scheduling.Event("reconciled", "workspace", clock.now(), note))
-        scheduling.Server(found, memory, launch, clock, tell, at_once).serve()
+
+def _show(found: list[Scheduled], runs: int, as_json: bool) -> None:
+    """Print the next runs of each pipeline."""
+    from flows import scheduling, terminal
+
+    now = datetime.now(UTC)
+    if as_json:
+        typer.echo(json.dumps(scheduling.listed(found, now, runs)))
+    else:
+        console().print(terminal.served(found, now, runs))
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (retrain, schedule)

@@ -66,7 +66,7 @@ class Event:
     """Something that happened to a pipeline.
 
     Attributes:
-        kind: ``started``, ``ended``, ``failed``, ``skipped``, ``held`` or ``changed``.
+        kind: ``started``, ``ended``, ``failed``, ``skipped``, ``held``, ``changed`` or ``added``.
         pipeline: its name.
         at: when.
         note: one line for people.
@@ -113,14 +113,14 @@ class Scheduled:
 
 
 def find(paths: Iterable[Path]) -> list[Scheduled]:
-    """The pipelines that declare a schedule, in the given files and folders.
+    """The pipelines that declare a schedule, in the given files and folders; perhaps none.
 
     Raises:
-        ConfigError: with every problem of every file; or none declares a schedule.
+        ConfigError: with every problem of every file.
     """
     problems: list[Problem] = []
     found: dict[str, Scheduled] = {}
-    for file in _files(paths, problems):
+    for file in _files(paths):
         try:
             config = read(file, [])
         except UserError as error:
@@ -131,23 +131,26 @@ def find(paths: Iterable[Path]) -> list[Scheduled]:
             problems.append(Problem(f"{file}: name", other, "give each a name of its own"))
         elif config.schedule.declared:
             found[config.name] = Scheduled(file, config)
-    if not problems and not found:
-        where = ", ".join(map(str, paths))
-        advice = "for example `schedule: {interval: 6h}`"
-        problems.append(Problem(where, "no pipeline declares a schedule", advice))
     if problems:
         raise ConfigError(problems)
     return list(found.values())
 
 
-def _files(paths: Iterable[Path], problems: list[Problem]) -> list[Path]:
-    files: dict[Path, Path] = {}
-    for path in paths:
-        found = sorted(f for p in PATTERNS for f in path.glob(p)) if path.is_dir() else [path]
-        if not found:
-            problems.append(Problem(str(path), "no YAML file is in this folder"))
-        files |= {file.resolve(): file for file in found}
-    return list(files.values())
+def none_yet(paths: Iterable[Path]) -> Problem:
+    """That there is nothing to serve."""
+    where = ", ".join(map(str, paths))
+    advice = "for example `schedule: {interval: 6h}`"
+    return Problem(where, "no pipeline declares a schedule", advice)
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    found = [f for path in paths for f in (files_in(path) if path.is_dir() else [path])]
+    return list({file.resolve(): file for file in found}.values())
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder that may be pipelines."""
+    return sorted(file for pattern in PATTERNS for file in folder.glob(pattern))
 
 
 class Memory:
@@ -195,10 +198,11 @@ class Line:
         self.job: Job | None = None
         self.due: datetime | None = None
         self.held = False
-        self.stamp = _stamp(one.file)
+        self.stamp = stamp(one.file)
 
 
-def _stamp(file: Path) -> tuple[int, int]:
+def stamp(file: Path) -> tuple[int, int]:
+    """What changes with the content of a file, as far as the file system tells."""
     try:
         status = file.stat()
     except OSError:
@@ -216,6 +220,8 @@ class Server:
         clock: the time.
         tell: told of everything that happens.
         at_once: how many runs may go on at the same time.
+        arrivals: tells which pipelines have come since it was last asked, given those that are
+            served.
     """
 
     def __init__(
@@ -225,17 +231,17 @@ class Server:
         launch: Callable[[Scheduled], Job],
         clock: Clock,
         tell: Callable[[Event], None],
+        *,
         at_once: int = 1,
+        arrivals: Callable[[Iterable[Scheduled]], list[Scheduled]] = lambda _: [],
     ) -> None:
         self.memory = memory
         self.launch = launch
         self.clock = clock
         self.tell = tell
         self.at_once = at_once
-        now = clock.now()
-        self.lines = [Line(one, memory.recall(one, now)) for one in pipelines]
-        for line in self.lines:
-            memory.remember(line.one, line.since)
+        self.arrivals = arrivals
+        self.lines = [self._line(one) for one in pipelines]
 
     def serve(self) -> None:
         """Serve for ever; what goes on is ended when an exception comes."""
@@ -252,8 +258,16 @@ class Server:
         for line in self.lines:
             self._collect(line)
             self._read_again(line)
+        for one in self.arrivals([line.one for line in self.lines]):
+            self.lines.append(self._line(one))
+            self._tell(self.lines[-1], "added", f"it is served from {one.file}")
         times = [self._take(line) for line in sorted(self.lines, key=_turn)]
         return min((time for time in times if time is not None), default=None)
+
+    def _line(self, one: Scheduled) -> Line:
+        line = Line(one, self.memory.recall(one, self.clock.now()))
+        self.memory.remember(one, line.since)
+        return line
 
     def _jobs(self) -> list[Job]:
         return [line.job for line in self.lines if line.job is not None]
@@ -272,9 +286,9 @@ class Server:
 
     def _read_again(self, line: Line) -> None:
         """Follow changes of the file; one that cannot be read keeps the schedule that it had."""
-        if (stamp := _stamp(line.one.file)) == line.stamp or line.job is not None:
+        if (now := stamp(line.one.file)) == line.stamp or line.job is not None:
             return
-        line.stamp = stamp
+        line.stamp = now
         try:
             config = read(line.one.file, [])
         except UserError as error:
@@ -340,16 +354,32 @@ def listed(pipelines: Iterable[Scheduled], now: datetime, count: int) -> list[di
     ]
 
 
-def reserved(workspace: Workspace, pipelines: Iterable[Scheduled]) -> ExitStack:
-    """Hold the right to serve pipelines.
+class Reservations:
+    """The right to serve pipelines, one process each.
 
-    Raises:
-        UserError: another process serves one of them.
+    Used as a context: it gives up what it holds at the end.
     """
-    stack = ExitStack()
-    for one in pipelines:
-        path = workspace.locks / f"schedule-{one.name}.lock"
-        if not stack.enter_context(lock(path, wait=False)):
-            stack.close()
-            raise UserError(Problem(str(one.file), "another `onestep schedule` serves it"))
-    return stack
+
+    def __init__(self, workspace: Workspace, pipelines: Iterable[Scheduled] = ()) -> None:
+        """Take the right to serve some.
+
+        Raises:
+            UserError: another process serves one of them.
+        """
+        self._locks = workspace.locks
+        self._held = ExitStack()
+        for one in pipelines:
+            if not self.take(one):
+                self._held.close()
+                raise UserError(Problem(str(one.file), "another `onestep schedule` serves it"))
+
+    def take(self, one: Scheduled) -> bool:
+        """Take the right to serve one more; tell whether it was free."""
+        held = lock(self._locks / f"schedule-{one.name}.lock", wait=False)
+        return self._held.enter_context(held)
+
+    def __enter__(self) -> Reservations:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()

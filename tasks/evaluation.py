@@ -88,17 +88,6 @@ def evaluate(
     """Measure the fine-tuned model on the test split."""
     application = applications.get(config.application)
     settings = _settings(config, application, tokenized, tuned)
-    inputs = {
-        "version": VERSION,
-        "application": [application.name, application.version],
-        "model": tuned.model,
-        "rows": validated.digest,
-        "contract": validated.stored.content("profile.json", "report.json"),
-        "serving": packaging.serving_digest(application),
-        "evaluation": config.evaluation.model_dump(mode="json"),
-        "settings": settings,
-        "slices": _slice_inputs(config, validated),
-    }
 
     def build(folder: Path) -> dict[str, Any]:
         package = packaging.build(
@@ -115,22 +104,48 @@ def evaluate(
         write_json(folder / "predictions.json", asked.kinds)
         return _write(folder, config, asked, rows, validated, tuned)
 
+    inputs = _inputs(config, application, settings, validated, tuned)
     stored = workspace.store.produce("evaluation", inputs, build, fresh=workspace.fresh)
+    return _read(stored, headline_of(config), application.baseline_name(config.data))
+
+
+def _inputs(
+    config: Pipeline,
+    application: Application,
+    settings: Facts,
+    validated: Validated,
+    tuned: Tuned,
+) -> dict[str, Any]:
+    """All that the output depends on."""
+    return {
+        "version": VERSION,
+        "application": [application.name, application.version],
+        "model": tuned.model,
+        "rows": validated.digest,
+        "contract": validated.stored.content("profile.json", "report.json"),
+        "serving": packaging.serving_digest(application),
+        "evaluation": config.evaluation.model_dump(mode="json"),
+        "settings": settings,
+        "slices": _slice_inputs(config, validated),
+    }
+
+
+def _read(stored: Stored, headline: str, baseline_name: str) -> Evaluated:
+    """Take the figures from an output."""
     record = read_json(stored.path / "metrics.json")
-    interval = (record["interval"][0], record["interval"][1])
-    details = read_json(stored.path / "details.json")
+    low, high = record["interval"]
     return Evaluated(
-        stored,
-        headline_of(config),
-        record["metrics"],
-        interval,
-        details,
-        application.baseline_name(config.data),
-        record["baseline"],
-        record["signatures"],
-        record["cost"],
-        read_json(stored.path / "slices.json"),
-        record["holdout"],
+        stored=stored,
+        headline=headline,
+        metrics=record["metrics"],
+        interval=(low, high),
+        details=read_json(stored.path / "details.json"),
+        baseline_name=baseline_name,
+        baseline=record["baseline"],
+        signatures=record["signatures"],
+        cost=record["cost"],
+        slices=read_json(stored.path / "slices.json"),
+        holdout=record["holdout"],
     )
 
 

@@ -222,7 +222,7 @@ from tests.support.tables import pipeline, run
 def die(*_):
     os._exit(9)
 
-validation._Judged.hold_against_each_other = die
+validation.Judged.hold_against_each_other = die
 run(pipeline(Path(sys.argv[1]), {"train": "train.jsonl", "group": "customer"}))
 """
 

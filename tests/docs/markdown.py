@@ -21,6 +21,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 SEPARATORS = {"|", "||", "&&", ";", "&"}
 REDIRECTION = re.compile(r"^[<>]+$")
+LOOP = re.compile(r"; do\n\s*(.*)\ndone$", re.MULTILINE)
 ASSIGNMENT = re.compile(r"^[A-Z_]+=")
 
 
@@ -35,13 +36,23 @@ class Block:
     """The name of the file that it shows, if it has one."""
     text: str
 
+    def session(self) -> Iterator[tuple[str, str]]:
+        """Each line that is typed, and what is shown below it.
+
+        All lines of a script are typed, and those of a session that have a prompt. A loop is one
+        line.
+        """
+        text = LOOP.sub(r"; do \1; done", self.text.replace("\\\n", " "))
+        if self.language == "sh":
+            yield from ((line, "") for line in text.splitlines())
+        elif self.language == "console":
+            for part in text.removeprefix("$ ").split("\n$ "):
+                line, _, shown = part.partition("\n")
+                yield line, shown
+
     def lines(self) -> Iterator[str]:
-        """The lines that are typed: all of a script, those with a prompt of a session."""
-        for line in self.text.replace("\\\n", " ").splitlines():
-            if self.language == "sh":
-                yield line
-            elif self.language == "console" and line.startswith("$ "):
-                yield line.removeprefix("$ ")
+        """The lines that are typed."""
+        return (line for line, _ in self.session())
 
     def __str__(self) -> str:
         return f"{self.document}:{self.line}"

@@ -13,6 +13,15 @@ import typer.main
 
 from flows.cli import app
 from flows.run import read
+from tests.docs.followed import (
+    APPLICATIONS,
+    INSTALLING,
+    ON_OTHER_PAGES,
+    OPERATIONS,
+    OVERVIEW,
+    TUTORIAL,
+    lines,
+)
 from tests.docs.markdown import (
     DOCS,
     DOCUMENTS,
@@ -66,6 +75,14 @@ def test_every_override_names_a_key(command: Command, tmp_path: Path) -> None:
     path = tmp_path / "pipeline.yaml"
     path.write_text("name: a\napplication: topics\ndata: {train: a.csv}\n", encoding="utf-8")
     read(path, values)
+
+
+def test_every_line_shown_is_typed_by_a_test() -> None:
+    overview = [line for line in lines(OVERVIEW) if not line.startswith(ON_OTHER_PAGES)]
+    typed = {*overview, *lines([TUTORIAL, OPERATIONS, *APPLICATIONS])}
+    for document in DOCUMENTS:
+        untried = [line for line in lines([document]) if line not in typed]
+        assert [line for line in untried if not line.startswith(INSTALLING)] == [], document
 
 
 def test_the_readme_shows_every_command() -> None:

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from mlflow import MlflowClient
 
+from flows.arriving import Arrivals
 from flows.drifting import PROFILE
 from flows.retraining import ROWS, nothing_to_do
 from flows.run import Run, read
-from flows.scheduling import Ended, Memory, Server, find, reserved
+from flows.scheduling import Ended, Event, Memory, Reservations, Server, find
 from tasks import registry
 from tasks.errors import UserError
 from tasks.liveness import claimed
@@ -50,6 +51,7 @@ class World:
         self.diary = Diary()
         self.minutes = minutes
         self.codes: list[int] = []
+        self.taken: set[str] = set()
         self.works = Works(self.clock, lambda _: self.minutes, self._work)
 
     def _work(self, name: str) -> Ended:
@@ -60,9 +62,14 @@ class World:
         self.clock.cut = at(until)
         memory = Memory(self.folder / "memory")
         pipelines = find([self.folder])
-        server = Server(pipelines, memory, self.works, self.clock, self.diary, at_once)
+        arrivals = Arrivals([self.folder], lambda one: one.name not in self.taken, self._complain)
+        made_up = (memory, self.works, self.clock, self.diary)
+        server = Server(pipelines, *made_up, at_once=at_once, arrivals=arrivals.look)
         with pytest.raises(PowerCut):
             server.serve()
+
+    def _complain(self, file: Path, note: str) -> None:
+        self.diary(Event("failed", file.stem, self.clock.now(), note))
 
     def rest(self, until: str) -> None:
         """Nobody serves for a while."""
@@ -266,22 +273,56 @@ def test_every_problem_of_a_folder_is_told_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_folder_without_a_schedule_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, "a", "when: always")
-    with pytest.raises(UserError, match="no pipeline declares a schedule"):
-        find([tmp_path])
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="no YAML file"):
-        find([tmp_path / "empty"])
+def test_a_pipeline_that_is_put_into_the_folder_is_taken_up(tmp_path: Path) -> None:
+    """Also one that gets its schedule later; what cannot be served is told once."""
+    world = World(tmp_path, "2026-05-01T12:00")
+    write(tmp_path, "a", "interval: 1d")
+    write(tmp_path, "b", "when: always")
+    world.taken = {"d"}
+
+    def put(_: str) -> Ended:
+        if len(world.works.runs) == 1:
+            write(tmp_path, "b", "interval: 12h")
+            write(tmp_path, "c", "interval: 1x")
+            write(tmp_path, "d", "interval: 1h")
+        return Ended(0, "done")
+
+    world.works.work = put
+    world.serve("2026-05-03T06:00")
+    assert world.lines() == [
+        "02 00:00 a started 02 00:00",
+        "02 00:20 a ended 02 00:00",
+        "02 00:20 c failed",
+        "02 00:20 d failed",
+        "02 00:20 b added",
+        "02 12:00 b started 02 12:00",
+        "02 12:20 b ended 02 12:00",
+        "03 00:00 a started 03 00:00",
+        "03 00:20 a ended 03 00:00",
+        "03 00:20 b started 03 00:00",
+        "03 00:40 b ended 03 00:00",
+    ]
+    notes = [event.note for event in world.diary.events if event.kind == "failed"]
+    assert "schedule.interval" in notes[0]
+    assert notes[1] == "a schedule of the name 'd' is served already"
+
+
+def test_a_folder_in_which_nothing_is_scheduled_yet_is_served(tmp_path: Path) -> None:
+    world = World(tmp_path, "2026-05-01T12:00")
+    world.clock.on_waiting = lambda: write(tmp_path, "a", "interval: 1d")
+    world.serve("2026-05-02T12:00")
+    assert world.lines("added", "started") == ["01 12:30 a added", "02 00:00 a started 02 00:00"]
 
 
 def test_a_pipeline_is_served_once(tmp_path: Path) -> None:
     write(tmp_path, "a", "interval: 1d")
     workspace, pipelines = Workspace.open(tmp_path / "home"), find([tmp_path])
     refusal = pytest.raises(UserError, match="another `onestep schedule` serves it")
-    with reserved(workspace, pipelines), refusal:
-        reserved(workspace, pipelines)
-    reserved(workspace, pipelines).close()
+    with Reservations(workspace, pipelines), refusal:
+        Reservations(workspace, pipelines)
+    with Reservations(workspace) as reservations:
+        assert reservations.take(pipelines[0])
+        assert not Reservations(workspace).take(pipelines[0])
 
 
 @contextmanager

@@ -1,9 +1,12 @@
-"""Every pipeline that ships runs to a registered model, on fewer rows and for one epoch."""
+"""Every pipeline that ships, as the page about its application tells to use it: each command there
+runs, with the real model, fewer rows and one epoch.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,84 +14,126 @@ import pytest
 
 from configs.reading import load
 from tasks.applications import base as applications
-from tests.docs.markdown import ROOT
+from tests.docs.markdown import DOCS, ROOT, merged, write_yaml
 from tests.support.commands import succeed
 from tests.support.elsewhere import elsewhere, predict
+from tests.support.homes import aliases, versions
+from tests.support.reader import Reader, reading
 
 __all__ = ["elsewhere"]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("shipped")]
 
 PIPELINES = sorted((ROOT / "configs").glob("*.yaml"))
 ROWS = {"train": 48, "validation": 16, "test": 12}
-SHRUNK = (
-    "training.epochs=1",
-    "training.batch_size=8",
-    "contract.min_rows_per_class=1",
-    "contract.max_truncated=1.0",
-    "model.max_length=96",
-    "gate.floors={}",
-    "compute.threads=1",
-)
-WRITING = ("model.max_target_length=24", "generation.num_beams=2")
+SHRUNK: dict[str, Any] = {
+    "training": {"epochs": 1, "batch_size": 8},
+    "contract": {"min_rows_per_class": 1, "max_truncated": 1.0},
+    "model": {"max_length": 96},
+    "gate": {"rule": "not_worse"},
+    "compute": {"threads": 1},
+}
+WRITING = {"model": {"max_target_length": 24}, "generation": {"num_beams": 2}}
+OWN_FILES = {
+    "inbox.csv": "message\nWhere is my parcel?\n",
+    "new.csv": "review\nIt broke on the second day.\n",
+    "letters.csv": "english\nWhere is the school?\n",
+    "reports.csv": "body\nThe bridge will open in May. It took two years.\n",
+    "questions.csv": "question\nHow long do I have to return a plant?\n",
+    "handbook/returns.md": "A plant may be returned within 14 days. Pots are not taken back.\n",
+}
+"""What the pages suppose that a reader has."""
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The rows of a shipped sample."""
+    """The rows of a table."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".jsonl":
         return [json.loads(line) for line in text.splitlines()]
     return list(csv.DictReader(text.splitlines()))
 
 
-def shrink(pipeline: Path, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
-    """Overrides that name files with evenly spaced rows, and the rows for testing."""
-    overrides, chosen = list(SHRUNK), []
-    if "generation" in applications.get(load(pipeline).application).uses:
-        overrides += WRITING
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write a table in the format that its name says."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        if path.suffix == ".jsonl":
+            stream.writelines(f"{json.dumps(row)}\n" for row in rows)
+        else:
+            writer = csv.DictWriter(stream, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def shrink(pipeline: Path) -> None:
+    """Keep evenly spaced rows of a clone's pipeline, and let it train for a moment."""
+    config = load(pipeline)
     for split, count in ROWS.items():
-        (name,) = getattr(load(pipeline).data, split)
+        (name,) = getattr(config.data, split)
         rows = rows_of(pipeline.parent / name)
         chosen = [rows[at] for at in sorted({at * len(rows) // count for at in range(count)})]
-        file = folder / f"{split}.jsonl"
-        file.write_text("".join(f"{json.dumps(row)}\n" for row in chosen), encoding="utf-8")
-        overrides.append(f"data.{split}={file}")
-    return overrides, chosen
+        write(pipeline.parent / name, chosen)
+    record = merged(config.model_dump(mode="json", exclude_unset=True), SHRUNK)
+    if "generation" in applications.get(config.application).uses:
+        record = merged(record, WRITING)
+    record["gate"].pop("floors", None)
+    write_yaml(pipeline, record)
 
 
-@pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda path: path.stem)
-def test_a_shipped_pipeline_ends_in_a_model_that_answers_without_this_project(
-    pipeline: Path, elsewhere: Path, tmp_path: Path
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    """In a clone with the files that the pages suppose."""
+    with reading(tmp_path, tmp_path / "mlruns", {}) as working:
+        for name, text in OWN_FILES.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        yield working
+
+
+@pytest.mark.parametrize("name", [path.stem for path in PIPELINES])
+def test_a_page_leads_to_a_model_that_answers_without_this_project(
+    name: str, elsewhere: Path, reader: Reader
 ) -> None:
-    home = tmp_path / "home"
-    overrides, rows = shrink(pipeline, tmp_path)
-    flags = [part for override in overrides for part in ("--set", override)]
-    record = json.loads(succeed(home, "run", pipeline, "--json", *flags))
+    home, pipeline = reader.folder / "mlruns", reader.folder / "configs" / f"{name}.yaml"
+    shrink(pipeline)
     config = load(pipeline)
+    reader.follow(DOCS / "how-to" / f"{config.application}.md")
+    assert (versions(home, name), aliases(home, name)) == ([1], {"champion": 1})
     application = applications.get(config.application)
-    assert (record["model"], record["version"]) == (pipeline.stem, 1)
-    assert record["rows"]["test"] == len(rows)
-    assert record["headline"] in record["metrics"]
-    assert record["headline"] in record["baseline"]
     asked = [c.name for c in application.columns(config.data) if c.kind == "text"]
-    inputs = [{name: row[name] for name in asked if name in row} for row in rows[:3]]
-    (tmp_path / "inputs.jsonl").write_text("\n".join(map(json.dumps, inputs)), encoding="utf-8")
-    printed = succeed(home, "predict", f"{pipeline.stem}/1", tmp_path / "inputs.jsonl")
-    ours = [json.loads(line) for line in printed.splitlines()]
-    theirs = predict(elsewhere, home, f"models:/{pipeline.stem}/1", inputs)
-    assert len(ours) == len(theirs) == 3
-    for given, answer, other in zip(inputs, ours, theirs, strict=True):
-        assert given.items() <= answer.items()
-        for name in other.keys() - {"probabilities"}:
-            expected = pytest.approx(other[name], abs=1e-3) if name == "score" else other[name]
-            assert answer[name] == expected
-    assert_compared_with_itself(home, pipeline, flags)
+    (sample,) = config.data.test
+    rows = rows_of(pipeline.parent / sample)
+    answers = answered(reader, f"onestep predict {name} configs/{sample} > ")
+    inputs = [{column: row[column] for column in asked if column in row} for row in rows[:3]]
+    theirs = predict(elsewhere, home, f"models:/{name}/1", inputs)
+    assert (len(answers), len(theirs)) == (len(rows), 3)
+    for row, answer, other in zip(rows, answers, theirs, strict=False):
+        assert row.items() <= answer.items()
+        assert_same(answer, other)
+    assert_compared_with_itself(home, pipeline, len(rows))
 
 
-def assert_compared_with_itself(home: Path, pipeline: Path, flags: list[str]) -> None:
+def answered(reader: Reader, start: str) -> list[dict[str, Any]]:
+    """The table that a command of the page has written."""
+    (line,) = [line for line in reader.said if line.startswith(start)]
+    return rows_of(reader.folder / line.removeprefix(start))
+
+
+def assert_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Both answers agree; one that would hide a column of the input has another name."""
+    for name in theirs.keys() - {"probabilities"}:
+        answer = ours.get(f"predicted_{name}", ours[name])
+        if name == "score":
+            assert float(answer) == pytest.approx(theirs[name], abs=1e-3)
+        else:
+            assert answer == theirs[name]
+
+
+def assert_compared_with_itself(home: Path, pipeline: Path, rows: int) -> None:
     """A second version of the same model is held against the first, and found to be the same."""
-    tags = ("--set", "registry.tags={again: again}", "--set", "gate.rule=not_worse")
-    record = json.loads(succeed(home, "run", pipeline, "--json", *flags, *tags))
+    again = ("--set", "registry.tags={again: again}")
+    record = json.loads(succeed(home, "run", pipeline, "--json", *again))
     assert (record["version"], record["alias"]) == (2, "challenger")
+    assert record["rows"]["test"] == rows
+    assert record["headline"] in record["metrics"].keys() & record["baseline"].keys()
     assert "scores every row as the champion does" in record["verdict"]
     assert record["gate"]["reference"] == f"models:/{pipeline.stem}/1"
     for one in record["gate"]["metrics"]:

@@ -96,7 +96,7 @@ class Composition:
             own = self.ports[service]
             text = text.replace(f"{service}:{port}", f"{LOOPBACK}:{own}")
             text = str(own) if text == str(port) else text
-        return re.sub("^/(etc|var)/", f"{self.folder}/", text)
+        return re.sub(r"^/(?:(?:etc|var)/|(?=pipelines\b))", f"{self.folder}/", text)
 
     def _value(self, found: re.Match[str]) -> str:
         given = self.settings.get(found["name"], "")

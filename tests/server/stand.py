@@ -1,6 +1,6 @@
 """PostgreSQL, an object store, a Prefect server and an MLflow server, on loopback ports.
 
-The servers are started by the commands and with the environment of ``compose.yaml``.
+The services are started by the commands and with the environment of ``compose.yaml``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import boto3
 import psycopg2
 
 from tasks.training.launchers import stop
+from tests.docs.markdown import ROOT
 from tests.server.compose import LOOPBACK, PORTS, Composition, example
 from tests.support.commands import environment
 
@@ -42,12 +43,27 @@ class Stand:
     """The servers, and how to reach them.
 
     Attributes:
-        composition: what they were started from.
+        composition: what they are started from.
         folder: their files.
+        running: the process of each service that was started.
     """
 
     composition: Composition
     folder: Path
+    running: dict[str, Process] = field(default_factory=dict)
+
+    def up(self, *services: str) -> None:
+        """Start those services that do not run, and wait until they answer."""
+        for service in services:
+            if service not in self.running:
+                START.get(service, _start)(self, service)
+        for service in services:
+            _wait(self, service)
+
+    def stop(self, *services: str) -> None:
+        """End services."""
+        for service in services:
+            stop(self.running.pop(service))
 
     def worker(self, **changes: str) -> dict[str, str]:
         """The environment of a worker, without its home."""
@@ -71,11 +87,15 @@ class Stand:
 
     def create_databases(self) -> None:
         """Do what PostgreSQL's image does on its first start."""
-        connection = self._connect("postgres")
+        own = f"CREATE DATABASE {self.composition.database}"
+        self.execute("postgres", own, *self.composition.config("databases").splitlines())
+
+    def execute(self, database: str, *statements: str) -> None:
+        """Have PostgreSQL do something."""
+        connection = self._connect(database)
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {self.composition.database}")
-            for statement in self.composition.config("databases").splitlines():
+            for statement in statements:
                 cursor.execute(statement)
         connection.close()
 
@@ -115,33 +135,29 @@ def servers() -> Iterator[Stand]:
     ports = {name: free_port() for name in PORTS}
     stand = Stand(Composition(_settings(), ports, folder), folder)
     try:
-        with ExitStack() as stack:
-            _start_all(stack, stand)
-            yield stand
+        stand.up("database")
+        stand.create_databases()
+        stand.up("store")
+        stand.up("prefect", "mlflow")
+        yield stand
     finally:
+        stand.stop(*reversed(stand.running))
         shutil.rmtree(folder)
 
 
-def _start_all(stack: ExitStack, stand: Stand) -> None:
-    composition = stand.composition
-    _start_database(stack, stand)
-    stand.create_databases()
-    prefect = _start(stack, stand, "prefect", composition.command("prefect"))
-    port = str(composition.ports["store"])
-    store = _start(stack, stand, "store", ["moto_server", "--host", LOOPBACK, "--port", port])
-    _wait(stand, "store", store)
-    subprocess.run(
-        _installed(composition.command("bucket")), env=stand.environment("bucket"), check=True
-    )
-    composition.write_configs("mlflow")
-    mlflow = _start(stack, stand, "mlflow", composition.command("mlflow"))
-    _wait(stand, "prefect", prefect)
-    _wait(stand, "mlflow", mlflow)
+def _start_database(stand: Stand, service: str) -> None:
+    folder, port = stand.folder / service, str(stand.composition.ports[service])
+    user, program = _owner(), binaries() / "postgres"
+    as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    prefix = as_user if os.geteuid() == 0 else []
+    if not folder.exists():
+        _create_database(stand, folder, prefix)
+    serve = [str(program), "-D", str(folder), "-h", LOOPBACK, "-p", port, "-k", str(folder)]
+    fast = [word for setting in UNSAFE_BUT_FAST for word in ("-c", setting)]
+    _spawn(stand, service, [*prefix, *serve, *fast], environment(stand.folder))
 
 
-def _start_database(stack: ExitStack, stand: Stand) -> None:
-    binaries = _binaries()
-    folder, port = stand.folder / "database", stand.composition.ports["database"]
+def _create_database(stand: Stand, folder: Path, prefix: list[str]) -> None:
     user = _owner()
     folder.mkdir()
     password = stand.folder / "password"
@@ -149,19 +165,51 @@ def _start_database(stack: ExitStack, stand: Stand) -> None:
     for path in (folder, password):
         path.chmod(0o700)
         os.chown(path, user.pw_uid, user.pw_gid)
-    as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    prefix = as_user if os.geteuid() == 0 else []
-    create = [binaries / "initdb", "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync"]
+    create = [binaries() / "initdb", "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync"]
     create += [f"--username={stand.composition.role}", "--encoding=UTF8", "--locale=C", folder]
     subprocess.run([*prefix, *map(str, create)], check=True, stdout=subprocess.DEVNULL)
-    serve = [binaries / "postgres", "-D", folder, "-h", LOOPBACK, "-p", port, "-k", folder]
-    fast = [word for setting in UNSAFE_BUT_FAST for word in ("-c", setting)]
-    process = _start(stack, stand, "database", [*prefix, *map(str, serve), *fast])
-    ready = [binaries / "pg_isready", "-q", "-h", LOOPBACK, "-p", str(port)]
-    _wait_until(process, lambda: subprocess.run(ready, check=False).returncode == 0)
 
 
-def _binaries() -> Path:
+def _start_store(stand: Stand, service: str) -> None:
+    folder = stand.folder / service
+    folder.mkdir(exist_ok=True)
+    port = str(stand.composition.ports[service])
+    command = [sys.executable, "-m", "tests.server.store", port, str(folder)]
+    _spawn(stand, service, command, environment(stand.folder, PYTHONPATH=str(ROOT)))
+
+
+def _start_mlflow(stand: Stand, service: str) -> None:
+    _wait(stand, "store")
+    bucket = installed(stand.composition.command("bucket"))
+    subprocess.run(bucket, env=stand.environment("bucket"), check=True)
+    stand.composition.write_configs(service)
+    _start(stand, service)
+
+
+def _start(stand: Stand, service: str) -> None:
+    command = installed(stand.composition.command(service))
+    _spawn(stand, service, command, stand.environment(service))
+
+
+START = {"database": _start_database, "store": _start_store, "mlflow": _start_mlflow}
+"""What a container does before the command of its service, or in place of it."""
+
+
+def _spawn(stand: Stand, service: str, command: Sequence[str], own: dict[str, str]) -> None:
+    """Start a process that ends with this one, even if this one is killed."""
+    with (stand.folder / f"{service}.log").open("ab") as log:
+        stand.running[service] = subprocess.Popen(
+            [sys.executable, "-m", "flows.leash", *command],
+            env=own,
+            cwd=stand.folder,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def binaries() -> Path:
     """Where the programs of PostgreSQL's server are; Debian keeps them beside the PATH."""
     if known := sorted(BINARIES.glob("*/bin/initdb"), key=lambda path: float(path.parts[-3])):
         return known[-1].parent
@@ -175,39 +223,30 @@ def _owner() -> pwd.struct_passwd:
     return pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
 
 
-def _start(stack: ExitStack, stand: Stand, service: str, command: Sequence[str]) -> Process:
-    """Start a server that ends with the stack, or with this process if that is killed."""
-    declared = service not in ("database", "store")
-    own = stand.environment(service) if declared else environment(stand.folder)
-    with (stand.folder / f"{service}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flows.leash", *_installed(command)],
-            env=own,
-            cwd=stand.folder,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    stack.callback(stop, process)
-    return process
-
-
-def _installed(command: Sequence[str]) -> list[str]:
+def installed(command: Sequence[str]) -> list[str]:
     """A command with the path of its program in this environment, if it has it."""
     program = Path(sys.executable).with_name(command[0])
     return [str(program) if program.exists() else command[0], *command[1:]]
 
 
-def _wait(stand: Stand, service: str, process: Process) -> None:
+def _wait(stand: Stand, service: str) -> None:
+    def listens() -> bool:
+        port = str(stand.composition.ports[service])
+        ask = [binaries() / "pg_isready", "-q", "-h", LOOPBACK, "-p", port]
+        return subprocess.run(ask, check=False).returncode == 0
+
     def answers() -> bool:
         with suppress(OSError):
             urllib.request.urlopen(stand.address(service) + HEALTH[service], timeout=5).close()
             return True
         return False
 
+    def tells() -> bool:
+        return (stand.folder / f"{service}.log").stat().st_size > 0
+
+    healthy = {"database": listens, "worker": tells}.get(service, answers)
     try:
-        _wait_until(process, answers)
+        _wait_until(stand.running[service], healthy)
     except AssertionError:
         print((stand.folder / f"{service}.log").read_text("utf-8", "replace"))
         raise

@@ -53,7 +53,7 @@ def predict(
     done = subprocess.run(
         [python, "-c", PROGRAM, f"sqlite:///{home / 'mlflow.db'}", model, json.dumps(rows)],
         env=environment(home),
-        cwd=home.parent,
+        cwd=python.parent,
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,57 @@
+"""Pipelines that are put into a served folder while their schedules are served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from flows.run import read
+from flows.scheduling import Scheduled, files_in, stamp
+from tasks.errors import UserError
+
+
+class Arrivals:
+    """Looks through folders for files that are new, or changed and not served yet.
+
+    Args:
+        folders: where to look; what is there already has been dealt with, unless it changes.
+        reserve: takes the right to serve a pipeline, or says that another has it.
+        complain: told what is wrong with a file, once for each of its states.
+    """
+
+    def __init__(
+        self,
+        folders: Iterable[Path],
+        reserve: Callable[[Scheduled], bool],
+        complain: Callable[[Path, str], None],
+    ) -> None:
+        self.folders = list(folders)
+        self.reserve = reserve
+        self.complain = complain
+        self._known = {file: stamp(file) for file in self._files()}
+
+    def look(self, served: Iterable[Scheduled]) -> list[Scheduled]:
+        """The pipelines that came since the last look and declare a schedule."""
+        known = {one.file for one in served}
+        fresh = [file for file in self._files() if file not in known and self._is_new(file)]
+        return [one for file in fresh if (one := self._take_up(file)) is not None]
+
+    def _files(self) -> list[Path]:
+        return [file for folder in self.folders for file in files_in(folder)]
+
+    def _is_new(self, file: Path) -> bool:
+        before, self._known[file] = self._known.get(file), stamp(file)
+        return before != self._known[file]
+
+    def _take_up(self, file: Path) -> Scheduled | None:
+        try:
+            one = Scheduled(file, read(file, []))
+        except UserError as error:
+            self.complain(file, str(error))
+            return None
+        if not one.config.schedule.declared:
+            return None
+        if not self.reserve(one):
+            self.complain(file, f"a schedule of the name {one.name!r} is served already")
+            return None
+        return one

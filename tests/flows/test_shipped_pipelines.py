@@ -28,6 +28,7 @@ SHRUNK = (
     "model.max_length=96",
     "gate.floors={}",
     "compute.threads=1",
+    "compute.energy=false",
 )
 WRITING = ("model.max_target_length=24", "generation.num_beams=2")
 

@@ -19,8 +19,8 @@ CONFIG ?= configs/sentiment.yaml
 DATA ?= tests/benchmarks/data
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench docs ui lock clean install install-dev install-server browser \
-	postgres
+.PHONY: help run test check fix bench docs ui lock clean install install-dev install-energy \
+	install-server browser postgres
 
 help:
 	@echo "make run     train, evaluate and register a model (CONFIG=$(CONFIG))"
@@ -67,6 +67,7 @@ docs: install-dev
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
+install-energy: $(VENV)/.installed-energy
 install-server: $(VENV)/.installed-server
 
 $(VENV)/.installed: pyproject.toml requirements.lock requirements-torch-cpu.lock requirements-torch-cuda.lock
@@ -88,6 +89,11 @@ $(VENV)/.installed: pyproject.toml requirements.lock requirements-torch-cpu.lock
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	@echo "installing locked development tools"
 	@$(PIP) --require-hashes --no-deps -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.installed-energy: $(VENV)/.installed requirements-energy.lock
+	@echo "installing what estimates energy"
+	@$(PIP) --require-hashes --no-deps -r requirements-energy.lock
 	@touch $@
 
 $(VENV)/.installed-server: $(VENV)/.installed requirements-server.lock
@@ -153,12 +159,17 @@ lock:
 		--override .uv/no-torch.txt -o requirements.lock >/dev/null
 	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter --extra server \
 		--override .uv/no-torch.txt -c requirements.lock $(locked) -o requirements-server.lock >/dev/null
-	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter --extra server --extra dev \
+	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter --extra energy \
 		--override .uv/no-torch.txt -c requirements.lock -c requirements-server.lock $(locked) \
+		-o requirements-energy.lock >/dev/null
+	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter --extra server \
+		--extra energy --extra dev --override .uv/no-torch.txt -c requirements.lock \
+		-c requirements-server.lock -c requirements-energy.lock $(locked) \
 		-o requirements-dev.lock >/dev/null
 	@sed -n 's/^torch==\([0-9.]*\).*/torch==\1/p' requirements-torch-cpu.lock \
 		| $(COMPILE) - -c requirements.lock $(locked) -o requirements-torch-cuda.lock >/dev/null
-	@if grep -qE '^(nvidia|cuda|triton|torch)' requirements.lock requirements-dev.lock; then \
+	@if grep -hE '^(nvidia|cuda|triton|torch)' requirements.lock requirements-energy.lock \
+		requirements-dev.lock | grep -qv '^nvidia-ml-py=='; then \
 		echo "CUDA packages reached a lock that must not have them" >&2; exit 1; fi
 
 clean:

@@ -14,7 +14,7 @@ from tasks.contract.frames import Sources
 from tasks.store import digest
 from tasks.training.base_model import BaseModel
 
-MEANINGLESS = {"schedule": True, "compute": {"threads", "timeout_minutes"}}
+MEANINGLESS = {"schedule": True, "compute": {"threads", "energy", "timeout_minutes"}}
 PLACES = {"data": {"train", "validation", "test"}, "model": {"base", "revision"}}
 
 

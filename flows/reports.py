@@ -134,6 +134,7 @@ def _cost(outcome: Outcome) -> Record:
             {"name": name, "unit": unit, "forecast": expected, "measured": measured}
             for name, unit, expected, measured in pairs
         ],
+        "energy": summary.get("energy"),
         "latency_ms": (gate.get("cost") or {}).get("latency_ms"),
         "bytes": _package_bytes(outcome.evaluated.stored),
         "device": f"{summary['device']} ({summary['precision']})",

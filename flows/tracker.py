@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.schema import Pipeline
 from flows import inputs
-from tasks import nested, tracking
+from tasks import nested, page, tracking
 from tasks.contract.frames import Sources
 from tasks.contract.outcome import Report
 from tasks.contract.report import render
@@ -158,9 +158,11 @@ class Tracker:
             "train/seconds": float(tuned.summary["seconds"]),
             "train/peak_memory_bytes": float(tuned.summary["peak_memory"]),
         }
-
         tags = {f"signature.{k}": v for k, v in evaluated.signatures.items()}
         tags["baseline"] = evaluated.baseline_name
+        if used := tuned.summary.get("energy"):
+            figures["train/energy_wh"] = used["wh"]
+            tags["onestep.energy"] = page.found(used["how"])
 
         def send() -> None:
             run_id = self.run_id()

@@ -13,7 +13,7 @@ from tasks.applications import base as applications
 from tasks.reporting import Progress, announce
 from tasks.store import Stored, read_json
 from tasks.tokenization import Tokenized
-from tasks.training import events, launchers
+from tasks.training import energy, events, launchers
 from tasks.training.base_model import BaseModel
 from tasks.training.events import Record
 from tasks.training.job import BEST, PREFLIGHT, Job
@@ -32,7 +32,7 @@ class Tuned:
     Attributes:
         stored: the output folder: ``model/`` and ``events.jsonl``.
         model: digest of the weights, configuration and tokenizer.
-        summary: steps, seconds, best epoch, peak memory.
+        summary: steps, seconds, best epoch, peak memory, energy if that was measured.
     """
 
     stored: Stored
@@ -136,6 +136,7 @@ def make_job(
         threads=config.compute.threads,
         evaluation_batch=config.evaluation.batch_size,
         beams=config.generation.num_beams,
+        energy=config.compute.energy,
     )
 
 
@@ -149,6 +150,7 @@ def _build(folder: Path, job: Job, config: Pipeline) -> Record:
     by_kind: dict[str, Any] = {record["kind"]: record for record in records}
     done = by_kind["done"]
     steps = [record for record in records if record["kind"] == "step"]
+    used = energy.total(records)
     return {
         **{k: v for k, v in done.items() if k not in {"kind", "time"}},
         "step_seconds": sum(record["seconds"] for record in steps),
@@ -159,6 +161,7 @@ def _build(folder: Path, job: Job, config: Pipeline) -> Record:
             k: v for k, v in by_kind.get("forecast", {}).items() if k not in {"kind", "time"}
         },
         "setup_seconds": by_kind["started"]["setup_seconds"],
+        **({"energy": used} if used else {}),
     }
 
 

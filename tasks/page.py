@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LONGEST_TEXT = 300
 UNIT_BYTES = 1024.0
+PARTS = {"cpu": "processor", "gpu": "GPU", "ram": "memory"}
 UNSEEN = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"}
 UNSEEN |= dict.fromkeys([*range(0x7F, 0xA0), *range(0xD800, 0xE000)], 0xFFFD)
 """Control characters and lone surrogates, which HTML or UTF-8 forbid, and what stands for them."""
@@ -100,3 +101,17 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}"
         count /= UNIT_BYTES
     return f"{count:.2f} GiB"
+
+
+def energy(used: Mapping[str, Any]) -> str:
+    """The energy of a training and how it was found: ``12 Wh, estimated``."""
+    wh = used["wh"]
+    return f"{f'{wh / 1000:.3g} kWh' if wh >= 1000 else f'{wh:.3g} Wh'}, {found(used['how'])}"
+
+
+def found(how: Mapping[str, str]) -> str:
+    """In which way the energy of each part of the machine was found."""
+    ways = {way: [PARTS[part] for part in how if how[part] == way] for way in sorted(how.values())}
+    if len(ways) == 1:
+        return next(iter(ways))
+    return ", ".join(f"{' and '.join(parts)} {way}" for way, parts in ways.items())

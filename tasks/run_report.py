@@ -129,8 +129,14 @@ def render(record: Record) -> str:
 
 @cache
 def _template() -> Template:
-    helpers = {"duration": page.duration, "figure": _figure, "size": page.size, "cell": _cell}
-    return page.template("run_report.html.j2", **helpers)
+    return page.template(
+        "run_report.html.j2",
+        duration=page.duration,
+        figure=_figure,
+        size=page.size,
+        cell=_cell,
+        energy=page.energy,
+    )
 
 
 def _figure(value: Any) -> str:

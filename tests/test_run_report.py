@@ -131,6 +131,13 @@ def test_the_cost_is_forecast_and_measured() -> None:
     ]
     assert "3.21 ms" in page.text
     assert "91 MiB" in page.text
+    assert "Energy" not in page.text
+
+
+def test_the_energy_says_how_it_was_found() -> None:
+    how = {"cpu": "estimated", "ram": "estimated", "gpu": "measured"}
+    page = rendered(cost=run_record()["cost"] | {"energy": {"wh": 12.345, "how": how}})
+    assert "Energy of the training12.3 Wh, processor and memory estimated, GPU" in words(page)
 
 
 def test_any_part_may_be_missing_or_empty() -> None:

@@ -40,7 +40,7 @@ class EventLog:
         self._stream.close()
 
     def append(self, kind: str, **values: Any) -> None:
-        """Append one event with the time in seconds since the epoch."""
+        """Append one event with the time in seconds since the epoch; any thread may."""
         record = {"kind": kind, "time": round(time.time(), 3), **values}
         self._stream.write(json.dumps(record).encode() + b"\n")
         self._stream.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -70,5 +71,14 @@ def peak_memory(device: torch.device) -> int:
     """Highest memory so far in bytes: of the device, or of this process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    return _peak_resident()
+
+
+def _peak_resident() -> int:
+    # On Linux, `ru_maxrss` of a process begins at that of the process which has started it.
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

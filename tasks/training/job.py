@@ -35,6 +35,7 @@ class Job:
         threads: CPU threads, or None for one per core.
         evaluation_batch: rows in one prediction batch.
         beams: of the search that the served model makes.
+        energy: whether to estimate the energy that training uses.
     """
 
     mode: Literal["train", "preflight"]
@@ -50,6 +51,7 @@ class Job:
     threads: int | None
     evaluation_batch: int
     beams: int
+    energy: bool
 
     @property
     def training_section(self) -> Training:

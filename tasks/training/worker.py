@@ -48,7 +48,7 @@ def _die_with_parent() -> None:
 def _work(folder: Path, events: EventLog) -> None:
     started = time.perf_counter()
     _quiet()
-    from tasks.training import checkpoints, forecast, loop, preflight, session
+    from tasks.training import checkpoints, energy, forecast, loop, preflight, session
 
     job = Job.read(folder)
     current = session.build(job, folder)
@@ -57,22 +57,28 @@ def _work(folder: Path, events: EventLog) -> None:
         write_json(folder / PREFLIGHT, preflight.inspect(current) | {"setup_seconds": setup})
         events.append("done")
         return
+    device, meter = current.learner.accelerator.device, energy.Meter(events)
+    if job.energy:
+        meter.prepare(folder, device)
     if checkpoints.latest(folder) is None:
         events.append("forecast", **forecast.measure(current).record())
     events.append(
         "started",
         total_steps=current.total_steps,
         epochs=current.training.epochs,
-        device=str(current.learner.accelerator.device),
+        device=str(device),
         precision=current.precision,
         parameters=sum(p.numel() for p in current.learner.model.parameters()),
         setup_seconds=setup,
+        energy=meter.how,
     )
-    began = time.perf_counter()
-    position = loop.train(current, events)
+    with meter:
+        began = time.perf_counter()
+        position = loop.train(current, events)
+        seconds = time.perf_counter() - began
     if position.best_epoch is None:
         raise FloatingPointError(f"no epoch gave a finite {job.headline} on the validation split")
-    events.append("done", **loop.summary(current, position, time.perf_counter() - began))
+    events.append("done", **loop.summary(current, position, seconds))
     events.sync()
 
 

@@ -41,6 +41,7 @@ training:
 compute:
   device: cpu
   threads: 1
+  energy: false
 """
 PRICED = "{} was wonderful, and the price was {}"
 FREE = "{} was terrible"

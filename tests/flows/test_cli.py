@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -251,9 +252,10 @@ def test_a_second_run_reuses_and_a_fresh_one_recomputes(
         k: finished.record[k] for k in ("uri", "metrics", "verdict", "alias")
     }
     assert logged(own_finished) == logged(finished.home)
-    text = succeed(own_finished, "run", finished.file, "--fresh")
+    text = succeed(own_finished, "run", finished.file, "--fresh", "--set", "compute.energy=true")
     assert "reused" not in text.split("registration ...")[0]
     assert f"models:/{NAME}/1" in text
+    assert re.search(r"^energy +\S+ Wh, .*estimated", text, re.MULTILINE)
     assert plain(text)
     assert versions(own_finished) == [1]
     assert losses(own_finished) == losses(finished.home)

@@ -30,7 +30,7 @@ TINY: dict[str, Any] = {
     "training": {"epochs": 1, "precision": "fp32"},
     "evaluation": {"bootstrap_samples": 100},
     "gate": {"floors": {"accuracy": 0.0}, "min_gain": 1.0},
-    "compute": {"device": "cpu", "threads": 1},
+    "compute": {"device": "cpu", "threads": 1, "energy": False},
 }
 """Only the first version is promoted by itself."""
 STARS = {"positive": "5", "negative": "1"}

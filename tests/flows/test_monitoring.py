@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows import events, markdown
+from tasks.page import energy
 from tests.docs.markdown import ROOT
 from tests.support.homes import CONFIG, NAME, Finished, query
 from tests.support.monitored import Monitored, monitored
@@ -75,6 +76,18 @@ class TestFirstRun:
             assert finished.record["verdict"] in text
             assert all(row not in text for row, _ in reviews())
         assert f'href="{NAME}.html"' in path.read_text("utf-8")
+
+    def test_the_energy_of_the_training_is_in_the_report_and_in_mlflow(
+        self, finished: Finished
+    ) -> None:
+        used = finished.record["training"]["energy"]
+        assert used["wh"] > 0
+        page = (finished.home / "reports" / f"{NAME}.run.html").read_text("utf-8")
+        assert f"<dd>{energy(used)}</dd>" in page
+        metric = "SELECT value FROM metrics WHERE key = 'train/energy_wh'"
+        assert query(finished.home, metric) == [(used["wh"],)]
+        tag = "SELECT value FROM tags WHERE key = 'onestep.energy'"
+        assert query(finished.home, tag) == [(energy(used).split(", ", 1)[1],)]
 
     def test_mlflow_has_the_data_of_each_split(self, finished: Finished) -> None:
         statement = """

@@ -385,7 +385,7 @@ def test_a_month_of_data_that_grows(
 ) -> None:
     """Exactly the data that is new makes a version: not a new date, name or order of the rows."""
     workspace, client = store
-    more = f"model: {{base: {base}}}\ncompute: {{device: cpu}}\n"
+    more = f"model: {{base: {base}}}\ncompute: {{device: cpu, energy: false}}\n"
     file = write(tmp_path, "growing", "cron: '0 3 * * *'", more)
     rows, data = reviews()[:80], tmp_path / "reviews.csv"
     write_rows(data, rows)

@@ -30,7 +30,7 @@ SHRUNK: dict[str, Any] = {
     "contract": {"min_rows_per_class": 1, "max_truncated": 1.0},
     "model": {"max_length": 96},
     "gate": {"rule": "not_worse"},
-    "compute": {"threads": 1},
+    "compute": {"threads": 1, "energy": False},
 }
 WRITING = {"model": {"max_target_length": 24}, "generation": {"num_beams": 2}}
 OWN_FILES = {

@@ -28,7 +28,7 @@ SHRUNK: dict[str, Any] = {
     "training": {"epochs": 4, "learning_rate": 5e-3, "precision": "fp32", "seed": 2},
     "evaluation": {"bootstrap_samples": 100},
     "gate": {"rule": "not_worse", "margin": 1.0, "floors": {"accuracy": 0.0}},
-    "compute": {"device": "cpu", "threads": 1},
+    "compute": {"device": "cpu", "threads": 1, "energy": False},
 }
 
 

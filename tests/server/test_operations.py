@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {
     "data": {"train": "reviews.csv", "validation": 0.2, "test": 0.2},
     "training": {"epochs": 1, "precision": "fp32"},
     "evaluation": {"bootstrap_samples": 100},
-    "compute": {"device": "cpu", "threads": 1},
+    "compute": {"device": "cpu", "threads": 1, "energy": False},
     "schedule": {"cron": "0 3 1 1 *"},
 }
 VERSIONS = "SELECT version FROM model_versions WHERE name = 'sentiment'"

@@ -43,6 +43,7 @@ training:
 compute:
   device: cpu
   threads: 1
+  energy: false
 """
 
 
@@ -110,7 +111,7 @@ def _run(home: Path, file: Path, template: Path) -> None:
     template.mkdir()
     _succeeded(onestep(home, "models"))
     shutil.copy(home / "mlflow.db", template)
-    done = _succeeded(onestep(home, "run", file, "--json"))
+    done = _succeeded(onestep(home, "run", file, "--set", "compute.energy=true", "--json"))
     record = json.dumps({"out": done.out, "err": done.err})
     home.with_name("printed.json").write_text(record, encoding="utf-8")
     assert_nothing_runs(home)

@@ -69,7 +69,7 @@ def prepare(
         "data": {"validation": 0.2, "test": 0.2, **files},
         "model": {"base": base},
         "training": TRAINING,
-        "compute": {"device": "cpu", "threads": 1},
+        "compute": {"device": "cpu", "threads": 1, "energy": False},
     }
     config = Pipeline.model_validate(record | sections)
     workspace = Workspace.open(folder / "mlruns")

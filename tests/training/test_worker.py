@@ -233,3 +233,14 @@ def test_a_setting_that_the_model_cannot_follow_is_the_users_mistake(
 ) -> None:
     with pytest.raises(ModelError, match=r"training\.frozen_layers: expected at most 2"):
         run(prepared.job(frozen_layers=7), tmp_path / "run")
+
+
+def test_peak_memory_is_not_that_of_the_process_which_has_started_it() -> None:
+    """A parent that holds much, as a pipeline with its libraries does."""
+    held = np.ones(100_000_000)
+    program = (
+        "import torch; from tasks.training.hardware import peak_memory;"
+        "print(peak_memory(torch.device('cpu')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert 2**20 < int(done.stdout) < held.nbytes

@@ -1,0 +1,174 @@
+"""The energy that a training uses, from CodeCarbon where that is installed.
+
+A counter of the hardware is read where there is one that this user may read. Otherwise the
+processor's rated power is taken in proportion to the share that this process has in its time.
+Nothing is sent, asked of the network or written besides the event log, which gets the watt-hours
+every minute and at the end, so that a killed run loses those of a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tasks.training.events import EventLog, Record
+
+if TYPE_CHECKING:
+    import torch
+    from codecarbon import OfflineEmissionsTracker
+
+SECONDS_BETWEEN_EVENTS = 60.0
+PARTS = ("cpu", "gpu", "ram")
+ESTIMATES = ("cpu_load", "constant")
+"""The ways in which CodeCarbon finds the processor's power without a counter."""
+How = dict[str, Literal["measured", "estimated"]]
+
+
+class Meter:
+    """Logs the energy of a block; one that cannot measure does nothing and never raises.
+
+    Attributes:
+        how: the way in which that of each part of the machine is found; None if it cannot be.
+    """
+
+    def __init__(self, events: EventLog) -> None:
+        self.how: How | None = None
+        self._events = events
+        self._tracker: OfflineEmissionsTracker | None = None
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def prepare(self, folder: Path, device: torch.device) -> None:
+        """Look for what this machine offers, which takes about a second.
+
+        Args:
+            folder: of the training.
+            device: that the training runs on.
+        """
+        try:
+            self._tracker = _tracker(self, folder, device)
+            self.how = _how(self._tracker, device)
+        except ImportError:
+            return
+        except Exception as error:
+            self._fail(error)
+
+    def __enter__(self) -> Meter:
+        """Begin to measure."""
+        if self._tracker:
+            try:
+                self._tracker.start()
+            except Exception as error:
+                self._fail(error)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Log what is left."""
+        if self._tracker:
+            try:
+                self._end(self._tracker)
+            except Exception as error:
+                self._fail(error)
+
+    def _end(self, tracker: OfflineEmissionsTracker) -> None:
+        tracker.stop()
+        with self._lock:
+            ended, self._ended = self._ended, True
+        if not ended:
+            # It passes over its own errors, and then calls nothing.
+            raise RuntimeError("CodeCarbon ended without a figure")
+
+    def live_out(self, total: Any, since: Any) -> None:
+        """Log the energy since the call before; CodeCarbon calls it from a thread of its own."""
+        self._log(since, last=False)
+
+    def out(self, total: Any, since: Any) -> None:
+        """Log the energy since the call before; CodeCarbon calls it last."""
+        self._log(since, last=True)
+
+    def _log(self, since: Any, last: bool) -> None:
+        used = {f"{part}_wh": 1000 * getattr(since, f"{part}_energy") for part in PARTS}
+        with self._lock:
+            # After the last one comes the event that ends the log.
+            if not self._ended:
+                self._events.append("energy", **used)
+            self._ended = self._ended or last
+
+    def exit(self) -> None:
+        """Do nothing; CodeCarbon calls it when it has ended."""
+
+    def _fail(self, error: Exception) -> None:
+        self.how, self._tracker = None, None
+        self._events.append("energy", problem=f"{type(error).__name__}: {error}")
+
+
+def _tracker(meter: Meter, folder: Path, device: torch.device) -> OfflineEmissionsTracker:
+    """A tracker that has looked at the hardware, and that its own settings cannot make talk."""
+    # Its remarks would end the worker's log, whose last line is taken for the reason of a failure.
+    logging.getLogger("codecarbon").disabled = True
+    from codecarbon import OfflineEmissionsTracker
+
+    tracker = OfflineEmissionsTracker(
+        output_methods=[],
+        output_handlers=[meter],
+        output_dir=str(folder),
+        emissions_endpoint=None,
+        # It asks nobody for the emissions of a power grid when it is told them.
+        force_carbon_intensity_g_co2e_kwh=0.0,
+        # Without, it would take over the signals of this process.
+        allow_multiple_runs=True,
+        # The share of this process: what others do on the machine is not the training's.
+        tracking_mode="process",
+        gpu_ids=_gpus(device),
+        measure_power_secs=SECONDS_BETWEEN_EVENTS,
+        api_call_interval=1,
+    )
+    tracker.get_detected_hardware()
+    return tracker
+
+
+def _gpus(device: torch.device) -> list[int]:
+    """Where NVML has the device: its order is not that of CUDA."""
+    if device.type != "cuda":
+        return []
+    import pynvml
+    import torch
+
+    pynvml.nvmlInit()
+    uuid = str(torch.cuda.get_device_properties(device).uuid).removeprefix("GPU-")
+    return [pynvml.nvmlDeviceGetIndex(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))]
+
+
+def _how(tracker: OfflineEmissionsTracker, device: torch.device) -> How:
+    found = {type(part).__name__: part for part in tracker._hardware}
+    counted = getattr(found.get("CPU"), "_mode", None) not in ESTIMATES
+    how: How = {"cpu": "measured" if counted else "estimated", "ram": "estimated"}
+    if device.type == "cuda":
+        how["gpu"] = "measured"
+    if missing := {"RAM", *(["GPU"] if "gpu" in how else [])} - set(found):
+        raise RuntimeError(f"CodeCarbon found no {' and no '.join(sorted(missing))}")
+    return how
+
+
+def total(records: Iterable[Record]) -> Record | None:
+    """The energy of a whole run, all of its workers together.
+
+    Returns:
+        ``wh``, and of each part of the machine its watt-hours and how they were found; None unless
+        every worker could measure to its end.
+    """
+    records = list(records)
+    used = [record for record in records if record["kind"] == "energy"]
+    workers = [record.get("energy") or {} for record in records if record["kind"] == "started"]
+    if not used or not all(workers) or any("problem" in record for record in used):
+        return None
+    parts = [part for part in PARTS if any(part in how for how in workers)]
+    watt_hours = {part: sum(record[f"{part}_wh"] for record in used) for part in parts}
+    found = {
+        part: "measured" if all(how.get(part) == "measured" for how in workers) else "estimated"
+        for part in parts
+    }
+    return {"wh": sum(watt_hours.values()), "parts": watt_hours, "how": found}

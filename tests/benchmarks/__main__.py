@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import applications, contract, pipelines
+from tests.benchmarks import applications, contract, gate, pipelines
 from tests.benchmarks.figures import Figures, conditions, show
 from tests.benchmarks.options import DATA, Options
 
@@ -20,6 +20,8 @@ NEED_DATA = (
     "tatoeba_en_zh",
     "bbc_news_summary",
     "alarms",
+    "gate",
+    "gate_errors",
 )
 
 
@@ -43,6 +45,8 @@ BENCHMARKS: dict[str, Callable[[Options], Figures]] = {
     "contract": contract.contract,
     "checks": contract.checks,
     "alarms": contract.alarms,
+    "gate": gate.decisions,
+    "gate_errors": gate.errors,
 }
 
 

@@ -17,7 +17,7 @@ COPY tasks tasks
 ARG TORCH_INDEX=
 RUN make install-server TORCH_INDEX="$TORCH_INDEX" && rm -rf /root/.cache
 
-ENV PATH=/opt/onestep/.venv/bin:$PATH
+ENV PATH=/opt/onestep/.venv/bin:$PATH ONESTEP_HOME=/var/lib/onestep
 USER onestep
 WORKDIR /pipelines
 CMD ["onestep", "--help"]

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
 from tests.docs.markdown import ROOT
-from tests.server.compose import LOOPBACK, PORTS, VARIABLE, Composition, example, load, variables
+from tests.server.compose import (
+    EXAMPLE,
+    LOOPBACK,
+    PORTS,
+    VARIABLE,
+    Composition,
+    example,
+    load,
+    variables,
+)
+from tests.server.stand import Stand
 
 FILE = load()
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-KEYS = {"build", "command", "configs", "depends_on", "environment", "healthcheck", "image", "init"}
-KEYS |= {"ports", "restart", "volumes"}
+KEYS = {"build", "command", "configs", "depends_on", "entrypoint", "environment", "healthcheck"}
+KEYS |= {"image", "init", "logging", "ports", "profiles", "pull_policy", "restart", "volumes"}
 PINNED = re.compile(r"^[\w./-]+:v?\d+(\.\d+)+[\w.-]*$")
 SECRET = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|AUTH_STRING|CONNECTION_URL|USERNAME")
-OPTIONAL = {"PIPELINES", "PREFECT_PORT", "MLFLOW_PORT", "TORCH_INDEX"}
+OPTIONAL = {"PIPELINES", "PREFECT_PORT", "MLFLOW_PORT", "TORCH_INDEX", "COMPOSE_PROFILES"}
+OF_COMPOSE = {"COMPOSE_PROFILES"}
+COMMANDS = "onestep"
 ONE_SHOT = "service_completed_successfully"
 
 
@@ -65,7 +78,54 @@ def test_a_service_refers_to_what_is_declared(service: str) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_runs_a_pinned_image_and_comes_back(service: str) -> None:
     assert PINNED.match(SERVICES[service]["image"])
-    assert SERVICES[service]["restart"] in ("unless-stopped", "on-failure")
+    if service != COMMANDS:
+        assert SERVICES[service]["restart"] in ("unless-stopped", "on-failure")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_a_service_prints_does_not_fill_the_disk(service: str) -> None:
+    assert SERVICES[service]["logging"] == {"driver": "local"}
+
+
+def test_one_service_builds_the_image_and_always_takes_part() -> None:
+    """Services of one image that build at the same time fail each other's build."""
+    (builder,) = [name for name, declared in SERVICES.items() if "build" in declared]
+    assert "profiles" not in SERVICES[builder]
+    for declared in SERVICES.values():
+        if declared["image"] == SERVICES[builder]["image"]:
+            assert declared["pull_policy"] == "never"
+
+
+def test_no_pipeline_has_to_declare_a_schedule() -> None:
+    """A start without profiles needs no worker, which ends if it finds no schedule."""
+    default = {name for name, declared in SERVICES.items() if "profiles" not in declared}
+    assert default == {*PORTS, "bucket"}
+    assert example()["COMPOSE_PROFILES"] == ""
+    assert f"`{SERVICES['worker']['profiles'][0]}`" in EXAMPLE.read_text(encoding="utf-8")
+
+
+def test_commands_run_in_what_the_worker_runs_in() -> None:
+    ours, workers = SERVICES[COMMANDS], SERVICES["worker"]
+    for key in ("image", "entrypoint", "environment", "volumes", "init"):
+        assert ours[key] == workers[key]
+    assert "command" not in ours
+    assert ours["restart"] == "no"
+
+
+@pytest.mark.parametrize("service", ["prefect", "worker"])
+def test_a_service_writes_to_volumes_alone(service: str) -> None:
+    """The account of the image owns nothing else."""
+    volumes = [volume.partition(":")[2] for volume in SERVICES[service]["volumes"]]
+    written = {
+        name: value
+        for name, value in SERVICES[service]["environment"].items()
+        if name.endswith(("_HOME", "_DIRECTORY"))
+    }
+    owned = re.findall(r"/var/\S+", re.findall("--owner onestep .*", DOCKERFILE)[0])
+    assert written
+    for name, value in written.items():
+        for folders in (volumes, owned):
+            assert any(PurePath(value).is_relative_to(folder) for folder in folders), name
 
 
 def test_every_service_that_others_talk_to_is_checked() -> None:
@@ -79,7 +139,7 @@ def test_nothing_is_published_beyond_loopback() -> None:
 
 
 def test_every_variable_is_in_the_example_and_the_other_way_round() -> None:
-    assert {found["name"] for found in variables(FILE)} == set(example())
+    assert {found["name"] for found in variables(FILE)} == set(example()) - OF_COMPOSE
 
 
 def test_secrets_come_from_the_environment_and_have_no_default() -> None:
@@ -110,6 +170,13 @@ def test_health_is_asked_where_the_service_listens() -> None:
         address = f"{LOOPBACK}:{PORTS[service]}/"
         assert address in " ".join(declared["healthcheck"]["test"])
         assert str(PORTS[service]) in " ".join(declared["command"])
+
+
+@pytest.mark.parametrize("host", [LOOPBACK, "localhost"])
+def test_mlflow_answers_to_the_names_of_the_published_port(host: str) -> None:
+    command = SERVICES["mlflow"]["command"]
+    allowed = command[command.index("--allowed-hosts") + 1].split(",")
+    assert f"{host}:${{MLFLOW_PORT:-5000}}" in allowed
 
 
 def test_the_tests_run_these_commands_with_other_addresses_and_paths(tmp_path: Path) -> None:
@@ -152,3 +219,11 @@ def test_the_image_has_the_version_of_the_project() -> None:
     version = re.findall(r'^version = "(.+)"$', project, re.MULTILINE)[0]
     images = {d["image"] for d in SERVICES.values() if "build" in d}
     assert images == {f"onestep:{version}"}
+
+
+@pytest.mark.xdist_group("servers")
+def test_prefect_serves_its_interface_from_where_it_may_write(stand: Stand) -> None:
+    folder = Path(stand.environment("prefect")["PREFECT_SERVER_UI_STATIC_DIRECTORY"])
+    assert folder.is_relative_to(stand.folder)
+    page = urlopen(stand.address("prefect"), timeout=10).read().decode()
+    assert page in [path.read_text(encoding="utf-8") for path in folder.glob("*/index.html")]

@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     tool.add_argument("words", nargs=argparse.REMAINDER)
     verbs = programs.add_parser("compose").add_subparsers(dest="what", required=True)
     flags = {"exec": ["-T"], "run": ["--rm", "--no-deps"], "logs": ["--follow"]}
-    flags |= {"up": ["--detach", "--wait"], "stop": [], "build": []}
+    flags |= {"up": ["--detach", "--wait"], "stop": [], "build": [], "create": []}
     for name, known in flags.items():
         verb = verbs.add_parser(name, allow_abbrev=False)
         for flag in known:
@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("service", choices=SERVICES)
         if name in ("exec", "run"):
             verb.add_argument("words", nargs=argparse.REMAINDER)
-        if name in ("up", "stop", "build"):
+        if name not in ("exec", "run", "logs"):
             verb.add_argument("services", nargs="*")
     return parser
 

@@ -12,7 +12,6 @@ import pytest
 
 from tests.docs.markdown import ROOT
 from tests.server.compose import (
-    EXAMPLE,
     LOOPBACK,
     PORTS,
     VARIABLE,
@@ -26,13 +25,11 @@ from tests.server.stand import Stand
 FILE = load()
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-KEYS = {"build", "command", "configs", "depends_on", "entrypoint", "environment", "healthcheck"}
-KEYS |= {"image", "init", "logging", "ports", "profiles", "pull_policy", "restart", "volumes"}
+KEYS = {"build", "command", "configs", "depends_on", "environment", "healthcheck"}
+KEYS |= {"image", "init", "logging", "ports", "pull_policy", "restart", "volumes"}
 PINNED = re.compile(r"^[\w./-]+:v?\d+(\.\d+)+[\w.-]*$")
 SECRET = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|AUTH_STRING|CONNECTION_URL|USERNAME")
-OPTIONAL = {"PIPELINES", "PREFECT_PORT", "MLFLOW_PORT", "TORCH_INDEX", "COMPOSE_PROFILES"}
-OF_COMPOSE = {"COMPOSE_PROFILES"}
-COMMANDS = "onestep"
+OPTIONAL = {"PIPELINES", "PREFECT_PORT", "MLFLOW_PORT", "TORCH_INDEX"}
 ONE_SHOT = "service_completed_successfully"
 
 
@@ -78,8 +75,7 @@ def test_a_service_refers_to_what_is_declared(service: str) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_runs_a_pinned_image_and_comes_back(service: str) -> None:
     assert PINNED.match(SERVICES[service]["image"])
-    if service != COMMANDS:
-        assert SERVICES[service]["restart"] in ("unless-stopped", "on-failure")
+    assert SERVICES[service]["restart"] in ("unless-stopped", "on-failure")
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -87,29 +83,12 @@ def test_what_a_service_prints_does_not_fill_the_disk(service: str) -> None:
     assert SERVICES[service]["logging"] == {"driver": "local"}
 
 
-def test_one_service_builds_the_image_and_always_takes_part() -> None:
+def test_one_service_builds_the_image_of_all() -> None:
     """Services of one image that build at the same time fail each other's build."""
     (builder,) = [name for name, declared in SERVICES.items() if "build" in declared]
-    assert "profiles" not in SERVICES[builder]
     for declared in SERVICES.values():
         if declared["image"] == SERVICES[builder]["image"]:
             assert declared["pull_policy"] == "never"
-
-
-def test_no_pipeline_has_to_declare_a_schedule() -> None:
-    """A start without profiles needs no worker, which ends if it finds no schedule."""
-    default = {name for name, declared in SERVICES.items() if "profiles" not in declared}
-    assert default == {*PORTS, "bucket"}
-    assert example()["COMPOSE_PROFILES"] == ""
-    assert f"`{SERVICES['worker']['profiles'][0]}`" in EXAMPLE.read_text(encoding="utf-8")
-
-
-def test_commands_run_in_what_the_worker_runs_in() -> None:
-    ours, workers = SERVICES[COMMANDS], SERVICES["worker"]
-    for key in ("image", "entrypoint", "environment", "volumes", "init"):
-        assert ours[key] == workers[key]
-    assert "command" not in ours
-    assert ours["restart"] == "no"
 
 
 @pytest.mark.parametrize("service", ["prefect", "worker"])
@@ -139,7 +118,7 @@ def test_nothing_is_published_beyond_loopback() -> None:
 
 
 def test_every_variable_is_in_the_example_and_the_other_way_round() -> None:
-    assert {found["name"] for found in variables(FILE)} == set(example()) - OF_COMPOSE
+    assert {found["name"] for found in variables(FILE)} == set(example())
 
 
 def test_secrets_come_from_the_environment_and_have_no_default() -> None:

@@ -136,6 +136,17 @@ class TestTrouble:
         called = {call["event"]: call["payload"] for call in troubled.calls}
         assert called == {event["event"]: event["payload"] for event in (refused, failed)}
 
+    def test_refusal_and_failure_reach_a_person(self, troubled: Monitored) -> None:
+        events = ("onestep.model.refused", "onestep.pipeline.failed")
+        refused, failed = (troubled.event(name)["payload"] for name in events)
+        assert {one["subject"]: one["body"] for one in troubled.messages} == {
+            f"{NAME}: {event}": f"{reason}\n\nMLflow run: {payload['mlflow_run']}"
+            for event, payload, reason in (
+                (events[0], refused, refused["verdict"]),
+                (events[1], failed, failed["reason"]),
+            )
+        }
+
     def test_no_word_of_a_row_is_told(self, troubled: Monitored) -> None:
         assert SECRET not in repr(troubled)
 

@@ -23,20 +23,25 @@ from tasks.workspace import Workspace
 from tests.support.commands import ONESTEP, environment
 
 AUTOMATIONS = Path(__file__).parents[2] / "automations.yaml"
-PLACEHOLDER = "00000000-0000-0000-0000-000000000001"
+PLACEHOLDERS = (
+    "00000000-0000-0000-0000-000000000001",
+    "00000000-0000-0000-0000-000000000002",
+)
+MAIL = {"subject": "{{subject}}", "body": "{{body}}"}
 PREFECT = Path(sys.executable).with_name("prefect")
 PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Monitored:
-    """Runs, artifacts and events of a home, and the webhook's calls."""
+    """Runs, artifacts and events of a home, the webhook's calls, and the messages to people."""
 
     runs: list[dict[str, Any]]
     tasks: list[dict[str, Any]]
     artifacts: list[dict[str, Any]]
     events: list[dict[str, Any]]
     calls: list[dict[str, Any]]
+    messages: list[dict[str, Any]]
     loaded: str
 
     def artifact(self, key: str) -> Any:
@@ -64,10 +69,13 @@ def monitored(home: Path, file: Path | None = None, *overrides: str) -> Monitore
 
 
 @contextmanager
-def _webhook(calls: list[dict[str, Any]]) -> Iterator[str]:
+def _listening(heard: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Keep what is posted, by path."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            calls.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            text = self.rfile.read(int(self.headers["Content-Length"]))
+            heard[self.path].append(json.loads(text))
             self.send_response(200)
             self.end_headers()
 
@@ -76,19 +84,25 @@ def _webhook(calls: list[dict[str, Any]]) -> Iterator[str]:
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
 def _load(url: str, folder: Path) -> str:
-    """Load the shipped automations with a block of our own."""
+    """Load the shipped automations with blocks of our own; a message goes to a webhook too."""
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
     from prefect.blocks.webhook import Webhook
 
-    block = Webhook(url=url).save("onestep")
-    copy = folder / "automations.yaml"
+    mail = CustomWebhookNotificationBlock(
+        name="mail", url=f"{url}/mail", json_data=MAIL, allow_private_urls=True
+    )
+    blocks = (Webhook(url=f"{url}/hook").save("hook"), mail.save("mail"))
     text = AUTOMATIONS.read_text("utf-8")
-    assert PLACEHOLDER in text
-    copy.write_text(text.replace(PLACEHOLDER, str(block)), "utf-8")
+    for placeholder, block in zip(PLACEHOLDERS, blocks, strict=True):
+        assert placeholder in text
+        text = text.replace(placeholder, str(block))
+    copy = folder / "automations.yaml"
+    copy.write_text(text, "utf-8")
     command = [str(PREFECT), "automation", "create", "--from-file", str(copy)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
@@ -115,20 +129,26 @@ def _wait(condition: Callable[[], bool]) -> None:
 def main() -> None:
     """Run what is asked for, and print what Prefect knows afterwards."""
     workspace, file, overrides = Workspace.open(), sys.argv[1:2], sys.argv[2:]
-    calls: list[dict[str, Any]] = []
-    with prefect_api(workspace) as api, _webhook(calls) as url:
+    heard: dict[str, list[dict[str, Any]]] = {"/hook": [], "/mail": []}
+    with prefect_api(workspace) as api, _listening(heard) as url:
         loaded = _load(url, workspace.temporary) if file else ""
         expected = len(_events(api)) + len(overrides)
         for override in overrides:
             command = [str(ONESTEP), "run", *file, "--set", override]
             subprocess.run(command, capture_output=True, check=False)
-        _wait(lambda: len(calls) >= len(overrides) and len(_events(api)) >= expected)
+        _wait(
+            lambda: (
+                all(len(posts) >= len(overrides) for posts in heard.values())
+                and len(_events(api)) >= expected
+            )
+        )
         record = {
             "runs": _ask(api, "flow_runs", sort="START_TIME_ASC"),
             "tasks": _ask(api, "task_runs"),
             "artifacts": _ask(api, "artifacts", sort="CREATED_DESC"),
             "events": _events(api),
-            "calls": calls,
+            "calls": heard["/hook"],
+            "messages": heard["/mail"],
             "loaded": loaded,
         }
     print(json.dumps(record))

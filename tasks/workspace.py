@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from tasks.store import Store, lock, storage_errors
 
@@ -46,9 +47,8 @@ class Workspace:
         with storage_errors():
             for folder in (workspace.locks, workspace.temporary, workspace.prefect):
                 folder.mkdir(parents=True, exist_ok=True)
-            probe = workspace.temporary / f"probe-{os.getpid()}"
-            probe.write_bytes(b"")
-            probe.unlink()
+            with TemporaryFile(dir=workspace.temporary):
+                pass
         return workspace
 
     @contextmanager

@@ -117,7 +117,15 @@ def _decoder(model: Model, declared: Decoder) -> BaseModel:
 
 
 def _pretrained(model: Model, where: str) -> BaseModel:
-    path = _folder(model, where)
+    try:
+        return _read(model, _folder(model, where))
+    except PermissionError as error:
+        message = f"the base model cannot be read: {error.strerror}"
+        advice = "let the account that runs onestep read the files of the folder"
+        raise ModelError(Problem(str(error.filename), message, advice)) from None
+
+
+def _read(model: Model, path: Path) -> BaseModel:
     config = _config(path, model.base)
     weights = sorted(path.glob("*.safetensors"))
     if not weights:

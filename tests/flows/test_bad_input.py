@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Done, assert_nothing_runs, leftovers, onestep
+from tests.support.commands import (
+    ONESTEP,
+    Done,
+    assert_nothing_runs,
+    environment,
+    leftovers,
+    onestep,
+)
 from tests.support.homes import CONFIG, Finished, run_states, versions
 from tests.support.rows import Row, reviews, write_rows
 
 SECRET = "xylophone"
+UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+PLAIN_USER = UNPRIVILEGED if os.geteuid() == 0 else ()
+"""What keeps root from reading everything."""
 Spoil = Callable[[Path], object]
 
 
@@ -220,6 +233,29 @@ def test_wrong_data_is_refused(project: Path, spoil: Spoil, expected: list[str])
     spoil(project)
     home = project.parent / "home"
     assert_refused(onestep(home, "check", project / "reviews.yaml"), home, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("base/model.safetensors", "the base model cannot be read: Permission denied"),
+        ("reviews.csv", "cannot be read: Permission denied"),
+    ],
+)
+def test_what_may_not_be_read_is_named(file: Path, project: Path, name: str, said: str) -> None:
+    (project / "base").unlink()
+    shutil.copytree(file.parent / "base", project / "base")
+    (project / name).chmod(0)
+    done = subprocess.run(
+        [*PLAIN_USER, ONESTEP, "check", project / "reviews.yaml"],
+        env=environment(project.parent / "home"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"{project / name}: {said}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["no such file", "one class"])

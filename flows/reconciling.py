@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from flows import outbox
 from tasks import liveness, registry, tracking
 from tasks.errors import TrackingFailure
 from tasks.liveness import Left
@@ -94,6 +95,7 @@ def reconcile(
                 one.settle()
         for model in models:
             _withdraw(workspace, client, model, held | set(expected), found)
+        outbox.deliver(workspace)
         found.swept += [str(path) for path in workspace.store.sweep()]
         found.swept += [str(path) for path in _sweep(workspace)]
     return found

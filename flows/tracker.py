@@ -102,7 +102,7 @@ class Tracker:
                     tracking.flatten(self.config.model_dump(mode="json")),
                 )
                 tracking.log_tags(self.client, run_id, self.tags)
-                self.known_url = self._url(run_id)
+                self.known_url = tracking.run_url(self.client, self.workspace, run_id)
                 self._run_id = run_id
             return self._run_id
 
@@ -110,12 +110,6 @@ class Tracker:
         """Where the run is in the MLflow UI."""
         self.run_id()
         return self.known_url
-
-    def _url(self, run_id: str) -> str:
-        server = self.workspace.tracking_uri
-        base = tracking.public(server) if server.startswith("http") else "http://127.0.0.1:5000"
-        experiment = self.client.get_run(run_id).info.experiment_id
-        return f"{base}/#/experiments/{experiment}/runs/{run_id}"
 
     def watch(self, folder: Path) -> None:
         """Send the event log of a training to the run, and the machine's load beside it."""

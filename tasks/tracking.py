@@ -292,6 +292,14 @@ def log_folder(client: MlflowClient, run_id: str, folder: Path, target: str) -> 
         client.log_artifacts(run_id, str(folder), target)
 
 
+def run_url(client: MlflowClient, workspace: Workspace, run_id: str) -> str:
+    """Where a run is in the MLflow UI."""
+    server = workspace.tracking_uri
+    base = public(server) if server.startswith("http") else "http://127.0.0.1:5000"
+    experiment = client.get_run(run_id).info.experiment_id
+    return f"{base}/#/experiments/{experiment}/runs/{run_id}"
+
+
 def uri_of(version: ModelVersion) -> str:
     """A registered version as MLflow writes it."""
     return f"models:/{version.name}/{version.version}"

@@ -20,6 +20,7 @@ from tests.support.commands import (
     eventually,
     fault,
     leftovers,
+    onestep,
     started,
 )
 from tests.support.homes import STEPS, recorded_steps
@@ -46,6 +47,18 @@ print("ready", flush=True)
 while not Path(sys.argv[1]).exists():
     time.sleep(0.001)
 print(tracking.open_run(client, workspace, "at-once", "f" * 64, "run"))
+"""
+TELL_TWICE = """
+from flows import outbox
+from tasks.workspace import Workspace
+
+workspace, found = Workspace.open(), []
+for _ in range(2):
+    resource = {"prefect.resource.id": "onestep.model.again"}
+    outbox.note(workspace, "onestep.model.promoted", resource, {"version": 1})
+    problem = outbox.deliver(workspace)
+    found.append((problem, list(outbox.folder(workspace).iterdir())))
+print(found)
 """
 OFTEN = {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.5"}
 SLOW_REGISTRATION = fault("tasks.registry:create:1", "sleep-3")
@@ -117,6 +130,7 @@ def test_workers_with_three_homes_agree_on_versions_and_champion(
     assert stand.query("mlflow", versions) == [(1,), (2,)]
     assert_one_champion(stand, records["one"], records["other"])
     assert_logged_once(stand, str(records["one"]["mlflow_run"])[-32:])
+    assert_a_promotion_by_hand_is_told(stand, tmp_path / "other")
 
 
 def the_writer(stand: Stand, homes: dict[str, Path]) -> str:
@@ -175,6 +189,32 @@ def assert_one_champion(stand: Stand, *records: dict[str, object]) -> None:
     assert champion[0] == max(version for version, text in said.items() if text.startswith("prom"))
     by_version = {record["version"]: record for record in records}
     assert {number: by_version[number]["verdict"] for number in (1, 2)} == said
+
+
+def assert_a_promotion_by_hand_is_told(stand: Stand, home: Path) -> None:
+    """Once to the Prefect server that is named; and so are the verdicts of the runs before."""
+    statement = "SELECT version FROM registered_model_aliases WHERE name = 'rivals' AND alias = %s"
+    ((champion,),) = stand.query("mlflow", statement % "'champion'")
+    chosen = 3 - champion
+    move = ("promote", "rivals", str(chosen), "--reason", "read the mistakes")
+    done = onestep(home, *move, extra=stand.worker())
+    assert (done.code, done.err) == (0, ""), done.output
+    events = (
+        "SELECT payload FROM events WHERE resource_id = 'onestep.model.rivals' ORDER BY occurred"
+    )
+    eventually(lambda: len(stand.query("prefect", events)) == 3)
+    *judged, (moved,) = stand.query("prefect", events)
+    assert sorted(payload["version"] for (payload,) in judged) == [1, 2]
+    expected = {"reason": "read the mistakes", "version": chosen, "previous": champion}
+    assert moved.items() >= expected.items()
+
+
+def test_an_event_that_is_sent_again_is_known_to_the_server(stand: Stand, tmp_path: Path) -> None:
+    with program(stand, tmp_path / "again", TELL_TWICE) as said:
+        assert said() == "[('', []), ('', [])]"
+    events = "SELECT event FROM events WHERE resource_id = 'onestep.model.again'"
+    eventually(lambda: stand.query("prefect", events))
+    assert stand.query("prefect", events) == [("onestep.model.promoted",)]
 
 
 def test_two_homes_that_open_a_run_at_once_get_the_same(stand: Stand, tmp_path: Path) -> None:

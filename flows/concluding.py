@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from flows import artifacts, events, reports
+from flows import artifacts, outbox, reports
 from flows.run import Outcome, Run
+from tasks.reporting import Notice, announce
 
 
 def conclude(run: Run, outcome: Outcome) -> Outcome:
     """Tell what the gate decided, and show the run in MLflow, in Prefect and on a page."""
-    events.decided(run.config.name, outcome)
+    if late := outbox.deliver(run.workspace):
+        announce(Notice(late))
     tags = artifacts.run_tags()
     run.tracker.link(tags)
     run.tracker.log_comparison(outcome.registered.gate)

@@ -74,9 +74,13 @@ def prefect_api(workspace: Workspace) -> Iterator[str]:
         stack.enter_context(lock(users, shared=True))
         with lock(workspace.locks / "prefect-start.lock"):
             port = _running(workspace) or _start(workspace, users)
-        url = f"http://{HOST}:{port}/api"
+        url = _address(port)
         os.environ.update(_environment(workspace, url))
         yield url
+
+
+def _address(port: int) -> str:
+    return f"http://{HOST}:{port}/api"
 
 
 def _require_access(url: str) -> None:
@@ -98,9 +102,14 @@ def _require_access(url: str) -> None:
 
 def hidden(workspace: Workspace) -> bool:
     """Whether the Prefect API in use is the hidden server of the workspace."""
+    return configured() == hidden_api(workspace)
+
+
+def hidden_api(workspace: Workspace) -> str:
+    """The API of the hidden server of the workspace; empty if none is running."""
     with lock(workspace.locks / "prefect-start.lock"):
         port = _running(workspace)
-    return configured() == f"http://{HOST}:{port}/api"
+    return "" if port is None else _address(port)
 
 
 def _environment(workspace: Workspace, url: str) -> dict[str, str]:
@@ -127,7 +136,7 @@ def _start(workspace: Workspace, users: Path) -> int:
     """Start the server on a listening socket that it inherits, with the lock that says it lives."""
     with socket.socket() as listener, lock_file(workspace.locks / "prefect-alive.lock") as alive:
         port = _listen(listener)
-        url = f"http://{HOST}:{port}/api"
+        url = _address(port)
         (workspace.prefect / LOG).unlink(missing_ok=True)
         with (workspace.prefect / LOG).open("wb") as log:
             arguments = ["--socket", str(listener.fileno()), "--users", str(users)]

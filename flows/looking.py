@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from flows import events
 from flows.leases import shared
 from tasks import lineage as origins
 from tasks import promoting, registry, tracking
@@ -58,13 +60,13 @@ def history(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
         ModelError: no such model.
     """
     client = connect(workspace)
-    events = []
+    found = []
     for chosen in _names(client, name):
         for version in registry.versions(client, chosen):
-            events += [{"name": chosen} | event for event in registry.trail(version)]
+            found += [{"name": chosen} | entry for entry in registry.trail(version)]
             if (verdict := version.tags.get(registry.VERDICT)) and not _promoted(verdict):
-                events.append(_registered(version, verdict))
-    return sorted(events, key=lambda event: (event["time"], event["version"]))
+                found.append(_registered(version, verdict))
+    return sorted(found, key=lambda event: (event["time"], event["version"]))
 
 
 def _promoted(verdict: str) -> bool:
@@ -103,7 +105,9 @@ def promote(workspace: Workspace, name: str, version: int, reason: str) -> Moved
         ModelError: there is no such version, or it is the champion already.
         UserError: no reason is given.
     """
-    return promoting.promote(shared(workspace), connect(workspace), name, version, _given(reason))
+    client, said = connect(workspace), _given(reason)
+    told = _told(workspace, client)
+    return promoting.promote(shared(workspace), client, name, version, said, told)
 
 
 def roll_back(workspace: Workspace, name: str, reason: str) -> Moved:
@@ -113,7 +117,18 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> Moved:
         ModelError: there is none.
         UserError: no reason is given.
     """
-    return promoting.roll_back(shared(workspace), connect(workspace), name, _given(reason))
+    client, said = connect(workspace), _given(reason)
+    return promoting.roll_back(shared(workspace), client, name, said, _told(workspace, client))
+
+
+def _told(workspace: Workspace, client: MlflowClient) -> promoting.Told:
+    """What notes the event of a move."""
+
+    def told(version: ModelVersion, entry: Mapping[str, Any]) -> None:
+        url = tracking.run_url(client, workspace, version.run_id) if version.run_id else ""
+        events.moved(workspace, version.name, entry, url)
+
+    return told
 
 
 def _given(reason: str) -> str:

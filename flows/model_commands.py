@@ -15,6 +15,7 @@ from flows.options import Json, console, open_workspace
 
 if TYPE_CHECKING:
     from tasks.promoting import Moved
+    from tasks.workspace import Workspace
 
 Name = Annotated[str, typer.Argument(help="The registered model.")]
 Reference = Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")]
@@ -53,7 +54,9 @@ def promote(name: Name, version: Number, reason: Reason, as_json: Json = False) 
     """Make a version the champion; who and why is kept."""
     from flows import looking
 
-    _tell(looking.promote(open_workspace(), name, version, reason), as_json)
+    workspace = open_workspace()
+    _tell(looking.promote(workspace, name, version, reason), as_json)
+    _deliver(workspace)
 
 
 def rollback(
@@ -64,7 +67,17 @@ def rollback(
     """Bring the previous champion back; twice undoes it."""
     from flows import looking
 
-    _tell(looking.roll_back(open_workspace(), name, reason), as_json)
+    workspace = open_workspace()
+    _tell(looking.roll_back(workspace, name, reason), as_json)
+    _deliver(workspace)
+
+
+def _deliver(workspace: Workspace) -> None:
+    """Tell automations; what has happened stays so if they cannot be told."""
+    from flows import outbox
+
+    if late := outbox.deliver_by_hand(workspace):
+        typer.echo(late, err=True)
 
 
 def _tell(moved: Moved, as_json: bool) -> None:

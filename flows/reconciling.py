@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from flows import outbox
 from tasks import liveness, registry, tracking
 from tasks.errors import TrackingFailure
 from tasks.liveness import Left
@@ -21,6 +22,7 @@ from tasks.relay import MARKER, Relay
 from tasks.store import PARTIAL, lock
 from tasks.tracking import FINGERPRINT, patiently
 from tasks.workspace import Workspace
+from tasks.writer import Writer, elsewhere
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -89,10 +91,11 @@ def reconcile(
         held = liveness.fingerprints(living)
         _crash([entry["id"] for one in gone for entry in one.of("flow_run")], found)
         for one in gone:
-            _end_runs(one, held, workspace, client, found)
-            one.settle()
+            if _end_runs(one, held, workspace, client, found):
+                one.settle()
         for model in models:
             _withdraw(workspace, client, model, held | set(expected), found)
+        outbox.deliver(workspace)
         found.swept += [str(path) for path in workspace.store.sweep()]
         found.swept += [str(path) for path in _sweep(workspace)]
     return found
@@ -132,19 +135,39 @@ def _crash_tasks(client: SyncPrefectClient, flow_run: str) -> None:
 
 def _end_runs(
     one: Left, held: set[str], workspace: Workspace, client: MlflowClient, found: Reconciled
-) -> None:
-    """Complete the MLflow runs of a dead process, and say that they are over."""
+) -> bool:
+    """Complete the MLflow runs of a dead process, and say that they are over.
+
+    Returns:
+        Whether nothing is left to do; what another machine is writing is for a later time.
+    """
     folders = {entry["fingerprint"]: Path(entry["folder"]) for entry in one.of("events")}
+    done = True
     for entry in one.of("mlflow_run"):
         fingerprint = entry["fingerprint"]
         if fingerprint in held or (run := _run_of(client, entry)) is None:
             continue
-        run_id = str(run.info.run_id)
-        if fingerprint in folders and _send(workspace, client, run_id, folders[fingerprint]):
-            found.sent.append(run_id)
-        if run.info.status == "RUNNING":
-            tracking.finish(client, run_id, "KILLED")
-            found.killed.append(run_id)
+        if elsewhere(run, workspace):
+            done = False
+            continue
+        _end_run(run, fingerprint, folders.get(fingerprint), workspace, client, found)
+    return done
+
+
+def _end_run(
+    run: Run,
+    fingerprint: str,
+    folder: Path | None,
+    workspace: Workspace,
+    client: MlflowClient,
+    found: Reconciled,
+) -> None:
+    run_id = str(run.info.run_id)
+    if folder is not None and _send(Writer(client, workspace, fingerprint), run_id, folder):
+        found.sent.append(run_id)
+    if run.info.status == "RUNNING":
+        tracking.finish(client, run_id, "KILLED")
+        found.killed.append(run_id)
 
 
 def _run_of(client: MlflowClient, entry: Mapping[str, str]) -> Run | None:
@@ -161,13 +184,14 @@ def _run_of(client: MlflowClient, entry: Mapping[str, str]) -> Run | None:
     return patiently(look, "find the runs of dead processes", PATIENCE_SECONDS)
 
 
-def _send(workspace: Workspace, client: MlflowClient, run_id: str, folder: Path) -> bool:
+def _send(writer: Writer, run_id: str, folder: Path) -> bool:
     """Send the steps that a run lacks; whether it lacked any."""
+    client = writer.client
     if not folder.exists():
         # It was finished, and has its final name.
         folder = folder.with_name(folder.name.removesuffix(PARTIAL))
     known = len(client.get_metric_history(run_id, MARKER))
-    relay = Relay(client, lambda: run_id, folder, workspace.locks, lambda _: None).start()
+    relay = Relay(client, lambda: run_id, folder, writer, lambda _: None).start()
     if not relay.close(PATIENCE_SECONDS):
         raise TrackingFailure(f"the steps in {folder} have not reached MLflow yet")
     return len(client.get_metric_history(run_id, MARKER)) > known

@@ -11,7 +11,7 @@ from typing import Any
 
 from configs.reading import load
 from configs.schema import Data, Pipeline
-from flows import events
+from flows import events, outbox
 from flows.drifting import against_champion, publish, require_none
 from flows.fingerprint import descriptive_tags, fingerprint
 from flows.leases import shared
@@ -23,7 +23,6 @@ from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
 from tasks.liveness import Claim, claimed
 from tasks.registration import Origin, Registered
-from tasks.registry import CHAMPION
 from tasks.reporting import Notice, StageFinished, announce
 from tasks.tokenization import Tokenized
 from tasks.training import base_model, families
@@ -110,14 +109,12 @@ class Outcome:
     @property
     def promoted(self) -> bool:
         """Whether the gate made the version the champion, in this run or an earlier one."""
-        registered = self.registered
-        return registered.alias == CHAMPION or registered.verdict.startswith("promoted")
+        return self.registered.promoted
 
     @property
     def waits(self) -> bool:
         """Whether the gate let the version pass, and a person has to approve it."""
-        checks = self.registered.gate.get("checks") or ()
-        return bool(checks) and not self.promoted and all(check["passed"] for check in checks)
+        return self.registered.waits
 
     def record(self) -> dict[str, Any]:
         """As JSON values, for ``onestep run --json``."""
@@ -223,6 +220,7 @@ def opened(file: str, overrides: Sequence[str], fresh: bool) -> Iterator[Run]:
     with claimed_flow(workspace) as claim:
         run = Run(read(Path(file), overrides), workspace, claim)
         workspace.store.sweep()
+        outbox.deliver(workspace)
         try:
             yield run
         except Exception:

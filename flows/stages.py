@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import artifacts, failing
+from flows import artifacts, events, failing
 from flows.run import Run
 from tasks.errors import OneStepError
 from tasks.evaluation import Evaluated, evaluate
@@ -109,10 +109,13 @@ def evaluation(
 @task(name="registration", cache_policy=NO_CACHE, persist_result=False)
 def registration(run: Run, validated: Validated, evaluated: Evaluated) -> State[Registered]:
     """Register the model and let the gate decide about its alias."""
-    return shown(
-        run,
-        "registration",
-        lambda: register(
-            run.config, run.workspace, run.tracker.client, evaluated, validated, run.origin
-        ),
-    )
+
+    def decided(registered: Registered) -> None:
+        events.decided(run.workspace, run.config.name, registered, run.tracker.url())
+
+    def work() -> Registered:
+        client = run.tracker.client
+        inputs = run.config, run.workspace, client, evaluated, validated, run.origin
+        return register(*inputs, decided=decided)
+
+    return shown(run, "registration", work)

@@ -28,6 +28,7 @@ from tasks.store import lock
 from tasks.tracking import patiently
 from tasks.validation import Validated
 from tasks.workspace import Workspace
+from tasks.writer import Writer, elsewhere
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -93,12 +94,15 @@ class Tracker:
                     "mlflow_run", experiment=self.config.name, fingerprint=self.fingerprint
                 )
                 run_id = tracking.open_run(
-                    self.client, self.workspace, self.config.name, self.fingerprint, name
+                    self.client,
+                    self.workspace,
+                    self.config.name,
+                    self.fingerprint,
+                    name,
+                    tracking.flatten(self.config.model_dump(mode="json")),
                 )
-                filled = self.config.model_dump(mode="json")
-                tracking.log_params(self.client, run_id, tracking.flatten(filled))
                 tracking.log_tags(self.client, run_id, self.tags)
-                self.known_url = self._url(run_id)
+                self.known_url = tracking.run_url(self.client, self.workspace, run_id)
                 self._run_id = run_id
             return self._run_id
 
@@ -107,18 +111,13 @@ class Tracker:
         self.run_id()
         return self.known_url
 
-    def _url(self, run_id: str) -> str:
-        server = self.workspace.tracking_uri
-        base = tracking.public(server) if server.startswith("http") else "http://127.0.0.1:5000"
-        experiment = self.client.get_run(run_id).info.experiment_id
-        return f"{base}/#/experiments/{experiment}/runs/{run_id}"
-
     def watch(self, folder: Path) -> None:
         """Send the event log of a training to the run, and the machine's load beside it."""
-        self._follow(folder)
-        self._load = LoadMonitor(self.run_id, self.workspace.tracking_uri).start()
+        relay = self._follow(folder)
+        server = self.workspace.tracking_uri
+        self._load = LoadMonitor(self.run_id, server, relay.sends).start()
 
-    def _follow(self, folder: Path) -> None:
+    def _follow(self, folder: Path) -> Relay:
         context = copy_context()
 
         def told(text: str) -> None:
@@ -126,22 +125,22 @@ class Tracker:
 
         client = self.client
         self.claim.note("events", folder=str(folder), fingerprint=self.fingerprint)
-        self._relay = Relay(client, self.run_id, folder, self.workspace.locks, told).start()
+        writer = Writer(client, self.workspace, self.fingerprint)
+        self._relay = Relay(client, self.run_id, folder, writer, told).start()
+        return self._relay
 
     def settle(self, tuned: Tuned) -> None:
         """Make sure that the run has every step, those of an earlier training too."""
         self._end_load(LOAD_SECONDS)
-        if self._relay is None:
-            self._follow(tuned.stored.path)
-        assert self._relay is not None
-        self._relay.follow(tuned.stored.path)
-        if not self._relay.close(RELAY_SECONDS):
-            self.claim.owed = True
-            text = (
-                "some steps have not reached MLflow yet; the next run of this pipeline sends them"
-            )
-            announce(Notice(text))
-        self._relay = None
+        relay = self._relay or self._follow(tuned.stored.path)
+        relay.follow(tuned.stored.path)
+        if relay.close(RELAY_SECONDS):
+            self._relay = None
+            return
+        self.claim.owed = True
+        late = "some steps have not reached MLflow yet"
+        who = "another run sends them" if relay.waiting else "the next run of this pipeline does"
+        announce(Notice(f"{late}; {who}"))
 
     def _end_load(self, seconds: float) -> None:
         if self._load is not None:
@@ -167,10 +166,11 @@ class Tracker:
         def send() -> None:
             run_id = self.run_id()
             tracking.log_tags(self.client, run_id, tags)
+            with tracking.alone(self.workspace, self.fingerprint):
+                tracking.log_figures(self.client, run_id, figures, int(tuned.summary["steps"]))
             with lock(self.workspace.locks / f"evaluation-{run_id}.lock"):
                 found = self.client.list_artifacts(run_id, "evaluation")
                 known = () if self.workspace.fresh else {entry.path for entry in found}
-                tracking.log_figures(self.client, run_id, figures, int(tuned.summary["steps"]))
                 tracking.log_files(self.client, run_id, evaluated.stored.path, "evaluation", known)
 
         patiently(send, "log the evaluation")
@@ -210,7 +210,7 @@ class Tracker:
 
         def send() -> None:
             run_id = self.run_id()
-            with lock(self.workspace.locks / f"comparison-{run_id}.lock"):
+            with tracking.alone(self.workspace, self.fingerprint):
                 nested.log(self.client, run_id, gate)
 
         patiently(send, "log the comparison")
@@ -230,21 +230,27 @@ class Tracker:
     def end(self, status: str) -> None:
         """Set the final status; until MLflow knows it, the claim stays."""
         self._end_load(1.0)
-        owed, self.claim.owed = self.claim.owed, True
-        if self._relay is not None and not self._relay.close(5.0):
-            owed = True
+        self.claim.owed = True
+        owed = self._relay is not None and not self._relay.close(5.0)
         if status == "FINISHED":
             patiently(lambda: tracking.finish(self.client, self.run_id(), status), "end the run")
-        elif self._run_id is not None and not self._give_up(status):
+        elif self._run_id is not None and not self._give_up(self._run_id, status):
             return
         self.claim.owed = owed
 
-    def _give_up(self, status: str) -> bool:
-        """Set the status of a run that failed, if MLflow answers: its own failure counts more."""
+    def _give_up(self, run_id: str, status: str) -> bool:
+        """Set the status of a run that failed, if MLflow answers: its own failure counts more.
+
+        On another machine the same run may have ended well, or may go on.
+        """
+
+        def finish() -> None:
+            run = self.client.get_run(run_id)
+            if run.info.status == "RUNNING" and not elsewhere(run, self.workspace):
+                tracking.finish(self.client, run_id, status)
+
         try:
-            patiently(
-                lambda: tracking.finish(self.client, self.run_id(), status), "end the run", 3.0
-            )
+            patiently(finish, "end the run", 3.0)
         except TrackingFailure:
             return False
         return True

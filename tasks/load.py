@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-PAUSE_SECONDS = 15.0
+LOOK_SECONDS = 1.0
 
 
 class LoadMonitor:
@@ -17,15 +17,20 @@ class LoadMonitor:
 
     It samples every ten seconds, or as ``MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`` says, and goes
     on at the step after the last one that the run has, so that a resumed run has each step once.
+    Of several processes that train the same run, only the machine of the one that writes is shown.
 
     Args:
         run_id: gives the run's id, opening the run if need be; may raise while the server is down.
         tracking_uri: of the server.
+        writes: tells whether this process writes to the run.
     """
 
-    def __init__(self, run_id: Callable[[], str], tracking_uri: str) -> None:
+    def __init__(
+        self, run_id: Callable[[], str], tracking_uri: str, writes: Callable[[], bool]
+    ) -> None:
         self.run_id = run_id
         self.tracking_uri = tracking_uri
+        self.writes = writes
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="load", daemon=True)
 
@@ -40,13 +45,21 @@ class LoadMonitor:
         self._thread.join(seconds)
 
     def _work(self) -> None:
+        monitor: SystemMetricsMonitor | None = None
         while not self._ending.is_set():
-            if (monitor := self._opened()) is not None:
-                monitor.start()  # type: ignore[no-untyped-call]
-                self._ending.wait()
+            if monitor is None and self.writes():
+                monitor = self._begun()
+            elif monitor is not None and not self.writes():
                 monitor.finish()  # type: ignore[no-untyped-call]
-                return
-            self._ending.wait(PAUSE_SECONDS)
+                monitor = None
+            self._ending.wait(LOOK_SECONDS)
+        if monitor is not None:
+            monitor.finish()  # type: ignore[no-untyped-call]
+
+    def _begun(self) -> SystemMetricsMonitor | None:
+        if (monitor := self._opened()) is not None:
+            monitor.start()  # type: ignore[no-untyped-call]
+        return monitor
 
     def _opened(self) -> SystemMetricsMonitor | None:
         from mlflow.exceptions import MlflowException

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks import registry
 from tasks.errors import ModelError, Problem
@@ -13,6 +14,14 @@ from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+Told = Callable[["ModelVersion", Mapping[str, Any]], None]
+"""Takes the new champion, and the entry that the move has left in its trail."""
+
+
+def _nobody(version: ModelVersion, entry: Mapping[str, Any]) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +42,22 @@ class Moved:
 
 
 def promote(
-    workspace: Workspace, client: MlflowClient, name: str, version: int, reason: str
+    workspace: Workspace,
+    client: MlflowClient,
+    name: str,
+    version: int,
+    reason: str,
+    told: Told = _nobody,
 ) -> Moved:
     """Make a version the champion, whatever the gate has said of it.
+
+    Args:
+        workspace: where the lease is taken.
+        client: of MLflow.
+        name: the model.
+        version: the new champion.
+        reason: why.
+        told: called as soon as it is the champion.
 
     Raises:
         ModelError: there is no such version, or it is the champion already.
@@ -43,10 +65,13 @@ def promote(
     champion = patiently(lambda: registry.aliases(client, name).get(CHAMPION), f"look at {name}")
     if champion == version:
         raise ModelError(Problem(f"models:/{name}/{version}", "is the champion already"))
-    return _carry_out(workspace, client, Move(name, version, champion, "promoted", reason))
+    move = Move(name, version, champion, registry.BY_HAND, reason)
+    return _carry_out(workspace, client, move, told)
 
 
-def roll_back(workspace: Workspace, client: MlflowClient, name: str, reason: str) -> Moved:
+def roll_back(
+    workspace: Workspace, client: MlflowClient, name: str, reason: str, told: Told = _nobody
+) -> Moved:
     """Bring the previous champion back; a second rollback undoes the first.
 
     Raises:
@@ -57,10 +82,11 @@ def roll_back(workspace: Workspace, client: MlflowClient, name: str, reason: str
     if previous is None or previous == champion:
         advice = f"`onestep models {name}` lists its versions; `onestep promote` takes any"
         raise ModelError(Problem(name, "there is no previous champion", advice))
-    return _carry_out(workspace, client, Move(name, previous, champion, "rolled back", reason))
+    move = Move(name, previous, champion, registry.ROLLED_BACK, reason)
+    return _carry_out(workspace, client, move, told)
 
 
-def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> Moved:
+def _carry_out(workspace: Workspace, client: MlflowClient, move: Move, told: Told) -> Moved:
     """Move the champion, unless it has become another one since it was looked at."""
     version = registry.look_up(client, Reference(move.name, None, str(move.version)))
 
@@ -72,6 +98,8 @@ def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> Moved:
                 raise ModelError(Problem(move.name, message, "look at it, and decide again"))
             _settle(client, move)
             registry.enthrone(client, move)
+            made = client.get_model_version(move.name, str(move.version))
+            told(made, registry.trail(made)[-1])
 
     patiently(attempt, f"move the champion of {move.name}")
     verdict = version.tags.get(registry.VERDICT, "")

@@ -61,6 +61,17 @@ class Registered:
         return f"models:/{self.name}/{self.version}"
 
     @property
+    def promoted(self) -> bool:
+        """Whether the gate made the version the champion, in this run or an earlier one."""
+        return self.alias == registry.CHAMPION or self.verdict.startswith("promoted")
+
+    @property
+    def waits(self) -> bool:
+        """Whether the gate let the version pass, and a person has to approve it."""
+        checks = self.gate.get("checks") or ()
+        return bool(checks) and not self.promoted and all(check["passed"] for check in checks)
+
+    @property
     def note(self) -> str:
         """One line for people."""
         return f"{self.uri}" + (f" is @{self.alias}" if self.alias else "") + f"; {self.verdict}"
@@ -81,6 +92,9 @@ class Origin:
     tags: dict[str, str]
 
 
+Told = Callable[[Registered], None]
+
+
 def register(
     config: Pipeline,
     workspace: Workspace,
@@ -88,17 +102,30 @@ def register(
     evaluated: Evaluated,
     validated: Validated,
     origin: Origin,
+    *,
+    decided: Told = lambda _: None,
 ) -> Registered:
     """Register the evaluated model, unless its fingerprint is registered, and apply the gate.
 
     The champion is asked before the lease is taken, since that takes long; if there is another
     champion by then, it is asked too.
 
+    Args:
+        config: the pipeline.
+        workspace: where outputs live.
+        client: of MLflow.
+        evaluated: the model.
+        validated: the rows that it was made from.
+        origin: where it comes from.
+        decided: told the decision when it is carried out, and before it counts as settled: again
+            in a later run if this one is killed in between.
+
     Raises:
         TrackingFailure: MLflow stayed out of reach.
         DataError: no check of the data contract has seen the rows of the model.
     """
-    stage = _Registration(config, workspace, client, evaluated, validated, origin)
+    started = time.perf_counter()
+    stage = _Registration(config, workspace, client, evaluated, validated, origin, decided, started)
     return patiently(stage.settle, f"register {config.model_name}")
 
 
@@ -142,6 +169,8 @@ class _Registration:
     evaluated: Evaluated
     validated: Validated
     origin: Origin
+    decided: Told
+    started: float
 
     @property
     def name(self) -> str:
@@ -150,7 +179,6 @@ class _Registration:
 
     def settle(self) -> Registered:
         """Find or make the version, and decide about it with the champion of that moment."""
-        started = time.perf_counter()
         rules = _require_checks(self.evaluated.package)
         while True:
             seen = self._stand()
@@ -161,10 +189,14 @@ class _Registration:
                     continue
                 evidence = _evidence(self.evaluated, rules, _number(seen.rival), comparison)
                 version, record = self._decide(now, evidence)
-            seconds = time.perf_counter() - started
-            alias, verdict = record["alias"], record["verdict"]
-            number = int(version.version)
-            return Registered(self.name, number, alias, verdict, now.settled, seconds, record)
+            return self._registered(version, record, now.settled)
+
+    def _registered(
+        self, version: ModelVersion, record: dict[str, Any], settled: bool
+    ) -> Registered:
+        number, alias, verdict = int(version.version), record["alias"], record["verdict"]
+        seconds = time.perf_counter() - self.started
+        return Registered(self.name, number, alias, verdict, settled, seconds, record)
 
     def _stand(self) -> _Standing:
         """What the registry has of this model now."""
@@ -248,6 +280,7 @@ class _Registration:
             registry.enthrone(self.client, Move(self.name, number, before, "promoted", verdict))
         elif alias:
             registry.set_alias(self.client, self.name, alias, number)
+        self.decided(self._registered(version, record, settled=False))
         self._tag(version, registry.VERDICT, verdict)
 
     def _tag(self, version: ModelVersion, key: str, value: str) -> None:

@@ -25,6 +25,8 @@ DECISION = "onestep.decision"
 """Tag of a version about which the gate has decided, and whose alias may not have moved yet."""
 WITHDRAWN = "withdrawn: "
 """How the verdict of a version begins whose registration was cut short, and that may go on."""
+BY_HAND, ROLLED_BACK = "promoted", "rolled back"
+"""What a person does, as the trail says it."""
 HEADLINE = "onestep.headline"
 AUDIT = "onestep.audit."
 """Followed by the time; one tag for each move of the champion."""
@@ -163,12 +165,25 @@ def enthrone(client: MlflowClient, move: Move) -> None:
 
 
 def _leave_trail(client: MlflowClient, move: Move) -> None:
-    version = client.get_model_version(move.name, str(move.version))
     note = {"event": move.event, "by": getpass.getuser(), "why": move.why, "before": move.before}
-    if (last := trail(version)[-1:]) and note.items() <= last[0].items():
+    if _newest(client, move.name) == (str(move.version), note):
         return
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     client.set_model_version_tag(move.name, str(move.version), f"{AUDIT}{now}", json.dumps(note))
+
+
+def _newest(client: MlflowClient, name: str) -> tuple[str, dict[str, Any]] | None:
+    """The last move of a champion, which may have been cut short: its version, and the note."""
+    notes = [
+        (key, str(version.version), note)
+        for version in versions(client, name)
+        for key, note in version.tags.items()
+        if key.startswith(AUDIT)
+    ]
+    if not notes:
+        return None
+    _, version, note = max(notes)
+    return version, json.loads(note)
 
 
 def trail(version: ModelVersion) -> list[dict[str, Any]]:

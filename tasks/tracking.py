@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasks.errors import Problem, TrackingFailure, UserError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 FINGERPRINT = "onestep.fingerprint"
 PARAMS_PER_CALL = 100
+NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 PATIENCE_SECONDS = 300.0
 FIRST_PAUSE = 1.0
 FAR_SECONDS = 60.0
@@ -177,22 +179,45 @@ def _status(error: Exception) -> int | None:
     return int(found[1]) if found else None
 
 
-def open_run(
-    client: MlflowClient, workspace: Workspace, experiment: str, fingerprint: str, name: str
-) -> str:
-    """Find the run of a fingerprint, or start it; return its id."""
-    experiment_id = _experiment(client, workspace, experiment)
+@contextmanager
+def alone(workspace: Workspace, fingerprint: str) -> Iterator[None]:
+    """Hold the only right, on all machines, to what happens once in the run of a fingerprint."""
     with workspace.lease(f"mlflow-run-{fingerprint[:32]}"):
-        found = client.search_runs(
-            [experiment_id], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1
-        )
-        if found:
-            run_id: str = found[0].info.run_id
-            client.update_run(run_id, status="RUNNING")
-            return run_id
-        tags = {FINGERPRINT: fingerprint, "mlflow.runName": name}
-        created: Run = client.create_run(experiment_id, tags=tags)
-        return str(created.info.run_id)
+        yield
+
+
+def open_run(
+    client: MlflowClient,
+    workspace: Workspace,
+    experiment: str,
+    fingerprint: str,
+    name: str,
+    params: Mapping[str, str] = NO_PARAMS,
+) -> str:
+    """Find the run of a fingerprint, or start it; return its id.
+
+    Of runs that differ in nothing but parameters that decide nothing, such as the place of a file,
+    the first one logs them: MLflow refuses another value.
+    """
+    experiment_id = _experiment(client, workspace, experiment)
+    with alone(workspace, fingerprint):
+        run_id = _find_or_create(client, experiment_id, fingerprint, name)
+        if params:
+            log_params(client, run_id, params)
+    return run_id
+
+
+def _find_or_create(client: MlflowClient, experiment_id: str, fingerprint: str, name: str) -> str:
+    found = client.search_runs(
+        [experiment_id], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1
+    )
+    if found:
+        run_id: str = found[0].info.run_id
+        client.update_run(run_id, status="RUNNING")
+        return run_id
+    tags = {FINGERPRINT: fingerprint, "mlflow.runName": name}
+    created: Run = client.create_run(experiment_id, tags=tags)
+    return str(created.info.run_id)
 
 
 def _experiment(client: MlflowClient, workspace: Workspace, name: str) -> str:
@@ -236,14 +261,16 @@ def log_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None
 
 
 def log_figures(client: MlflowClient, run_id: str, figures: Mapping[str, float], step: int) -> None:
-    """Log final metrics at a step, unless the run has the same values already."""
+    """Log final metrics at a step, unless the run has them already; call it with the run alone.
+
+    The first values stay, also where those of a later run differ, as its seconds do: a version is
+    registered with the first.
+    """
     from mlflow.entities import Metric
 
     known = client.get_run(run_id).data.metrics
     now = int(time.time() * 1000)
-    new = [
-        Metric(n, v, now, step) for n, v in figures.items() if known.get(n) != v and not isnan(v)
-    ]
+    new = [Metric(n, v, now, step) for n, v in figures.items() if n not in known and not isnan(v)]
     if new:
         client.log_batch(run_id, metrics=new)
 
@@ -263,6 +290,14 @@ def log_folder(client: MlflowClient, run_id: str, folder: Path, target: str) -> 
     """Upload a folder with all that is below it."""
     with unhurried():
         client.log_artifacts(run_id, str(folder), target)
+
+
+def run_url(client: MlflowClient, workspace: Workspace, run_id: str) -> str:
+    """Where a run is in the MLflow UI."""
+    server = workspace.tracking_uri
+    base = public(server) if server.startswith("http") else "http://127.0.0.1:5000"
+    experiment = client.get_run(run_id).info.experiment_id
+    return f"{base}/#/experiments/{experiment}/runs/{run_id}"
 
 
 def uri_of(version: ModelVersion) -> str:

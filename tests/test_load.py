@@ -32,7 +32,7 @@ def test_a_resumed_run_goes_on_where_its_charts_end(
     workspace, client = store
     run_id = tracking.open_run(client, workspace, "load", request.node.name, "a run")
     for least in (2, 4):
-        monitor = LoadMonitor(lambda: run_id, workspace.tracking_uri).start()
+        monitor = LoadMonitor(lambda: run_id, workspace.tracking_uri, lambda: True).start()
         wait_until(lambda least=least: len(steps(client, run_id, CPU)) >= least)
         monitor.close(30.0)
     for metric in (CPU, MEMORY):
@@ -44,6 +44,6 @@ def test_a_resumed_run_goes_on_where_its_charts_end(
 def test_a_server_that_is_down_is_no_error(store: tuple[Workspace, MlflowClient]) -> None:
     uri = f"http://127.0.0.1:{closed_port()}"
     client = MlflowClient(uri)
-    monitor = LoadMonitor(lambda: str(client.get_run("a").info.run_id), uri).start()
+    monitor = LoadMonitor(lambda: str(client.get_run("a").info.run_id), uri, lambda: True).start()
     monitor.close(60.0)
     assert "load" not in {thread.name for thread in threading.enumerate()}

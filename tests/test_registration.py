@@ -301,6 +301,24 @@ def test_rollback_brings_the_previous_champion_back(shop: Shop, constant: Evalua
     assert (settled.alias, shop.aliases()["champion"]) == (None, 1)
 
 
+def test_the_same_rollback_again_is_another_one(shop: Shop, constant: Evaluated) -> None:
+    shop.register("old", constant)
+    shop.register("new")
+    told: list[tuple[str, str]] = []
+    for _ in range(3):
+        promoting.roll_back(
+            shop.workspace,
+            shop.client,
+            shop.name,
+            "complaints",
+            lambda version, entry: told.append((version.version, entry["event"])),
+        )
+    assert shop.aliases() == {"champion": 1, "previous": 2}
+    assert told == [(number, "rolled back") for number in (1, 2, 1)]
+    trail = registry.trail(shop.client.get_model_version(shop.name, "1"))
+    assert [entry["event"] for entry in trail] == ["promoted", "rolled back", "rolled back"]
+
+
 def test_nothing_to_roll_back_to(shop: Shop) -> None:
     shop.register("only")
     with pytest.raises(ModelError, match="no previous champion"):

@@ -6,6 +6,8 @@ Each test lives through several deaths in one home, so that what one leaves behi
 from __future__ import annotations
 
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ CHECKPOINT = "tasks.training.checkpoints:commit_folder:1"
 PUBLISHING = "tasks.store:folder_files:3"
 UPLOAD = "mlflow.store.artifact.local_artifact_repo:shutil_copytree_without_file_permissions:1"
 ALIAS = "tasks.registry:set_alias:1"
+REGISTERED = "flows.concluding:conclude:1"
 KILLED = -signal.SIGKILL
 
 
@@ -46,7 +49,20 @@ def test_the_command_dies_in_every_stage(finished: Finished, tmp_path: Path) -> 
     assert versions(home) == []
     assert run_with(home, finished.file, ALIAS, "self").code == KILLED
     assert (versions(home), aliases(home)) == ([1], {})
+    assert run_with(home, finished.file, REGISTERED, "self").code == KILLED
+    (note,) = (home / "outbox").iterdir()
+    assert (aliases(home), told(home, note.stem)) == ({"champion": 1}, [])
     assert_as_if_never_disturbed(home, finished)
+    assert told(home, note.stem) == ["onestep.model.promoted"]
+    assert not note.exists()
+
+
+def told(home: Path, identity: str) -> list[str]:
+    """What the Prefect server of a home knows as an event; it has ended, and stored them all."""
+    database = f"file:{home / 'prefect' / 'prefect.db'}?mode=ro"
+    with closing(sqlite3.connect(database, uri=True)) as connection:
+        statement = "SELECT event FROM events WHERE id = ?"
+        return [event for (event,) in connection.execute(statement, [identity])]
 
 
 @pytest.mark.xdist_group("kill-training")

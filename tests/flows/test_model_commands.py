@@ -166,7 +166,7 @@ def test_a_promotion_drops_no_request_and_a_rollback_neither(two: Path) -> None:
         try:
             run(two, "promote", NAME, "2", "--reason", "a trial")
             server.says(f"now serving models:/{NAME}/2")
-            run(two, "rollback", NAME, "--reason", "the trial is over")
+            assert rolled_back_without_prefect(two).startswith("Prefect at http://127.0.0.1:")
             server.says(f"now serving models:/{NAME}/1")
         finally:
             ended.set()
@@ -183,3 +183,29 @@ def test_a_promotion_drops_no_request_and_a_rollback_neither(two: Path) -> None:
     assert [event["event"] for event in events[-2:]] == ["promoted", "rolled back"]
     assert events[-1]["why"] == "the trial is over"
     assert_nothing_runs(two)
+    assert_moves_wait_for_a_server(two)
+
+
+def rolled_back_without_prefect(home: Path) -> str:
+    """Roll back while the Prefect server that is named is down; what is said of it."""
+    prefect = {"PREFECT_API_URL": f"http://127.0.0.1:{closed_port()}/api"}
+    done = onestep(home, "rollback", NAME, "--reason", "the trial is over", extra=prefect)
+    assert done.code == 0, done.output
+    (line,) = done.err.splitlines()
+    return line
+
+
+def assert_moves_wait_for_a_server(home: Path) -> None:
+    """Each move is noted for the next run, with who and why, and who was the champion before."""
+    notes = [json.loads(path.read_text("utf-8")) for path in (home / "outbox").iterdir()]
+    told = {note["event"]: note["payload"] for note in notes}
+    common = {"who": getpass.getuser()}
+    expected = {
+        "onestep.model.promoted": {"reason": "a trial", "version": 2, "previous": 1},
+        "onestep.model.rolled_back": {"reason": "the trial is over", "version": 1, "previous": 2},
+    }
+    assert told.keys() == expected.keys()
+    for event, payload in expected.items():
+        assert told[event].items() >= (common | payload).items()
+        assert told[event]["model"] == f"models:/{NAME}/{payload['version']}"
+        assert "/runs/" in told[event]["mlflow_run"]

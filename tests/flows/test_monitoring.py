@@ -59,6 +59,9 @@ class TestFirstRun:
             "model": f"models:/{NAME}/1",
             "mlflow_run": finished.record["mlflow_run"],
         }
+        roles = {one["prefect.resource.role"]: one for one in event["related"]}
+        assert roles.keys() >= {"flow", "flow-run"}
+        assert roles["flow-run"]["prefect.resource.name"] == first.runs[0]["name"]
 
     def test_the_summary_leads_to_the_report(self, first: Monitored, finished: Finished) -> None:
         summary = first.artifact(f"{NAME}-summary")
@@ -190,5 +193,5 @@ def test_the_shipped_automations_expect_events_that_exist() -> None:
     text = (ROOT / "automations.yaml").read_text("utf-8")
     for automation in YAML(typ="safe", pure=True).load(text)["automations"]:
         assert set(automation["trigger"]["expect"]) == {
-            *(events.REFUSED, events.DRIFTED, events.FAILED)
+            *(events.REFUSED, events.ROLLED_BACK, events.DRIFTED, events.FAILED)
         }

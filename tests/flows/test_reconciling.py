@@ -20,6 +20,7 @@ from tasks.relay import STEP_METRICS
 from tasks.tracking import FINGERPRINT
 from tasks.training.events import EventLog
 from tasks.workspace import Workspace
+from tasks.writer import Writer
 
 pytest_plugins = ["tests.support.fixtures"]
 pytestmark = pytest.mark.xdist_group("serving")
@@ -117,6 +118,25 @@ def test_a_run_that_a_living_process_has_taken_up_is_left_alone(
     assert status(store, run_id) == "RUNNING"
     living.kill()
     assert reconcile(workspace, client).killed == [run_id]
+
+
+def test_a_run_that_another_home_writes_is_left_alone(
+    store: Store, fingerprint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, client = store
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", workspace.tracking_uri)
+    here, other = (Workspace.open(tmp_path / name) for name in ("here", "other"))
+    run_id = opened(store, fingerprint)
+    writer = Writer(client, other, fingerprint)
+    assert writer.take(run_id)
+    log_steps(tmp_path / "key.partial", 5)
+    Holder(here, *claim_of(fingerprint, tmp_path / "key.partial")).kill()
+    assert reconcile(here, client).note == ""
+    assert status(store, run_id) == "RUNNING"
+    writer.release(run_id)
+    found = reconcile(here, client)
+    assert (found.killed, found.sent) == ([run_id], [run_id])
+    assert len(client.get_metric_history(run_id, "train/loss")) == 5
 
 
 def test_a_process_that_died_before_it_opened_its_run_left_nothing(

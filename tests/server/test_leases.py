@@ -11,14 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from tasks.writer import TAG, identity
 from tests.server.stand import Stand
 from tests.support.commands import (
+    Running,
     assert_nothing_runs,
     environment,
+    eventually,
     fault,
     leftovers,
+    onestep,
     started,
 )
+from tests.support.homes import STEPS, recorded_steps
 
 pytestmark = pytest.mark.xdist_group("servers")
 HOLD = """
@@ -43,6 +48,19 @@ while not Path(sys.argv[1]).exists():
     time.sleep(0.001)
 print(tracking.open_run(client, workspace, "at-once", "f" * 64, "run"))
 """
+TELL_TWICE = """
+from flows import outbox
+from tasks.workspace import Workspace
+
+workspace, found = Workspace.open(), []
+for _ in range(2):
+    resource = {"prefect.resource.id": "onestep.model.again"}
+    outbox.note(workspace, "onestep.model.promoted", resource, {"version": 1})
+    problem = outbox.deliver(workspace)
+    found.append((problem, list(outbox.folder(workspace).iterdir())))
+print(found)
+"""
+OFTEN = {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.5"}
 SLOW_REGISTRATION = fault("tasks.registry:create:1", "sleep-3")
 
 
@@ -82,16 +100,22 @@ def orphan(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_workers_with_three_homes_agree_on_versions_and_champion(
     stand: Stand, file: Path, tmp_path: Path
 ) -> None:
+    """One of the two that train the same is killed while it sends the steps, and goes on."""
     command = ("run", file, "--json", "--set", "name=rivals")
     seeds = {"one": "2", "same": "2", "other": "3"}
-    extra = stand.worker(**SLOW_REGISTRATION)
+    extra = stand.worker(**SLOW_REGISTRATION, **OFTEN)
     with ExitStack() as stack:
-        workers = {
-            name: stack.enter_context(
-                started(tmp_path / name, *command, "--set", f"training.seed={seed}", extra=extra)
-            )
-            for name, seed in seeds.items()
-        }
+
+        def start(name: str) -> Running:
+            seed = ("--set", f"training.seed={seeds[name]}")
+            return stack.enter_context(started(tmp_path / name, *command, *seed, extra=extra))
+
+        workers = {name: start(name) for name in seeds}
+        writer = the_writer(stand, {name: tmp_path / name for name in ("one", "same")})
+        eventually(lambda: recorded_steps(tmp_path / writer) >= 4, workers[writer])
+        workers[writer].process.kill()
+        workers[writer].process.wait()
+        workers[writer] = start(writer)
         done = {name: worker.wait() for name, worker in workers.items()}
     assert [d.code for d in done.values()] == [0, 0, 0], "\n".join(d.output for d in done.values())
     records = {name: json.loads(d.out) for name, d in done.items()}
@@ -105,6 +129,51 @@ def test_workers_with_three_homes_agree_on_versions_and_champion(
     versions = "SELECT version FROM model_versions WHERE name = 'rivals' ORDER BY version"
     assert stand.query("mlflow", versions) == [(1,), (2,)]
     assert_one_champion(stand, records["one"], records["other"])
+    assert_logged_once(stand, str(records["one"]["mlflow_run"])[-32:])
+    assert_a_promotion_by_hand_is_told(stand, tmp_path / "other")
+
+
+def the_writer(stand: Stand, homes: dict[str, Path]) -> str:
+    """Which of several workers sends the steps of their run."""
+    found: list[str] = []
+
+    def look() -> bool:
+        signs = stand.query("mlflow", f"SELECT value FROM tags WHERE key = '{TAG}'")
+        owners = {sign.partition(" ")[0] for (sign,) in signs}
+        made = {name: home / "locks" for name, home in homes.items() if (home / "locks").exists()}
+        found.extend(name for name, locks in made.items() if identity(locks) in owners)
+        return bool(found)
+
+    eventually(look)
+    return found[0]
+
+
+def assert_logged_once(stand: Stand, run: str) -> None:
+    """The shared run has every step, and nothing twice."""
+    by = "run_uuid, key, step"
+    repeated = f"SELECT {by} FROM metrics GROUP BY {by} HAVING count(*) > 1"
+    assert stand.query("mlflow", repeated) == []
+    statement = f"SELECT step FROM metrics WHERE run_uuid = '{run}' AND key = '%s' ORDER BY step"
+    expected = {
+        "train/loss": list(range(1, STEPS + 1)),
+        "train/step_seconds": list(range(1, STEPS + 1)),
+        "validation/loss": [9, 18, 27, 36],
+        "test/accuracy": [STEPS],
+        "train/seconds": [STEPS],
+    }
+    for key, steps in expected.items():
+        assert [step for (step,) in stand.query("mlflow", statement % key)] == steps
+    load = stand.query("mlflow", statement % "system/cpu_utilization_percentage")
+    assert load == [(step,) for step in range(len(load))] != []
+    inputs = f"SELECT source_id FROM inputs WHERE destination_id = '{run}'"
+    assert len(stand.query("mlflow", inputs)) == 3
+    nested = (
+        "SELECT p.value, n.value FROM tags p JOIN tags n USING (run_uuid)"
+        " WHERE p.key = 'mlflow.parentRunId' AND n.key = 'mlflow.runName'"
+    )
+    found = stand.query("mlflow", nested)
+    assert len(found) == len(set(found))
+    assert stand.query("mlflow", f"SELECT value FROM tags WHERE key = '{TAG}'") == []
 
 
 def assert_one_champion(stand: Stand, *records: dict[str, object]) -> None:
@@ -120,6 +189,32 @@ def assert_one_champion(stand: Stand, *records: dict[str, object]) -> None:
     assert champion[0] == max(version for version, text in said.items() if text.startswith("prom"))
     by_version = {record["version"]: record for record in records}
     assert {number: by_version[number]["verdict"] for number in (1, 2)} == said
+
+
+def assert_a_promotion_by_hand_is_told(stand: Stand, home: Path) -> None:
+    """Once to the Prefect server that is named; and so are the verdicts of the runs before."""
+    statement = "SELECT version FROM registered_model_aliases WHERE name = 'rivals' AND alias = %s"
+    ((champion,),) = stand.query("mlflow", statement % "'champion'")
+    chosen = 3 - champion
+    move = ("promote", "rivals", str(chosen), "--reason", "read the mistakes")
+    done = onestep(home, *move, extra=stand.worker())
+    assert (done.code, done.err) == (0, ""), done.output
+    events = (
+        "SELECT payload FROM events WHERE resource_id = 'onestep.model.rivals' ORDER BY occurred"
+    )
+    eventually(lambda: len(stand.query("prefect", events)) == 3)
+    *judged, (moved,) = stand.query("prefect", events)
+    assert sorted(payload["version"] for (payload,) in judged) == [1, 2]
+    expected = {"reason": "read the mistakes", "version": chosen, "previous": champion}
+    assert moved.items() >= expected.items()
+
+
+def test_an_event_that_is_sent_again_is_known_to_the_server(stand: Stand, tmp_path: Path) -> None:
+    with program(stand, tmp_path / "again", TELL_TWICE) as said:
+        assert said() == "[('', []), ('', [])]"
+    events = "SELECT event FROM events WHERE resource_id = 'onestep.model.again'"
+    eventually(lambda: stand.query("prefect", events))
+    assert stand.query("prefect", events) == [("onestep.model.promoted",)]
 
 
 def test_two_homes_that_open_a_run_at_once_get_the_same(stand: Stand, tmp_path: Path) -> None:

@@ -39,7 +39,6 @@ def serve(workspace: Workspace, mlflow_port: int) -> Iterator[dict[str, str]]:
     with prefect_api(workspace) as api, _mlflow(workspace, mlflow_port) as mlflow:
         prefect = os.environ.get("PREFECT_UI_URL") or api.removesuffix("/api")
         _wait(f"{api}/health")
-        _wait(f"{mlflow}/health")
         yield {"prefect": prefect, "mlflow": mlflow}
 
 
@@ -47,7 +46,7 @@ def serve(workspace: Workspace, mlflow_port: int) -> Iterator[dict[str, str]]:
 def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
     if not workspace.embedded:
         tracking.reach(workspace)
-        yield tracking.public(workspace.tracking_uri).rstrip("/")
+        yield tracking.ui_address(workspace)
         return
     refuse_taken(port, "--mlflow-port")
     tracking.connect(workspace)
@@ -64,6 +63,7 @@ def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
             env=os.environ | MLFLOW_SETTINGS,
         )
     try:
+        _wait(f"http://{HOST}:{port}/health")
         yield f"http://{HOST}:{port}"
     finally:
         stop(server)

@@ -294,10 +294,15 @@ def log_folder(client: MlflowClient, run_id: str, folder: Path, target: str) -> 
 
 def run_url(client: MlflowClient, workspace: Workspace, run_id: str) -> str:
     """Where a run is in the MLflow UI."""
-    server = workspace.tracking_uri
-    base = public(server) if server.startswith("http") else "http://127.0.0.1:5000"
     experiment = client.get_run(run_id).info.experiment_id
-    return f"{base}/#/experiments/{experiment}/runs/{run_id}"
+    return f"{ui_address(workspace)}/#/experiments/{experiment}/runs/{run_id}"
+
+
+def ui_address(workspace: Workspace) -> str:
+    """Where people open MLflow: ``ONESTEP_MLFLOW_UI_URL``, else the server itself."""
+    server = workspace.tracking_uri
+    own = public(server) if server.startswith("http") else "http://127.0.0.1:5000"
+    return (os.environ.get("ONESTEP_MLFLOW_UI_URL") or own).rstrip("/")
 
 
 def uri_of(version: ModelVersion) -> str:

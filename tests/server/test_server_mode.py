@@ -52,7 +52,7 @@ def test_the_run_is_on_the_servers_and_not_in_the_home(
     stand: Stand, home: Path, record: dict[str, Any]
 ) -> None:
     address, _, run = record["mlflow_run"].rpartition("/runs/")
-    assert address.startswith(f"{stand.address('mlflow')}/#/experiments/")
+    assert address.startswith(f"{stand.worker()['ONESTEP_MLFLOW_UI_URL']}/#/experiments/")
     status = f"SELECT status FROM runs WHERE run_uuid = '{run}'"
     assert stand.query("mlflow", status) == [("FINISHED",)]
     versions = f"SELECT version, run_id FROM model_versions WHERE name = '{NAME}'"
@@ -99,7 +99,8 @@ def test_every_command_works_from_another_home(
 def test_ui_names_the_servers(stand: Stand, elsewhere: Path) -> None:
     user, password = (stand.worker()[f"MLFLOW_TRACKING_{n}"] for n in ("USERNAME", "PASSWORD"))
     address = stand.address("mlflow")
-    extra = stand.worker(MLFLOW_TRACKING_URI=address.replace("//", f"//{user}:{password}@"))
+    own = address.replace("//", f"//{user}:{password}@")
+    extra = stand.worker(MLFLOW_TRACKING_URI=own, ONESTEP_MLFLOW_UI_URL="")
     with started(elsewhere, "ui", "--json", extra=extra) as running:
         eventually(lambda: running.out.read_text("utf-8").endswith("}\n"), running)
         addresses = json.loads(running.out.read_text("utf-8"))

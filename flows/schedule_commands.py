@@ -68,7 +68,8 @@ def schedule(
         _show(found, dry_run, as_json)
         return
     with launching.ready(open_workspace(), found) as ground:
-        _show(found, 1, as_json)
+        if found or as_json:
+            _show(found, 1, as_json)
         launching.serve(ground, found, folders, _teller(as_json), at_once)
 
 

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from tasks.page import duration, energy, size
+from tasks.page import duration, size, watt_hours
 from tasks.reporting import Event, Notice, StageFinished, StageStarted, listening
 from tasks.reporting import Progress as Training
 
@@ -236,7 +236,9 @@ def _costs(outcome: Outcome, display: Display, seconds: float) -> list[Renderabl
             ["peak memory", size(predicted["peak_memory"]), size(summary["peak_memory"])],
         ]
         if used := summary.get("energy"):
-            rows.append(["energy", "", energy(used)])
+            ways = set(used["how"].values())
+            how = ways.pop() if len(ways) == 1 else "partly estimated"
+            rows.append([f"energy, {how}", "", watt_hours(used["wh"])])
         if display.predicted is not None:
             rows.append(["whole run", duration(display.predicted), duration(seconds)])
     spent = sum(stage.seconds for stage in display.stages)

@@ -105,8 +105,12 @@ def size(count: float) -> str:
 
 def energy(used: Mapping[str, Any]) -> str:
     """The energy of a training and how it was found: ``12 Wh, estimated``."""
-    wh = used["wh"]
-    return f"{f'{wh / 1000:.3g} kWh' if wh >= 1000 else f'{wh:.3g} Wh'}, {found(used['how'])}"
+    return f"{watt_hours(used['wh'])}, {found(used['how'])}"
+
+
+def watt_hours(count: float) -> str:
+    """An energy for people."""
+    return f"{count / 1000:.3g} kWh" if count >= 1000 else f"{count:.3g} Wh"
 
 
 def found(how: Mapping[str, str]) -> str:

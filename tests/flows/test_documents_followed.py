@@ -47,20 +47,26 @@ training:
 """
 
 
-@pytest.fixture
-def reader(finished: Finished, tmp_path: Path) -> Iterator[Reader]:
-    """In a clone with little data; one of its rows for topics has no text."""
-    home = finished.empty(tmp_path / "mlruns")
+@pytest.fixture(scope="module")
+def reader(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """Who has followed every page, in a clone with little data.
+
+    One of its rows for topics has no text.
+    """
+    folder = tmp_path_factory.mktemp("clone")
+    home = finished.empty(folder / "mlruns")
     tiny = TINY | {"model": {"base": str(finished.file.with_name("base"))}}
-    with reading(tmp_path, home, tiny) as working:
-        samples = tmp_path / "configs" / "samples"
+    with reading(folder, home, tiny) as working:
+        samples = folder / "configs" / "samples"
         for split, chosen in SPLITS.items():
             write_rows(samples / f"sentiment.{split}.csv", reviews()[chosen])
             write_rows(samples / f"topics.{split}.csv", [*reviews()[chosen], ("", "positive")])
         for name in ("sentiment", "topics"):
-            shipped = load(tmp_path / "configs" / f"{name}.yaml")
+            shipped = load(folder / "configs" / f"{name}.yaml")
             record = shipped.model_dump(mode="json", exclude_unset=True)
             working.write_pipeline(f"configs/{name}.yaml", record)
+        for page in OVERVIEW:
+            working.follow(page, BEFORE, without=ON_OTHER_PAGES)
         yield working
     assert_nothing_runs(home)
 
@@ -174,19 +180,30 @@ def shown_below(line: str) -> str:
     return found[-1]
 
 
-def test_the_documents_can_be_followed(reader: Reader) -> None:
-    for page in OVERVIEW:
-        reader.follow(page, BEFORE, without=ON_OTHER_PAGES)
-    said, home = reader.said, reader.folder / "mlruns"
-    assert said["onestep check reviews.yaml"] == shown_below("onestep check reviews.yaml")
+def test_mistakes_are_told_as_shown(reader: Reader) -> None:
+    line = "onestep check reviews.yaml"
+    assert reader.said[line] == shown_below(line)
+
+
+def test_what_a_person_decides_moves_the_champion(reader: Reader) -> None:
+    home = reader.folder / "mlruns"
     assert aliases(home, "sentiment") == {"champion": 1, "previous": 2, "challenger": 3}
     assert aliases(home, "tickets") == {"champion": 2, "previous": 1}
-    assert versions(home, "reviews") == [1]
-    assert "complaints from the shop" in said["onestep models sentiment --history"]
-    (answer,) = [json.loads(text) for line, text in said.items() if line.startswith("curl")]
-    (printed,) = [text for line, text in said.items() if line.startswith("import mlflow")]
-    assert answer["predictions"][0]["label"] in printed
-    planned = "onestep schedule pipelines --dry-run 2"
-    columns, first, second = said[planned].splitlines()
-    assert columns.split() == shown_below(planned).splitlines()[0].split()
+    assert "complaints from the shop" in reader.said["onestep models sentiment --history"]
+
+
+def test_a_pipeline_of_ones_own_is_retrained(reader: Reader) -> None:
+    assert versions(reader.folder / "mlruns", "reviews") == [1]
+
+
+def test_every_way_to_ask_gives_the_same_answer(reader: Reader) -> None:
+    (served,) = [json.loads(text) for line, text in reader.said.items() if line.startswith("curl")]
+    (loaded,) = [text for line, text in reader.said.items() if line.startswith("import mlflow")]
+    assert served["predictions"][0]["label"] in loaded
+
+
+def test_the_next_runs_are_listed_as_shown(reader: Reader) -> None:
+    line = "onestep schedule pipelines --dry-run 2"
+    columns, first, second = reader.said[line].splitlines()
+    assert columns.split() == shown_below(line).splitlines()[0].split()
     assert first.split()[1] == second.split()[1] == "pipelines/reviews.yaml"

@@ -13,8 +13,11 @@ from tasks.errors import UserError
 class Arrivals:
     """Looks through folders for files that are new, or changed and not served yet.
 
+    The files of these folders are looked at again each time; one that says no more than when it was
+    looked at last is passed over.
+
     Args:
-        folders: where to look; what is there already has been dealt with, unless it changes.
+        folders: where to look.
         reserve: takes the right to serve a pipeline, or says that another has it.
         complain: told what is wrong with a file, once for each of its states.
     """
@@ -28,7 +31,8 @@ class Arrivals:
         self.folders = list(folders)
         self.reserve = reserve
         self.complain = complain
-        self._known = {file: stamp(file) for file in self._files()}
+        self._known: dict[Path, tuple[int, int]] = {}
+        self._refused: set[Path] = set()
 
     def look(self, served: Iterable[Scheduled]) -> list[Scheduled]:
         """The pipelines that came since the last look and declare a schedule."""
@@ -41,17 +45,22 @@ class Arrivals:
 
     def _is_new(self, file: Path) -> bool:
         before, self._known[file] = self._known.get(file), stamp(file)
-        return before != self._known[file]
+        if before != self._known[file]:
+            self._refused.discard(file)
+            return True
+        return file in self._refused
 
     def _take_up(self, file: Path) -> Scheduled | None:
         try:
-            one = Scheduled(file, read(file, []))
+            one = Scheduled(file, read(file, []), self._known[file])
         except UserError as error:
             self.complain(file, str(error))
             return None
         if not one.config.schedule.declared:
             return None
-        if not self.reserve(one):
+        if self.reserve(one):
+            return one
+        if file not in self._refused:
             self.complain(file, f"a schedule of the name {one.name!r} is served already")
-            return None
-        return one
+        self._refused.add(file)
+        return None

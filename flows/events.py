@@ -36,7 +36,10 @@ def decided(workspace: Workspace, pipeline: str, registered: Registered, run_url
         "mlflow_run": run_url,
     }
     event = PROMOTED if registered.promoted else REFUSED
-    outbox.note(workspace, event, _resource("model", registered.name), payload, _related())
+    resource = _resource("model", registered.name)
+    # Prefect is asked with the event in safety.
+    outbox.note(workspace, event, resource, payload)
+    outbox.note(workspace, event, resource, payload, _related())
 
 
 def moved(workspace: Workspace, name: str, entry: Mapping[str, Any], run_url: str) -> None:

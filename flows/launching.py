@@ -176,7 +176,8 @@ def serve(
         say("reconciled", "workspace", ground.note)
     arrivals = Arrivals(folders, ground.reservations.take, complain).look
     served = (found, ground.memory, ground.launch, clock, tell)
-    Server(*served, at_once=at_once, arrivals=arrivals).serve()
+    leave = ground.reservations.leave
+    Server(*served, at_once=at_once, arrivals=arrivals, leave=leave).serve()
 
 
 def _put_right(workspace: Workspace, pipelines: Sequence[Scheduled]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from flows.embedded import configured, hidden
 from tasks.errors import TrackingFailure
 from tasks.reporting import Notice, announce
+from tasks.tracking import public
 from tasks.workspace import Workspace
 
 LEASE_SECONDS = 120.0
@@ -58,7 +59,7 @@ def _reach(stack: ExitStack, name: str, seconds: float) -> None:
     try:
         _acquire(stack, name, seconds)
     except httpx.HTTPError as error:
-        raise TrackingFailure(f"Prefect does not answer at {configured()}") from error
+        raise TrackingFailure(f"Prefect does not answer at {public(configured() or '')}") from error
 
 
 def _acquire(stack: ExitStack, name: str, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -106,8 +106,8 @@ def promote(workspace: Workspace, name: str, version: int, reason: str) -> Moved
         UserError: no reason is given.
     """
     client, said = connect(workspace), _given(reason)
-    told = _told(workspace, client)
-    return promoting.promote(shared(workspace), client, name, version, said, told)
+    moved = promoting.promote(shared(workspace), client, name, version, said)
+    return _noted(workspace, client, moved)
 
 
 def roll_back(workspace: Workspace, name: str, reason: str) -> Moved:
@@ -118,20 +118,35 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> Moved:
         UserError: no reason is given.
     """
     client, said = connect(workspace), _given(reason)
-    return promoting.roll_back(shared(workspace), client, name, said, _told(workspace, client))
+    moved = promoting.roll_back(shared(workspace), client, name, said)
+    return _noted(workspace, client, moved)
 
 
-def _told(workspace: Workspace, client: MlflowClient) -> promoting.Told:
-    """What notes the event of a move."""
+def _noted(workspace: Workspace, client: MlflowClient, moved: Moved) -> Moved:
+    """Note the event of a move. Whatever prevents that, the champion has moved."""
+    try:
+        version = client.get_model_version(moved.name, str(moved.version))
+        entry = registry.trail(version)[-1]
+        events.moved(workspace, moved.name, entry, _run_url(client, workspace, version))
+    except Exception as error:
+        return replace(moved, note=f"no event tells of it ({type(error).__name__})")
+    return moved
 
-    def told(version: ModelVersion, entry: Mapping[str, Any]) -> None:
-        url = tracking.run_url(client, workspace, version.run_id) if version.run_id else ""
-        events.moved(workspace, version.name, entry, url)
 
-    return told
+def _run_url(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> str:
+    """Where the run of a version is; empty if it was deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return tracking.run_url(client, workspace, version.run_id) if version.run_id else ""
+    except MlflowException:
+        return ""
 
 
 def _given(reason: str) -> str:
-    if not reason.strip():
+    given = reason.strip()
+    if not given:
         raise UserError(Problem("--reason", "expected a reason, found nothing"))
-    return reason.strip()
+    if any("\ud800" <= letter <= "\udfff" for letter in given):
+        raise UserError(Problem("--reason", "expected text in UTF-8"))
+    return given

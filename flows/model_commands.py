@@ -81,6 +81,8 @@ def _deliver(workspace: Workspace) -> None:
 
 
 def _tell(moved: Moved, as_json: bool) -> None:
+    if moved.note:
+        typer.echo(moved.note, err=True)
     if as_json:
         typer.echo(json.dumps(asdict(moved), indent=2))
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from uuid import UUID, uuid5
 
 from flows.embedded import configured, hidden_api
 from tasks.store import canonical, storage_errors, write_json
+from tasks.tracking import public
 from tasks.workspace import Workspace
 
 NAMESPACE: Final = UUID("6f5e1c52-0c4b-5f6e-9d0a-2f6f3a1b7c11")
@@ -37,7 +38,7 @@ def note(
     payload: Mapping[str, Any],
     related: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    """Write down that an event has happened; the same event only once.
+    """Write down that an event has happened; the same event only once, but for its relations.
 
     Args:
         workspace: whose it is.
@@ -48,7 +49,7 @@ def note(
     """
     identity = uuid5(NAMESPACE, canonical([event, resource, payload]).decode())
     path = folder(workspace) / f"{identity}.json"
-    if path.exists():
+    if path.exists() and not related:
         return
     record = {
         "id": str(identity),
@@ -88,12 +89,17 @@ def _deliver(workspace: Workspace, api: str, post: Post) -> str:
     try:
         post(api, list(notes.values()))
     except httpx.HTTPError as error:
-        return (
-            f"Prefect at {api} did not take {len(notes)} of the events ({type(error).__name__});"
-            " the next run sends them"
-        )
-    for path in notes:
-        path.unlink(missing_ok=True)
+        reason = f"Prefect at {public(api)} did not take them ({type(error).__name__})"
+        return f"{len(notes)} events wait for the next run: {reason}"
+    return _forget(notes)
+
+
+def _forget(paths: Iterable[Path]) -> str:
+    try:
+        for path in paths:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        return f"{error.filename} cannot be deleted: {error.strerror}; its event will come again"
     return ""
 
 
@@ -122,7 +128,7 @@ def _read(workspace: Workspace) -> Iterator[tuple[Path, Record]]:
     """The notes, as they happened."""
     found: list[tuple[Path, Record]] = []
     for path in folder(workspace).glob("*.json"):
-        # Another process may have sent it just now.
-        with suppress(FileNotFoundError):
+        # Another process may have sent it just now; one that cannot be read stops no other.
+        with suppress(OSError, ValueError):
             found.append((path, json.loads(path.read_text(encoding="utf-8"))))
     yield from sorted(found, key=lambda entry: str(entry[1]["occurred"]))

@@ -66,7 +66,8 @@ class Event:
     """Something that happened to a pipeline.
 
     Attributes:
-        kind: ``started``, ``ended``, ``failed``, ``skipped``, ``held``, ``changed`` or ``added``.
+        kind: ``started``, ``ended``, ``failed``, ``skipped``, ``held``, ``changed``, ``added`` or
+            ``removed``.
         pipeline: its name.
         at: when.
         note: one line for people.
@@ -96,10 +97,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """A pipeline that declares a schedule."""
+    """A pipeline that declares a schedule.
+
+    Attributes:
+        file: of the pipeline.
+        config: what it said.
+        stamp: of the file, from before it was read.
+    """
 
     file: Path
     config: Pipeline
+    stamp: tuple[int, int] = (0, 0)
 
     @property
     def name(self) -> str:
@@ -121,6 +129,7 @@ def find(paths: Iterable[Path]) -> list[Scheduled]:
     problems: list[Problem] = []
     found: dict[str, Scheduled] = {}
     for file in _files(paths):
+        before = stamp(file)
         try:
             config = read(file, [])
         except UserError as error:
@@ -130,7 +139,7 @@ def find(paths: Iterable[Path]) -> list[Scheduled]:
             other = f"{found[config.name].file} has the same name and a schedule, too"
             problems.append(Problem(f"{file}: name", other, "give each a name of its own"))
         elif config.schedule.declared:
-            found[config.name] = Scheduled(file, config)
+            found[config.name] = Scheduled(file, config, before)
     if problems:
         raise ConfigError(problems)
     return list(found.values())
@@ -198,7 +207,7 @@ class Line:
         self.job: Job | None = None
         self.due: datetime | None = None
         self.held = False
-        self.stamp = stamp(one.file)
+        self.stamp = one.stamp
 
 
 def stamp(file: Path) -> tuple[int, int]:
@@ -222,6 +231,7 @@ class Server:
         at_once: how many runs may go on at the same time.
         arrivals: tells which pipelines have come since it was last asked, given those that are
             served.
+        leave: gives up the right to serve a pipeline.
     """
 
     def __init__(
@@ -234,6 +244,7 @@ class Server:
         *,
         at_once: int = 1,
         arrivals: Callable[[Iterable[Scheduled]], list[Scheduled]] = lambda _: [],
+        leave: Callable[[Scheduled], None] = lambda _: None,
     ) -> None:
         self.memory = memory
         self.launch = launch
@@ -241,6 +252,7 @@ class Server:
         self.tell = tell
         self.at_once = at_once
         self.arrivals = arrivals
+        self.leave = leave
         self.lines = [self._line(one) for one in pipelines]
 
     def serve(self) -> None:
@@ -257,6 +269,8 @@ class Server:
         """Do what is to be done now; return when to look again, at the latest."""
         for line in self.lines:
             self._collect(line)
+        self._drop_lost()
+        for line in self.lines:
             self._read_again(line)
         for one in self.arrivals([line.one for line in self.lines]):
             self.lines.append(self._line(one))
@@ -284,6 +298,13 @@ class Server:
         kind = "failed" if ended.code else "ended"
         self._tell(line, kind, ended.note, due=line.due, record=ended.record)
 
+    def _drop_lost(self) -> None:
+        """Serve no pipeline any more whose file is gone; it may come back under another name."""
+        for line in [one for one in self.lines if one.job is None and not one.one.file.exists()]:
+            self.lines.remove(line)
+            self.leave(line.one)
+            self._tell(line, "removed", f"{line.one.file} is gone")
+
     def _read_again(self, line: Line) -> None:
         """Follow changes of the file; one that cannot be read keeps the schedule that it had."""
         if (now := stamp(line.one.file)) == line.stamp or line.job is not None:
@@ -299,7 +320,7 @@ class Server:
                 line, "failed", "its name or schedule is gone; start `onestep schedule` anew"
             )
             return
-        before, line.one = line.one, Scheduled(line.one.file, config)
+        before, line.one = line.one, Scheduled(line.one.file, config, now)
         if _when(before.config.schedule) != _when(config.schedule):
             line.since = self.clock.now()
             self.memory.remember(line.one, line.since)
@@ -367,19 +388,32 @@ class Reservations:
             UserError: another process serves one of them.
         """
         self._locks = workspace.locks
-        self._held = ExitStack()
+        self._held: dict[str, ExitStack] = {}
         for one in pipelines:
             if not self.take(one):
-                self._held.close()
+                self.close()
                 raise UserError(Problem(str(one.file), "another `onestep schedule` serves it"))
 
     def take(self, one: Scheduled) -> bool:
         """Take the right to serve one more; tell whether it was free."""
-        held = lock(self._locks / f"schedule-{one.name}.lock", wait=False)
-        return self._held.enter_context(held)
+        with ExitStack() as stack:
+            held = lock(self._locks / f"schedule-{one.name}.lock", wait=False)
+            if not stack.enter_context(held):
+                return False
+            self._held[one.name] = stack.pop_all()
+        return True
+
+    def leave(self, one: Scheduled) -> None:
+        """Give up the right to serve one."""
+        self._held.pop(one.name).close()
+
+    def close(self) -> None:
+        """Give up all of them."""
+        while self._held:
+            self._held.popitem()[1].close()
 
     def __enter__(self) -> Reservations:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._held.close()
+        self.close()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.schema import Pipeline
 from flows import inputs
-from tasks import nested, page, tracking
+from tasks import nested, page, registry, tracking
 from tasks.contract.frames import Sources
 from tasks.contract.outcome import Report
 from tasks.contract.report import render
@@ -167,13 +167,21 @@ class Tracker:
             run_id = self.run_id()
             tracking.log_tags(self.client, run_id, tags)
             with tracking.alone(self.workspace, self.fingerprint):
-                tracking.log_figures(self.client, run_id, figures, int(tuned.summary["steps"]))
+                kept = self._is_registered()
+                steps = int(tuned.summary["steps"])
+                tracking.log_figures(self.client, run_id, figures, steps, kept)
             with lock(self.workspace.locks / f"evaluation-{run_id}.lock"):
                 found = self.client.list_artifacts(run_id, "evaluation")
-                known = () if self.workspace.fresh else {entry.path for entry in found}
+                stays = kept and not self.workspace.fresh
+                known = {entry.path for entry in found} if stays else ()
                 tracking.log_files(self.client, run_id, evaluated.stored.path, "evaluation", known)
 
         patiently(send, "log the evaluation")
+
+    def _is_registered(self) -> bool:
+        """Whether this run has led to a version about which all is decided."""
+        made = registry.find(self.client, self.config.model_name, self.fingerprint)
+        return made is not None and registry.settled(made)
 
     def log_contract(self, validated: Validated, report: Report, sources: Sources) -> None:
         """Log the data, the contract's report and the profile; never the quarantine with its text.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks import registry
 from tasks.errors import ModelError, Problem
@@ -14,14 +13,6 @@ from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
-
-Told = Callable[["ModelVersion", Mapping[str, Any]], None]
-"""Takes the new champion, and the entry that the move has left in its trail."""
-
-
-def _nobody(version: ModelVersion, entry: Mapping[str, Any]) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +24,20 @@ class Moved:
         version: the champion now.
         before: the champion until now, if there was one.
         verdict: what the gate had said of the new one.
+        note: what could not be done besides, though the move stands.
     """
 
     name: str
     version: int
     before: int | None
     verdict: str
+    note: str = ""
 
 
 def promote(
-    workspace: Workspace,
-    client: MlflowClient,
-    name: str,
-    version: int,
-    reason: str,
-    told: Told = _nobody,
+    workspace: Workspace, client: MlflowClient, name: str, version: int, reason: str
 ) -> Moved:
     """Make a version the champion, whatever the gate has said of it.
-
-    Args:
-        workspace: where the lease is taken.
-        client: of MLflow.
-        name: the model.
-        version: the new champion.
-        reason: why.
-        told: called as soon as it is the champion.
 
     Raises:
         ModelError: there is no such version, or it is the champion already.
@@ -66,12 +46,10 @@ def promote(
     if champion == version:
         raise ModelError(Problem(f"models:/{name}/{version}", "is the champion already"))
     move = Move(name, version, champion, registry.BY_HAND, reason)
-    return _carry_out(workspace, client, move, told)
+    return _carry_out(workspace, client, move)
 
 
-def roll_back(
-    workspace: Workspace, client: MlflowClient, name: str, reason: str, told: Told = _nobody
-) -> Moved:
+def roll_back(workspace: Workspace, client: MlflowClient, name: str, reason: str) -> Moved:
     """Bring the previous champion back; a second rollback undoes the first.
 
     Raises:
@@ -83,10 +61,10 @@ def roll_back(
         advice = f"`onestep models {name}` lists its versions; `onestep promote` takes any"
         raise ModelError(Problem(name, "there is no previous champion", advice))
     move = Move(name, previous, champion, registry.ROLLED_BACK, reason)
-    return _carry_out(workspace, client, move, told)
+    return _carry_out(workspace, client, move)
 
 
-def _carry_out(workspace: Workspace, client: MlflowClient, move: Move, told: Told) -> Moved:
+def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> Moved:
     """Move the champion, unless it has become another one since it was looked at."""
     version = registry.look_up(client, Reference(move.name, None, str(move.version)))
 
@@ -98,8 +76,6 @@ def _carry_out(workspace: Workspace, client: MlflowClient, move: Move, told: Tol
                 raise ModelError(Problem(move.name, message, "look at it, and decide again"))
             _settle(client, move)
             registry.enthrone(client, move)
-            made = client.get_model_version(move.name, str(move.version))
-            told(made, registry.trail(made)[-1])
 
     patiently(attempt, f"move the champion of {move.name}")
     verdict = version.tags.get(registry.VERDICT, "")

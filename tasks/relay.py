@@ -105,7 +105,7 @@ class Relay:
         finally:
             # The right of a dead writer passes on by itself.
             with suppress(Exception):
-                self.writer.release(self.run_id())
+                self.writer.release()
 
     def _work_until_sent(self) -> None:
         pause, told = PAUSE_SECONDS, False

@@ -102,7 +102,7 @@ def reach(workspace: Workspace) -> MlflowClient:
 
 def public(address: str) -> str:
     """An address without the name and the password that it may contain."""
-    return re.sub("//[^/@]*@", "//", address)
+    return re.sub("//[^/]*@", "//", address)
 
 
 def patiently(action: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
@@ -260,17 +260,30 @@ def log_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
-def log_figures(client: MlflowClient, run_id: str, figures: Mapping[str, float], step: int) -> None:
+def log_figures(
+    client: MlflowClient, run_id: str, figures: Mapping[str, float], step: int, kept: bool = True
+) -> None:
     """Log final metrics at a step, unless the run has them already; call it with the run alone.
 
-    The first values stay, also where those of a later run differ, as its seconds do: a version is
-    registered with the first.
+    Args:
+        client: of the tracking store.
+        run_id: the run.
+        figures: by name; what a training cost begins with ``train/``.
+        step: of all of them.
+        kept: whether values that the run has stay, since a version was registered with them. If
+            not, they may be those of a model that came to nothing; of its cost the first ones stay.
     """
     from mlflow.entities import Metric
 
     known = client.get_run(run_id).data.metrics
     now = int(time.time() * 1000)
-    new = [Metric(n, v, now, step) for n, v in figures.items() if n not in known and not isnan(v)]
+
+    def is_new(name: str, value: float) -> bool:
+        if name in known and (kept or name.startswith("train/")):
+            return False
+        return known.get(name) != value and not isnan(value)
+
+    new = [Metric(n, v, now, step) for n, v in figures.items() if is_new(n, v)]
     if new:
         client.log_batch(run_id, metrics=new)
 
@@ -302,7 +315,7 @@ def ui_address(workspace: Workspace) -> str:
     """Where people open MLflow: ``ONESTEP_MLFLOW_UI_URL``, else the server itself."""
     server = workspace.tracking_uri
     own = public(server) if server.startswith("http") else "http://127.0.0.1:5000"
-    return (os.environ.get("ONESTEP_MLFLOW_UI_URL") or own).rstrip("/")
+    return public(os.environ.get("ONESTEP_MLFLOW_UI_URL") or own).rstrip("/")
 
 
 def uri_of(version: ModelVersion) -> str:

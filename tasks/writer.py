@@ -7,14 +7,14 @@ and another one takes over when the sign has not changed for a while.
 
 from __future__ import annotations
 
-import socket
 import time
 from contextlib import ExitStack
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 from tasks import tracking
-from tasks.store import digest, lock
+from tasks.store import digest, lock, write_atomic
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 TAG: Final = "onestep.writer"
-BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+NAME: Final = "home-id"
 SILENT_SECONDS: Final = 60.0
 GONE_SECONDS: Final = 3600.0
 """Signs of life this old are those of a dead writer, whatever the clocks of machines say."""
@@ -49,11 +49,15 @@ class Writer:
         self.workspace = workspace
         self.fingerprint = fingerprint
         self.silence = silence
-        self._me = identity(workspace.locks)
         self._home = ExitStack()
         self._locked = False
+        self._run = ""
         self._signed: float | None = None
         self._seen, self._since, self._looked = "", 0.0, 0.0
+
+    @cached_property
+    def _me(self) -> str:
+        return identity(self.workspace)
 
     @property
     def beat(self) -> float:
@@ -94,6 +98,7 @@ class Writer:
         Raises:
             TrackingFailure: the lease under which it changes hands cannot be had.
         """
+        self._run = run_id
         if not self._lock_home(run_id):
             return False
         if self.workspace.embedded:
@@ -108,11 +113,11 @@ class Writer:
             self._sign(run_id)
         return True
 
-    def release(self, run_id: str) -> None:
-        """Leave the right to others."""
+    def release(self) -> None:
+        """Leave the right to others, if it is held."""
         try:
-            if not self.workspace.embedded and self.keep(run_id):
-                self.client.delete_tag(run_id, TAG)
+            if self._run and not self.workspace.embedded and self.keep(self._run):
+                self.client.delete_tag(self._run, TAG)
         finally:
             self._signed, self._locked = None, False
             self._home.close()
@@ -149,17 +154,19 @@ class Writer:
 def elsewhere(run: Run, workspace: Workspace) -> bool:
     """Whether another home sends the steps of a run, or has until an hour ago."""
     sign = _sign_of(run)
-    return _owner(sign) not in ("", identity(workspace.locks)) and not _old(sign)
+    return _owner(sign) not in ("", identity(workspace)) and not _old(sign)
 
 
-def identity(folder: Path) -> str:
-    """What tells a folder from every other one, from its own copies too.
+def identity(workspace: Workspace) -> str:
+    """What tells a home from every other one, and from its own copies: a name and its inode.
 
-    It changes when the machine starts again, after which no process is left that could claim it.
+    It stays when the machine, or its container, starts again.
     """
-    boot = BOOT.read_text("ascii") if BOOT.exists() else ""
-    found = folder.stat()
-    return digest([boot, socket.gethostname(), found.st_dev, found.st_ino])[:16]
+    path = workspace.root / NAME
+    with lock(workspace.locks / f"{NAME}.lock"):
+        if not path.exists():
+            write_atomic(path, uuid4().hex)
+    return digest([path.read_text(encoding="ascii"), path.stat().st_ino])[:16]
 
 
 def _sign_of(run: Run) -> str:

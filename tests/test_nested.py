@@ -54,3 +54,22 @@ def test_the_run_of_the_pipeline_is_still_found_by_its_fingerprint(
     nested.log(client, parent, against(6))
     again = tracking.open_run(client, workspace, "comparisons", request.node.name, "a run")
     assert again == parent
+
+
+def test_a_figure_is_replaced_until_a_version_was_registered_with_it(
+    store: tuple[Workspace, MlflowClient], parent: str
+) -> None:
+    _, client = store
+    for value, kept in ((0.7, False), (0.9, False), (0.8, True)):
+        figures = {"test/accuracy": value, "train/seconds": value}
+        tracking.log_figures(client, parent, figures, 36, kept)
+    metrics = client.get_run(parent).data.metrics
+    assert (metrics["test/accuracy"], metrics["train/seconds"]) == (0.9, 0.7)
+
+
+@pytest.mark.parametrize("address", ["http://ada:p@ss@h:5000", "http://h:5000"])
+def test_an_address_is_shown_without_its_login(
+    address: str, store: tuple[Workspace, MlflowClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONESTEP_MLFLOW_UI_URL", f"{address}/")
+    assert tracking.ui_address(store[0]) == "http://h:5000"

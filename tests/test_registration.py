@@ -304,17 +304,9 @@ def test_rollback_brings_the_previous_champion_back(shop: Shop, constant: Evalua
 def test_the_same_rollback_again_is_another_one(shop: Shop, constant: Evaluated) -> None:
     shop.register("old", constant)
     shop.register("new")
-    told: list[tuple[str, str]] = []
     for _ in range(3):
-        promoting.roll_back(
-            shop.workspace,
-            shop.client,
-            shop.name,
-            "complaints",
-            lambda version, entry: told.append((version.version, entry["event"])),
-        )
+        promoting.roll_back(shop.workspace, shop.client, shop.name, "complaints")
     assert shop.aliases() == {"champion": 1, "previous": 2}
-    assert told == [(number, "rolled back") for number in (1, 2, 1)]
     trail = registry.trail(shop.client.get_model_version(shop.name, "1"))
     assert [entry["event"] for entry in trail] == ["promoted", "rolled back", "rolled back"]
 

@@ -127,10 +127,12 @@ def _pretrained(model: Model, where: str) -> BaseModel:
 
 def _read(model: Model, path: Path) -> BaseModel:
     config = _config(path, model.base)
-    weights = sorted(path.glob("*.safetensors"))
+    # Not by `glob`, which takes a folder that may not be listed for an empty one.
+    files = sorted(p for p in path.iterdir() if p.is_file())
+    weights = [p for p in files if p.suffix == ".safetensors"]
     if not weights:
         raise ModelError(_without_weights(path))
-    tokenizer = [p for p in sorted(path.iterdir()) if p.is_file() and _is_tokenizer(p)]
+    tokenizer = [p for p in files if _is_tokenizer(p)]
     if not tokenizer:
         raise ModelError(
             Problem(str(path), "no tokenizer", "expected tokenizer.json in the folder")

@@ -133,7 +133,7 @@ def test_a_run_that_another_home_writes_is_left_alone(
     Holder(here, *claim_of(fingerprint, tmp_path / "key.partial")).kill()
     assert reconcile(here, client).note == ""
     assert status(store, run_id) == "RUNNING"
-    writer.release(run_id)
+    writer.release()
     found = reconcile(here, client)
     assert (found.killed, found.sent) == ([run_id], [run_id])
     assert len(client.get_metric_history(run_id, "train/loss")) == 5

@@ -307,6 +307,43 @@ def test_a_pipeline_that_is_put_into_the_folder_is_taken_up(tmp_path: Path) -> N
     assert notes[1] == "a schedule of the name 'd' is served already"
 
 
+def test_a_file_that_is_renamed_or_gone_is_followed(tmp_path: Path) -> None:
+    file = write(tmp_path, "a", "interval: 1d")
+    other = write(tmp_path, "b", "interval: 1d")
+    world = World(tmp_path, "2026-05-01T12:00")
+
+    def tidy(_: str) -> Ended:
+        if file.exists():
+            file.rename(tmp_path / "renamed.yaml")
+            other.unlink()
+        return Ended(0, "done")
+
+    world.works.work = tidy
+    world.serve("2026-05-03T06:00", at_once=2)
+    assert world.lines() == [
+        "02 00:00 a started 02 00:00",
+        "02 00:00 b started 02 00:00",
+        "02 00:20 a ended 02 00:00",
+        "02 00:20 b ended 02 00:00",
+        "02 00:20 a removed",
+        "02 00:20 b removed",
+        "02 00:20 a added",
+        "03 00:00 a started 03 00:00",
+        "03 00:20 a ended 03 00:00",
+    ]
+
+
+def test_a_name_that_was_taken_is_taken_up_when_it_is_free(tmp_path: Path) -> None:
+    world = World(tmp_path, "2026-05-01T12:00")
+    world.taken = {"a"}
+    world.clock.on_waiting = lambda: (
+        write(tmp_path, "a", "interval: 1d") if world.clock.waits == 1 else None,
+        world.taken.clear() if world.clock.waits == 4 else None,
+    )
+    world.serve("2026-05-01T20:00")
+    assert world.lines() == ["01 12:30 a failed", "01 14:00 a added"]
+
+
 def test_a_folder_in_which_nothing_is_scheduled_yet_is_served(tmp_path: Path) -> None:
     world = World(tmp_path, "2026-05-01T12:00")
     world.clock.on_waiting = lambda: write(tmp_path, "a", "interval: 1d")
@@ -323,6 +360,9 @@ def test_a_pipeline_is_served_once(tmp_path: Path) -> None:
     with Reservations(workspace) as reservations:
         assert reservations.take(pipelines[0])
         assert not Reservations(workspace).take(pipelines[0])
+        reservations.leave(pipelines[0])
+        with Reservations(workspace, pipelines):
+            assert not reservations.take(pipelines[0])
 
 
 @contextmanager

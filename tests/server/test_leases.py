@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.workspace import Workspace
 from tasks.writer import TAG, identity
 from tests.server.stand import Stand
 from tests.support.commands import (
@@ -140,8 +141,8 @@ def the_writer(stand: Stand, homes: dict[str, Path]) -> str:
     def look() -> bool:
         signs = stand.query("mlflow", f"SELECT value FROM tags WHERE key = '{TAG}'")
         owners = {sign.partition(" ")[0] for (sign,) in signs}
-        made = {name: home / "locks" for name, home in homes.items() if (home / "locks").exists()}
-        found.extend(name for name, locks in made.items() if identity(locks) in owners)
+        made = {n: Workspace(home) for n, home in homes.items() if (home / "home-id").exists()}
+        found.extend(name for name, home in made.items() if identity(home) in owners)
         return bool(found)
 
     eventually(look)

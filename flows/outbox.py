@@ -89,8 +89,8 @@ def _deliver(workspace: Workspace, api: str, post: Post) -> str:
     try:
         post(api, list(notes.values()))
     except httpx.HTTPError as error:
-        reason = f"Prefect at {public(api)} did not take them ({type(error).__name__})"
-        return f"{len(notes)} events wait for the next run: {reason}"
+        why = type(error).__name__
+        return f"Prefect at {public(api)} takes no events ({why}); the next run sends them"
     return _forget(notes)
 
 

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from flows.arriving import Arrivals
 from flows.embedded import prefect_api
+from flows.reserving import Reservations
 from flows.scheduling import (
     Ended,
     Event,
     Job,
     Memory,
-    Reservations,
     Scheduled,
     Server,
     none_yet,

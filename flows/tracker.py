@@ -138,9 +138,8 @@ class Tracker:
             self._relay = None
             return
         self.claim.owed = True
-        late = "some steps have not reached MLflow yet"
-        who = "another run sends them" if relay.waiting else "the next run of this pipeline does"
-        announce(Notice(f"{late}; {who}"))
+        who = "another run" if relay.waiting else "the next run of this pipeline"
+        announce(Notice(f"some steps have not reached MLflow yet; {who} sends them"))
 
     def _end_load(self, seconds: float) -> None:
         if self._load is not None:

@@ -154,7 +154,7 @@ class Writer:
 def elsewhere(run: Run, workspace: Workspace) -> bool:
     """Whether another home sends the steps of a run, or has until an hour ago."""
     sign = _sign_of(run)
-    return _owner(sign) not in ("", identity(workspace)) and not _old(sign)
+    return sign != "" and _owner(sign) != identity(workspace) and not _old(sign)
 
 
 def identity(workspace: Workspace) -> str:

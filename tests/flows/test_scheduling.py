@@ -14,9 +14,10 @@ from mlflow import MlflowClient
 
 from flows.arriving import Arrivals
 from flows.drifting import PROFILE
+from flows.reserving import Reservations
 from flows.retraining import ROWS, nothing_to_do
 from flows.run import Run, read
-from flows.scheduling import Ended, Event, Memory, Reservations, Server, find
+from flows.scheduling import Ended, Event, Memory, Server, find
 from tasks import registry
 from tasks.errors import UserError
 from tasks.liveness import claimed

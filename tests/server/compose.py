@@ -28,7 +28,12 @@ def load() -> dict[str, Any]:
 
 def example() -> dict[str, str]:
     """The variables of ``.env.example`` and the values that it gives them."""
-    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    return settings_in(EXAMPLE)
+
+
+def settings_in(path: Path) -> dict[str, str]:
+    """The variables of a file like ``.env``."""
+    lines = path.read_text(encoding="utf-8").splitlines()
     pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
     return {name: value for name, _, value in pairs}
 

@@ -18,7 +18,7 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
 
-from tests.server.compose import LOOPBACK, PORTS, Composition
+from tests.server.compose import LOOPBACK, PORTS, Composition, settings_in
 from tests.server.stand import Stand, binaries, installed
 from tests.support.commands import environment
 
@@ -55,11 +55,8 @@ class Engine:
         return ""
 
     def _lacks(self) -> str:
-        lines = (self.clone / ".env").read_text(encoding="utf-8").splitlines()
-        settings = dict(line.split("=", 1) for line in lines if line and line[0] != "#")
-        if settings != self.stand.composition.settings:
-            return ".env is not filled in"
-        return ""
+        filled_in = settings_in(self.clone / ".env") == self.stand.composition.settings
+        return "" if filled_in else ".env is not filled in"
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.concluding import conclude
-from flows.failing import Explained
-from flows.naming import first_name, rename
-from flows.run import Outcome, opened
+from flows.run.conclusion import conclude
+from flows.run.names import first_name, rename
+from flows.run.run import Outcome, opened
+from flows.run.states import Explained
 from flows.stages import evaluation, finetuning, registration, tokenization, validation
 
 

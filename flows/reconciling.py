@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flows import outbox
-from tasks import liveness, registry, tracking
+from flows.servers import outbox
+from tasks import claims
+from tasks.claims import Left
 from tasks.errors import TrackingFailure
-from tasks.liveness import Left
-from tasks.relay import MARKER, Relay
 from tasks.store import PARTIAL, lock
-from tasks.tracking import FINGERPRINT, patiently
+from tasks.tracking import registry
+from tasks.tracking import runs as tracking
+from tasks.tracking.relay import MARKER, Relay
+from tasks.tracking.runs import FINGERPRINT, patiently
+from tasks.tracking.step_sender import Writer, elsewhere
 from tasks.workspace import Workspace
-from tasks.writer import Writer, elsewhere
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -87,8 +89,8 @@ def reconcile(
     """
     found = Reconciled()
     with lock(workspace.locks / "reconcile.lock"):
-        gone, living = liveness.left(workspace.locks)
-        held = liveness.fingerprints(living)
+        gone, living = claims.left(workspace.locks)
+        held = claims.fingerprints(living)
         _crash([entry["id"] for one in gone for entry in one.of("flow_run")], found)
         for one in gone:
             if _end_runs(one, held, workspace, client, found):
@@ -232,8 +234,8 @@ def _sweep(workspace: Workspace) -> Iterator[Path]:
     A run claims its fingerprint before it makes a folder, so the claims are read after the folders.
     """
     paths = sorted(workspace.temporary.iterdir())
-    _, living = liveness.left(workspace.locks)
-    held = liveness.fingerprints(living)
+    _, living = claims.left(workspace.locks)
+    held = claims.fingerprints(living)
     for path in paths:
         owner = path.name.removeprefix(REGISTERING)
         dead = owner != path.name and not any(one.startswith(owner) for one in held)

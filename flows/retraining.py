@@ -14,18 +14,18 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import failing
-from flows.drifting import against_champion
-from flows.failing import Explained
-from flows.leases import shared
-from flows.naming import Trigger, first_name, rename
 from flows.pipeline import pipeline
 from flows.reconciling import reconcile
-from flows.run import Outcome, Run, claimed_flow, quiet, read
-from tasks import registry
+from flows.run import states
+from flows.run.drift import against_champion
+from flows.run.names import Trigger, first_name, rename
+from flows.run.run import Outcome, Run, claimed_flow, quiet, read
+from flows.run.states import Explained
+from flows.servers.leases import shared
 from tasks.errors import OneStepError, TrackingFailure
-from tasks.reporting import Notice, announce
-from tasks.tracking import FINGERPRINT, patiently
+from tasks.progress import Notice, announce
+from tasks.tracking import registry
+from tasks.tracking.runs import FINGERPRINT, patiently
 from tasks.validation import validate
 from tasks.workspace import Workspace
 
@@ -100,7 +100,7 @@ def _train(file: str, overrides: Sequence[str], name: str) -> State[Retrained]:
         outcome = pipeline(file, list(overrides))
     except OneStepError as error:
         # Its own run has told it already.
-        return failing.state(error)
+        return states.state(error)
     note = outcome.registered.note
     return Completed(message=note, data=Retrained(name, note, outcome))
 

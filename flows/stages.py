@@ -14,13 +14,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import artifacts, events, failing
-from flows.run import Run
+from flows.run import artifacts, events, states
+from flows.run.run import Run
 from tasks.errors import OneStepError
 from tasks.evaluation import Evaluated, evaluate
 from tasks.finetuning import Tuned, finetune
+from tasks.progress import StageFinished, StageStarted, announce
 from tasks.registration import Registered, register
-from tasks.reporting import StageFinished, StageStarted, announce
 from tasks.tokenization import Tokenized, tokenize_rows
 from tasks.validation import Validated, validate
 
@@ -34,7 +34,7 @@ def shown(run: Run, stage: str, work: Callable[[], Any]) -> State[Any]:
     try:
         result = work()
     except OneStepError as error:
-        return failing.state(error)
+        return states.state(error)
     seconds = time.perf_counter() - started
     reused = bool(getattr(result, "stored", result).reused)
     run.stages.append(finished := StageFinished(stage, reused, seconds, result.note))

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.schema import Pipeline
-from tasks import answers, arrow, packaging, slices
+from tasks import arrow
 from tasks.applications import base as applications
 from tasks.applications.base import Application, Facts, Scorer
+from tasks.champion import answers, slices
 from tasks.finetuning import Tuned, headline_of
 from tasks.store import Stored, digest, files_below, read_json, write_json
 from tasks.tokenization import Tokenized
+from tasks.tracking import packaging
 from tasks.training import events
 from tasks.validation import Validated
 from tasks.workspace import Workspace

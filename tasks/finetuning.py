@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from configs.schema import Pipeline
 from tasks.applications import base as applications
-from tasks.reporting import Progress, announce
+from tasks.progress import Progress, announce
 from tasks.store import Stored, read_json
 from tasks.tokenization import Tokenized
 from tasks.training import energy, events, launchers
-from tasks.training.base_model import BaseModel
 from tasks.training.events import Record
 from tasks.training.job import BEST, PREFLIGHT, Job
+from tasks.training.model.base_model import BaseModel
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Pipeline
-from tasks import artifacts, gate, lineage, packaging, registry
 from tasks.applications import base as applications
-from tasks.comparison import PROBLEM, Rivals, compare
+from tasks.champion import gate
+from tasks.champion.comparison import PROBLEM, Rivals, compare
+from tasks.champion.gate import Decision, Evidence
+from tasks.champion.paired import Comparison
 from tasks.errors import DataError, Problem
 from tasks.evaluation import Evaluated
-from tasks.gate import Decision, Evidence
-from tasks.paired import Comparison
-from tasks.registry import Move
 from tasks.store import read_json
-from tasks.tracking import FINGERPRINT, log_folder, patiently
+from tasks.tracking import artifacts, lineage, packaging, registry
+from tasks.tracking.registry import Move
+from tasks.tracking.runs import FINGERPRINT, log_folder, patiently
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -44,7 +45,7 @@ class Registered:
         verdict: why, in words.
         reused: whether an earlier run had registered this fingerprint.
         seconds: wall time.
-        gate: the decision and what it rests on: see :meth:`tasks.gate.Decision.record`.
+        gate: the decision and what it rests on: see :meth:`tasks.champion.gate.Decision.record`.
     """
 
     name: str

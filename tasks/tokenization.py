@@ -13,12 +13,12 @@ from tasks import arrow
 from tasks.applications import base as applications
 from tasks.applications.base import Application, Encoded, Facts
 from tasks.applications.shared.codec import Codec
-from tasks.contract.frames import SPLITS
+from tasks.contract.sources.frames import SPLITS
 from tasks.errors import DataError, Problem
 from tasks.store import Stored
-from tasks.training import beginnings
-from tasks.training.base_model import BaseModel
-from tasks.training.start import Start
+from tasks.training.model import beginnings
+from tasks.training.model.base_model import BaseModel
+from tasks.training.model.start import Start
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 

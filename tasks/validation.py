@@ -15,15 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Pipeline
-from tasks import slices
 from tasks.applications import base as applications
 from tasks.applications.base import Application, Facts
-from tasks.contract import frames, outcome, parallel, quarantine
-from tasks.contract.frames import SPLITS, Sources
-from tasks.contract.judged import Judged
-from tasks.contract.parallel import Folders
-from tasks.contract.profile import Profile
-from tasks.contract.quarantine import Fixes
+from tasks.champion import slices
+from tasks.contract.passes import parallel
+from tasks.contract.passes.judged import Judged
+from tasks.contract.passes.parallel import Folders
+from tasks.contract.report import record
+from tasks.contract.rows import quarantine
+from tasks.contract.rows.quarantine import Fixes
+from tasks.contract.sources import frames
+from tasks.contract.sources.frames import SPLITS, Sources
+from tasks.contract.statistics.profile import Profile
 from tasks.errors import ConfigError, DataError, Problem
 from tasks.store import Stored, lock, read_json, write_json
 from tasks.workspace import Workspace
@@ -60,9 +63,9 @@ class Validated:
         return self.stored.content("facts.json", *(f"{split}.arrow" for split in SPLITS))
 
     @property
-    def report(self) -> outcome.Report:
+    def report(self) -> record.Report:
         """What every rule found."""
-        report: outcome.Report = read_json(self.stored.path / "report.json")
+        report: record.Report = read_json(self.stored.path / "report.json")
         return {"pipeline": self.pipeline} | report | {"digest": self.digest}
 
     @property
@@ -162,7 +165,7 @@ def _build(
         if not problems:
             problems = judged.finish(folder)
         report = judged.report(problems)
-    outcome.publish(workspace.root, {"pipeline": config.name} | report)
+    record.publish(workspace.root, {"pipeline": config.name} | report)
     if problems:
         raise DataError(problems)
     write_json(folder / "report.json", report)

@@ -15,8 +15,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from configs.schema import Model
-from tasks.training import base_model
-from tasks.training.base_model import BaseModel
+from tasks.training.model import base_model
+from tasks.training.model.base_model import BaseModel
 
 hypothesis.settings.register_profile(
     "onestep", deadline=None, derandomize=True, database=None, print_blob=True

@@ -14,7 +14,7 @@ SCHEDULED = """
 import sys, time
 from pathlib import Path
 from tasks.workspace import Workspace
-from flows.embedded import prefect_api
+from flows.servers.prefect import prefect_api
 
 with prefect_api(Workspace.open(Path(sys.argv[1]))):
     from prefect import flow
@@ -94,6 +94,8 @@ def test_a_cron_deployment_gets_runs_with_the_locked_sqlalchemy(tmp_path: Path) 
 
 
 def test_importing_the_command_loads_nothing_heavy(tmp_path: Path) -> None:
-    program = "import sys, flows.cli; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    program = (
+        "import sys, flows.cli.main; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    )
     loaded = set(_run(program, tmp_path / "home").stdout.split())
     assert loaded.isdisjoint({"torch", "transformers", "mlflow", "prefect", "pandas", "datasets"})

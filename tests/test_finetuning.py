@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tasks.evaluation import evaluate
 from tasks.finetuning import Tuned, finetune
-from tasks.reporting import Event, Progress, listening
+from tasks.progress import Event, Progress, listening
 from tasks.store import PARTIAL, read_json
 from tasks.training import events
 from tests.support.pipelines import Prepared, prepare

@@ -12,11 +12,11 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from tasks import packaging
 from tasks.applications import base as applications
 from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
 from tasks.predictor import Predictor
+from tasks.tracking import packaging
 from tests.support.rows import reviews
 
 pytest_plugins = ["tests.support.fixtures"]

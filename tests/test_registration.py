@@ -17,13 +17,15 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from configs.schema import Gate, Pipeline, Registry
-from tasks import gate, promoting, registry, tracking
+from tasks.champion import gate
 from tasks.errors import DataError, ModelError
 from tasks.evaluation import Evaluated
 from tasks.predictor import Predictor, sha256
 from tasks.registration import Origin, Registered, register
 from tasks.store import file_digest
-from tasks.tracking import FINGERPRINT
+from tasks.tracking import promotion as promoting
+from tasks.tracking import registry, runs
+from tasks.tracking.runs import FINGERPRINT
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 from tests.support.pipelines import Prepared
@@ -57,7 +59,7 @@ class Shop:
     def run(self, fingerprint: str) -> str:
         """The MLflow run of a fingerprint."""
         fingerprint = f"{self.name}-{fingerprint}"
-        return tracking.open_run(self.client, self.workspace, "reviews", fingerprint, fingerprint)
+        return runs.open_run(self.client, self.workspace, "reviews", fingerprint, fingerprint)
 
     def register(self, fingerprint: str, evaluated: Evaluated | None = None) -> Registered:
         """Register a model, the fine-tuned one unless another is given."""
@@ -483,7 +485,7 @@ def test_a_rollback_that_is_cut_short_is_finished_by_its_retry(
         return plain(self, *arguments)
 
     plain = MlflowClient.set_registered_model_alias
-    monkeypatch.setattr(tracking, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(runs, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(MlflowClient, "set_registered_model_alias", flaky)
     promoting.roll_back(shop.workspace, shop.client, shop.name, "complaints")
     assert shop.aliases() == {"champion": 1, "previous": 2}

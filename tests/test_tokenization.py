@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from transformers import AutoTokenizer
 
-from tasks.contract.frames import SPLITS
+from tasks.contract.sources.frames import SPLITS
 from tasks.errors import DataError, ModelError
 from tasks.tokenization import Tokenized, tokenize_rows
-from tasks.training.base_model import BaseModel
+from tasks.training.model.base_model import BaseModel
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 from tests.support.tables import Row, parcels, pipeline, run, split_rows, write_table

@@ -288,7 +288,7 @@ class Questions(Defaults):
 
     def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
         """The sentence of the context that BM25 ranks first; the first one where none fits."""
-        from tasks.retrieval import Ranking
+        from tasks.text.retrieval import Ranking
 
         known: dict[str, tuple[list[str], Ranking]] = {}
         answers = []

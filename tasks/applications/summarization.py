@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.applications.base import Facts, Predictions, Reasons
 from tasks.applications.shared.writing import Writing
-from tasks.languages import has_spaces
-from tasks.retrieval import tokens
+from tasks.text.languages import has_spaces
+from tasks.text.retrieval import tokens
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -53,7 +53,7 @@ class Translation(Writing):
 
     def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
         """Copies, lengths that cannot belong together, and the wrong script."""
-        from tasks.applications.shared import scripts
+        from tasks.text import scripts
 
         language, most = config.language, config.contract.max_length_ratio
         reasons: Reasons = {}

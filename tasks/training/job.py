@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from configs.schema import Model, Training
 from tasks.store import read_json, write_json
-from tasks.training.start import Start
+from tasks.training.model.start import Start
 
 FILE = "job.json"
 BEST = "best"

@@ -14,10 +14,11 @@ import torch
 from tasks.applications.base import Facts
 from tasks.metrics import better
 from tasks.store import PARTIAL, commit_folder
-from tasks.training import adapters, batching, checkpoints, hardware
+from tasks.training import batching, checkpoints, hardware
 from tasks.training.checkpoints import Position
 from tasks.training.events import EventLog
 from tasks.training.job import BEST
+from tasks.training.model import adapters
 from tasks.training.session import Session
 from tasks.training.step import StepReport, optimizer_step, to_device
 

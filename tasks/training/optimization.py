@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from configs.schema import Schedule, Training
-from tasks.training import layers
+from tasks.training.model import layers
 
 NORMALIZATIONS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
 OWN_NORMALIZATIONS = ("LayerNorm", "RMSNorm")

@@ -18,9 +18,11 @@ from tasks.applications import base as applications
 from tasks.applications.base import Application, Batch, Facts, View
 from tasks.applications.shared.codec import Codec
 from tasks.arrow import MappedTable
-from tasks.training import adapters, batching, hardware, layers, models, optimization
+from tasks.training import batching, hardware, optimization
 from tasks.training.batching import Ints
 from tasks.training.job import Job
+from tasks.training.model import adapters, layers
+from tasks.training.model import build as models
 from tasks.training.step import Learner
 
 TARGET = "target"

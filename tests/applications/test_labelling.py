@@ -12,7 +12,7 @@ from configs.schema import Pipeline
 from tasks.applications.base import Facts, Reasons
 from tasks.applications.shared.census import Census
 from tasks.applications.topics import APPLICATION
-from tasks.contract.rules import violations
+from tasks.contract.rules.cells import violations
 from tasks.errors import DataError
 
 TARGETS = {"single": "label", "multiple": "labels", "ordinal": "label"}

@@ -24,7 +24,7 @@ from tasks.applications.questions import APPLICATION, canonical, sentences
 from tasks.applications.serving import questions as decoder
 from tasks.applications.shared.census import Census
 from tasks.applications.shared.codec import Codec
-from tasks.contract.rules import violations
+from tasks.contract.rules.cells import violations
 from tests.support import tables
 from tests.support.questions import FAMILIES, KINDS, TEXTS, questions, reader, stored, tokenizer
 

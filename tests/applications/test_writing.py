@@ -18,7 +18,7 @@ from tasks.applications.shared.codec import Codec
 from tasks.applications.shared.writing import target_ids
 from tasks.applications.translation import APPLICATION
 from tasks.errors import ModelError
-from tasks.training import tokenizers
+from tasks.training.model import tokenizers
 from tests.support import writers
 from tests.support.writers import SOURCES, TARGETS
 

@@ -73,7 +73,7 @@ def _peer(home: Path, folder: Path, options: Options, chosen: Sequence[str]) -> 
 
 
 def _base(config: Any) -> Path:
-    from tasks.training import base_model
+    from tasks.training.model import base_model
 
     found = base_model.resolve(config.model, config.application)
     assert found.path is not None

@@ -97,11 +97,11 @@ def checks(options: Options) -> Figures:
     """What each check costs."""
     import pyarrow as pa
 
-    from tasks.contract import form
-    from tasks.contract.detection import Detector
-    from tasks.contract.privacy import KINDS, Recognizer
-    from tasks.contract.profile import Profiler
-    from tasks.contract.similarity import near_duplicates
+    from tasks.contract.rules import characters
+    from tasks.contract.rules.language_detection import Detector
+    from tasks.contract.rules.privacy import KINDS, Recognizer
+    from tasks.contract.rules.similarity import near_duplicates
+    from tasks.contract.statistics.profile import Profiler
 
     with scratch() as folder:
         path = write_table(folder / "checks.csv", 2_000 if options.quick else BATCH)
@@ -109,12 +109,12 @@ def checks(options: Options) -> Figures:
     array = pa.array(texts, pa.large_string())
     recognizer, detector, few = Recognizer(KINDS, ["de", "us"]), Detector("en"), texts[:2000]
     costs: dict[str, tuple[Callable[[], Any], int]] = {
-        "missing": (lambda: form.missing(array), len(texts)),
-        "length": (lambda: form.length(array, 1, 1000), len(texts)),
-        "mojibake": (lambda: form.mojibake(array), len(texts)),
-        "replacement": (lambda: form.replacement(array), len(texts)),
-        "control": (lambda: form.control(array), len(texts)),
-        "html": (lambda: form.html(array), len(texts)),
+        "missing": (lambda: characters.missing(array), len(texts)),
+        "length": (lambda: characters.length(array, 1, 1000), len(texts)),
+        "mojibake": (lambda: characters.mojibake(array), len(texts)),
+        "replacement": (lambda: characters.replacement(array), len(texts)),
+        "control": (lambda: characters.control(array), len(texts)),
+        "html": (lambda: characters.html(array), len(texts)),
         "privacy, all kinds": (lambda: recognizer.masks(array), len(texts)),
         "profile": (lambda: Profiler(["text"]).update({"text": array}), len(texts)),
         "language": (lambda: detector.wrong(few), len(few)),
@@ -134,7 +134,7 @@ def _microseconds(work: Callable[[], Any], rows: int) -> float:
 def alarms(options: Options) -> Figures:
     """What the rules find in the public data sets."""
     from configs.reading import load
-    from tasks.contract import frames
+    from tasks.contract.sources import frames
     from tasks.validation import validate
     from tasks.workspace import Workspace
     from tests.benchmarks.options import overrides

@@ -15,7 +15,8 @@ from tests.benchmarks.contract import LABELS
 def ours(path: Path, home: Path, threads: int) -> dict[str, float]:
     """The validation stage, and the part of it that the peer does too."""
     from configs.schema import Pipeline
-    from tasks.contract import frames, parallel
+    from tasks.contract.passes import parallel
+    from tasks.contract.sources import frames
     from tasks.validation import validate
     from tasks.workspace import Workspace
 
@@ -49,11 +50,11 @@ def theirs(path: Path, home: Path, threads: int) -> dict[str, float]:
     from pandera.errors import SchemaErrors
     from pandera.pandas import Check, Column, DataFrameSchema
 
-    from tasks.contract import form, patterns
-    from tasks.contract.privacy import KINDS, Recognizer
+    from tasks.contract.rules import characters, privacy_patterns
+    from tasks.contract.rules.privacy import KINDS, Recognizer
 
     recognizer = Recognizer(KINDS)
-    hint = re.compile("|".join(patterns.hints(KINDS, ()).values()))
+    hint = re.compile("|".join(privacy_patterns.hints(KINDS, ()).values()))
 
     def lacks(pattern: str) -> Check:
         return Check(lambda texts: ~texts.str.contains(pattern, regex=True), name=pattern[:20])
@@ -70,9 +71,9 @@ def theirs(path: Path, home: Path, threads: int) -> dict[str, float]:
             Check(lambda texts: texts.str.strip() != "", name="missing"),
             Check(lambda texts: texts.str.len().between(1, 1_000_000), name="length"),
             Check(lambda texts: texts.map(sound), name="mojibake"),
-            lacks(form.REPLACEMENT),
-            lacks(form.CONTROL),
-            lacks(form.HTML),
+            lacks(characters.REPLACEMENT),
+            lacks(characters.CONTROL),
+            lacks(characters.HTML),
             Check(lambda texts: texts.map(public), name="privacy"),
         ],
         nullable=False,

@@ -14,11 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from configs.schema import Gate
-from tasks import gate, paired
 from tasks.applications.base import Scorer
+from tasks.champion import gate, paired
+from tasks.champion.gate import Evidence
+from tasks.champion.paired import Comparison
 from tasks.evaluation import OUTCOMES
-from tasks.gate import Evidence
-from tasks.paired import Comparison
 from tests.benchmarks.commands import run, scratch
 from tests.benchmarks.figures import Figures
 from tests.benchmarks.options import HERE, Options, declared_files, overrides, sample

@@ -18,8 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flows import cli, embedded
-from tasks import reporting, tracking
+from flows.cli import main as cli
+from flows.servers import prefect as embedded
+from tasks import progress
+from tasks.tracking import runs
 
 
 class Timeline:
@@ -36,9 +38,9 @@ class Timeline:
         """Note the first time that something happens."""
         self.marks.setdefault(name, time.time())
 
-    def hear(self, event: reporting.Event) -> None:
+    def hear(self, event: progress.Event) -> None:
         """Note the end of a stage."""
-        if isinstance(event, reporting.StageFinished):
+        if isinstance(event, progress.StageFinished):
             stage = {"stage": event.stage, "seconds": event.seconds, "ended": time.time()}
             self.stages.append(stage)
 
@@ -85,8 +87,8 @@ class Timeline:
 def install(timeline: Timeline) -> None:
     """Patch what the command imports by name later on."""
     embedded.prefect_api = _server(timeline, embedded.prefect_api)
-    tracking.connect = _connecting(timeline, tracking.connect)
-    reporting.listening = _listening(timeline, reporting.listening)
+    runs.connect = _connecting(timeline, runs.connect)
+    progress.listening = _listening(timeline, progress.listening)
 
 
 def _server(timeline: Timeline, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,8 +115,8 @@ def _listening(timeline: Timeline, original: Callable[..., Any]) -> Callable[...
     """The command listens from after its imports to the end of the flow."""
 
     @contextmanager
-    def listening(listener: reporting.Listener) -> Iterator[None]:
-        def heard(event: reporting.Event) -> None:
+    def listening(listener: progress.Listener) -> Iterator[None]:
+        def heard(event: progress.Event) -> None:
             timeline.hear(event)
             listener(event)
 
@@ -133,8 +135,8 @@ def _listening(timeline: Timeline, original: Callable[..., Any]) -> Callable[...
 
 def _install_late(timeline: Timeline) -> None:
     """Patch what the heavy imports brought."""
-    from flows.run import Run
-    from flows.tracker import Tracker
+    from flows.run.run import Run
+    from flows.run.tracker import Tracker
 
     Run.__init__ = timeline.bracketed("preparing", Run.__init__)  # type: ignore[method-assign]
     for name, member in list(vars(Tracker).items()):

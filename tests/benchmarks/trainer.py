@@ -9,11 +9,12 @@ from pathlib import Path
 from statistics import median
 
 from configs.reading import load
-from tasks.contract import frames
+from tasks.contract.sources import frames
 from tasks.finetuning import make_job
 from tasks.tokenization import tokenize_rows
-from tasks.training import base_model, events, launchers
+from tasks.training import events, launchers
 from tasks.training.job import BEST, Job
+from tasks.training.model import base_model
 from tasks.validation import validate
 from tasks.workspace import Workspace
 from tests.benchmarks.commands import peer, scratch

@@ -13,7 +13,7 @@ import configs
 from configs.contract import Contract, Privacy, Rules
 from configs.schema import Data, Optimizer, Pipeline, Retraining, Section, Training
 from configs.values import Country
-from tasks.contract.privacy import COUNTRIES, KINDS
+from tasks.contract.rules.privacy import COUNTRIES, KINDS
 
 SHIPPED = sorted(Path(configs.__file__).parent.glob("*.yaml"))
 MINIMAL = {"name": "parcels", "application": "topics", "data": {"train": "train.csv"}}

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.contract import blocks, frames, parallel
-from tasks.contract.frames import SPLITS
+from tasks.contract.passes import parallel
+from tasks.contract.sources import blocks, frames
+from tasks.contract.sources.frames import SPLITS
 from tasks.errors import DataError
 from tasks.validation import Validated
 from tests.support import healthy

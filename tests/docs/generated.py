@@ -8,9 +8,9 @@ from pathlib import Path
 import typer.main
 
 from configs import documentation as configuration
-from flows import documentation as command_line
-from flows.cli import app
-from tasks.contract import documentation as contract
+from flows.cli import reference as command_line
+from flows.cli.main import app
+from tasks.contract.rules import reference as contract
 from tests.docs.markdown import DOCS
 
 PAGES: dict[Path, Callable[[], str]] = {

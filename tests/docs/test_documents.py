@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from flows.cli import app
-from flows.run import read
+from flows.cli.main import app
+from flows.run.run import read
 from tests.docs.followed import (
     APPLICATIONS,
     INSTALLING,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from configs.schema import application_names
-from flows.run import read
-from tasks.contract import frames
+from flows.run.run import read
+from tasks.contract.sources import frames
 from tasks.validation import validate
 from tasks.workspace import Workspace
 from tests.docs.markdown import DOCS, Block, blocks, place

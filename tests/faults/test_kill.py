@@ -27,8 +27,8 @@ MID_EPOCH = "tasks.training.loop:optimizer_step:13"
 CHECKPOINT = "tasks.training.checkpoints:commit_folder:1"
 PUBLISHING = "tasks.store:folder_files:3"
 UPLOAD = "mlflow.store.artifact.local_artifact_repo:shutil_copytree_without_file_permissions:1"
-ALIAS = "tasks.registry:set_alias:1"
-REGISTERED = "flows.concluding:conclude:1"
+ALIAS = "tasks.tracking.registry:set_alias:1"
+REGISTERED = "flows.run.conclusion:conclude:1"
 KILLED = -signal.SIGKILL
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from flows.run import read
+from flows.run.run import read
 from tests.docs.markdown import ROOT
 from tests.support.commands import HANG_SECONDS, assert_nothing_runs, environment
 
 DEPLOY = """
 import json, subprocess, sys, time, urllib.request
 from pathlib import Path
-from flows.embedded import prefect_api
+from flows.servers.prefect import prefect_api
 from tasks.workspace import Workspace
 
 prefect = str(Path(sys.executable).with_name("prefect"))

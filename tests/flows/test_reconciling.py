@@ -15,12 +15,13 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.reconciling import WHY, reconcile
-from tasks import liveness, registry, tracking
-from tasks.relay import STEP_METRICS
-from tasks.tracking import FINGERPRINT
+from tasks import claims
+from tasks.tracking import registry, runs
+from tasks.tracking.relay import STEP_METRICS
+from tasks.tracking.runs import FINGERPRINT
+from tasks.tracking.step_sender import Writer
 from tasks.training.events import EventLog
 from tasks.workspace import Workspace
-from tasks.writer import Writer
 
 pytest_plugins = ["tests.support.fixtures"]
 pytestmark = pytest.mark.xdist_group("serving")
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.xdist_group("serving")
 HOLDER = """
 import sys, time
 from pathlib import Path
-from tasks.liveness import claimed
+from tasks.claims import claimed
 
 with claimed(Path(sys.argv[1])) as claim:
     for line in sys.argv[2:]:
@@ -64,7 +65,7 @@ def fingerprint(request: pytest.FixtureRequest) -> str:
 
 def opened(store: Store, fingerprint: str) -> str:
     workspace, client = store
-    return tracking.open_run(client, workspace, "reviews", fingerprint, "a run")
+    return runs.open_run(client, workspace, "reviews", fingerprint, "a run")
 
 
 def status(store: Store, run_id: str) -> str:
@@ -104,7 +105,7 @@ def test_a_dead_run_is_killed_and_gets_its_metrics(
     assert [(metric.step, metric.value) for metric in history] == [(n, n) for n in range(1, 6)]
     again = reconcile(workspace, client)
     assert again.note == ""
-    assert list(liveness.folder(workspace.locks).iterdir()) == []
+    assert list(claims.folder(workspace.locks).iterdir()) == []
 
 
 def test_a_run_that_a_living_process_has_taken_up_is_left_alone(
@@ -151,22 +152,22 @@ def test_a_process_that_died_before_it_opened_its_run_left_nothing(
 def test_a_run_that_has_ended_stays_as_it_ended(store: Store, fingerprint: str) -> None:
     workspace, client = store
     run_id = opened(store, fingerprint)
-    tracking.finish(client, run_id, "FAILED")
+    runs.finish(client, run_id, "FAILED")
     Holder(workspace, *claim_of(fingerprint)).kill()
     assert reconcile(workspace, client).killed == []
     assert status(store, run_id) == "FAILED"
 
 
 def test_a_claim_is_gone_when_nothing_is_owed(tmp_path: Path) -> None:
-    with liveness.claimed(tmp_path) as claim:
+    with claims.claimed(tmp_path) as claim:
         claim.note("flow_run", id="1")
-        gone, living = liveness.left(tmp_path)
+        gone, living = claims.left(tmp_path)
         assert (gone, living) == ([], [{"kind": "flow_run", "id": "1"}])
-    assert liveness.left(tmp_path) == ([], [])
-    with liveness.claimed(tmp_path) as claim:
+    assert claims.left(tmp_path) == ([], [])
+    with claims.claimed(tmp_path) as claim:
         claim.note("flow_run", id="2")
         claim.owed = True
-    (left,), living = liveness.left(tmp_path)
+    (left,), living = claims.left(tmp_path)
     assert (left.of("flow_run"), living) == ([{"kind": "flow_run", "id": "2"}], [])
 
 

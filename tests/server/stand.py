@@ -199,7 +199,7 @@ def _spawn(stand: Stand, service: str, command: Sequence[str], own: dict[str, st
     """Start a process that ends with this one, even if this one is killed."""
     with (stand.folder / f"{service}.log").open("ab") as log:
         stand.running[service] = subprocess.Popen(
-            [sys.executable, "-m", "flows.leash", *command],
+            [sys.executable, "-m", "flows.servers.leash", *command],
             env=own,
             cwd=stand.folder,
             stdin=subprocess.PIPE,

@@ -11,15 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.docs.markdown import ROOT
-from tests.server.compose import (
-    LOOPBACK,
-    PORTS,
-    VARIABLE,
-    Composition,
-    example,
-    load,
-    variables,
-)
+from tests.server.compose import LOOPBACK, PORTS, VARIABLE, Composition, example, load, variables
 from tests.server.stand import Stand
 
 FILE = load()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.tracking.step_sender import TAG, identity
 from tasks.workspace import Workspace
-from tasks.writer import TAG, identity
 from tests.server.stand import Stand
 from tests.support.commands import (
     Running,
@@ -29,7 +29,7 @@ from tests.support.homes import STEPS, recorded_steps
 pytestmark = pytest.mark.xdist_group("servers")
 HOLD = """
 import sys, time
-from flows.leases import lease
+from flows.servers.leases import lease
 
 with lease(sys.argv[1], 60):
     print("held", flush=True)
@@ -38,7 +38,7 @@ with lease(sys.argv[1], 60):
 OPEN_RUN = """
 import sys, time
 from pathlib import Path
-from flows.leases import shared
+from flows.servers.leases import shared
 from tasks import tracking
 from tasks.workspace import Workspace
 
@@ -62,7 +62,7 @@ for _ in range(2):
 print(found)
 """
 OFTEN = {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.5"}
-SLOW_REGISTRATION = fault("tasks.registry:create:1", "sleep-3")
+SLOW_REGISTRATION = fault("tasks.tracking.registry:create:1", "sleep-3")
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from pandas.util import hash_array
 
-from tasks.contract.catalogue import Catalogue, Hashes
-from tasks.contract.frames import SPLITS
+from tasks.contract.rows.catalogue import Catalogue, Hashes
+from tasks.contract.sources.frames import SPLITS
 
 
 def hashed(values: Sequence[Any]) -> Hashes:

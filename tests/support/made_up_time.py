@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from flows.scheduling import Ended, Event, Job, Scheduled
+from flows.schedule.server import Ended, Event, Job, Scheduled
 
 LOOK_AGAIN = timedelta(minutes=30)
 

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-from flows.embedded import prefect_api
+from flows.servers.prefect import prefect_api
 from tasks.workspace import Workspace
 from tests.support.commands import ONESTEP, environment
 

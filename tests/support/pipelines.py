@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Model, Pipeline, Training
-from tasks.contract import frames
+from tasks.contract.sources import frames
 from tasks.finetuning import make_job
 from tasks.tokenization import Tokenized, tokenize_rows
-from tasks.training import base_model
-from tasks.training.base_model import BaseModel
 from tasks.training.job import Job
+from tasks.training.model import base_model
+from tasks.training.model.base_model import BaseModel
 from tasks.training.session import Session
 from tasks.validation import Validated, validate
 from tasks.workspace import Workspace

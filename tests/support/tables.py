@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.schema import Pipeline
-from tasks.contract import frames
+from tasks.contract.sources import frames
 from tasks.validation import Validated, validate
 from tasks.workspace import Workspace
 

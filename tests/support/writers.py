@@ -31,7 +31,7 @@ from transformers import (
 from tasks.applications.base import Batch
 from tasks.applications.shared.codec import Codec
 from tasks.applications.translation import APPLICATION as TRANSLATION
-from tasks.training import tokenizers
+from tasks.training.model import tokenizers
 
 SOURCES = [
     "We open at nine.",

@@ -15,8 +15,9 @@ from torch import nn
 
 from configs.schema import Adapter, Optimizer
 from tasks.store import PARTIAL, files_below, read_json
-from tasks.training import adapters, checkpoints, layers
+from tasks.training import checkpoints
 from tasks.training.checkpoints import Position
+from tasks.training.model import adapters, layers
 from tasks.training.session import Session
 from tasks.training.step import Learner, optimizer_step
 from tests.support import learners

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from tasks import page
+from tasks.report import page
 from tasks.training import checkpoints, energy, events, worker
 from tasks.training.events import EventLog, Record
 from tasks.training.job import Job

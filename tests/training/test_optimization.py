@@ -23,7 +23,8 @@ from transformers import (
 )
 
 from configs.schema import Optimizer, Schedule, Training
-from tasks.training import layers, optimization
+from tasks.training import optimization
+from tasks.training.model import layers
 from tasks.training.step import optimizer_step
 from tests.support import learners
 from tests.support.pipelines import CONSTANT, Start

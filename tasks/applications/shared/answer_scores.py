@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tasks.applications.shared.bootstrap import interval_of, mean_of
 from tasks.applications.shared.defaults import ScorerDefaults
-from tasks.languages import UNSPACED, has_spaces
+from tasks.text.languages import UNSPACED, has_spaces
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

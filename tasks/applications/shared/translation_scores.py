@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tasks.applications.shared.bootstrap import interval_of, mean_of
 from tasks.applications.shared.defaults import ScorerDefaults
 from tasks.applications.shared.text_figures import length_groups, row_scores
-from tasks.languages import has_spaces
+from tasks.text.languages import has_spaces
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,153 @@
+"""Commands about registered models; ``flows.cli.main`` adds them to its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.options import Json, console, open_workspace
+
+if TYPE_CHECKING:
+    from tasks.tracking.promotion import Moved
+    from tasks.workspace import Workspace
+
+Name = Annotated[str, typer.Argument(help="The registered model.")]
+Reference = Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")]
+Number = Annotated[int, typer.Argument(help="A version of it.", min=1)]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the version.")]
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="One model; all by default.")] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Every verdict and every change of the champion.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List registered models: aliases, metrics, data, age."""
+    from flows.cli import tables
+    from flows.models import query
+
+    workspace = open_workspace()
+    if history:
+        events = query.history(workspace, name)
+        if as_json:
+            typer.echo(json.dumps(events, indent=2))
+        else:
+            console().print(tables.history(events))
+        return
+    records = query.registered(workspace, name)
+    if as_json:
+        typer.echo(json.dumps(records, indent=2))
+    elif records:
+        console().print(tables.models(records, time.time()))
+    else:
+        typer.echo("no model is registered yet; `onestep run FILE` registers one")
+
+
+def promote(name: Name, version: Number, reason: Reason, as_json: Json = False) -> None:
+    """Make a version the champion; who and why is kept."""
+    from flows.models import query
+
+    workspace = open_workspace()
+    _tell(query.promote(workspace, name, version, reason), as_json)
+    _deliver(workspace)
+
+
+def rollback(
+    name: Name,
+    reason: Reason = "no reason given",
+    as_json: Json = False,
+) -> None:
+    """Bring the previous champion back; twice undoes it."""
+    from flows.models import query
+
+    workspace = open_workspace()
+    _tell(query.roll_back(workspace, name, reason), as_json)
+    _deliver(workspace)
+
+
+def _deliver(workspace: Workspace) -> None:
+    """Tell automations; what has happened stays so if they cannot be told."""
+    from flows.servers import outbox
+
+    if late := outbox.deliver_by_hand(workspace):
+        typer.echo(late, err=True)
+
+
+def _tell(moved: Moved, as_json: bool) -> None:
+    if moved.note:
+        typer.echo(moved.note, err=True)
+    if as_json:
+        typer.echo(json.dumps(asdict(moved), indent=2))
+        return
+    instead = f" instead of version {moved.before}" if moved.before else ""
+    typer.echo(f"models:/{moved.name}/{moved.version} is @champion{instead}")
+    if moved.verdict:
+        typer.echo(f"the gate had said: {moved.verdict}")
+
+
+def lineage(model: Reference, as_json: Json = False) -> None:
+    """Tell what a version was made from, and when."""
+    from flows.cli import tables
+    from flows.models import query
+
+    record = query.lineage(open_workspace(), model)
+    if as_json:
+        typer.echo(json.dumps(record, indent=2))
+    else:
+        console().print(tables.lineage(record))
+
+
+def reproduce(name: Name, version: Number, as_json: Json = False) -> None:
+    """Make a version again, and compare the two."""
+    from flows.cli import tables
+    from flows.models import reproduction
+
+    found = reproduction.reproduce(open_workspace(), name, str(version))
+    if as_json:
+        typer.echo(json.dumps(found.record(), indent=2))
+    else:
+        console().print(tables.reproduced(found))
+
+
+def diff(name: Name, first: Number, second: Number, as_json: Json = False) -> None:
+    """Hold two versions side by side."""
+    from flows.cli import tables
+    from flows.models import diff as differences
+
+    found = differences.compare(open_workspace(), name, str(first), str(second))
+    if as_json:
+        typer.echo(json.dumps(found.record(), indent=2))
+    else:
+        console().print(tables.difference(found))
+
+
+def serve(
+    model: Reference, port: Annotated[int, typer.Option(help="Port on loopback.")] = 5001
+) -> None:
+    """Serve a model on loopback, and follow its alias."""
+    from flows.models import serving
+
+    def say(text: str) -> None:
+        typer.echo(text)
+        sys.stdout.flush()
+
+    serving.serve(open_workspace(), model, port, say)
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (
+    models,
+    promote,
+    rollback,
+    lineage,
+    reproduce,
+    diff,
+    serve,
+)

@@ -1,0 +1,100 @@
+"""Commands that retrain; ``flows.cli.main`` adds them to its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.options import File, Json, Overrides, console, open_workspace, yaml_files
+from tasks.errors import ConfigError
+
+if TYPE_CHECKING:
+    from flows.schedule.server import Event, Scheduled
+
+
+def retrain(
+    file: File,
+    set_: Overrides = None,
+    scheduled: Annotated[bool, typer.Option("--scheduled", hidden=True)] = False,
+    as_json: Json = False,
+) -> None:
+    """Do what a scheduled run does: run the pipeline if there is a reason to."""
+    from flows.run.run import read, require_inputs
+
+    require_inputs(read(file, set_ or []))
+    workspace, terminal_console = open_workspace(), console(stderr=as_json)
+    from flows.run.tracker import connection
+    from flows.servers.prefect import prefect_api
+
+    with prefect_api(workspace):
+        connection(workspace)
+        from flows.cli import terminal
+        from flows.retraining import retraining
+
+        with terminal.watching(terminal_console):
+            # Prefect resolves the state that the flow returns.
+            done: Any = retraining(str(file), set_ or [], "scheduled" if scheduled else "manual")
+    typer.echo(json.dumps(done.record(), indent=2) if as_json else f"{done.pipeline}: {done.note}")
+
+
+def schedule(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Pipeline files, or folders with them.",
+            metavar="FILES_OR_FOLDERS...",
+            autocompletion=yaml_files,
+        ),
+    ],
+    at_once: Annotated[int, typer.Option(min=1, help="How many runs may go on at once.")] = 1,
+    dry_run: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Print the next N runs of each, and end.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Run pipelines when they are due, until Ctrl-C; a folder may get more of them meanwhile."""
+    from flows.schedule import processes, server
+
+    found, folders = server.find(paths), [path for path in paths if path.is_dir()]
+    if not found and (dry_run or not folders):
+        raise ConfigError([server.none_yet(paths)])
+    if dry_run:
+        _show(found, dry_run, as_json)
+        return
+    with processes.ready(open_workspace(), found) as ground:
+        if found or as_json:
+            _show(found, 1, as_json)
+        processes.serve(ground, found, folders, _teller(as_json), at_once)
+
+
+def _teller(as_json: bool) -> Callable[[Event], None]:
+    """What prints events as they happen."""
+    from flows.cli import terminal
+
+    def tell(event: Event) -> None:
+        text = json.dumps(event.json()) if as_json else terminal.happened(event)
+        typer.echo(text, err=event.kind == "failed" and not as_json)
+        sys.stdout.flush()
+
+    return tell
+
+
+def _show(found: list[Scheduled], runs: int, as_json: bool) -> None:
+    """Print the next runs of each pipeline."""
+    from flows.cli import terminal
+    from flows.schedule import server
+
+    now = datetime.now(UTC)
+    if as_json:
+        typer.echo(json.dumps(server.listed(found, now, runs)))
+    else:
+        console().print(terminal.served(found, now, runs))
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (retrain, schedule)

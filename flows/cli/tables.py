@@ -1,0 +1,126 @@
+"""Registered models in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from flows.cli.terminal import WORDS, table
+from flows.models.diff import Difference, Examples
+from flows.models.reproduction import Reproduced
+from tasks.report.page import duration
+
+SHORT = 12
+
+
+def models(records: Sequence[Mapping[str, Any]], now: float) -> Table:
+    """Registered versions."""
+    rows = []
+    for record in records:
+        aliases = " ".join(f"@{alias}" for alias in record["aliases"])
+        value = "" if record["value"] is None else f"{record['headline']} {record['value']:.4f}"
+        age = duration(now - record["created"])
+        row = [record["name"], str(record["version"]), aliases, value, record["data"][:SHORT]]
+        rows.append([*row, record["base_model"], age])
+    return table(["model", "version", "aliases", "metric", "data", "base model", "age"], rows)
+
+
+def history(events: Sequence[Mapping[str, Any]]) -> Table:
+    """What happened to the versions of a model, oldest first."""
+    rows = [
+        [
+            event["time"].replace("T", " ").removesuffix("+00:00"),
+            event["name"],
+            str(event["version"]),
+            event["event"],
+            str(event["before"] or ""),
+            event["by"],
+            event["why"],
+        ]
+        for event in events
+    ]
+    return table(["UTC", "model", "version", "event", "instead of", "by", "why"], rows, words=WORDS)
+
+
+def lineage(record: Mapping[str, Any]) -> RenderableType:
+    """Where a version comes from."""
+    created = datetime.fromtimestamp(record["created"], UTC).isoformat(timespec="seconds")
+    data, base, code = record["data"], record["base_model"], record["code"]
+    counts = ", ".join(f"{count:,} {split}" for split, count in data["rows"].items())
+    files = [f"{split}: {', '.join(names)}" for split, names in data["sources"].items()]
+    facts = [
+        ["version", record["uri"]],
+        ["aliases", " ".join(f"@{alias}" for alias in record["aliases"]) or "none"],
+        ["registered", created],
+        ["verdict", record["verdict"]],
+        ["predecessor", record["predecessor"] or "none"],
+        ["rows", f"{counts}; {data['quarantined']:,} quarantined"],
+        ["files", "; ".join(files)],
+        ["data digest", data["digest"]],
+        ["base model", f"{base['name']} ({base['digest'][:SHORT]})"],
+        ["code", f"onestep {code['onestep']} {code['revision'][:SHORT]}".rstrip()],
+        ["libraries", ", ".join(f"{k} {v}" for k, v in record["libraries"].items())],
+        ["pipeline", f"{record['config']['name']}, in {record['folder']}"],
+        ["fingerprint", record["fingerprint"]],
+        ["MLflow run", record["run_id"]],
+    ]
+    metrics = [[name, value] for name, value in record["metrics"].items()]
+    parts: list[RenderableType] = [table(["lineage", ""], facts, words=WORDS)]
+    parts += ["", table(["test metric", "value"], metrics)]
+    return Group(*parts, "", Text("settings: onestep lineage --json"))
+
+
+def reproduced(found: Reproduced) -> RenderableType:
+    """What came of making a version again."""
+    rows = [
+        [name, then, now, "same" if then == now else now - then]
+        for name, (then, now) in found.metrics.items()
+    ]
+    said = [
+        "the same rows" if found.same_rows else "other rows",
+        "the same weights, bit by bit" if found.same_weights else "other weights",
+    ]
+    style = "green" if found.identical else "yellow"
+    parts: list[RenderableType] = [table(["metric", "then", "now", "difference"], rows), ""]
+    parts += [Text(f"changed since: {change}") for change in found.changed]
+    return Group(*parts, Text(f"{found.uri}: {' and '.join(said)}", style=style))
+
+
+def difference(found: Difference) -> RenderableType:
+    """Two versions side by side."""
+    heads = list(found.versions)
+    parts: list[RenderableType] = []
+    sections = (
+        ("setting", found.config),
+        ("data", found.data),
+        ("test metric", found.metrics),
+        ("slice", found.slices),
+    )
+    for name, pairs in sections:
+        rows = [[key, *map(_shown, pair)] for key, pair in pairs.items()]
+        parts += [table([name, *heads], rows, words=WORDS) if rows else f"{name}: no difference"]
+        parts += [""]
+    if found.examples is None:
+        return Group(*parts, "examples: no test row that both have, measured by one metric")
+    return Group(*parts, *_examples(found.examples))
+
+
+def _shown(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _examples(found: Examples) -> list[RenderableType]:
+    line = (
+        f"{found.shared:,} test rows in both; the second answers {found.better:,} better "
+        f"and {found.worse:,} worse"
+    )
+    rows = [
+        [f"{one['file']} row {one['row']}", one["before"], one["after"]]
+        for one in (*found.worst, *found.best)
+    ]
+    return [line, table(["row", "before", "after"], rows)] if rows else [line]

@@ -1,0 +1,416 @@
+"""How a run looks in a terminal: a line a stage, a progress bar, and a report at the end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from tasks.progress import Event, Notice, StageFinished, StageStarted, listening
+from tasks.progress import Progress as Training
+from tasks.report.page import duration, size, watt_hours
+
+if TYPE_CHECKING:
+    from flows.run.drift import Drifted
+    from flows.run.run import Outcome
+    from flows.schedule.server import Event as Happening
+    from flows.schedule.server import Scheduled
+
+PLAIN_SECONDS = 10.0
+AFTER_TRAINING_SECONDS = 5.0
+"""Loading the model, plots and registration: measured on two cores with the starter model."""
+MOST_ROWS = 20
+WORDS = frozenset({"severity", "first", "split", "why", "file", "schedule", "next run", ""})
+MOMENT = "%Y-%m-%d %H:%M:%S"
+
+
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    title: str = "",
+    words: frozenset[str] = frozenset(),
+) -> Table:
+    """A table whose numbers are aligned; columns of ``words`` begin at the left."""
+    drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        drawn.add_column(
+            column, justify="left" if index == 0 or column in words else "right", no_wrap=index == 0
+        )
+    for row in rows:
+        drawn.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row))
+    return drawn
+
+
+class Display:
+    """Draws events as they come; plain lines where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[state]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task: TaskID | None = None
+        self.pace = Pace()
+        self.stages: list[StageFinished] = []
+        self.started = time.monotonic()
+        self.predicted: float | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Draw one event."""
+        if isinstance(event, StageStarted):
+            if not self.console.is_terminal:
+                self.console.print(f"{event.stage} ...", highlight=False)
+        elif isinstance(event, StageFinished):
+            self._stage(event)
+        elif isinstance(event, Notice):
+            self.console.print(f"  note: {event.text}", style="yellow", highlight=False)
+        else:
+            self._training(event)
+
+    def _stage(self, event: StageFinished) -> None:
+        self._clear()
+        self.stages.append(event)
+        how = "reused" if event.reused else "done"
+        line = Text.assemble(
+            (f"{event.stage:<13}", "bold"),
+            (f"{how:<7}", "cyan" if event.reused else "green"),
+            f"{duration(event.seconds):>8}  ",
+            event.note,
+        )
+        self.console.print(line, soft_wrap=True)
+
+    def _training(self, event: Training) -> None:
+        values = event.values
+        if event.kind == "forecast":
+            self._forecast(values)
+        elif event.kind == "started":
+            self.pace = Pace(total=values["total_steps"], epochs=values["epochs"])
+            self._show("training", values["total_steps"])
+        elif event.kind == "resumed":
+            self.console.print(f"  resumed after step {values['step']}", highlight=False)
+        elif event.kind == "step":
+            self._step(values)
+        elif event.kind == "validation":
+            self._validation(values)
+        elif event.kind == "evaluating":
+            self._show("evaluating", values["total"])
+            self._advance(values["done"], f"{values['done']:,} of {values['total']:,} rows")
+
+    def _forecast(self, values: Mapping[str, Any]) -> None:
+        left = values["training_seconds"] + values["test_seconds"] + AFTER_TRAINING_SECONDS
+        self.predicted = time.monotonic() - self.started + left
+        seconds, memory = duration(values["training_seconds"]), size(values["peak_memory"])
+        line = f"  expected: {values['steps']} steps in {seconds}, {memory} at the peak"
+        self.console.print(line, highlight=False)
+
+    def _step(self, values: Mapping[str, Any]) -> None:
+        state = self.pace.take(values)
+        self._advance(values["step"], state)
+        if not self.console.is_terminal and self.pace.due():
+            self.console.print(
+                f"  step {values['step']}/{self.pace.total}  {state}", highlight=False
+            )
+
+    def _validation(self, values: Mapping[str, Any]) -> None:
+        metrics = values["metrics"]
+        shown = "  ".join(f"{k} {metrics[k]:.4f}" for k in ("loss", *list(metrics)[:2]))
+        best = "  best so far" if values["improved"] else ""
+        line = f"  epoch {values['epoch']}/{self.pace.epochs}  validation {shown}{best}"
+        self.console.print(line, highlight=False)
+
+    def _show(self, name: str, total: int) -> None:
+        if self.task is None:
+            self.bar.start()
+            self.task = self.bar.add_task(name, total=total, state="")
+
+    def _advance(self, done: int, state: str) -> None:
+        if self.task is not None:
+            self.bar.update(self.task, completed=done, state=state)
+
+    def _clear(self) -> None:
+        if self.task is not None:
+            self.bar.remove_task(self.task)
+            self.bar.stop()
+            self.task = None
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._clear()
+
+
+class Pace:
+    """Speed and time left, averaged over the recent steps."""
+
+    def __init__(self, total: int = 0, epochs: int = 0) -> None:
+        self.total = total
+        self.epochs = epochs
+        self.seconds = 0.0
+        self.samples = 0.0
+        self.steps = 0.0
+        self._printed = time.monotonic()
+
+    def take(self, values: Mapping[str, Any]) -> str:
+        """Account for a step; return epoch, loss, samples/s and time left."""
+        keep = 0.98
+        self.seconds = keep * self.seconds + values["seconds"]
+        self.samples = keep * self.samples + values["samples"]
+        self.steps = keep * self.steps + 1
+        left = (self.total - values["step"]) * self.seconds / self.steps
+        return (
+            f"epoch {values['epoch']:.2f}/{self.epochs}  loss {values['loss']:.4f}  "
+            f"{self.samples / max(self.seconds, 1e-9):.0f} samples/s  {duration(left)} left"
+        )
+
+    def due(self) -> bool:
+        """Whether a plain line should be printed now."""
+        if time.monotonic() - self._printed < PLAIN_SECONDS:
+            return False
+        self._printed = time.monotonic()
+        return True
+
+
+@contextmanager
+def watching(console: Console) -> Iterator[Display]:
+    """Show what happens inside the block."""
+    display = Display(console)
+    try:
+        with listening(display):
+            yield display
+    finally:
+        display.close()
+
+
+def report(outcome: Outcome, display: Display, seconds: float) -> RenderableType:
+    """The report at the end of a run."""
+    evaluated, registered = outcome.evaluated, outcome.registered
+    low, high = evaluated.interval
+    rows = [
+        [
+            name,
+            value,
+            f"[{low:.4f}, {high:.4f}]" if name == evaluated.headline else "",
+            evaluated.baseline.get(name, ""),
+        ]
+        for name, value in evaluated.metrics.items()
+        if name != "rows"
+    ]
+    title = f"Test split, {int(evaluated.metrics.get('rows', 0)):,} rows"
+    heads = ["metric", "value", "95% interval", evaluated.baseline_name]
+    parts: list[RenderableType] = ["", table(heads, rows, title)]
+    if evaluated.details:
+        names = list(evaluated.details[0])
+        parts += ["", table(names, [[row[n] for n in names] for row in evaluated.details])]
+    parts += ["", *_costs(outcome, display, seconds), "", *_links(outcome)]
+    verdict = Text(
+        registered.verdict, style="green" if registered.alias == "champion" else "yellow"
+    )
+    return Group(*parts, "", verdict, Text(registered.uri, style="bold"))
+
+
+def _costs(outcome: Outcome, display: Display, seconds: float) -> list[RenderableType]:
+    summary = outcome.tuned.summary
+    predicted = summary.get("forecast") or {}
+    rows: list[list[object]] = []
+    if predicted and not outcome.tuned.stored.reused:
+        rows = [
+            ["training", duration(predicted["training_seconds"]), duration(summary["seconds"])],
+            [
+                "evaluation",
+                duration(predicted["test_seconds"]),
+                duration(outcome.evaluated.stored.seconds),
+            ],
+            ["peak memory", size(predicted["peak_memory"]), size(summary["peak_memory"])],
+        ]
+        if used := summary.get("energy"):
+            ways = set(used["how"].values())
+            how = ways.pop() if len(ways) == 1 else "partly estimated"
+            rows.append([f"energy, {how}", "", watt_hours(used["wh"])])
+        if display.predicted is not None:
+            rows.append(["whole run", duration(display.predicted), duration(seconds)])
+    spent = sum(stage.seconds for stage in display.stages)
+    total = f"{duration(seconds)} in all, {duration(seconds - spent)} of it outside the stages"
+    return [table(["cost", "predicted", "measured"], rows), Text(total)] if rows else [Text(total)]
+
+
+def _links(outcome: Outcome) -> list[RenderableType]:
+    name = outcome.registered.name
+    reference = (
+        f"{name}@{outcome.registered.alias}"
+        if outcome.registered.alias
+        else (f"{name}/{outcome.registered.version}")
+    )
+    return [
+        Text(f"predict:  onestep predict {reference} FILE.csv"),
+        Text("look:     onestep ui"),
+        Text(f"report:   {_near(outcome.report)}"),
+        Text(f"MLflow:   {outcome.run_url}"),
+    ]
+
+
+def preflight(report: Mapping[str, Any]) -> RenderableType:
+    """What one optimizer step told."""
+    forecast = report["forecast"]
+    groups = [[name, norm] for name, norm in report["grad_norm_by_group"].items()]
+    facts = [
+        [
+            "loss",
+            f"{report['loss']:.4f}",
+            f"{report['expected_loss']:.4f} for a model that guesses",
+        ],
+        ["gradient norm", f"{report['grad_norm']:.4f}", ""],
+        ["longest batch", f"{report['rows']} rows", f"{report['longest']} tokens"],
+        ["one step", duration(report["seconds"]), f"{report['device']}, {report['precision']}"],
+        ["peak memory", size(report["peak_memory"]), ""],
+        ["dead parameters", str(len(report["dead"])), ", ".join(report["dead"][:4])],
+        ["frozen parameters", str(len(report["frozen"])), ", ".join(report["frozen"][:4])],
+    ]
+    run = [
+        ["optimizer steps", str(forecast["steps"])],
+        ["training", duration(forecast["training_seconds"])],
+        ["evaluation", duration(forecast["test_seconds"])],
+        ["whole run", duration(report["run_seconds"])],
+        ["peak memory", size(forecast["peak_memory"])],
+    ]
+    return Group(
+        "",
+        table(["one optimizer step", "found", ""], facts),
+        "",
+        table(["layer group", "gradient norm"], groups),
+        "",
+        table(["predicted for the run", ""], run),
+    )
+
+
+def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
+    """Every rule of the data contract, what it found, and where to read on."""
+    from tasks.contract.report import record
+    from tasks.contract.rows.quarantine import file_of
+
+    rules = [
+        [rule["name"], rule["severity"], f"{rule['found']:,}", f"{rule['looked_at']:,}", _at(rule)]
+        for rule in sorted(report["rules"], key=lambda rule: -rule["found"])
+    ]
+    heads = {"in": "rows in", "kept": "kept", "quarantined": "quarantined"}
+    if report["rows"].get("outside"):
+        heads["outside"] = "outside the window"
+    rows = [[split["split"], *(f"{split[key]:,}" for key in heads)] for split in report["splits"]]
+    parts: list[RenderableType] = [
+        table(["rule", "severity", "rows found", "looked at", "first"], rules, words=WORDS),
+        "",
+        table(["split", *heads.values()], rows),
+        "",
+    ]
+    if report.get("drift"):
+        parts += [_measures(report["drift"], report["drift_reference"]), ""]
+    if quality := report.get("label_quality"):
+        parts += [Text(_label_quality(quality)), ""]
+    name = report["pipeline"]
+    parts.append(Text(f"report:     {_near(record.paths(root, name).html)}"))
+    if report["rows"]["quarantined"]:
+        parts.append(Text(f"quarantine: {_near(file_of(root, name))}"))
+    return Group(*parts)
+
+
+def _near(path: Path) -> Path:
+    """A path as one would type it: relative, if it is below the working directory."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _at(rule: Mapping[str, Any]) -> str:
+    if not rule["examples"]:
+        return ""
+    first = rule["examples"][0]
+    return f"{Path(first['file']).name} row {first['row']}"
+
+
+def _label_quality(quality: Mapping[str, Any]) -> str:
+    return (
+        f"label quality: {quality['found']:,} of {quality['looked_at']:,} training labels look "
+        f"wrong to a model that is right about {quality['accuracy']:.0%} of them"
+    )
+
+
+def _measures(measures: Sequence[Mapping[str, Any]], reference: str) -> Table:
+    rows = [
+        [
+            measure["name"],
+            "yes" if measure["drifted"] else "no",
+            measure["value"],
+            measure["low"],
+            measure["threshold"],
+            measure["note"],
+        ]
+        for measure in measures
+    ]
+    heads = ["effect size", "drifted", "value", "surely above", "threshold", ""]
+    return table(heads, rows, f"Compared with {reference}", words=WORDS)
+
+
+def served(pipelines: Sequence[Scheduled], now: datetime, runs: int) -> Table:
+    """What a schedule serves, and when each pipeline runs next."""
+    from flows.schedule.server import next_runs
+
+    rows = [
+        [one.name, str(one.file), when(one), time.strftime(MOMENT + " %Z")]
+        for one in pipelines
+        for time in next_runs(one, now, runs)
+    ]
+    return table(["pipeline", "file", "schedule", "next run"], rows, words=WORDS)
+
+
+def when(one: Scheduled) -> str:
+    """A schedule in a few words."""
+    schedule = one.config.schedule
+    times = f"every {schedule.interval}" if schedule.interval else str(schedule.cron)
+    return f"{times}, if {schedule.when}" if schedule.when != "always" else times
+
+
+def happened(event: Happening) -> str:
+    """One line about a scheduled run."""
+    due = f", due {event.due:%H:%M:%S}" if event.due else ""
+    said = f": {event.note}" if event.note else ""
+    return f"{event.at.strftime(MOMENT)} UTC  {event.pipeline} {event.kind}{due}{said}"
+
+
+def drift(drifted: Drifted) -> RenderableType:
+    """How far the data is from the champion's."""
+    measures = [measure.record() for measure in drifted.measures]
+    style = "yellow" if drifted.found else "green"
+    return Group(_measures(measures, drifted.reference), "", Text(drifted.note, style=style))
+
+
+def quarantine(rows: Sequence[Mapping[str, Any]], root: Path, name: str) -> RenderableType:
+    """The rows that were set aside, by rule, and the first of them."""
+    from tasks.contract.rows.quarantine import file_of
+
+    if not rows:
+        return Text("the quarantine is empty")
+    counts = Counter(rule for row in rows for rule in row["rules"])
+    shown = [
+        [f"{Path(row['file']).name} row {row['row']}", row["split"], "; ".join(row["reasons"])]
+        for row in rows[:MOST_ROWS]
+    ]
+    more = f"and {len(rows) - MOST_ROWS:,} more" if len(rows) > MOST_ROWS else ""
+    return Group(
+        table(["rule", "rows"], [[rule, f"{n:,}"] for rule, n in counts.most_common()]),
+        "",
+        table(["row", "split", "why"], shown, words=WORDS),
+        *([Text(more)] if more else []),
+        "",
+        Text(f"text:  {_near(file_of(root, name))}"),
+        Text("fixed: onestep quarantine CONFIG --fixed FILE takes repaired rows back"),
+    )

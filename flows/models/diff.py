@@ -1,0 +1,184 @@
+"""Two versions of a model side by side: settings, data, metrics, slices, and single examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import ModelError, Problem
+from tasks.evaluation import OUTCOMES
+from tasks.tracking import artifacts, lineage, registry, runs
+from tasks.tracking.lineage import PACKAGE, Lineage
+from tasks.tracking.registry import Reference
+from tasks.tracking.runs import flatten
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+MOST_EXAMPLES = 20
+Pair = tuple[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs between two versions; the value of the first comes first.
+
+    Attributes:
+        versions: their URIs.
+        config: settings that differ.
+        data: counts and digests that differ.
+        metrics: every test metric of either.
+        headlines: what counts for each.
+        slices: the headline metric by slice; empty if that is not the same for both.
+        examples: which test rows changed sides; None if the versions share none, or if how good an
+            answer is was measured in two ways.
+    """
+
+    versions: tuple[str, str]
+    config: dict[str, Pair]
+    data: dict[str, Pair]
+    metrics: dict[str, Pair]
+    headlines: Pair
+    slices: dict[str, Pair]
+    examples: Examples | None
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Test rows that both versions have answered.
+
+    Attributes:
+        shared: how many there are.
+        better: how many the second answers better.
+        worse: how many it answers worse.
+        worst: those that lost most, by the second version's file and row.
+        best: those that gained most.
+    """
+
+    shared: int
+    better: int
+    worse: int
+    worst: list[dict[str, Any]]
+    best: list[dict[str, Any]]
+
+
+def compare(workspace: Workspace, name: str, first: str, second: str) -> Difference:
+    """Hold two versions side by side.
+
+    Raises:
+        ModelError: no such version, or one that onestep did not make.
+    """
+    client = runs.reach(workspace)
+    versions = [registry.look_up(client, Reference(name, None, n)) for n in (first, second)]
+    one, two = (lineage.of(client, workspace, version) for version in versions)
+    seen = [_Seen(client, workspace, known) for known in (one, two)]
+    headlines = (seen[0].headline, seen[1].headline)
+    same = headlines[0] == headlines[1]
+    return Difference(
+        (runs.uri_of(versions[0]), runs.uri_of(versions[1])),
+        _different(flatten(one.record["config"]), flatten(two.record["config"])),
+        _different(seen[0].data(), seen[1].data()),
+        _both(*(registry.metrics_of(client, version) for version in versions)),
+        headlines,
+        _both(*(version.slices() for version in seen)) if same else {},
+        _examples(*(version.outcomes() for version in seen), same=same),
+    )
+
+
+class _Seen:
+    """What a version's run has kept.
+
+    Args:
+        client: of MLflow.
+        workspace: for downloads.
+        known: the version.
+    """
+
+    def __init__(self, client: MlflowClient, workspace: Workspace, known: Lineage) -> None:
+        self._client = client
+        self._workspace = workspace
+        self._known = known
+        self._run = str(known.version.run_id)
+
+    def data(self) -> dict[str, Any]:
+        """Counts, digests, and labels of the training rows."""
+        record = self._known.record
+        files = {f"files.{s}": ", ".join(f.values()) for s, f in record["sources"].items()}
+        rows = {f"rows.{split}": count for split, count in record["rows"].items()}
+        labels = (self._read(f"{PACKAGE}/profile.json") or {}).get("labels") or {}
+        counted = {f"labels.{label}": count for label, count in labels.items()}
+        quarantined = {"quarantined": record["quarantined"]}
+        return {**rows, **quarantined, **counted, **files, "rows_digest": record["rows_digest"]}
+
+    def slices(self) -> dict[str, float]:
+        """The headline metric by slice."""
+        found = self._read("evaluation/slices.json") or []
+        return {one["name"]: one[self.headline] for one in found if self.headline in one}
+
+    @property
+    def headline(self) -> str:
+        """The metric that counts."""
+        return str(self._known.version.tags.get(registry.HEADLINE, ""))
+
+    def outcomes(self) -> pd.DataFrame:
+        """How good each answer is."""
+        import pandas as pd
+
+        path = f"evaluation/{OUTCOMES}"
+        with TemporaryDirectory(dir=self._workspace.temporary) as folder:
+            found = artifacts.fetch(self._client, self._run, path, Path(folder))
+            if found is None:
+                where = runs.uri_of(self._known.version)
+                raise ModelError(Problem(where, "its evaluation is gone"))
+            return pd.read_parquet(found)
+
+    def _read(self, path: str) -> Any:
+        return artifacts.read(self._client, self._workspace, self._run, path)
+
+
+def _different(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Pair]:
+    return {name: pair for name, pair in _both(one, two).items() if pair[0] != pair[1]}
+
+
+def _both(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Pair]:
+    return {name: (one.get(name), two.get(name)) for name in dict.fromkeys([*one, *two])}
+
+
+def _examples(one: pd.DataFrame, two: pd.DataFrame, *, same: bool) -> Examples | None:
+    """Rows with the same input in both test splits, and what became of them.
+
+    Args:
+        one: outcomes of the first version.
+        two: outcomes of the second.
+        same: whether both are measured by one metric; right and wrong are the same for all.
+    """
+    if not same and not all(outcomes["merit"].isin([0, 1]).all() for outcomes in (one, two)):
+        return None
+    both = two.merge(one.drop_duplicates("input"), on="input", suffixes=("", "_before"))
+    both = both.dropna(subset=["merit", "merit_before"])
+    if both.empty:
+        return None
+    change = both["merit"] - both["merit_before"]
+    both = both.assign(change=change).sort_values(["change", "file", "row"])
+    return Examples(
+        len(both),
+        int((change > 0).sum()),
+        int((change < 0).sum()),
+        list(_places(both[both["change"] < 0].head(MOST_EXAMPLES))),
+        list(_places(both[both["change"] > 0].iloc[::-1].head(MOST_EXAMPLES))),
+    )
+
+
+def _places(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    for row in rows.to_dict("records"):
+        before, after = float(row["merit_before"]), float(row["merit"])
+        yield {"file": row["file"], "row": int(row["row"]), "before": before, "after": after}

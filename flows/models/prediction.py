@@ -1,0 +1,220 @@
+"""Batch prediction: rows in, rows out, a chunk at a time; answers from a folder of documents."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tasks.contract.sources import reading
+from tasks.errors import DataError, ModelError, Problem
+from tasks.text.retrieval import Passages
+from tasks.tracking import registry, runs
+from tasks.tracking.registry import Reference
+from tasks.workspace import Workspace
+
+CHUNK = 512
+PASSAGES = 3
+"""How many passages a question is put to."""
+CONTEXT = "context"
+UNKNOWN = {"answer": "", "score": None, "start": -1, "end": -1, "answered": False, "source": ""}
+"""The answer to a question that shares no word with any passage; no model was asked."""
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to predict, and how to print it.
+
+    Attributes:
+        model: NAME, NAME@ALIAS or NAME/VERSION.
+        file: rows; ``-`` is standard input.
+        output: ``csv`` or ``jsonl``; by default as the file.
+        columns: renames, as NAME=YOURS.
+        probabilities: whether to print the probability of every label.
+        documents: a folder in which questions without a context are looked up.
+        question: a single question in place of a file.
+    """
+
+    model: str
+    file: str = "-"
+    output: str = ""
+    columns: Sequence[str] = ()
+    probabilities: bool = False
+    documents: Path | None = None
+    question: str | None = None
+
+
+def stream(workspace: Workspace, request: Request) -> Iterator[str]:
+    """Predict rows and yield lines of output.
+
+    Raises:
+        ModelError: no such model, or one that cannot look answers up.
+        DataError: the input cannot be read or lacks a column.
+    """
+    from flows.run.run import quiet
+
+    quiet()
+    where, kind, rows = _input(request)
+    mapping = _mapping(request.columns)
+    passages = Passages.read(request.documents) if request.documents else None
+    client = runs.reach(workspace)
+    version = registry.look_up(client, Reference.parse(request.model))
+    first = next(rows, None)
+    if first is None:
+        return
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    loaded = runs.load_model(workspace, version)
+    inputs = [column.name for column in loaded.metadata.get_input_schema().inputs]
+    if passages and not {"question", CONTEXT} <= set(inputs):
+        message = f"its input is {', '.join(inputs)}; only a model for questions looks answers up"
+        raise ModelError(Problem(request.model, message, "leave --documents out"))
+    _require(first, [n for n in inputs if not (passages and n == CONTEXT)], mapping, where)
+    writer = _Writer(kind)
+    for chunk in _chunks(_chain(first, rows)):
+        table = _table(chunk, inputs, mapping)
+        answers = _look_up(loaded, table, passages) if passages else _predict(loaded, table)
+        yield writer.lines(_merged(chunk, answers, request.probabilities))
+
+
+def _input(request: Request) -> tuple[str, str, Iterator[Row]]:
+    """Where rows come from, the format to print, and the rows."""
+    if request.output not in ("", "csv", "jsonl"):
+        raise DataError(Problem("--to", f"expected csv or jsonl, found {request.output!r}"))
+    if request.question is None:
+        path = reading.STDIN if request.file == "-" else reading.expand([request.file], Path())[0]
+        kind = "csv" if reading.format_of(path) in (".csv", ".tsv") else "jsonl"
+        return _name(path), request.output or kind, _rows(path)
+    if not request.question.strip():
+        raise DataError(Problem("--question", "the question is empty"))
+    if request.documents is None:
+        advice = "add --documents FOLDER"
+        raise DataError(Problem("--question", "expected documents to look it up in", advice))
+    if request.file != "-":
+        raise DataError(Problem("--question", "expected a question or a file, found both"))
+    return "--question", request.output or "text", iter([{"question": request.question}])
+
+
+def _name(path: Path) -> str:
+    return "standard input" if path == reading.STDIN else str(path)
+
+
+def _mapping(columns: Sequence[str]) -> dict[str, str]:
+    mapping = {}
+    for text in columns:
+        name, equals, actual = text.partition("=")
+        if not equals:
+            raise DataError(Problem(f"--column {text}", "expected NAME=YOURS, such as text=review"))
+        mapping[name] = actual
+    return mapping
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    for item in reading.read(path):
+        if isinstance(item, reading.Unreadable):
+            raise DataError(Problem(f"{_name(path)} row {item.row}", item.reason))
+        yield item[1]
+
+
+def _require(row: Row, inputs: list[str], mapping: dict[str, str], where: str) -> None:
+    missing = [name for name in inputs if mapping.get(name, name) not in row]
+    if missing:
+        actual = mapping.get(missing[0], missing[0])
+        message = f"expected a column {actual!r}, found {reading.names(row)}"
+        advice = f"rename it with --column {missing[0]}=YOURS"
+        if missing[0] == CONTEXT and "question" in inputs:
+            advice += ", or name a folder of texts with --documents"
+        raise DataError(Problem(where, message, advice))
+
+
+def _chain(first: Row, rest: Iterator[Row]) -> Iterator[Row]:
+    yield first
+    yield from rest
+
+
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while chunk := list(islice(rows, CHUNK)):
+        yield chunk
+
+
+def _table(chunk: list[Row], inputs: list[str], mapping: dict[str, str]) -> list[Row]:
+    return [{n: str(row.get(mapping.get(n, n)) or "") for n in inputs} for row in chunk]
+
+
+def _predict(model: Any, table: list[Row]) -> list[Row]:
+    import pandas as pd
+
+    answers: list[Row] = model.predict(pd.DataFrame(table)).to_dict("records")
+    return answers
+
+
+def _look_up(model: Any, table: list[Row], passages: Passages) -> list[Row]:
+    """Answer each row from its own context, or else from the passages that fit it best.
+
+    Of several passages the surest answer wins, and the better fit among equals.
+    """
+    tried: list[tuple[int, str, Row]] = []
+    for at, row in enumerate(table):
+        if row[CONTEXT].strip():
+            tried.append((at, "", row))
+            continue
+        found = passages.best(row["question"], PASSAGES)
+        tried += [(at, passage.reference, row | {CONTEXT: passage.text}) for passage in found]
+    best: dict[int, Row] = {}
+    predicted = _predict(model, [row for _, _, row in tried]) if tried else []
+    for (at, source, _), answer in zip(tried, predicted, strict=True):
+        answer["source"] = source if answer["answered"] else ""
+        if at not in best or _surer(answer, best[at]):
+            best[at] = answer
+    return [best.get(at, UNKNOWN) for at in range(len(table))]
+
+
+def _surer(answer: Row, other: Row) -> bool:
+    if not answer["answered"] or not other["answered"]:
+        return bool(answer["answered"])
+    return bool(answer["score"] > other["score"])
+
+
+def _merged(chunk: list[Row], answers: list[Row], probabilities: bool) -> Iterator[Row]:
+    for row, answer in zip(chunk, answers, strict=True):
+        shown = {k: v for k, v in answer.items() if probabilities or k != "probabilities"}
+        yield row | {f"predicted_{k}" if k in row else k: v for k, v in shown.items()}
+
+
+class _Writer:
+    """Formats rows; the CSV header comes with the first ones. ``text`` is a single answer."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.header: list[str] | None = None
+
+    def lines(self, rows: Iterable[Row]) -> str:
+        if self.kind == "jsonl":
+            return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+        if self.kind == "text":
+            return "".join(map(_sentence, rows))
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        for row in rows:
+            if self.header is None:
+                self.header = list(row)
+                writer.writerow(self.header)
+            writer.writerow([_cell(row.get(name, "")) for name in self.header])
+        return buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Lists as JSON, which other programs read."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+
+
+def _sentence(answer: Row) -> str:
+    if not answer["answered"]:
+        return "I do not know.\n"
+    return f"{answer['answer']}\n({answer['source']}, score {answer['score']:.2f})\n"

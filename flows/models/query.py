@@ -1,0 +1,152 @@
+"""Look models up in the registry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from flows.run import events
+from flows.servers.leases import shared
+from tasks.errors import ModelError, Problem, UserError
+from tasks.tracking import lineage as origins
+from tasks.tracking import promotion, registry, runs
+from tasks.tracking.promotion import Moved
+from tasks.tracking.registry import Reference
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+def connect(workspace: Workspace) -> MlflowClient:
+    """Open the registry."""
+    return runs.reach(workspace)
+
+
+def registered(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
+    """Every version of one model, newest first; without a name, the served one of each.
+
+    Raises:
+        ModelError: no such model.
+    """
+    client = connect(workspace)
+    records = []
+    for chosen in _names(client, name):
+        known_aliases = registry.aliases(client, chosen)
+        for version in registry.versions(client, chosen):
+            record = registry.describe(client, version, known_aliases)
+            if name is not None or record["aliases"]:
+                records.append(record)
+    return records
+
+
+def _names(client: MlflowClient, name: str | None) -> list[str]:
+    """One model, or all."""
+    names = [model.name for model in client.search_registered_models(max_results=1000)]
+    if name is None:
+        return names
+    if name not in names:
+        known = ", ".join(names) or "none yet"
+        raise ModelError(Problem(name, "no such model", f"registered: {known}"))
+    return [name]
+
+
+def history(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
+    """Every verdict of the gate and every change of the champion, oldest first.
+
+    Raises:
+        ModelError: no such model.
+    """
+    client = connect(workspace)
+    found = []
+    for chosen in _names(client, name):
+        for version in registry.versions(client, chosen):
+            found += [{"name": chosen} | entry for entry in registry.trail(version)]
+            if (verdict := version.tags.get(registry.VERDICT)) and not _promoted(verdict):
+                found.append(_registered(version, verdict))
+    return sorted(found, key=lambda event: (event["time"], event["version"]))
+
+
+def _promoted(verdict: str) -> bool:
+    """Whether a verdict is in the trail already."""
+    return verdict.startswith("promoted")
+
+
+def _registered(version: ModelVersion, verdict: str) -> dict[str, Any]:
+    made = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    return {
+        "name": version.name,
+        "time": made.isoformat(timespec="seconds"),
+        "version": int(version.version),
+        "event": "registered",
+        "by": version.tags.get("mlflow.user", ""),
+        "why": verdict,
+        "before": None,
+    }
+
+
+def lineage(workspace: Workspace, model: str) -> dict[str, Any]:
+    """Where a version comes from.
+
+    Raises:
+        ModelError: no such model, or one that onestep did not register.
+    """
+    client = connect(workspace)
+    version = registry.look_up(client, Reference.parse(model))
+    return origins.describe(client, workspace, origins.of(client, workspace, version))
+
+
+def promote(workspace: Workspace, name: str, version: int, reason: str) -> Moved:
+    """Make a version the champion.
+
+    Raises:
+        ModelError: there is no such version, or it is the champion already.
+        UserError: no reason is given.
+    """
+    client, said = connect(workspace), _given(reason)
+    moved = promotion.promote(shared(workspace), client, name, version, said)
+    return _noted(workspace, client, moved)
+
+
+def roll_back(workspace: Workspace, name: str, reason: str) -> Moved:
+    """Bring the previous champion back.
+
+    Raises:
+        ModelError: there is none.
+        UserError: no reason is given.
+    """
+    client, said = connect(workspace), _given(reason)
+    moved = promotion.roll_back(shared(workspace), client, name, said)
+    return _noted(workspace, client, moved)
+
+
+def _noted(workspace: Workspace, client: MlflowClient, moved: Moved) -> Moved:
+    """Note the event of a move. Whatever prevents that, the champion has moved."""
+    try:
+        version = client.get_model_version(moved.name, str(moved.version))
+        entry = registry.trail(version)[-1]
+        events.moved(workspace, moved.name, entry, _run_url(client, workspace, version))
+    except Exception as error:
+        return replace(moved, note=f"no event tells of it ({type(error).__name__})")
+    return moved
+
+
+def _run_url(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> str:
+    """Where the run of a version is; empty if it was deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return runs.run_url(client, workspace, version.run_id) if version.run_id else ""
+    except MlflowException:
+        return ""
+
+
+def _given(reason: str) -> str:
+    given = reason.strip()
+    if not given:
+        raise UserError(Problem("--reason", "expected a reason, found nothing"))
+    if any("\ud800" <= letter <= "\udfff" for letter in given):
+        raise UserError(Problem("--reason", "expected text in UTF-8"))
+    return given

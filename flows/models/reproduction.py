@@ -1,0 +1,170 @@
+"""Make a registered version again from what was recorded of it, and hold the two together."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from configs.schema import Pipeline
+from flows.run.fingerprint import code_digest
+from flows.run.run import quiet
+from tasks.contract.rows import quarantine
+from tasks.contract.rows.quarantine import Fixes
+from tasks.contract.sources import frames
+from tasks.contract.sources.frames import Sources
+from tasks.errors import DataError, ModelError, Problem, UserError
+from tasks.evaluation import Evaluated, evaluate
+from tasks.finetuning import finetune
+from tasks.store import read_json
+from tasks.tokenization import tokenize_rows
+from tasks.tracking import artifacts, lineage, registry, runs
+from tasks.tracking.lineage import PACKAGE, Lineage
+from tasks.tracking.registry import Reference
+from tasks.training.model import base_model
+from tasks.training.model.base_model import BaseModel
+from tasks.validation import validate
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+WEIGHTS = "model/"
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduced:
+    """What came of making a version again.
+
+    Attributes:
+        uri: the version.
+        same_rows: whether validation kept the same rows.
+        same_weights: whether every weight is the same, bit by bit.
+        metrics: value then and now, by metric.
+        changed: what differs around it, such as a library: not fatal, but a reason.
+    """
+
+    uri: str
+    same_rows: bool
+    same_weights: bool
+    metrics: dict[str, tuple[float, float]]
+    changed: list[str]
+
+    @property
+    def identical(self) -> bool:
+        """Whether rows and weights are the same."""
+        return self.same_rows and self.same_weights
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self) | {"identical": self.identical}
+
+
+def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
+    """Run every stage before registration again, in a folder of its own.
+
+    Raises:
+        ModelError: no such version, or one that onestep did not make.
+        UserError: an input is gone or has changed; all of them are named.
+    """
+    quiet()
+    client = runs.reach(workspace)
+    version = registry.look_up(client, Reference(name, None, number))
+    known = lineage.of(client, workspace, version)
+    config = known.config
+    sources, base = _inputs(known, workspace, config)
+    folder = workspace.root / "reproduced" / f"{name}-{number}"
+    shutil.rmtree(folder, ignore_errors=True)
+    elsewhere = Workspace.open(folder)
+    _bring_fixes(config, workspace, elsewhere)
+    validated = validate(config, elsewhere, sources)
+    tokenized = tokenize_rows(config, elsewhere, validated, base)
+    tuned = finetune(config, elsewhere, validated, tokenized, base)
+    evaluated = evaluate(config, elsewhere, validated, tokenized, tuned)
+    return Reproduced(
+        runs.uri_of(version),
+        validated.digest == known.record["rows_digest"],
+        _weights(evaluated) == _registered_weights(client, workspace, known),
+        _metrics(client, known, evaluated),
+        list(_around(known, config)),
+    )
+
+
+def _inputs(known: Lineage, workspace: Workspace, config: Pipeline) -> tuple[Sources, BaseModel]:
+    """The files and the base model, if all of them are as they were."""
+    problems: list[Problem] = []
+    sources = base = None
+    try:
+        sources = frames.locate(config.data)
+        problems += _changed_files(known, sources)
+    except UserError as error:
+        problems += error.problems
+    try:
+        base = base_model.resolve(config.model, config.application)
+        if base.digest != known.version.tags.get("onestep.base_model"):
+            problems.append(Problem("model.base", f"{base.name} is not what it was", "restore it"))
+    except UserError as error:
+        problems += error.problems
+    if Fixes(quarantine.fixes_of(workspace.root, config.name)).digest != known.record["fixes"]:
+        message = "other rows of the quarantine have been taken back since"
+        problems.append(Problem("quarantine", message))
+    if problems or sources is None or base is None:
+        raise DataError(problems)
+    return sources, base
+
+
+def _changed_files(known: Lineage, sources: Sources) -> Iterator[Problem]:
+    for split, files in known.record["sources"].items():
+        found = [sources.digests[name] for name in sources.files.get(split, ())]
+        for at, (name, digest) in enumerate(files.items()):
+            if at >= len(found) or found[at] != digest:
+                message = f"the {split} file is not the one of then (SHA-256 {digest[:12]})"
+                yield Problem(name, message, "restore it")
+        if len(found) > len(files):
+            yield Problem(f"data.{split}", f"{len(found)} files match, there were {len(files)}")
+
+
+def _bring_fixes(config: Pipeline, workspace: Workspace, elsewhere: Workspace) -> None:
+    """Copy the rows that a person has repaired."""
+    source = quarantine.fixes_of(workspace.root, config.name)
+    if source.exists():
+        target = quarantine.fixes_of(elsewhere.root, config.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def _weights(evaluated: Evaluated) -> dict[str, str]:
+    return _of_model(read_json(evaluated.package / "manifest.json"))
+
+
+def _registered_weights(
+    client: MlflowClient, workspace: Workspace, known: Lineage
+) -> dict[str, str]:
+    path = f"{PACKAGE}/manifest.json"
+    manifest = artifacts.read(client, workspace, str(known.version.run_id), path)
+    if manifest is None:
+        raise ModelError(Problem(runs.uri_of(known.version), "its artifacts are gone"))
+    return _of_model(manifest)
+
+
+def _of_model(manifest: Mapping[str, str]) -> dict[str, str]:
+    return {k: v for k, v in manifest.items() if k.startswith(WEIGHTS)}
+
+
+def _metrics(
+    client: MlflowClient, known: Lineage, evaluated: Evaluated
+) -> dict[str, tuple[float, float]]:
+    then = registry.metrics_of(client, known.version)
+    return {k: (then[k], value) for k, value in evaluated.metrics.items() if k in then}
+
+
+def _around(known: Lineage, config: Pipeline) -> Iterator[str]:
+    """What has changed besides the inputs."""
+    now = lineage.libraries()
+    for library, then in known.record["libraries"].items():
+        if now.get(library) != then:
+            yield f"{library} was {then}, and is {now.get(library, 'gone')}"
+    if code_digest(config) != known.version.tags.get("onestep.code"):
+        then = known.version.tags.get("onestep.version", "another version")
+        yield f"the code of a stage or of the served model has changed since onestep {then}"

@@ -1,0 +1,123 @@
+"""Serve a registered model on loopback with MLflow's scoring server, and follow its alias."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from flows.run.run import quiet
+from flows.servers.ports import HOST, refuse_taken
+from tasks.tracking import registry, runs
+from tasks.tracking.registry import Reference
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+POLL_SECONDS = 1.0
+HEADER = b"x-onestep-model"
+"""Of every answer: the version that gave it."""
+Say = Callable[[str], None]
+
+
+class Follower:
+    """An ASGI application that hands each request to the version that has the alias by then.
+
+    A new version is loaded beside the old one and takes over between two requests; those under way
+    are answered by the version that began them. Whatever goes wrong, the old version stays.
+
+    Args:
+        workspace: whose registry.
+        reference: what to serve; one with a number stays with it.
+        say: is told of each change, and of what stands in its way.
+    """
+
+    def __init__(self, workspace: Workspace, reference: Reference, say: Say) -> None:
+        self._workspace = workspace
+        self._client = runs.reach(workspace)
+        self._reference = reference
+        self._say = say
+        self._refused = ""
+        self._take(registry.look_up(self._client, reference))
+
+    @property
+    def uri(self) -> str:
+        """The version that is served."""
+        return self._uri
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        application, uri = self._current
+
+        async def named(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (HEADER, uri.encode())]
+            await send(message)
+
+        await application(scope, receive, named)
+
+    def follow(self, ended: threading.Event) -> None:
+        """Look at the alias every second until the event is set."""
+        while self._reference.alias and not ended.wait(POLL_SECONDS):
+            try:
+                self._look()
+            except Exception as error:
+                self._complain(f"{type(error).__name__} while looking at the registry")
+
+    def _look(self) -> None:
+        version = registry.look_up(self._client, self._reference)
+        uri = runs.uri_of(version)
+        if uri == self._uri:
+            self._refused = ""
+            return
+        try:
+            self._take(version)
+        except Exception as error:
+            self._complain(f"{uri} does not load: {type(error).__name__}")
+        else:
+            self._say(f"now serving {uri}")
+
+    def _take(self, version: ModelVersion) -> None:
+        from mlflow.pyfunc import scoring_server
+
+        uri = runs.uri_of(version)
+        application = scoring_server.init(runs.load_model(self._workspace, version))
+        self._uri = uri
+        self._current = (application, uri)
+
+    def _complain(self, why: str) -> None:
+        """Say once that the old version stays."""
+        if why != self._refused:
+            self._refused = why
+            self._say(f"{why}; {self._uri} stays")
+
+
+def serve(workspace: Workspace, model: str, port: int, say: Say) -> None:
+    """Serve until interrupted.
+
+    Args:
+        workspace: whose registry.
+        model: NAME, NAME@ALIAS or NAME/VERSION.
+        port: on loopback.
+        say: is told where, and of each change of version.
+
+    Raises:
+        ModelError: no such model.
+        UserError: the port is taken.
+    """
+    import uvicorn
+
+    quiet()
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    refuse_taken(port, "--port")
+    follower = Follower(workspace, Reference.parse(model), say)
+    server = uvicorn.Server(uvicorn.Config(follower, HOST, port, log_level="warning"))
+    ended = threading.Event()
+    threading.Thread(target=follower.follow, args=(ended,), daemon=True).start()
+    say(f"serving {follower.uri} at http://{HOST}:{port}/invocations")
+    try:
+        server.run()
+    finally:
+        ended.set()

@@ -1,0 +1,162 @@
+"""What a person sees of a run in the Prefect UI."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.runtime import flow_run
+
+from flows.run import markdown
+from flows.run.run import Outcome
+from tasks.contract.report.record import Report
+from tasks.progress import Event, Progress, announce, listening
+
+SECONDS_BETWEEN_UPDATES = 2.0
+
+
+def stage(name: str, reused: bool, seconds: float, note: str) -> None:
+    """One stage: reused or computed, how long, and its result in a line."""
+    how = "reused" if reused else "computed"
+    create_markdown_artifact(f"**{how}** in {seconds:.1f} s: {note}", description=name)
+
+
+def contract(name: str, report: Report) -> None:
+    """What the data contract found, and how far the data is from the champion's."""
+    rules = [rule for rule in report["rules"] if rule["found"]]
+    create_table_artifact(
+        [{key: rule[key] for key in ("name", "severity", "found", "looked_at")} for rule in rules],
+        key=_key(name, "data-contract"),
+        description=f"Data contract: {report['verdict']}, {len(report['rules'])} rules ran",
+    )
+    if report.get("drift"):
+        create_table_artifact(
+            [
+                {key: measure[key] for key in ("name", "value", "low", "threshold", "drifted")}
+                for measure in report["drift"]
+            ],
+            key=_key(name, "drift"),
+            description=f"Effect sizes against {report['drift_reference']}",
+        )
+
+
+@contextmanager
+def progress() -> Iterator[None]:
+    """Show the training's progress while the block runs, and pass every event on."""
+    artifact = create_progress_artifact(0.0, description="fine-tuning")
+    assert isinstance(artifact, UUID)
+    updater = _Updater(artifact)
+
+    outer = copy_context()
+
+    def listener(event: Event) -> None:
+        updater.take(event)
+        outer.run(announce, event)
+
+    with listening(listener):
+        yield
+    update_progress_artifact(artifact, 100.0, "fine-tuning, all steps done")
+
+
+class _Updater:
+    """Updates the artifact every few seconds, with loss and time left."""
+
+    def __init__(self, artifact: UUID) -> None:
+        self.artifact = artifact
+        self.total = 0
+        self.began = time.monotonic()
+        self.first: int | None = None
+        self.last = 0.0
+
+    def take(self, event: Event) -> None:
+        if not isinstance(event, Progress):
+            return
+        if event.kind == "started":
+            self.total, self.began = int(event.values["total_steps"]), time.monotonic()
+        if event.kind != "step" or time.monotonic() - self.last < SECONDS_BETWEEN_UPDATES:
+            return
+        self.last = time.monotonic()
+        step = int(event.values["step"])
+        self.first = step - 1 if self.first is None else self.first
+        left = (self.last - self.began) / max(step - self.first, 1) * (self.total - step)
+        text = f"step {step} of {self.total}, loss {event.values['loss']:.4f}, {left:.0f} s left"
+        update_progress_artifact(self.artifact, 100 * step / max(self.total, 1), text)
+
+
+def results(outcome: Outcome) -> None:
+    """The verdict, the results table, and the way to the MLflow run and to the report."""
+    registered = outcome.registered
+    create_table_artifact(
+        list(_metrics(outcome)),
+        key=_key(registered.name, "results"),
+        description=f"Test metrics of {registered.uri}",
+    )
+    create_link_artifact(
+        outcome.run_url, link_text="MLflow run", key=_key(registered.name, "mlflow-run")
+    )
+    create_markdown_artifact(
+        "\n\n".join(_summary(outcome)),
+        key=_key(registered.name, "summary"),
+        description="Verdict",
+    )
+
+
+def _metrics(outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """A row a metric: the new version's, the champion's if they were compared, the baseline's."""
+    evaluated, gate = outcome.evaluated, outcome.registered.gate
+    champion = {row["metric"]: row["champion"] for row in gate.get("metrics") or ()}
+    for name, value in evaluated.metrics.items():
+        compared = {"champion": champion.get(name)} if champion else {}
+        yield {"metric": name, "value": value, **compared} | {
+            evaluated.baseline_name: evaluated.baseline.get(name)
+        }
+
+
+def _summary(outcome: Outcome) -> Iterator[str]:
+    """The parts of the summary, in Markdown."""
+    evaluated, registered = outcome.evaluated, outcome.registered
+    low, high = evaluated.interval
+    yield f"# {registered.uri}"
+    yield registered.verdict
+    yield (
+        f"{evaluated.headline} **{evaluated.metrics[evaluated.headline]:.4f}** "
+        f"[{low:.4f}, {high:.4f}]; {evaluated.baseline_name} "
+        f"{evaluated.baseline[evaluated.headline]:.4f}"
+    )
+    yield from markdown.gate(registered.gate)
+    report = f"{outcome.run_url}/artifacts/report.html"
+    yield f"[MLflow run]({outcome.run_url}) · [report]({report}), also in `{outcome.report}`"
+
+
+def failure(name: str, reason: str) -> None:
+    """Why a run ended without a model."""
+    create_markdown_artifact(
+        markdown.failure(name, reason), key=_key(name, "failure"), description="Failure"
+    )
+
+
+def _key(model: str, kind: str) -> str:
+    """An artifact key, which Prefect wants in lower case, digits and dashes."""
+    return f"{re.sub('[^a-z0-9]+', '-', model.lower()).strip('-')}-{kind}"
+
+
+def run_tags() -> dict[str, str]:
+    """Tags that lead from MLflow to this Prefect run."""
+    api = os.environ.get("PREFECT_UI_URL") or os.environ.get("PREFECT_API_URL", "")
+    base = api.removesuffix("/api").rstrip("/")
+    url = f"{base}/runs/flow-run/{flow_run.get_id()}"
+    note = f"Prefect run: [{flow_run.get_name()}]({url})"
+    return {"prefect.flow_run_url": url, "mlflow.note.content": note}

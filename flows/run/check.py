@@ -1,0 +1,115 @@
+"""``onestep check`` and ``onestep drift``: the stages before training, and what they found."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from configs.schema import Pipeline
+from flows.run.drift import Drifted, against_champion, publish, require_none
+from flows.run.run import quiet
+from tasks.contract.report import record
+from tasks.contract.report.record import Report
+from tasks.contract.rows import quarantine
+from tasks.contract.sources import frames
+from tasks.errors import DataError
+from tasks.store import read_json
+from tasks.tokenization import Tokenized, tokenize_rows
+from tasks.training.model import base_model
+from tasks.training.model.base_model import BaseModel
+from tasks.validation import Validated, validate
+from tasks.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What there is before training."""
+
+    validated: Validated
+    tokenized: Tokenized
+    base: BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found.
+
+    Attributes:
+        report: of the contract; None if the files could not be read.
+        prepared: the stages' results; None if the data was refused.
+        error: why it was.
+    """
+
+    report: Report | None
+    prepared: Prepared | None = None
+    error: DataError | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values, for ``onestep check --json``."""
+        if self.prepared is None:
+            return {"contract": self.report}
+        validated, tokenized = self.prepared.validated, self.prepared.tokenized
+        summary = {**validated.stored.summary, **tokenized.stored.summary}
+        return {**summary, "labels": validated.facts, "contract": self.report}
+
+
+def prepare(pipeline: Pipeline, workspace: Workspace) -> Prepared:
+    """Run the stages before training."""
+    quiet()
+    sources = frames.locate(pipeline.data)
+    base = base_model.resolve(pipeline.model, pipeline.application)
+    validated = validate(pipeline, workspace, sources)
+    return Prepared(validated, tokenize_rows(pipeline, workspace, validated, base), base)
+
+
+def check(pipeline: Pipeline, workspace: Workspace) -> Checked:
+    """Hold the data against the contract; refused data is a result, and what is wrong is in it."""
+    path = record.paths(workspace.root, pipeline.name).json
+    began = time.time()
+    try:
+        prepared = prepare(pipeline, workspace)
+    except DataError as error:
+        # Written only if the rows could be read.
+        fresh = path.exists() and path.stat().st_mtime >= began
+        return Checked(read_json(path) if fresh else None, error=error)
+    validated, drifted = prepared.validated, None
+    if workspace.database.exists() or not workspace.embedded:
+        drifted = measure(pipeline, workspace, validated)
+    report = publish(pipeline, workspace, validated, drifted)
+    try:
+        require_none(pipeline, drifted)
+    except DataError as error:
+        return Checked(report, error=error)
+    return Checked(report, prepared)
+
+
+def measure(
+    pipeline: Pipeline, workspace: Workspace, validated: Validated, predictions: int = 0
+) -> Drifted | None:
+    """Compare valid rows with those of the champion."""
+    from tasks.tracking import runs
+
+    client = runs.reach(workspace)
+    return against_champion(pipeline, workspace, client, validated, predictions=predictions)
+
+
+def drift(pipeline: Pipeline, workspace: Workspace) -> Drifted | None:
+    """Compare the declared data with the champion's, and its answers with its own of before.
+
+    Raises:
+        DataError: the data is not valid.
+    """
+    quiet()
+    validated = validate(pipeline, workspace, frames.locate(pipeline.data))
+    rows = pipeline.contract.drift.predictions
+    drifted = measure(pipeline, workspace, validated, rows)
+    publish(pipeline, workspace, validated, drifted)
+    return drifted
+
+
+def quarantined(pipeline: Pipeline, workspace: Workspace) -> list[quarantine.Record]:
+    """The rows that were set aside, without their text."""
+    path = quarantine.file_of(workspace.root, pipeline.name)
+    names = ("split", "file", "row", "rules", "reasons")
+    return [{name: entry.get(name) for name in names} for entry in quarantine.read(path)]

@@ -1,0 +1,112 @@
+"""Events for automations: what happened to a model, drift and a failure; never the text of a row.
+
+What is decided about a model is noted before it is sent: it happens once, and is not tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from flows.servers import outbox
+from tasks.tracking import registry
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from flows.run.drift import Drifted
+    from tasks.registration import Registered
+
+PROMOTED = "onestep.model.promoted"
+ROLLED_BACK = "onestep.model.rolled_back"
+REFUSED = "onestep.model.refused"
+DRIFTED = "onestep.data.drifted"
+FAILED = "onestep.pipeline.failed"
+
+
+def decided(workspace: Workspace, pipeline: str, registered: Registered, run_url: str) -> None:
+    """Note what the gate has decided, unless a person has yet to approve it."""
+    if registered.waits:
+        return
+    payload = {
+        "pipeline": pipeline,
+        "verdict": registered.verdict,
+        "version": registered.version,
+        "model": registered.uri,
+        "mlflow_run": run_url,
+    }
+    event = PROMOTED if registered.promoted else REFUSED
+    resource = _resource("model", registered.name)
+    # Prefect is asked with the event in safety.
+    outbox.note(workspace, event, resource, payload)
+    outbox.note(workspace, event, resource, payload, _related())
+
+
+def moved(workspace: Workspace, name: str, entry: Mapping[str, Any], run_url: str) -> None:
+    """Note that a person has moved the champion.
+
+    Args:
+        workspace: where.
+        name: the model.
+        entry: of the trail that the move has left.
+        run_url: of the run that made the new champion.
+    """
+    payload = {
+        "who": entry["by"],
+        "reason": entry["why"],
+        "version": entry["version"],
+        "previous": entry["before"],
+        "model": f"models:/{name}/{entry['version']}",
+        "mlflow_run": run_url,
+        "time": entry["time"],
+    }
+    event = ROLLED_BACK if entry["event"] == registry.ROLLED_BACK else PROMOTED
+    outbox.note(workspace, event, _resource("model", name), payload)
+
+
+def drifted(pipeline: str, found: Drifted, run_url: str) -> None:
+    """Tell that new data is far from the champion's."""
+    payload = {
+        "pipeline": pipeline,
+        "reason": found.note,
+        "version": int(found.reference.rpartition("/")[2]),
+        "model": found.reference,
+        "mlflow_run": run_url,
+    }
+    _emit(DRIFTED, "pipeline", pipeline, payload)
+
+
+def failed(pipeline: str, reason: str, run_url: str) -> None:
+    """Tell that a run ended without a model."""
+    payload = {"pipeline": pipeline, "reason": reason, "mlflow_run": run_url}
+    _emit(FAILED, "pipeline", pipeline, payload)
+
+
+def _emit(event: str, kind: str, name: str, payload: dict[str, Any]) -> None:
+    # The environment of the server has to be there before Prefect is imported.
+    from prefect.events import emit_event
+
+    emit_event(event, _resource(kind, name), payload=payload)
+
+
+def _resource(kind: str, name: str) -> dict[str, str]:
+    return {"prefect.resource.id": f"onestep.{kind}.{name}", "prefect.resource.name": name}
+
+
+def _related() -> list[dict[str, str]]:
+    """The Prefect run around it, as Prefect relates its own events to it."""
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.events.related import related_resources_from_run_context
+    from prefect.runtime import flow_run
+    from prefect.utilities.asyncutils import run_coro_as_sync
+
+    async def ask() -> list[dict[str, str]]:
+        async with get_client() as client:
+            found = await related_resources_from_run_context(client)
+        return [dict(resource.items()) for resource in found]
+
+    if flow_run.id is not None:
+        with suppress(httpx.HTTPError):
+            return run_coro_as_sync(ask()) or []
+    return []

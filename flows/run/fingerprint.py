@@ -1,0 +1,78 @@
+"""What makes a run the same run: config, data, base model and code."""
+
+from __future__ import annotations
+
+import getpass
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from configs.schema import Pipeline
+from tasks import evaluation, finetuning, tokenization, validation
+from tasks.applications import base as applications
+from tasks.contract.sources.frames import Sources
+from tasks.store import digest
+from tasks.tracking import packaging
+from tasks.training.model.base_model import BaseModel
+
+MEANINGLESS = {"schedule": True, "compute": {"threads", "energy", "timeout_minutes"}}
+PLACES = {"data": {"train", "validation", "test"}, "model": {"base", "revision"}}
+
+
+def fingerprint(config: Pipeline, sources: Sources, base: BaseModel) -> tuple[str, dict[str, str]]:
+    """Digest of everything that decides what a run produces.
+
+    Returns:
+        The fingerprint, and the digests that it is made of, as tags.
+    """
+    settings = config.model_dump(mode="json", exclude=MEANINGLESS)  # type: ignore[arg-type]
+    for section, names in PLACES.items():
+        settings[section] = {k: v for k, v in settings[section].items() if k not in names}
+    settings["fractions"] = [
+        share for share in (config.data.validation, config.data.test) if isinstance(share, float)
+    ]
+    parts = {
+        "onestep.config": digest(settings),
+        "onestep.data": sources.digest,
+        "onestep.base_model": base.digest,
+        "onestep.code": code_digest(config),
+    }
+    return digest(parts), parts
+
+
+def code_digest(config: Pipeline) -> str:
+    """Digest of the stages' versions and of the code that the registered model runs."""
+    application = applications.get(config.application)
+    stages = (validation, tokenization, finetuning, evaluation)
+    versions = [stage.VERSION for stage in stages] + [application.version]
+    return digest([versions, packaging.serving_digest(application)])
+
+
+def descriptive_tags(config: Pipeline, base: BaseModel) -> dict[str, str]:
+    """Tags that do not decide anything, but that people look for."""
+    tags = {
+        "onestep.pipeline": config.name,
+        "onestep.application": config.application,
+        "onestep.base_model_name": base.name,
+        "onestep.version": version("onestep"),
+        "mlflow.source.name": "onestep",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": getpass.getuser(),
+    }
+    commit = _git_commit()
+    return tags | ({"mlflow.source.git.commit": commit} if commit else {})
+
+
+def _git_commit() -> str:
+    """The revision of the working directory, if it is a git checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(Path.cwd()), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

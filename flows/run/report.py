@@ -1,0 +1,152 @@
+"""The record of a run that its report is drawn from, and where the report is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flows.run.run import Outcome, Run
+from tasks.contract.report import record as contract
+from tasks.contract.report.record import Report
+from tasks.finetuning import Tuned
+from tasks.progress import StageFinished
+from tasks.report import run_page
+from tasks.store import MANIFEST, Stored, lock, read_json, storage_errors, write_atomic
+from tasks.training import events
+from tasks.workspace import Workspace
+
+MOST_MISTAKES = 100
+ORIGIN = {
+    "onestep.base_model_name": "Base model",
+    "onestep.base_model": "Digest of the base model",
+    "onestep.data": "Digest of the files",
+    "onestep.config": "Digest of the config",
+    "onestep.code": "Digest of the code",
+    "mlflow.source.git.commit": "Git commit",
+    "onestep.version": "onestep",
+}
+Record = dict[str, Any]
+
+
+def publish(run: Run, outcome: Outcome, links: Mapping[str, str]) -> None:
+    """Draw the report, and keep it in the workspace and with the MLflow run."""
+    record = assemble(run, outcome, links)
+    write(run.workspace, outcome.report, run.config.name, run_page.render(record))
+    record["contract"]["page"] = "validation/report.html"
+    run.tracker.log_report(run_page.render(record))
+
+
+def write(workspace: Workspace, path: Path, name: str, page: str) -> None:
+    """Replace the report of a pipeline, also if two runs of it end at once."""
+    with storage_errors(), lock(workspace.locks / f"report-{name}.lock"):
+        write_atomic(path, page)
+
+
+def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
+    """Everything that the report shows, as JSON values."""
+    evaluated, registered = outcome.evaluated, outcome.registered
+    folder = evaluated.stored.path
+    return {
+        "pipeline": run.config.name,
+        "application": run.config.application,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": registered.uri,
+        "alias": registered.alias,
+        "verdict": registered.verdict,
+        "promoted": outcome.promoted,
+        "waits": outcome.waits,
+        "headline": evaluated.headline,
+        "metrics": evaluated.metrics,
+        "interval": list(evaluated.interval),
+        "confidence": run.config.evaluation.confidence,
+        "baseline": {"name": evaluated.baseline_name} | evaluated.baseline,
+        "details": evaluated.details,
+        "matrix": read_json(folder / "matrix.json"),
+        "mistakes": read_json(folder / "mistakes.json")[:MOST_MISTAKES],
+        "rows": outcome.validated.rows,
+        "gate": registered.gate,
+        "history": _history(outcome.tuned),
+        "contract": _contract(run.contract, run.workspace),
+        "stages": [_stage(done, outcome) for done in run.stages],
+        "cost": _cost(outcome),
+        "origin": _origin(run, outcome),
+        "links": dict(links),
+    }
+
+
+def _history(tuned: Tuned) -> Record:
+    records = events.history(tuned.stored.path)
+    return {
+        "steps": [[r["step"], r["loss"]] for r in records if r["kind"] == "step"],
+        "validation": [
+            r["metrics"] | {key: r[key] for key in ("step", "epoch", "improved")}
+            for r in records
+            if r["kind"] == "validation"
+        ],
+    }
+
+
+def _contract(report: Report, workspace: Workspace) -> Record:
+    found = [rule for rule in report["rules"] if rule["found"]]
+    record = {
+        "verdict": report["verdict"],
+        "rows": report["rows"],
+        "found": [{key: rule[key] for key in ("name", "severity", "found")} for rule in found],
+        "page": contract.paths(workspace.root, report["pipeline"]).html.name,
+    }
+    if measures := report.get("drift"):
+        drifted = sum(measure["drifted"] for measure in measures)
+        reference = report["drift_reference"]
+        record["drift"] = f"{drifted} of {len(measures)} measures drifted from {reference}."
+    return record
+
+
+def _stage(done: StageFinished, outcome: Outcome) -> Record:
+    stored: dict[str, Stored] = {
+        "validation": outcome.validated.stored,
+        "tokenization": outcome.tokenized.stored,
+        "fine-tuning": outcome.tuned.stored,
+        "evaluation": outcome.evaluated.stored,
+    }
+    computed = stored[done.stage].seconds if done.stage in stored else done.seconds
+    return {
+        "name": done.stage,
+        "reused": done.reused,
+        "seconds": done.seconds,
+        "computed_in": computed,
+        "note": done.note,
+    }
+
+
+def _cost(outcome: Outcome) -> Record:
+    summary, gate = outcome.tuned.summary, outcome.registered.gate
+    forecast = summary.get("forecast") or {}
+    test = outcome.evaluated.stored.seconds
+    pairs = [
+        ("Training", "seconds", forecast.get("training_seconds"), summary["seconds"]),
+        ("Evaluation", "seconds", forecast.get("test_seconds"), test),
+        ("Peak memory", "bytes", forecast.get("peak_memory"), summary["peak_memory"]),
+    ]
+    return {
+        "compared": [
+            {"name": name, "unit": unit, "forecast": expected, "measured": measured}
+            for name, unit, expected, measured in pairs
+        ],
+        "energy": summary.get("energy"),
+        "latency_ms": (gate.get("cost") or {}).get("latency_ms"),
+        "bytes": _package_bytes(outcome.evaluated.stored),
+        "device": f"{summary['device']} ({summary['precision']})",
+    }
+
+
+def _package_bytes(stored: Stored) -> int:
+    files: dict[str, Record] = read_json(stored.path / MANIFEST)["files"]
+    return sum(f["bytes"] for name, f in files.items() if name.startswith("package/"))
+
+
+def _origin(run: Run, outcome: Outcome) -> dict[str, str]:
+    tags = run.origin.tags
+    known = {name: tags[tag] for tag, name in ORIGIN.items() if tags.get(tag)}
+    return known | {"Digest of the rows": outcome.validated.digest}

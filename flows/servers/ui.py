@@ -1,0 +1,86 @@
+"""Serve the Prefect and MLflow UIs of a workspace on loopback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from flows.servers.ports import HOST, refuse_taken
+from flows.servers.prefect import prefect_api
+from tasks.errors import Failure
+from tasks.tracking import runs
+from tasks.training.launchers import stop
+from tasks.workspace import Workspace
+
+READY_SECONDS = 90.0
+MLFLOW_SETTINGS = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+}
+
+
+@contextmanager
+def serve(workspace: Workspace, mlflow_port: int) -> Iterator[dict[str, str]]:
+    """Run both UIs for as long as the block runs.
+
+    Yields:
+        The addresses, by ``prefect`` and ``mlflow``.
+
+    Raises:
+        UserError: the port is taken.
+        Failure: a server does not come up.
+    """
+    with prefect_api(workspace) as api, _mlflow(workspace, mlflow_port) as mlflow:
+        prefect = os.environ.get("PREFECT_UI_URL") or api.removesuffix("/api")
+        _wait(f"{api}/health")
+        yield {"prefect": prefect, "mlflow": mlflow}
+
+
+@contextmanager
+def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
+    if not workspace.embedded:
+        runs.reach(workspace)
+        yield runs.ui_address(workspace)
+        return
+    refuse_taken(port, "--mlflow-port")
+    runs.connect(workspace)
+    arguments = ["server", "--backend-store-uri", workspace.tracking_uri, "--host", HOST]
+    arguments += ["--port", str(port), "--workers", "1"]
+    arguments += ["--default-artifact-root", str(workspace.artifacts)]
+    with (workspace.root / "mlflow-ui.log").open("wb") as log:
+        server = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "flows.servers.leash",
+                sys.executable,
+                "-m",
+                "mlflow",
+                *arguments,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=os.environ | MLFLOW_SETTINGS,
+        )
+    try:
+        _wait(f"http://{HOST}:{port}/health")
+        yield f"http://{HOST}:{port}"
+    finally:
+        stop(server)
+
+
+def _wait(url: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            return
+        time.sleep(0.2)
+    raise Failure(f"no answer from {url} within {READY_SECONDS:.0f} s")

@@ -1,0 +1,109 @@
+"""What a served model answers to the test rows: asked for in chunks, kept, scored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.metrics import lower_is_better
+from tasks.progress import Progress, announce
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tasks.applications.base import Application, Scorer
+    from tasks.arrow import MappedTable
+
+CHUNK: Final = 256
+FILE: Final = "answers.parquet"
+TIMED_ROWS: Final = 16
+TIMED_SECONDS: Final = 2.0
+MOST_ROWS: Final = 20_000
+"""Beyond this, what each row adds to a metric of the whole is not worked out."""
+AT_ONCE: Final = 64
+Predict = Callable[["pd.DataFrame"], "pd.DataFrame"]
+
+
+def chunks(rows: MappedTable) -> Iterator[pd.DataFrame]:
+    """The rows as tables."""
+    for start in range(0, len(rows), CHUNK):
+        yield rows.slice(start, min(start + CHUNK, len(rows))).to_pandas()
+
+
+def ask(predict: Predict, rows: MappedTable, inputs: Sequence[str]) -> pd.DataFrame:
+    """Every answer, in the order of the rows."""
+    import pandas as pd
+
+    parts, done = [], 0
+    for table in chunks(rows):
+        parts.append(predict(table[list(inputs)]))
+        done += len(table)
+        announce(Progress("evaluating", {"done": done, "total": len(rows)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def score(
+    scorer: Scorer, rows: MappedTable, answers: pd.DataFrame, application: Application
+) -> Scorer:
+    """Let a scorer see every row with its answer."""
+    start = 0
+    for table in chunks(rows):
+        some = answers.iloc[start : start + len(table)]
+        scorer.update(targets(table), application.served(some))
+        start += len(table)
+    return scorer
+
+
+def targets(table: pd.DataFrame) -> dict[str, Any]:
+    """Columns as a scorer takes them."""
+    return {name: table[name].to_numpy() for name in table.columns}
+
+
+def save(answers: pd.DataFrame, folder: Path) -> None:
+    """Keep the answers in a folder of their own, since they may hold text."""
+    folder.mkdir()
+    answers.to_parquet(folder / FILE, index=False)
+
+
+def load(folder: Path) -> pd.DataFrame:
+    """The answers that :func:`save` kept."""
+    import pandas as pd
+
+    return pd.read_parquet(folder / FILE)
+
+
+def latency(predict: Predict, rows: MappedTable, inputs: Sequence[str]) -> float:
+    """Median time to answer one row, in milliseconds, over a few rows."""
+    table = rows.slice(0, min(TIMED_ROWS, len(rows))).to_pandas()[list(inputs)]
+    seconds: list[float] = []
+    for at in range(len(table)):
+        began = time.perf_counter()
+        predict(table.iloc[at : at + 1])
+        seconds.append(time.perf_counter() - began)
+        if sum(seconds) > TIMED_SECONDS:
+            break
+    return 1000 * median(seconds)
+
+
+def merits(scorer: Scorer, metric: str, rows: int) -> NDArray[np.float64]:
+    """How good each answer is: higher is better; NaN where that is not worked out.
+
+    Right or wrong where the application knows that, else the headline metric of the row alone.
+    """
+    if (known := scorer.merits()) is not None:
+        return known
+    if rows > MOST_ROWS:
+        return np.full(rows, np.nan)
+    sign = -1.0 if lower_is_better(metric) else 1.0
+    parts = []
+    for start in range(0, rows, AT_ONCE):
+        alone = np.zeros((min(AT_ONCE, rows - start), rows), dtype=np.int64)
+        alone[np.arange(len(alone)), start + np.arange(len(alone))] = 1
+        parts.append(sign * scorer.resampled(metric, alone))
+    return np.concatenate(parts)

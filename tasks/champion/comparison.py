@@ -1,0 +1,215 @@
+"""The new model and the champion on the same test rows; the champion really runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from configs.schema import Pipeline
+from tasks.applications import base as applications
+from tasks.applications.base import Application, Facts, Scorer
+from tasks.arrow import MappedTable
+from tasks.champion import answers, paired, slices
+from tasks.champion.paired import Comparison, Paired
+from tasks.errors import OneStepError
+from tasks.evaluation import ANSWERS, SLICES, Evaluated
+from tasks.store import read_json, write_json
+from tasks.tracking import artifacts
+from tasks.tracking.packaging import package_digest
+from tasks.tracking.runs import FINGERPRINT, load_model, unreachable, uri_of
+from tasks.validation import Validated
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+VERSION = 1
+APPLICATION, PROBLEM = "onestep.application", "onestep.problem"
+RESULT = "comparison.json"
+MODEL_FILE = "model/MLmodel"
+CHANGED = "the model was changed after it was built"
+"""How the served model says that its files are not what they were."""
+
+
+class _OtherProblemError(Exception):
+    """The champion cannot be asked the same questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """What a comparison needs besides the champion.
+
+    Attributes:
+        config: the pipeline.
+        workspace: keeps the result.
+        client: of MLflow.
+        evaluated: the new model, and what it answered.
+        validated: the rows.
+    """
+
+    config: Pipeline
+    workspace: Workspace
+    client: MlflowClient
+    evaluated: Evaluated
+    validated: Validated
+
+
+def compare(rivals: Rivals, champion: ModelVersion, tags: Mapping[str, str]) -> Comparison:
+    """Ask the champion every test row, and hold its answers against those of the new model.
+
+    The result is kept: the same two models on the same rows are compared once. What stands in the
+    way of a comparison is a result too, but is not kept.
+
+    Args:
+        rivals: the new model, and the rows.
+        champion: the version that is served.
+        tags: what kind of problem the new model solves.
+    """
+    reference = uri_of(champion)
+    if reason := _other_problem(tags, champion):
+        return Comparison(reference, problem=reason, other_problem=True)
+    if rivals.evaluated.holdout != rivals.validated.digest:
+        changed = "the test rows are no longer those that the new model was measured on"
+        return Comparison(reference, problem=changed)
+    try:
+        return _compared(rivals, champion, reference)
+    except _OtherProblemError as error:
+        advice = "give the pipeline a registry.name of its own"
+        problem = f"version {champion.version} has {error}; {advice}"
+        return Comparison(reference, problem=problem, other_problem=True)
+    except Exception as error:
+        if isinstance(error, OneStepError) or unreachable(error):
+            raise
+        problem = f"the champion, version {champion.version}, cannot be run: {_first_line(error)}"
+        return Comparison(reference, problem=problem)
+
+
+def _compared(rivals: Rivals, champion: ModelVersion, reference: str) -> Comparison:
+    def build(folder: Path) -> dict[str, Any]:
+        found = _Asked(rivals, champion).compare(reference)
+        write_json(folder / RESULT, asdict(found))
+        return {"reference": reference, "rows": found.rows}
+
+    inputs, fresh = _inputs(rivals, champion, reference), rivals.workspace.fresh
+    stored = rivals.workspace.store.produce("comparison", inputs, build, fresh=fresh)
+    return Comparison.of(read_json(stored.path / RESULT))
+
+
+def _inputs(rivals: Rivals, champion: ModelVersion, reference: str) -> dict[str, Any]:
+    """What the result depends on."""
+    config, application = rivals.config, applications.get(rivals.config.application)
+    return {
+        "version": VERSION,
+        "challenger": package_digest(rivals.evaluated.package),
+        "champion": [reference, champion.tags.get(FINGERPRINT), champion.creation_timestamp],
+        "rows": rivals.validated.digest,
+        "headline": rivals.evaluated.headline,
+        "samples": config.evaluation.bootstrap_samples,
+        "confidence": config.gate.confidence,
+        "slices": config.gate.slices.model_dump(mode="json"),
+        "rows_of_slices": rivals.evaluated.stored.content(f"{ANSWERS}/{SLICES}"),
+        "application": [application.name, application.version],
+    }
+
+
+def _first_line(error: Exception) -> str:
+    """What went wrong; of a message that nobody foresaw only its kind, since it may quote a row."""
+    first = (str(error).splitlines() or [""])[0][:200]
+    known = isinstance(error, OSError) or CHANGED in first
+    return f"{type(error).__name__}: {first}" if known else type(error).__name__
+
+
+def _other_problem(tags: Mapping[str, str], champion: ModelVersion) -> str:
+    """Why two versions do not solve the same problem; empty if they do."""
+    for tag, what in ((APPLICATION, "application"), (PROBLEM, "labelling or language")):
+        ours, theirs = tags.get(tag), champion.tags.get(tag)
+        if ours and theirs and ours != theirs:
+            advice = "give the pipeline a registry.name of its own"
+            return f"version {champion.version} has another {what}; {advice}"
+    return ""
+
+
+class _Asked:
+    """Both models on the test rows.
+
+    Args:
+        rivals: the new model, and the rows.
+        champion: the version that is served.
+    """
+
+    def __init__(self, rivals: Rivals, champion: ModelVersion) -> None:
+        self._rivals = rivals
+        self._version = champion
+        self._config, self._evaluated = rivals.config, rivals.evaluated
+        self._application: Application = applications.get(rivals.config.application)
+        self._rows = MappedTable(rivals.validated.stored.path / "test.arrow")
+        self._facts: Facts = read_json(rivals.evaluated.package / "predictor.json")
+
+    def compare(self, reference: str) -> Comparison:
+        """Load the champion, ask it, and compare."""
+        champion = self._champion()
+        ours = answers.load(self._evaluated.answers)
+        challenger = self._scorer(ours, self._facts)
+        headline, rows = self._evaluated.headline, len(self._rows)
+        names = [name for name in challenger.metrics() if name != "rows"]
+        shared = set(champion.metrics())
+        metrics = self._paired(challenger, champion, [name for name in names if name in shared])
+        gains = [(one.gain, one.low, one.high) for one in metrics if one.metric == headline]
+        same = gains == [(0.0, 0.0, 0.0)]
+        return Comparison(
+            reference,
+            rows,
+            metrics,
+            _mcnemar(challenger, champion),
+            tuple(self._slices(challenger, champion)),
+            same,
+        )
+
+    def _champion(self) -> Scorer:
+        run_id = str(self._version.run_id)
+        if not artifacts.exists(self._rivals.client, run_id, MODEL_FILE):
+            raise FileNotFoundError(f"its run has no {MODEL_FILE}")
+        loaded = load_model(self._rivals.workspace, self._version)
+        theirs: Facts = loaded.unwrap_python_model().settings
+        if missing := set(theirs["inputs"]) - set(self._rows.schema.names):
+            raise _OtherProblemError(f"another input: {', '.join(sorted(missing))}")
+        said = answers.ask(loaded.predict, self._rows, theirs["inputs"])
+        try:
+            return self._scorer(*self._application.translated(said, theirs, self._facts))
+        except ValueError as error:
+            raise _OtherProblemError(str(error)) from None
+
+    def _scorer(self, said: pd.DataFrame, facts: Facts) -> Scorer:
+        return answers.score(self._application.scorer(facts), self._rows, said, self._application)
+
+    def _paired(
+        self, challenger: Scorer, champion: Scorer, metrics: list[str]
+    ) -> tuple[Paired, ...]:
+        samples = self._config.evaluation.bootstrap_samples
+        confidence = self._config.gate.confidence
+        return paired.compare(challenger, champion, metrics, len(self._rows), samples, confidence)
+
+    def _slices(self, challenger: Scorer, champion: Scorer) -> list[paired.Slice]:
+        import pandas as pd
+
+        masks = pd.read_parquet(self._evaluated.answers / SLICES)
+        headline, bounds = self._evaluated.headline, self._config.gate.slices
+        found = (
+            paired.slice_of(challenger, champion, headline, str(name), mask.to_numpy(), bounds)
+            for name, mask in masks.items()
+        )
+        # Rare values together are no group that anybody has declared.
+        return [replace(o, judged=False, failed=False) if slices.rare(o.name) else o for o in found]
+
+
+def _mcnemar(challenger: Scorer, champion: Scorer) -> float | None:
+    ours, theirs = challenger.merits(), champion.merits()
+    if ours is None or theirs is None:
+        return None
+    return paired.mcnemar(ours.astype(np.bool_), theirs.astype(np.bool_))

@@ -1,0 +1,235 @@
+"""Whether a model is good enough to be served: a pure function of what was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from configs.schema import Gate
+from tasks.champion.paired import Comparison, Paired, Slice
+from tasks.metrics import lower_is_better
+
+Alias = Literal["champion", "challenger"]
+TOLD = ("gain", "slices")
+"""Checks that say why a version is promoted; the others only could forbid it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of a new version.
+
+    Attributes:
+        headline: the metric that decides.
+        metrics: its metrics on the test split.
+        rows: rows of the test split.
+        contract_rules: rules of the data contract that have seen its rows.
+        cost: ``latency_ms`` and ``megabytes``.
+        champion: number of the version that is served; None if there is no other.
+        comparison: with the champion.
+    """
+
+    headline: str
+    metrics: Mapping[str, float]
+    rows: int
+    contract_rules: int
+    cost: Mapping[str, float] = field(default_factory=dict)
+    champion: int | None = None
+    comparison: Comparison | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of the gate.
+
+    Attributes:
+        name: what it is about.
+        passed: whether it is met.
+        note: the figures, in words.
+        alone: whether the model fails it by itself, whatever the champion is like.
+    """
+
+    name: str
+    passed: bool
+    note: str
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a new version.
+
+    Attributes:
+        alias: the alias that it gets; None if it fails by itself.
+        reason: the verdict in words.
+        checks: every condition.
+    """
+
+    alias: Alias | None
+    reason: str
+    checks: tuple[Check, ...] = ()
+
+    def record(self, evidence: Evidence) -> dict[str, Any]:
+        """The decision and what it rests on, as JSON values."""
+        comparison = evidence.comparison
+        return {
+            "verdict": self.reason,
+            "alias": self.alias,
+            "reference": comparison.reference if comparison else None,
+            "rows": evidence.rows,
+            "metrics": [asdict(paired) for paired in comparison.metrics] if comparison else [],
+            "mcnemar": comparison.mcnemar if comparison else None,
+            "slices": [asdict(one) for one in comparison.slices] if comparison else [],
+            "checks": [asdict(check) for check in self.checks],
+            "cost": dict(evidence.cost),
+        }
+
+
+def decide(evidence: Evidence, gate: Gate) -> Decision:
+    """Hold a new version against the gate; whatever is unclear is not promoted.
+
+    Args:
+        evidence: what was measured.
+        gate: the conditions.
+    """
+    checks = tuple(_checks(evidence, gate))
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        alias: Alias | None = None if any(check.alone for check in failed) else "challenger"
+        return Decision(alias, f"not promoted: {_words(failed)}", checks)
+    told = [check for check in checks if check.name in TOLD] or [_first(evidence)]
+    reason = f"promoted: {_words(told)}"
+    if gate.approval == "manual":
+        waits = f"waits for approval (`onestep promote`); would be {reason}"
+        return Decision("challenger", waits, checks)
+    return Decision("champion", reason, checks)
+
+
+def _words(checks: Sequence[Check]) -> str:
+    return "; ".join(check.note for check in checks)
+
+
+def _first(evidence: Evidence) -> Check:
+    value = evidence.metrics[evidence.headline]
+    return Check("first", True, f"the first version, {evidence.headline} {value:.4f}")
+
+
+def _checks(evidence: Evidence, gate: Gate) -> Iterator[Check]:
+    yield _holdout(evidence)
+    yield _contract(evidence)
+    yield _headline(evidence)
+    yield from _floors(evidence.metrics, gate.floors)
+    yield from _bounds(evidence.cost, gate)
+    if (comparison := evidence.comparison) is None:
+        if evidence.champion is not None:
+            note = f"it was not compared with the champion, version {evidence.champion}"
+            yield Check("comparison", False, note)
+        return
+    if comparison.problem:
+        yield Check("comparison", False, comparison.problem, alone=comparison.other_problem)
+        return
+    yield _compared_rows(evidence, comparison)
+    yield from _gain(comparison, evidence.headline, gate)
+    yield from _slices(comparison, gate)
+
+
+def _holdout(evidence: Evidence) -> Check:
+    note = f"{evidence.rows:,} test rows" if evidence.rows else "the test split is empty"
+    return Check("holdout", evidence.rows > 0, note, alone=True)
+
+
+def _contract(evidence: Evidence) -> Check:
+    ran = evidence.contract_rules
+    note = f"{ran} rules of the data contract ran" if ran else "no rule of the data contract ran"
+    return Check("contract", ran > 0, note, alone=True)
+
+
+def _headline(evidence: Evidence) -> Check:
+    value = evidence.metrics.get(evidence.headline, math.nan)
+    note = f"{evidence.headline} {value:.4f}"
+    if not math.isfinite(value):
+        note = f"{evidence.headline} is missing or not a number"
+    return Check("headline", math.isfinite(value), note, alone=True)
+
+
+def _floors(metrics: Mapping[str, float], floors: Mapping[str, float]) -> Iterator[Check]:
+    for name, floor in floors.items():
+        value = metrics.get(name, math.nan)
+        lower = lower_is_better(name)
+        # Written so that NaN fails.
+        passed = value <= floor if lower else value >= floor
+        word = "ceiling" if lower else "floor"
+        side = "within" if passed else ("above" if lower else "below")
+        yield Check(
+            f"{word} of {name}",
+            passed,
+            f"{name} {value:.4f} is {side} its {word} {floor:g}",
+            alone=True,
+        )
+
+
+def _bounds(cost: Mapping[str, float], gate: Gate) -> Iterator[Check]:
+    bounds = {
+        "latency_ms": (gate.max_latency_ms, "a row takes {:.1f} ms, at most {:g} are allowed"),
+        "megabytes": (gate.max_megabytes, "the model has {:.1f} MB, at most {:g} are allowed"),
+    }
+    for name, (bound, words) in bounds.items():
+        if bound is not None:
+            value = cost.get(name, math.nan)
+            yield Check(name, value <= bound, words.format(value, bound), alone=True)
+
+
+def _compared_rows(evidence: Evidence, comparison: Comparison) -> Check:
+    same = evidence.rows == comparison.rows
+    note = f"compared on {comparison.rows:,} rows, evaluated on {evidence.rows:,}"
+    if same:
+        note = f"both models on the same {comparison.rows:,} rows"
+    return Check("same rows", same, note)
+
+
+def _gain(comparison: Comparison, headline: str, gate: Gate) -> Iterator[Check]:
+    paired = next((one for one in comparison.metrics if one.metric == headline), None)
+    if paired is None or not all(map(math.isfinite, (paired.challenger, paired.champion))):
+        yield Check("gain", False, f"there is no {headline} to compare with that of the champion")
+        return
+    words = _figures(paired)
+    if comparison.same_scores:
+        yield Check("gain", False, f"{words}; it scores every row as the champion does")
+        return
+    margin = gate.margin * abs(paired.champion)
+    failed = "; ".join(_shortfalls(paired, gate, margin))
+    yield Check("gain", not failed, f"{words}{': ' if failed else ''}{failed}")
+
+
+def _figures(paired: Paired) -> str:
+    return (
+        f"{paired.metric} {paired.challenger:.4f} against {paired.champion:.4f}, "
+        f"gain {paired.gain:.4f} [{paired.low:.4f}, {paired.high:.4f}]"
+    )
+
+
+def _shortfalls(paired: Paired, gate: Gate, margin: float) -> Iterator[str]:
+    """What the gain lacks; written so that NaN lacks everything."""
+    if gate.rule == "surely_better":
+        if not (paired.low > 0 and paired.low >= gate.min_gain):
+            yield f"surely more than {gate.min_gain:g} is needed"
+        return
+    if gate.rule == "better" and not (paired.gain > 0 and paired.gain >= gate.min_gain):
+        yield f"{gate.min_gain:g} is needed" if gate.min_gain else "more than 0 is needed"
+    if not paired.low >= -margin:
+        yield f"a loss of more than {margin:.4f} cannot be ruled out"
+
+
+def _slices(comparison: Comparison, gate: Gate) -> Iterator[Check]:
+    judged = [one for one in comparison.slices if one.judged]
+    if not judged:
+        return
+    share = f"{gate.slices.max_drop:.3g} of the champion's value"
+    failed = [f"{_fall(one)}, more than {share}" for one in judged if one.failed]
+    fine = f"none of {len(judged)} slices fell by more than {share}"
+    yield Check("slices", not failed, "; ".join(failed) or fine)
+
+
+def _fall(one: Slice) -> str:
+    return f"the slice {one.name} fell from {one.champion:.4f} to {one.challenger:.4f}"

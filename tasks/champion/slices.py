@@ -1,0 +1,106 @@
+"""Parts of the test rows that are looked at by themselves: by length, language and columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.schema import Data, Pipeline
+from tasks.arrow import MappedTable
+from tasks.contract.rules.language_detection import Detector
+from tasks.contract.sources import frames, reading
+from tasks.contract.sources.frames import Sources
+from tasks.errors import DataError, Problem
+
+Mask = NDArray[np.bool_]
+LENGTHS = ("short", "middle", "long")
+RARE = "(rare)"
+
+
+def find(
+    config: Pipeline, rows: MappedTable, inputs: Sequence[str], sources: Sources
+) -> dict[str, Mask]:
+    """Name the slices that the gate declares, and the rows of each.
+
+    Values of a column that fewer than ``gate.slices.min_rows`` rows have are one slice, which
+    decides nothing: their names may be private.
+
+    Args:
+        config: the pipeline.
+        rows: the test rows.
+        inputs: the text columns.
+        sources: the declared files, which have the columns that make slices.
+    """
+    declared = config.gate.slices
+    slices: dict[str, Mask] = {}
+    if declared.length:
+        slices |= _by_length([rows.column(name).to_pylist() for name in inputs])
+    if declared.language:
+        texts = rows.column(inputs[0]).to_pylist()
+        slices |= _by_value("language", _languages(texts, config), declared.min_rows)
+    for column in declared.columns:
+        values = _column(column, rows, config.data, sources)
+        slices |= _by_value(column, values, declared.min_rows)
+    return slices
+
+
+def rare(name: str) -> bool:
+    """Whether a slice is that of the rare values of a column."""
+    return name.endswith(f": {RARE}")
+
+
+def require_columns(config: Pipeline, sources: Sources) -> None:
+    """Refuse columns that a file does not have.
+
+    Raises:
+        DataError: naming every file that lacks one.
+    """
+    problems = []
+    for name in dict.fromkeys(f for files in sources.files.values() for f in files):
+        found = frames.header(name, config.data, sources) if config.gate.slices.columns else []
+        for column in config.gate.slices.columns:
+            if column not in found:
+                message = f"expected a column {column!r}, found {reading.names(found)}"
+                problems.append(Problem(name, message, "see gate.slices.columns"))
+    if problems:
+        raise DataError(problems)
+
+
+def _by_length(columns: list[list[str]]) -> dict[str, Mask]:
+    """Three groups of about equal size by the characters of all inputs together."""
+    lengths = np.array([sum(map(len, texts)) for texts in zip(*columns, strict=True)])
+    if not len(lengths):
+        return {}
+    group = np.searchsorted(np.quantile(lengths, [1 / 3, 2 / 3]), lengths, side="left")
+    return {
+        f"length: {name}": group == at for at, name in enumerate(LENGTHS) if (group == at).any()
+    }
+
+
+def _languages(texts: list[str], config: Pipeline) -> list[str]:
+    declared = config.language.source
+    return [other or declared for other in Detector(declared).wrong(texts)]
+
+
+def _by_value(name: str, values: list[str], least: int) -> dict[str, Mask]:
+    counts = Counter(values)
+    named = [value if counts[value] >= least else RARE for value in values]
+    written = np.array(named, dtype=object)
+    return {f"{name}: {value}": written == value for value in sorted(set(named))}
+
+
+def _column(column: str, rows: MappedTable, data: Data, sources: Sources) -> list[str]:
+    """A column of the files, for the test rows."""
+    files = list(dict.fromkeys(name for names in sources.files.values() for name in names))
+    file, row = (rows.column(name).to_numpy() for name in ("file", "row"))
+    values = np.full(len(rows), "", dtype=object)
+    for position in np.unique(file):
+        here = np.flatnonzero(file == position)
+        wanted = {int(row[at]): int(at) for at in here}
+        for number, record in frames.records(files[position], data, sources):
+            if number in wanted:
+                values[wanted[number]] = str(record.get(column, "")).strip()
+    return list(values)

@@ -1,0 +1,136 @@
+"""What came of the contract as a record, and the page that is drawn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from configs.schema import Pipeline
+from tasks.contract.rules import cells
+from tasks.contract.rules.findings import Findings
+from tasks.contract.sources.frames import SPLITS
+from tasks.contract.statistics.profile import EDGES, Profile
+from tasks.store import lock, write_atomic, write_json
+
+FINENESS: Final = 2
+"""Bins of a profile that one bin of a plot stands for."""
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where the report of a pipeline is."""
+
+    html: Path
+    json: Path
+
+
+def paths(root: Path, name: str) -> Paths:
+    """The report's files in a workspace."""
+    return Paths(root / "reports" / f"{name}.html", root / "reports" / f"{name}.json")
+
+
+def publish(root: Path, report: Report) -> Paths:
+    """Write the record, and draw the page."""
+    from tasks.contract.report.page import render
+
+    found = paths(root, report["pipeline"])
+    dated = {"created": datetime.now(UTC).isoformat(timespec="seconds")} | report
+    page = render(dated)
+    # Two runs of one pipeline publish the same files.
+    with lock(root / "locks" / f"report-{report['pipeline']}.lock"):
+        write_json(found.json, dated)
+        write_atomic(found.html, page)
+    return found
+
+
+def described(config: Pipeline, findings: Findings) -> list[dict[str, Any]]:
+    """Every rule that ran, and what it found."""
+    return [
+        {
+            "name": rule,
+            "group": "privacy" if rule.startswith("privacy.") else cells.group(rule),
+            "severity": cells.severity(rule, config.contract),
+            "found": findings.found[rule],
+            "looked_at": looked_at,
+            "documentation": cells.documentation(rule),
+            "examples": [
+                {**example.place._asdict(), "reason": example.reason}
+                | ({"text": example.text} if example.text else {})
+                for example in findings.examples[rule]
+            ],
+        }
+        for rule, looked_at in findings.looked_at.items()
+    ]
+
+
+def distributions(profiles: Mapping[str, Profile]) -> list[dict[str, Any]]:
+    """Labels and lengths of the splits."""
+    plots = []
+    labels = {split: profile.labels for split, profile in profiles.items() if profile.labels}
+    if labels:
+        series = [
+            {"name": split, "bins": [{"label": k, "count": n} for k, n in counts.items()]}
+            for split, counts in labels.items()
+        ]
+        plots.append({"title": "Labels", "kind": "bars", "series": series})
+    columns = next(iter(profiles.values())).lengths if profiles else {}
+    for column in columns:
+        counts = {split: profile.lengths[column].counts for split, profile in profiles.items()}
+        title = f"Characters of {column}"
+        plots.append({"title": title, "kind": "histogram", "series": _histogram(counts)})
+    return plots
+
+
+def _histogram(counts: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
+    """The bins between the shortest and the longest text of any split."""
+    total = np.sum([list(values) for values in counts.values()], axis=0)
+    filled = np.flatnonzero(total)
+    if not len(filled):
+        return [{"name": split, "bins": []} for split in counts]
+    low, high = int(filled[0]), int(filled[-1])
+    bounds = [0, *EDGES.tolist(), None]
+    width = max(FINENESS, -(-(high - low + 1) // 24))
+    starts = range(low, high + 1, width)
+    return [
+        {
+            "name": split,
+            "bins": [
+                {
+                    "from": bounds[start],
+                    "to": bounds[min(start + width, len(bounds) - 1)],
+                    "count": sum(values[start : start + width]),
+                }
+                for start in starts
+            ],
+        }
+        for split, values in counts.items()
+    ]
+
+
+def sizes(
+    rows: Mapping[str, int], kept: Mapping[str, int], outside: int = 0
+) -> list[dict[str, Any]]:
+    """Rows by the split that they were declared in, or that they came to.
+
+    Args:
+        rows: those read.
+        kept: those that stay.
+        outside: training rows that the window leaves out.
+    """
+    left_out = {"train": outside}
+    return [
+        {
+            "split": split,
+            "in": rows[split],
+            "kept": kept[split],
+            "quarantined": rows[split] - kept[split] - left_out.get(split, 0),
+            "outside": left_out.get(split, 0),
+        }
+        for split in SPLITS
+    ]

@@ -1,0 +1,199 @@
+"""What is kept in memory of each row: a few numbers, by which rows are compared and split."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.schema import Data
+from tasks.applications.base import Application
+from tasks.applications.shared.census import Census
+from tasks.contract.sources.frames import SPLITS, WINDOW
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Hashes = NDArray[np.uint64]
+Identity = Literal["duplicates", "leakage"]
+IDENTITIES: Final[tuple[Identity, ...]] = ("duplicates", "leakage")
+MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass
+class Catalogue:
+    """Arrays with one entry for each row of the spool.
+
+    Rows are the same if 64-bit hashes are; of ten million different rows, two collide with a
+    probability of 3 in a million.
+
+    Attributes:
+        split: position in ``SPLITS``.
+        file: position of the file.
+        row: number in the file.
+        content: hash of inputs and target.
+        duplicates: hash of what makes two rows of a split the same.
+        leakage: hash of what makes two rows of different splits the same.
+        group: hash of ``data.group``; empty without one.
+        brief: position in ``values``; empty if the application needs none.
+        values: what the application keeps of targets, each once.
+        moment: where a training row is in time, NaN for other rows; empty without a window by
+            column.
+    """
+
+    split: NDArray[np.int8]
+    file: NDArray[np.int32]
+    row: NDArray[np.int32]
+    content: Hashes
+    duplicates: Hashes
+    leakage: Hashes
+    group: Hashes
+    brief: NDArray[np.int32]
+    values: list[Any] = field(default_factory=list)
+    moment: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.split)
+
+    def census(
+        self, kept: NDArray[np.bool_], inputs: Sequence[str], files: Sequence[str]
+    ) -> Census:
+        """The rows that stay, by split and brief target."""
+        counts: dict[str, dict[Any, int]] = {}
+        first: dict[tuple[str, Any], str] = {}
+        for number, split in enumerate(SPLITS):
+            rows = np.flatnonzero(kept & (self.split == number))
+            codes = self.brief[rows] if len(self.brief) else np.zeros(len(rows), np.int32)
+            values = self.values if len(self.brief) else [None]
+            found, places, totals = np.unique(codes, return_index=True, return_counts=True)
+            counts[split] = {values[c]: int(n) for c, n in zip(found, totals, strict=True)}
+            for code, place in sorted(
+                zip(found, rows[places], strict=True), key=lambda pair: int(pair[1])
+            ):
+                where = f"{files[self.file[place]]} row {self.row[place]}"
+                first[split, values[code]] = where
+        return Census(tuple(inputs), counts, first)
+
+
+class Cataloguer:
+    """Makes a catalogue chunk by chunk."""
+
+    def __init__(self, application: Application, data: Data) -> None:
+        self._application = application
+        self._data = data
+        self._codes: dict[Hashable, int] = {}
+        self._pieces: list[Catalogue] = []
+
+    def add(self, frame: pd.DataFrame, split: int, file: int) -> None:
+        """Take in valid rows."""
+        rows = len(frame)
+        targets = [c.name for c in self._application.columns(self._data) if c.kind == "target"]
+        across = self.hashes(frame, "leakage")
+        alike = {self._application.identity(rule, self._data) for rule in IDENTITIES}
+        same = across if len(alike) == 1 else self.hashes(frame, "duplicates")
+        self._pieces.append(
+            Catalogue(
+                split=np.full(rows, split, dtype=np.int8),
+                file=np.full(rows, file, dtype=np.int32),
+                row=frame["row"].to_numpy(np.int32),
+                content=_combined([same, _hashed(frame, targets)]),
+                duplicates=same,
+                leakage=across,
+                group=_group(frame),
+                brief=self._brief(frame),
+                moment=self._moment(frame),
+            )
+        )
+
+    def hashes(self, frame: pd.DataFrame, rule: Identity) -> Hashes:
+        """Hashes of what makes rows the same."""
+        return _hashed(frame, self._application.identity(rule, self._data))
+
+    def _brief(self, frame: pd.DataFrame) -> NDArray[np.int32]:
+        values = self._application.brief(frame)
+        if values is None:
+            return np.empty(0, np.int32)
+        codes = self._codes
+        return np.array([codes.setdefault(value, len(codes)) for value in values], np.int32)
+
+    def _moment(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        if not self._data.window.column:
+            return np.empty(0)
+        return frame[WINDOW].to_numpy(float) if WINDOW in frame else np.full(len(frame), np.nan)
+
+    def finish(self) -> Catalogue:
+        """All rows so far."""
+        return joined([*self._pieces, _empty(list(self._codes))])
+
+
+def _empty(values: list[Any]) -> Catalogue:
+    hashes = np.empty(0, np.uint64)
+    numbers = np.empty(0, np.int8), np.empty(0, np.int32), np.empty(0, np.int32)
+    return Catalogue(*numbers, hashes, hashes, hashes, hashes, np.empty(0, np.int32), values)
+
+
+def joined(pieces: Sequence[Catalogue]) -> Catalogue:
+    """One catalogue of several, which are used up; the last one names the values of all."""
+    shared = all(piece.duplicates is piece.leakage for piece in pieces)
+    arrays: dict[str, Any] = {}
+    for one in fields(Catalogue):
+        if one.name == "values" or (one.name == "leakage" and shared):
+            continue
+        arrays[one.name] = np.concatenate([getattr(piece, one.name) for piece in pieces])
+        # Column by column, so that only one is in memory twice.
+        for piece in pieces:
+            setattr(piece, one.name, None)
+    if shared:
+        arrays["leakage"] = arrays["duplicates"]
+    return Catalogue(**arrays, values=pieces[-1].values)
+
+
+def merged(parts: Sequence[Catalogue], rows_before: Sequence[int]) -> Catalogue:
+    """One catalogue of several parts, each with codes of its own.
+
+    Args:
+        parts: in their order.
+        rows_before: rows of the same file in earlier parts.
+    """
+    codes: dict[Hashable, int] = {}
+    for part, before in zip(parts, rows_before, strict=True):
+        new = [codes.setdefault(value, len(codes)) for value in part.values]
+        part.brief = np.array(new, np.int32)[part.brief] if len(part.brief) else part.brief
+        part.row += before
+    return joined([*parts, _empty(list(codes))])
+
+
+def _hashed(frame: pd.DataFrame, names: Sequence[str]) -> Hashes:
+    """Hash columns together; white space at the ends of texts does not count."""
+    return _combined([_column(frame[name]) for name in names if name in frame])
+
+
+def _column(column: pd.Series[Any]) -> Hashes:
+    from pandas.util import hash_array
+
+    values = np.empty(len(column), dtype=object)
+    values[:] = [v.strip() if isinstance(v, str) else _written(v) for v in column]
+    found: Hashes = hash_array(values, categorize=False)
+    return found
+
+
+def _written(value: Any) -> str:
+    """A value as text; labels of a row in any order are the same labels."""
+    return repr(sorted(map(str, value)) if isinstance(value, list) else value)
+
+
+def _combined(hashes: Sequence[Hashes]) -> Hashes:
+    total = np.zeros(len(hashes[0]) if hashes else 0, np.uint64)
+    for one in hashes:
+        total = (total ^ (total >> np.uint64(29)) ^ one) * MIXER
+    return total
+
+
+def _group(frame: pd.DataFrame) -> Hashes:
+    if "group" not in frame:
+        return np.empty(0, np.uint64)
+    return _column(frame["group"].map(repr))

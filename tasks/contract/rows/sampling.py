@@ -1,0 +1,86 @@
+"""Slow rules look at a sample: the texts with the smallest hashes, whatever order they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import numpy as np
+
+from tasks.contract.rows.catalogue import Catalogue
+from tasks.contract.rows.spool import Spooled
+from tasks.contract.rules.language_detection import Detector
+from tasks.contract.rules.repeats import RANK, Mask, Rows
+from tasks.contract.rules.similarity import near_duplicates
+
+BETWEEN: Final = "\n"
+
+
+def smallest(rows: Catalogue, kept: Mask, size: int) -> Rows:
+    """Positions of the rows with the smallest hashes, in order."""
+    chosen = np.flatnonzero(kept)
+    if len(chosen) > size:
+        # Rows with the same hash have the same content, so it is no matter which of them is taken.
+        least = np.argpartition(rows.content[chosen], size)[:size]
+        chosen = np.sort(chosen[least])
+    return chosen
+
+
+def in_wrong_language(
+    spool: Spooled, sample: Rows, languages: Mapping[str, str]
+) -> Iterator[tuple[int, str]]:
+    """Position and reason of each text that is surely in another language than declared."""
+    detectors = {name: Detector(code) for name, code in languages.items()}
+    for place, table in spool.take(sample):
+        for name, detector in detectors.items():
+            if name not in table.column_names:
+                continue
+            found = detector.wrong(table[name].to_pylist())
+            for row, language in enumerate(found):
+                if language is not None:
+                    words = f"{name}: the text is {language}, declared is {languages[name]}"
+                    yield int(sample[place + row]), words
+
+
+def texts_of(spool: Spooled, sample: Rows, columns: tuple[str, ...]) -> list[str]:
+    """The texts of some rows, those of one row joined."""
+    texts: list[str] = []
+    for _, table in spool.take(sample):
+        present = [name for name in columns if name in table.column_names]
+        rows = zip(*(table[name].to_pylist() for name in present), strict=True)
+        found = [BETWEEN.join(map(str, row)) for row in rows]
+        texts += found or [""] * table.num_rows
+    return texts
+
+
+def near(
+    texts: list[str],
+    others: list[str],
+    sample: Rows,
+    rows: Catalogue,
+    threshold: float,
+    seed: int,
+) -> tuple[int, list[tuple[int, int, float]]]:
+    """Nearly equal rows: how many texts were compared, and of each pair the row that would leave.
+
+    Args:
+        texts: what may be nearly equal in two rows.
+        others: what must be equal.
+        sample: their rows.
+        rows: all rows.
+        threshold: similarity from which texts are nearly equal.
+        seed: of the hash functions.
+
+    Returns:
+        Triples of the row that leaves, the row that stays, and their similarity. The one that stays
+        is in the split that keeps its rows earlier, then has the smaller hash.
+    """
+    found = near_duplicates(texts, threshold, budget=len(texts), seed=seed)
+    ranks = RANK[rows.split[sample]]
+    triples = []
+    for one, other, alike in found.pairs:
+        if others[one] != others[other]:
+            continue
+        pair = sorted((one, other), key=lambda i: (ranks[i], rows.content[sample[i]], i))
+        triples.append((int(sample[pair[1]]), int(sample[pair[0]]), alike))
+    return found.looked_at, triples

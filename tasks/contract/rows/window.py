@@ -1,0 +1,103 @@
+"""The latest part of the training rows: where each row is in time, and which rows are late enough.
+
+A row's moment is one number: seconds since 1970 for a date, and a number as it is. So the window
+needs eight bytes a row, and no text.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.schema import Window
+from tasks.applications.base import Reasons
+from tasks.contract.rows.catalogue import Catalogue
+from tasks.contract.sources.frames import SPLITS
+from tasks.errors import DataError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DAY: Final = 86_400.0
+DATE, NUMBER = "dates", "numbers"
+
+
+def read(values: pd.Series[Any], window: Window) -> tuple[NDArray[np.float64], Reasons, set[str]]:
+    """Read the column that the window goes by.
+
+    Args:
+        values: as they are in the file.
+        window: ``days`` takes dates only.
+
+    Returns:
+        The moment of each row, NaN where there is none; what is wrong, by row index; and what the
+        readable values are, dates or numbers.
+    """
+    moments = np.full(len(values), np.nan)
+    reasons: Reasons = {}
+    kinds: set[str] = set()
+    wanted = "a date in ISO 8601" if window.days else "a date in ISO 8601 or a number"
+    for place, (index, absent) in enumerate(zip(values.index, values.isna(), strict=True)):
+        value = values.iat[place]
+        if absent or (isinstance(value, str) and not value.strip()):
+            reasons[int(index)] = [("missing", f"{window.column}: the value is missing")]
+            continue
+        moment, kind = _moment(value, dates_only=window.days is not None)
+        if not math.isfinite(moment):
+            reasons[int(index)] = [("wrong_type", f"{window.column}: expected {wanted}")]
+            continue
+        moments[place] = moment
+        kinds.add(kind)
+    return moments, reasons, kinds
+
+
+def _moment(value: Any, *, dates_only: bool) -> tuple[float, str]:
+    """A value as a number, not finite if it is neither a date nor a number, and which it is."""
+    if isinstance(value, date):
+        return _seconds(value), DATE
+    if not dates_only and not isinstance(value, bool):
+        try:
+            return float(value), NUMBER
+        except (TypeError, ValueError, OverflowError):
+            pass
+    try:
+        return _seconds(datetime.fromisoformat(value.strip())), DATE
+    except (AttributeError, ValueError, OverflowError):
+        return math.nan, ""
+
+
+def _seconds(moment: date) -> float:
+    if not isinstance(moment, datetime):
+        moment = datetime.combine(moment, time())
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - EPOCH).total_seconds()
+
+
+def outside(rows: Catalogue, window: Window, kinds: set[str]) -> NDArray[np.int64]:
+    """Positions of the training rows that are not among the latest.
+
+    Rows of one moment are told apart by their content, so that the order of rows with a column
+    decides nothing.
+
+    Raises:
+        DataError: some values of the column are dates and others are numbers.
+    """
+    if len(kinds) > 1:
+        message = f"expected dates or numbers in column {window.column!r}, found both"
+        raise DataError(Problem("data.window.column", message, "write all of them in one way"))
+    train: NDArray[np.int64] = np.flatnonzero(rows.split == SPLITS.index("train"))
+    if window.days is not None:
+        moments = rows.moment[train]
+        old = moments <= moments.max(initial=-np.inf) - window.days * DAY
+        return np.compress(old, train)
+    if window.rows is None:
+        return train[:0]
+    if window.column:
+        group = (rows.group[train],) if len(rows.group) else ()
+        train = train[np.lexsort((*group, rows.content[train], rows.moment[train]))]
+    return train[: -window.rows]

@@ -1,0 +1,163 @@
+"""The rules by name, and the checks of single cells and rows, run by pandera."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from configs.contract import Contract, Privacy, Rules
+from configs.schema import Pipeline
+from tasks.applications.base import Application, Reasons
+from tasks.contract.rules import characters
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandera.pandas import Check, DataFrameSchema
+
+UNREADABLE: Final = "unreadable"
+"""What a line that cannot be parsed breaks; there is no choice but to set it aside."""
+REPAIRED: Final = "repaired"
+"""What a row shows whose characters were mended, and that stays."""
+OWN_WORDS: Final = {
+    UNREADABLE: "A line cannot be parsed.",
+    REPAIRED: "Damaged characters of a row were mended, as `contract.repair` asks.",
+}
+WORDS: Final = {
+    "not_nullable": ("missing", "the value is missing"),
+}
+SPLIT_RULES: Final = (
+    *("duplicates", "label_conflict", "leakage", "group_leakage"),
+    *("near_duplicates", "near_leakage", "rare_label"),
+)
+ROW_RULES: Final = (
+    *("missing", "wrong_type", "unknown_label", "private_label", "length"),
+    *("mojibake", "replacement", "control", "html"),
+)
+APPLICATION_RULES: Final = (
+    *("answer_offset", "answer_missing", "copied_source", "length_ratio", "wrong_script"),
+    *("numbers", "longer_than_document", "copied_verbatim", "no_overlap"),
+)
+
+
+def documentation(rule: str) -> str:
+    """What a rule says, as the config documents it."""
+    if rule in OWN_WORDS:
+        return OWN_WORDS[rule]
+    section = Privacy if rule.startswith("privacy.") else Rules
+    field = section.model_fields.get(rule.removeprefix("privacy."))
+    return " ".join((field.description or "").split()) if field else ""
+
+
+def group(rule: str) -> str:
+    """The part of the report that a rule belongs to."""
+    if rule in SPLIT_RULES:
+        return "splits"
+    return "application" if rule in APPLICATION_RULES else "form"
+
+
+def form_schema(texts: Iterable[str], contract: Contract) -> DataFrameSchema:
+    """Checks of the characters of every text column."""
+    from pandera.pandas import Column, DataFrameSchema
+
+    least, most = contract.characters
+    bounds = f"expected {least:,} to {most:,} characters"
+    checks = [
+        _arrow_check("missing", "the text has nothing to see", characters.missing),
+        _arrow_check("length", bounds, lambda texts: characters.length(texts, least, most)),
+        _arrow_check("mojibake", "UTF-8 was read in another encoding", characters.mojibake),
+        _arrow_check("replacement", "a replacement character", characters.replacement),
+        _arrow_check("control", "control characters", characters.control),
+        _arrow_check("html", "remains of HTML", characters.html),
+    ]
+    return DataFrameSchema({name: Column(None, checks, nullable=True) for name in texts})
+
+
+def _arrow_check(
+    rule: str, words: str, broken: Callable[[characters.Texts], characters.Flags]
+) -> Check:
+    from pandera.pandas import Check
+
+    def check(values: pd.Series[Any]) -> pd.Series[bool]:
+        import pandas as pd
+
+        return pd.Series(~broken(values.array.__arrow_array__()), index=values.index)
+
+    return Check(check, name=f"{rule}: {words}")
+
+
+def violations(frame: pd.DataFrame, schema: DataFrameSchema) -> Reasons:
+    """Run a pandera schema; its checks are named ``rule: words``.
+
+    Returns:
+        The rule and the reason by row index, without any cell's content.
+    """
+    from pandera.errors import SchemaErrors
+
+    reasons: Reasons = defaultdict(list)
+    try:
+        schema.validate(frame, lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases
+        places = zip(cases["index"], cases["column"], cases["check"], strict=True)
+        for index, column, check in places:
+            rule, words = _named(str(check))
+            reason = (rule, f"{column}: {words}")
+            if reason not in reasons[int(index)]:
+                reasons[int(index)].append(reason)
+    return dict(reasons)
+
+
+def _named(check: str) -> tuple[str, str]:
+    if check in WORDS:
+        return WORDS[check]
+    rule, _, words = check.partition(": ")
+    return rule, words
+
+
+def severity(rule: str, contract: Contract) -> str:
+    """What a rule does to a row that breaks it."""
+    if rule in OWN_WORDS:
+        return "quarantine" if rule == UNREADABLE else "repair"
+    kind = rule.removeprefix("privacy.")
+    section = contract.rules if kind == rule else contract.privacy
+    return str(getattr(section, kind))
+
+
+def merge(*all_reasons: Reasons) -> Reasons:
+    """Reasons of several checks, by row."""
+    merged: Reasons = defaultdict(list)
+    for reasons in all_reasons:
+        for index, found in reasons.items():
+            merged[index] += found
+    return dict(merged)
+
+
+def checked(application: Application, config: Pipeline) -> list[str]:
+    """The rules that each row is held against by itself."""
+    own = {name.removeprefix("contract.rules.") for name in application.uses}
+    about_labels = {
+        "unknown_label": bool(config.data.labels),
+        "private_label": _labelled(application, config),
+    }
+    general = [rule for rule in ROW_RULES if about_labels.get(rule, True)]
+    special = [rule for rule in APPLICATION_RULES if rule in own]
+    repaired = [REPAIRED] if config.contract.repair else []
+    return [
+        *general,
+        *special,
+        *repaired,
+        *(f"privacy.{kind}" for kind in private_kinds(config.contract)),
+    ]
+
+
+def _labelled(application: Application, config: Pipeline) -> bool:
+    columns = application.columns(config.data)
+    return any(column.name in ("label", "labels") for column in columns)
+
+
+def private_kinds(contract: Contract) -> tuple[str, ...]:
+    """Kinds of private data to look for; national ids need countries."""
+    privacy = contract.privacy
+    kinds = (*privacy.treated("redact"), *privacy.treated("refuse"))
+    return tuple(kind for kind in kinds if kind != "national_id" or privacy.countries)

@@ -1,0 +1,426 @@
+"""Find personal data and secrets in text, and replace them.
+
+Every kind is found by its shape and then checked: checksums by python-stdnum, numbering plans by
+phonenumbers, network addresses by the standard library.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from tasks.contract.rules import privacy_patterns
+from tasks.contract.rules.privacy_patterns import BLANK, announced
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+Places = Iterator[tuple[int, int]]
+Finder = Callable[[str, Sequence[str]], Places]
+Accepts = Callable[[str, int, str], bool]
+
+COUNTRIES: Final[tuple[str, ...]] = tuple(privacy_patterns.NATIONAL_IDS)
+"""Countries whose national ids are known: ISO 3166-1 alpha-2, in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a value stands.
+
+    Attributes:
+        kind: one of ``KINDS``.
+        start: offset of its first character.
+        end: offset after its last character.
+    """
+
+    kind: str
+    start: int
+    end: int
+
+
+def _emails(text: str, countries: Sequence[str]) -> Places:
+    return (match.span() for match in privacy_patterns.EMAIL.finditer(text))
+
+
+def _secrets(text: str, countries: Sequence[str]) -> Places:
+    yield from (match.span() for match in privacy_patterns.PRIVATE_KEY.finditer(text))
+    for match in privacy_patterns.TOKEN.finditer(text):
+        # The xxxx of documentation is none.
+        if len(set(match[0][-16:])) > 4:
+            yield match.span()
+
+
+def _ibans(text: str, countries: Sequence[str]) -> Places:
+    from stdnum import iban
+
+    for match in privacy_patterns.IBAN.finditer(text):
+        start = match.start(1)
+        # What follows may look like more of it: the next word, or another number.
+        ends = [found.start() for found in re.finditer(r"(?<=\w)\b", match[1] + " ", re.ASCII)]
+        valid = (end for end in reversed(ends) if iban.is_valid(match[1][:end]))
+        if (end := next(valid, None)) is not None:
+            yield start, start + end
+
+
+def _cards(text: str, countries: Sequence[str]) -> Places:
+    from stdnum import luhn
+
+    for match in privacy_patterns.CARD.finditer(text):
+        digits = re.sub("[ -]", "", match[1])
+        if not privacy_patterns.ISSUER.fullmatch(digits) or not luhn.is_valid(digits):
+            continue
+        if digits != match[1] or not announced(privacy_patterns.REFERENCE, text, match.start(1)):
+            yield match.span(1)
+
+
+def _national_ids(text: str, countries: Sequence[str]) -> Places:
+    forms = [form for country in countries for form in privacy_patterns.NATIONAL_IDS[country]]
+    for start in _beginnings(text, countries):
+        for form in forms:
+            match = form.shape.match(text, start)
+            if match and _is_national_id(form, text, *match.span(1)):
+                yield match.span(1)
+
+
+def _beginnings(text: str, countries: Sequence[str]) -> set[int]:
+    """Starts of the words in reach of what hints at a national id."""
+    hint = privacy_patterns.hints(["national_id"], countries)["national_id"]
+    return {
+        word.start()
+        for hit in re.finditer(hint, text)
+        for word in privacy_patterns.WORD.finditer(text, max(0, hit.start() - 24), hit.end())
+    }
+
+
+def _is_national_id(form: privacy_patterns.Form, text: str, start: int, end: int) -> bool:
+    if form.announcement is None:
+        if announced(privacy_patterns.REFERENCE, text, start):
+            return False
+    elif not announced(form.announcement, text, start):
+        return False
+    written = text[start:end].upper()
+    compact = re.sub("[^0-9A-Z]", "", written)
+    # The mark in the middle of some ids says the century.
+    numbers = (compact, written)
+    checks = [import_module(f"stdnum.{name}").is_valid for name in form.modules]
+    return not checks or any(check(number) for check in checks for number in numbers)
+
+
+def _ip_addresses(text: str, countries: Sequence[str]) -> Places:
+    for match in privacy_patterns.IPV4.finditer(text):
+        if _is_host(match[1]) and not _is_version(text, *match.span(1)):
+            yield match.span(1)
+    for match in privacy_patterns.IPV6.finditer(text):
+        written = re.sub("(?<!:):$", "", match[1])
+        # Ratios, clock times and hardware addresses have no group of three.
+        has_group = re.search("[0-9A-Fa-f]{3}", written) and re.search("[0-9]", written)
+        if has_group and _is_host(written):
+            yield match.start(1), match.start(1) + len(written)
+
+
+def _is_version(text: str, start: int, end: int) -> bool:
+    if announced(privacy_patterns.VERSION, text, start):
+        return True
+    # Few addresses outside of the private network 10.0.0.0/8 have only small numbers.
+    small = re.fullmatch(r"(?!10\.)[0-9]{1,2}(?:\.[0-9]{1,2}){3}", text[start:end])
+    return bool(small) and not announced(privacy_patterns.ADDRESS, text, start)
+
+
+def _is_host(written: str) -> bool:
+    """Whether it is an address that a machine of somebody may have: no loopback, no net mask."""
+    import ipaddress
+
+    try:
+        address = ipaddress.ip_address(written)
+    except ValueError:
+        return False
+    if address.version == 4 and address.is_reserved:
+        return False
+    return not (address.is_loopback or address.is_unspecified or address.is_multicast)
+
+
+def _phones(text: str, countries: Sequence[str]) -> Places:
+    dialled = privacy_patterns.INTERNATIONAL_PREFIX.sub(" +", text)
+    regions = [country.upper() for country in countries]
+    for candidate in privacy_patterns.PHONE.finditer(dialled):
+        if privacy_patterns.UNDIALLED.fullmatch(candidate[0].strip(" ()")):
+            continue
+        for start, end in _numbers(dialled, candidate, regions):
+            # Of an international prefix, the plus sign has taken the place of the second zero.
+            yield start - (text[start] != dialled[start]), end
+
+
+def _numbers(text: str, candidate: re.Match[str], regions: list[str]) -> Places:
+    """Places of telephone numbers in a run of digits."""
+    from phonenumbers import Leniency, PhoneNumberMatcher
+
+    # A number with its trunk prefix is grouped as one likes.
+    grouping = (
+        Leniency.VALID if privacy_patterns.TRUNK.match(candidate[0]) else Leniency.EXACT_GROUPING
+    )
+    searches: list[tuple[str | None, int, Accepts]] = [(None, Leniency.VALID, _is_dialled)]
+    searches += [(region, grouping, _is_national) for region in regions]
+    if "US" not in regions:
+        searches.append(("US", Leniency.EXACT_GROUPING, _is_north_american))
+    if announced(privacy_patterns.CALL, text, candidate.start()):
+        searches += [(region, Leniency.POSSIBLE, _is_dialled) for region in (None, *regions)]
+    # With one character on either side, which may say that it is part of something else.
+    low = max(0, candidate.start() - 1)
+    window = text[low : candidate.end() + 1]
+    for region, leniency, accepts in searches:
+        last = 0
+        for match in PhoneNumberMatcher(window, region, leniency=leniency):
+            start, number = low + match.start, match.raw_string
+            if number.startswith("(") and ")" not in number:
+                start, number = start + 1, number[1:]
+            if not _continues(text, start, last) and accepts(text, start, number):
+                last = low + match.end
+                yield start, last
+
+
+def _continues(text: str, start: int, last: int) -> bool:
+    """Whether it follows other digits, and not those of a number that ended at ``last``."""
+    if text[start] in "+(":
+        return False
+    return bool(re.search("[0-9][ ./-]$", text[max(last, start - 2) : start]))
+
+
+def _is_dialled(text: str, start: int, number: str) -> bool:
+    return bool(privacy_patterns.PHONE.match(number)) and not privacy_patterns.UNDIALLED.match(
+        number
+    )
+
+
+def _is_national(text: str, start: int, number: str) -> bool:
+    """Whether a number that a declared country assigns is meant as one."""
+    if not _is_dialled(text, start, number):
+        return False
+    if announced(privacy_patterns.CALL, text, start):
+        return True
+    if announced(privacy_patterns.REFERENCE, text, start):
+        return False
+    return not number.isdigit() or bool(privacy_patterns.UNGROUPED.fullmatch(number))
+
+
+def _is_north_american(text: str, start: int, number: str) -> bool:
+    """Whether the form alone says that it is a number, whatever country is declared."""
+    if privacy_patterns.NORTH_AMERICAN.match(number):
+        return not announced(privacy_patterns.REFERENCE, text, start)
+    grouped = privacy_patterns.NORTH_AMERICAN_GROUPS.match(number)
+    return bool(grouped) and announced(privacy_patterns.CALL, text, start)
+
+
+# Of two that are equally long at one place, the first wins.
+_FINDERS: Final[dict[str, Finder]] = {
+    "secret": _secrets,
+    "email": _emails,
+    "iban": _ibans,
+    "national_id": _national_ids,
+    "card": _cards,
+    "ip_address": _ip_addresses,
+    "phone": _phones,
+}
+KINDS: Final[tuple[str, ...]] = tuple(privacy_patterns.HINTS)
+"""What can be found."""
+
+
+class Recognizer:
+    """Finds personal data and secrets of the given kinds.
+
+    Args:
+        kinds: some of ``KINDS``.
+        countries: some of ``COUNTRIES``: whose national ids, and whose telephone numbers without a
+            country code, to find. Numbers with one are found whatever is declared.
+
+    Raises:
+        ValueError: an unknown kind or country.
+    """
+
+    def __init__(self, kinds: Collection[str], countries: Sequence[str] = ()) -> None:
+        _refuse_unknown("kind", kinds, KINDS)
+        _refuse_unknown("country", countries, COUNTRIES)
+        self.kinds = tuple(kind for kind in KINDS if kind in kinds)
+        self.countries = tuple(countries)
+        self._hints = privacy_patterns.hints(self.kinds, self.countries)
+        self._searches = [
+            (kind, re.compile(self._hints[kind]), finder)
+            for kind, finder in _FINDERS.items()
+            if kind in self._hints
+        ]
+
+    def find(self, text: str) -> list[Span]:
+        """Find every value, in order; where two overlap, the longer one."""
+        folded = privacy_patterns.fold(text)
+        spans: list[Span] = []
+        # What is found no longer hides what stands beside it.
+        while found := self._longest(folded):
+            spans += found
+            folded = _blank(folded, found)
+        return sorted(spans, key=lambda span: span.start)
+
+    def _longest(self, folded: str) -> list[Span]:
+        found = [
+            Span(kind, start, end)
+            for kind, hint, finder in self._searches
+            if hint.search(folded)
+            for start, end in finder(folded, self.countries)
+        ]
+        taken = bytearray(len(folded))
+        chosen = []
+        for span in sorted(found, key=lambda span: span.start - span.end):
+            if not any(taken[span.start : span.end]):
+                taken[span.start : span.end] = bytes([1]) * (span.end - span.start)
+                chosen.append(span)
+        return chosen
+
+    def masks(self, texts: pa.Array | pa.ChunkedArray) -> dict[str, NDArray[np.bool_]]:
+        """Say by kind which rows of a column of text contain it; a missing text contains none."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        texts = texts.cast(pa.large_string())
+        masks = {kind: np.zeros(len(texts), dtype=bool) for kind in self.kinds}
+        # One search in compiled code leaves few rows for the exact one.
+        hint = "|".join([*self._hints.values(), privacy_patterns.FOREIGN])
+        hit = pc.fill_null(pc.match_substring_regex(texts, hint), False)
+        rows = np.flatnonzero(hit.to_numpy(zero_copy_only=False))
+        for row, text in zip(rows, texts.take(pa.array(rows)).to_pylist(), strict=True):
+            for span in self.find(text):
+                masks[span.kind][row] = True
+        return masks
+
+
+def _refuse_unknown(what: str, names: Collection[str], known: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"unknown {what} {unknown[0]!r}; expected some of {', '.join(known)}")
+
+
+def _blank(text: str, spans: Iterable[Span]) -> str:
+    characters = list(text)
+    for span in spans:
+        characters[span.start : span.end] = BLANK * (span.end - span.start)
+    return "".join(characters)
+
+
+class Replaced(NamedTuple):
+    """Where a value stood in the old text, and where its placeholder stands in the new one."""
+
+    start: int
+    end: int
+    new_start: int
+    new_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A text with placeholders.
+
+    Attributes:
+        text: the new text.
+        positions: what was replaced, in order.
+        old: the text as it was.
+    """
+
+    text: str
+    positions: tuple[Replaced, ...] = ()
+    old: str = ""
+
+    def position(self, old: int) -> int:
+        """Map the offset of a character in the old text to the new one.
+
+        Args:
+            old: an offset from 0 to the length of the old text; inside a replaced value it maps to
+                the start of the placeholder.
+        """
+        index = bisect_right(self.positions, old, key=lambda replaced: replaced.start) - 1
+        if index < 0:
+            return old
+        replaced = self.positions[index]
+        if old < replaced.end:
+            return replaced.new_start
+        return old - replaced.end + replaced.new_end
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Where a part of the old text is in the new one; a placeholder is in it whole or not."""
+        last = next((p for p in self.positions if p.start < end <= p.end and end > start), None)
+        return self.position(start), last.new_end if last else self.position(end)
+
+
+class Redactor:
+    """Replaces values in the texts of one row by placeholders such as ``[EMAIL_1]``.
+
+    A value has the same placeholder in every text of the row. What one text showed to be personal
+    is replaced in later ones even where nothing there would show it.
+
+    Args:
+        recognizer: finds the values.
+        kinds: which of its kinds to replace.
+
+    Raises:
+        ValueError: a kind that the recognizer does not look for.
+    """
+
+    def __init__(self, recognizer: Recognizer, kinds: Collection[str]) -> None:
+        _refuse_unknown("kind", kinds, recognizer.kinds)
+        self._recognizer = recognizer
+        self._kinds = frozenset(kinds)
+        self._placeholders: dict[tuple[str, str], str] = {}
+        self._numbers: Counter[str] = Counter()
+        self._known: dict[str, str] = {}
+
+    def redact(self, text: str) -> Redacted:
+        """Replace every value of the kinds."""
+        # An earlier redaction may have left some: their numbers are not given again.
+        for name, number in privacy_patterns.PLACEHOLDER.findall(text):
+            self._numbers[name] = max(self._numbers[name], int(number))
+        folded = privacy_patterns.fold(text)
+        found = self._recognizer.find(text)
+        spans = [span for span in found if span.kind in self._kinds]
+        self._known |= {folded[span.start : span.end]: span.kind for span in spans}
+        spans += self._repeated(_blank(folded, found))
+        return self._replace(text, folded, sorted(spans, key=lambda span: span.start))
+
+    def _repeated(self, folded: str) -> Iterator[Span]:
+        if not self._known:
+            return
+        values = "|".join(re.escape(value) for value in sorted(self._known, key=len, reverse=True))
+        for match in re.finditer(f"(?<![A-Za-z0-9])(?:{values})(?![A-Za-z0-9])", folded):
+            yield Span(self._known[match[0]], *match.span())
+
+    def _replace(self, text: str, folded: str, spans: Iterable[Span]) -> Redacted:
+        parts: list[str] = []
+        positions: list[Replaced] = []
+        old = new = 0
+        for span in spans:
+            placeholder = self._placeholder(span.kind, folded[span.start : span.end])
+            new += span.start - old
+            positions.append(Replaced(span.start, span.end, new, new + len(placeholder)))
+            parts += [text[old : span.start], placeholder]
+            old, new = span.end, new + len(placeholder)
+        return Redacted("".join([*parts, text[old:]]), tuple(positions), text)
+
+    def _placeholder(self, kind: str, value: str) -> str:
+        key = kind, _identity(kind, value)
+        if key not in self._placeholders:
+            name = kind.upper()
+            self._numbers[name] += 1
+            self._placeholders[key] = f"[{name}_{self._numbers[name]}]"
+        return self._placeholders[key]
+
+
+def _identity(kind: str, value: str) -> str:
+    """What two ways to write one value have in common."""
+    if kind == "secret":
+        return value
+    if kind in ("email", "ip_address"):
+        return value.lower()
+    return re.sub("[^0-9A-Z]", "", value.upper())

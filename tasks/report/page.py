@@ -1,0 +1,121 @@
+"""What the HTML pages have in common: templates, and values as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+LONGEST_TEXT = 300
+UNIT_BYTES = 1024.0
+PARTS = {"cpu": "processor", "gpu": "GPU", "ram": "memory"}
+UNSEEN = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"}
+UNSEEN |= dict.fromkeys([*range(0x7F, 0xA0), *range(0xD800, 0xE000)], 0xFFFD)
+"""Control characters and lone surrogates, which HTML or UTF-8 forbid, and what stands for them."""
+
+
+def template(name: str, **filters: Callable[..., Any]) -> Template:
+    """Load a template; whatever it is given is text, never markup.
+
+    Args:
+        name: its path below ``tasks``.
+        filters: what the template calls besides the filters that all have.
+    """
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent.parent),
+        autoescape=True,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    common = {"clipped": _clipped, "counted": counted, "moment": _moment}
+    environment.filters |= {**common, "number": number, "of": percent, **filters}
+    return environment.get_template(name)
+
+
+def _visible(value: Any) -> Any:
+    # What the template itself made, such as a macro's result, is a string too, and stays safe.
+    return value.translate(UNSEEN) if isinstance(value, str) else value
+
+
+def _clipped(text: object) -> str:
+    shown = str(text)
+    return shown if len(shown) <= LONGEST_TEXT else f"{shown[:LONGEST_TEXT]}…"
+
+
+def number(value: Any) -> str:
+    """Write a number for people: thousands separators, three significant digits of a fraction."""
+    if not isinstance(value, int | float):
+        return "" if value is None else str(value)
+    if not isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"
+
+
+def counted(count: Any, noun: str) -> str:
+    """A count and what is counted."""
+    return f"{number(count)} {noun}" + ("" if count == 1 else "s")
+
+
+def percent(part: Any, whole: Any = 1) -> str:
+    """Write a share in percent, never rounded to none or to all; empty if there is no whole."""
+    if not isinstance(part, int | float) or not whole or not 0 <= part <= whole:
+        return ""
+    share = 100 * part / whole
+    if 0 < share < 0.1:
+        return "<0.1%"
+    if 99.9 < share < 100:
+        return ">99.9%"
+    return f"{share:.0f}%" if share in {0, 100} else f"{share:.1f}%"
+
+
+def _moment(value: Any) -> str:
+    """Write an ISO 8601 time to the minute, in UTC; anything else as it is."""
+    try:
+        moment = datetime.fromisoformat(str(value))
+        return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment.tzinfo else str(value)
+    except (ValueError, OverflowError):
+        return str(value)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: ``4.2 s``, ``3:07``, ``2:05:00``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(count: float) -> str:
+    """Bytes for people, in powers of 1024."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < UNIT_BYTES:
+            return f"{count:.0f} {unit}"
+        count /= UNIT_BYTES
+    return f"{count:.2f} GiB"
+
+
+def energy(used: Mapping[str, Any]) -> str:
+    """The energy of a training and how it was found: ``12 Wh, estimated``."""
+    return f"{watt_hours(used['wh'])}, {found(used['how'])}"
+
+
+def watt_hours(count: float) -> str:
+    """An energy for people."""
+    return f"{count / 1000:.3g} kWh" if count >= 1000 else f"{count:.3g} Wh"
+
+
+def found(how: Mapping[str, str]) -> str:
+    """In which way the energy of each part of the machine was found."""
+    ways = {way: [PARTS[part] for part in how if how[part] == way] for way in sorted(how.values())}
+    if len(ways) == 1:
+        return next(iter(ways))
+    return ", ".join(f"{' and '.join(parts)} {way}" for way, parts in ways.items())

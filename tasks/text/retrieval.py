@@ -1,0 +1,167 @@
+"""Find texts by their words: BM25 (Robertson and Zaragoza 2009), over files of a folder too."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.errors import DataError, Problem
+from tasks.text.languages import UNSPACED, UNSPACED_CHARACTER
+
+ENDINGS = (".txt", ".md", ".jsonl")
+TOKEN = re.compile(rf"[{UNSPACED}]+|[^\W{UNSPACED}]+")
+BLANK = re.compile(r"\n[^\S\n]*\n\s*")
+TEXT_FIELDS = ("text", "context")
+
+
+def tokens(text: str) -> list[str]:
+    """Words in lower case; pairs of characters where a script has no spaces."""
+    found: list[str] = []
+    for run in TOKEN.findall(text.casefold()):
+        found += _pairs(run) if UNSPACED_CHARACTER.match(run) else [run]
+    return found
+
+
+def _pairs(run: str) -> list[str]:
+    return [run[at : at + 2] for at in range(len(run) - 1)] or [run]
+
+
+class Ranking:
+    """A fixed list of texts that questions are held against."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        import bm25s
+
+        self.size = len(texts)
+        corpus = [tokens(text) for text in texts]
+        self._index: Any = None
+        # Without a single word the library divides by zero.
+        if any(corpus):
+            self._index = bm25s.BM25(method="lucene")
+            self._index.index(corpus, show_progress=False)
+
+    def scores(self, question: str) -> NDArray[np.float64]:
+        """The BM25 score of each text, of shape (texts,); 0 without a common word."""
+        words = tokens(question)
+        if self._index is None or not words:
+            return np.zeros(self.size)
+        return np.asarray(self._index.get_scores(words), dtype=np.float64)
+
+    def best(self, question: str, k: int) -> list[int]:
+        """Positions of the ``k`` best texts that share a word with the question, best first."""
+        scores = self.scores(question)
+        order = np.argsort(-scores, kind="stable")[:k]
+        return [int(position) for position in order if scores[position] > 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a document.
+
+    Attributes:
+        source: the file, below the folder.
+        number: its place in the file, from 1.
+        text: the piece.
+    """
+
+    source: str
+    number: int
+    text: str
+
+    @property
+    def reference(self) -> str:
+        """Where it stands, such as ``returns.md#3``."""
+        return f"{self.source}#{self.number}"
+
+
+class Passages:
+    """The passages of all documents."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        self.passages = list(passages)
+        self._ranking = Ranking([passage.text for passage in self.passages])
+
+    @classmethod
+    def read(cls, folder: Path) -> Passages:
+        """Read every .txt, .md and .jsonl file below a folder.
+
+        Blank lines separate passages, and headings go with what follows; each line of JSONL is a
+        passage, its ``text``. A text that several files have is kept once.
+
+        Raises:
+            DataError: there is no such folder, nothing in it, or a file that cannot be read.
+        """
+        if not folder.is_dir():
+            raise DataError(Problem(str(folder), "no such folder", "expected a folder of texts"))
+        found: dict[str, Passage] = {}
+        problems: list[Problem] = []
+        for path in _documents(folder):
+            source = path.relative_to(folder).as_posix()
+            try:
+                for number, text in enumerate(_texts(path), 1):
+                    found.setdefault(text, Passage(source, number, text))
+            except DataError as error:
+                problems += error.problems
+        if problems:
+            raise DataError(problems)
+        if not found:
+            message = f"found no text in {', '.join(ENDINGS)} files"
+            raise DataError(Problem(str(folder), message, "name the folder with your documents"))
+        return cls(list(found.values()))
+
+    def best(self, question: str, k: int) -> list[Passage]:
+        """The ``k`` passages that fit a question best; fewer if fewer share a word with it."""
+        return [self.passages[position] for position in self._ranking.best(question, k)]
+
+
+def _documents(folder: Path) -> list[Path]:
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    shown = (p for p in found if not any(n.startswith(".") for n in p.relative_to(folder).parts))
+    return sorted(path for path in shown if path.is_file())
+
+
+def _texts(path: Path) -> Iterator[str]:
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"expected UTF-8, found byte 0x{error.object[error.start]:02x}"
+        raise DataError(Problem(str(path), message, "convert it to UTF-8")) from None
+    except OSError as error:
+        raise DataError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
+    return _lines(path, content) if path.suffix.lower() == ".jsonl" else _blocks(content)
+
+
+def _blocks(content: str) -> Iterator[str]:
+    headings = ""
+    for block in BLANK.split(content):
+        text = headings + block.strip()
+        if all(line.startswith("#") for line in block.strip().splitlines()):
+            headings = f"{text}\n\n" if text else ""
+            continue
+        headings = ""
+        yield text
+    if headings:
+        yield headings.strip()
+
+
+def _lines(path: Path, content: str) -> Iterator[str]:
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            raise DataError(Problem(f"{path}:{number}", "not valid JSON")) from None
+        values = [row.get(name) for name in TEXT_FIELDS] if isinstance(row, dict) else []
+        text = next((value for value in values if isinstance(value, str) and value.strip()), None)
+        if text is None:
+            message = "expected a JSON object with a `text`"
+            raise DataError(Problem(f"{path}:{number}", message))
+        yield text

@@ -1,0 +1,135 @@
+"""Where a version comes from: its settings, rows, base model and code, kept with its run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from configs.schema import Pipeline
+from tasks.errors import ModelError, Problem
+from tasks.store import MANIFEST, read_json
+from tasks.tracking import artifacts, registry
+from tasks.tracking.runs import FINGERPRINT, uri_of
+from tasks.validation import Validated
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+FILE: Final = "lineage.json"
+GATE: Final = "gate.json"
+"""What the gate decided and why, among the artifacts of the run."""
+PACKAGE: Final = "model/artifacts/package"
+LIBRARIES: Final = ("torch", "transformers", "tokenizers", "datasets", "peft", "numpy", "mlflow")
+"""Those that decide what a training gives."""
+PARTS: Final = ("config", "folder", "sources", "fixes", "rows", "quarantined", "rows_digest")
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What is known of a version.
+
+    Attributes:
+        version: in the registry.
+        record: what registration wrote down; see :func:`record`.
+    """
+
+    version: ModelVersion
+    record: Record
+
+    @property
+    def config(self) -> Pipeline:
+        """The settings, with file names relative to where the pipeline's file was."""
+        written = json.dumps(self.record["config"])
+        try:
+            return Pipeline.model_validate_json(written).below(Path(self.record["folder"]))
+        except ValidationError:
+            made = self.version.tags.get("onestep.version", "another version")
+            message = "its settings are not those of this onestep"
+            problem = Problem(uri_of(self.version), message, f"use onestep {made}")
+            raise ModelError(problem) from None
+
+
+def record(config: Pipeline, validated: Validated) -> Record:
+    """What there is to know of a version when it is made."""
+    sources = validated.sources
+    return {
+        "config": config.model_dump(mode="json"),
+        "folder": str(config.data.folder.resolve()),
+        "sources": {
+            split: {_below(config.data.folder, name): sources.digests[name] for name in files}
+            for split, files in sources.files.items()
+        },
+        "fixes": read_json(validated.stored.path / MANIFEST)["inputs"]["fixes"],
+        "rows": validated.rows,
+        "quarantined": validated.quarantined,
+        "rows_digest": validated.digest,
+        "libraries": libraries(),
+    }
+
+
+def libraries() -> dict[str, str]:
+    """Versions of the libraries that decide what a training gives."""
+    return {name: installed(name) for name in LIBRARIES}
+
+
+def _below(folder: Path, name: str) -> str:
+    """A file name relative to the pipeline's file, if it is below its folder."""
+    path = Path(name).resolve()
+    root = folder.resolve()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else name
+
+
+def of(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> Lineage:
+    """Find the lineage of a version.
+
+    Raises:
+        ModelError: the version was not made by a pipeline, or its artifacts are gone.
+    """
+    where = uri_of(version)
+    found = artifacts.read(client, workspace, str(version.run_id), FILE) if version.run_id else None
+    if found is None:
+        raise ModelError(Problem(where, f"its run has no {FILE}", "onestep did not register it"))
+    if lacking := [part for part in PARTS if part not in found]:
+        message = f"its {FILE} lacks {', '.join(lacking)}"
+        raise ModelError(Problem(where, message, "another version of onestep registered it"))
+    return Lineage(version, found)
+
+
+def describe(client: MlflowClient, workspace: Workspace, lineage: Lineage) -> Record:
+    """Everything that answers where a version comes from, as JSON values."""
+    version, run_id = lineage.version, str(lineage.version.run_id)
+    gate = artifacts.read(client, workspace, run_id, GATE) or {}
+    known = registry.aliases(client, version.name)
+    described = registry.describe(client, version, known)
+    return {
+        **{name: described[name] for name in ("name", "version", "uri", "aliases", "run_id")},
+        "created": described["created"],
+        "fingerprint": version.tags.get(FINGERPRINT, ""),
+        "predecessor": gate.get("reference"),
+        "verdict": described["verdict"],
+        "metrics": described["metrics"],
+        "gate": gate,
+        "history": registry.trail(version),
+        "base_model": {
+            "name": version.tags.get("onestep.base_model_name", ""),
+            "digest": version.tags.get("onestep.base_model", ""),
+        },
+        "code": {
+            "digest": version.tags.get("onestep.code", ""),
+            "onestep": version.tags.get("onestep.version", ""),
+            "revision": version.tags.get("mlflow.source.git.commit", ""),
+        },
+        "data": {"digest": version.tags.get("onestep.data", "")}
+        | {k: lineage.record[k] for k in ("sources", "rows", "quarantined", "rows_digest")},
+        "config": lineage.record["config"],
+        "folder": lineage.record["folder"],
+        "libraries": lineage.record["libraries"],
+    }

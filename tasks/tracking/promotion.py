@@ -1,0 +1,92 @@
+"""A person moves the champion: a promotion or a rollback, under the lease, with a trail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tasks.errors import ModelError, Problem
+from tasks.tracking import registry
+from tasks.tracking.registry import CHAMPION, PREVIOUS, Move, Reference
+from tasks.tracking.runs import patiently
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The champion has changed.
+
+    Attributes:
+        name: the model.
+        version: the champion now.
+        before: the champion until now, if there was one.
+        verdict: what the gate had said of the new one.
+        note: what could not be done besides, though the move stands.
+    """
+
+    name: str
+    version: int
+    before: int | None
+    verdict: str
+    note: str = ""
+
+
+def promote(
+    workspace: Workspace, client: MlflowClient, name: str, version: int, reason: str
+) -> Moved:
+    """Make a version the champion, whatever the gate has said of it.
+
+    Raises:
+        ModelError: there is no such version, or it is the champion already.
+    """
+    champion = patiently(lambda: registry.aliases(client, name).get(CHAMPION), f"look at {name}")
+    if champion == version:
+        raise ModelError(Problem(f"models:/{name}/{version}", "is the champion already"))
+    move = Move(name, version, champion, registry.BY_HAND, reason)
+    return _carry_out(workspace, client, move)
+
+
+def roll_back(workspace: Workspace, client: MlflowClient, name: str, reason: str) -> Moved:
+    """Bring the previous champion back; a second rollback undoes the first.
+
+    Raises:
+        ModelError: there is none.
+    """
+    known = patiently(lambda: registry.aliases(client, name), f"look at {name}")
+    champion, previous = known.get(CHAMPION), known.get(PREVIOUS)
+    if previous is None or previous == champion:
+        advice = f"`onestep models {name}` lists its versions; `onestep promote` takes any"
+        raise ModelError(Problem(name, "there is no previous champion", advice))
+    move = Move(name, previous, champion, registry.ROLLED_BACK, reason)
+    return _carry_out(workspace, client, move)
+
+
+def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> Moved:
+    """Move the champion, unless it has become another one since it was looked at."""
+    version = registry.look_up(client, Reference(move.name, None, str(move.version)))
+
+    def attempt() -> None:
+        with registry.lease(workspace, move.name):
+            champion = registry.aliases(client, move.name).get(CHAMPION)
+            if champion not in (move.before, move.version):
+                message = f"version {champion} has become the champion in the meantime"
+                raise ModelError(Problem(move.name, message, "look at it, and decide again"))
+            _settle(client, move)
+            registry.enthrone(client, move)
+
+    patiently(attempt, f"move the champion of {move.name}")
+    verdict = version.tags.get(registry.VERDICT, "")
+    return Moved(move.name, move.version, move.before, verdict)
+
+
+def _settle(client: MlflowClient, move: Move) -> None:
+    """Give a champion that goes a verdict: or its run, if it was killed, would bring it back."""
+    if move.before is None:
+        return
+    before = client.get_model_version(move.name, str(move.before))
+    if registry.DECISION in before.tags and not registry.settled(before):
+        words = f"promoted, and replaced by version {move.version} by hand"
+        client.set_model_version_tag(move.name, str(move.before), registry.VERDICT, words)

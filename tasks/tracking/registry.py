@@ -1,0 +1,287 @@
+"""The MLflow model registry: versions by fingerprint, aliases under a lease."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import ModelError, Problem, TrackingFailure
+from tasks.tracking.runs import FINGERPRINT, unhurried, uri_of
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+ROLES = (CHAMPION, CHALLENGER)
+VERDICT = "onestep.verdict"
+DECISION = "onestep.decision"
+"""Tag of a version about which the gate has decided, and whose alias may not have moved yet."""
+WITHDRAWN = "withdrawn: "
+"""How the verdict of a version begins whose registration was cut short, and that may go on."""
+BY_HAND, ROLLED_BACK = "promoted", "rolled back"
+"""What a person does, as the trail says it."""
+HEADLINE = "onestep.headline"
+AUDIT = "onestep.audit."
+"""Followed by the time; one tag for each move of the champion."""
+TEST = "test/"
+"""How the names of metrics on the test split begin in MLflow."""
+PAGE = 100
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""How MLflow says that there is no such model, alias or version."""
+
+
+@contextmanager
+def lease(workspace: Workspace, name: str) -> Iterator[None]:
+    """Hold the only right to add versions and move aliases of a model."""
+    with workspace.lease(f"registry-{name}"):
+        yield
+
+
+def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Every version of a model, newest first."""
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda version: -int(version.version))
+
+
+def find(client: MlflowClient, name: str, fingerprint: str) -> ModelVersion | None:
+    """The version that a fingerprint made, if it is registered; the oldest if there are several."""
+    made = _made_by(client, name, fingerprint)
+    return made[-1] if made else None
+
+
+def _made_by(client: MlflowClient, name: str, fingerprint: str) -> list[ModelVersion]:
+    return [v for v in versions(client, name) if v.tags.get(FINGERPRINT) == fingerprint]
+
+
+def settled(version: ModelVersion) -> bool:
+    """Whether all is decided about a version."""
+    verdict = version.tags.get(VERDICT, "")
+    return bool(verdict) and not verdict.startswith(WITHDRAWN)
+
+
+def aliases(client: MlflowClient, name: str) -> dict[str, int]:
+    """Alias to version number; empty if the model does not exist."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_registered_model(name).aliases
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+    return {alias: int(version) for alias, version in found.items()}
+
+
+def champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    """The version that is served, if there is one."""
+    number = aliases(client, name).get(CHAMPION)
+    return None if number is None else client.get_model_version(name, str(number))
+
+
+def create(
+    client: MlflowClient, name: str, source: str, run_id: str, tags: Mapping[str, str]
+) -> ModelVersion:
+    """Register a version, creating the model on first use; call it under the lease.
+
+    A slow server may have made the version although its answer was lost, and be asked again: of
+    several versions of one fingerprint only the oldest stays.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with unhurried():
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        made = client.create_model_version(name, source, run_id=run_id, tags=dict(tags))
+    return _only(client, name, tags.get(FINGERPRINT, "")) or made
+
+
+def _only(client: MlflowClient, name: str, fingerprint: str) -> ModelVersion | None:
+    made = _made_by(client, name, fingerprint)
+    for surplus in made[:-1]:
+        client.delete_model_version(name, str(surplus.version))
+    return made[-1] if made else None
+
+
+def set_alias(client: MlflowClient, name: str, alias: str, version: int) -> None:
+    """Move an alias and check that it moved.
+
+    Raises:
+        TrackingFailure: the registry says otherwise afterwards.
+    """
+    client.set_registered_model_alias(name, alias, str(version))
+    if aliases(client, name).get(alias) != version:
+        raise TrackingFailure(f"the alias {alias} of {name} did not move to version {version}")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A change of the champion, which may be carried out again if it was cut short.
+
+    Attributes:
+        name: the model.
+        version: the new champion.
+        before: the champion until then, if there was one.
+        event: ``promoted`` or ``rolled back``.
+        why: the verdict of the gate, or what a person said.
+    """
+
+    name: str
+    version: int
+    before: int | None
+    event: str
+    why: str
+
+
+def enthrone(client: MlflowClient, move: Move) -> None:
+    """Make a version the champion, and leave a trail; call it under the lease.
+
+    The trail comes first, so that no champion lacks one. What an attempt before has done is not
+    done again.
+    """
+    known = aliases(client, move.name)
+    if known.get(CHAMPION) != move.version:
+        _leave_trail(client, move)
+        set_alias(client, move.name, CHAMPION, move.version)
+    if move.before not in (None, known.get(PREVIOUS)):
+        set_alias(client, move.name, PREVIOUS, move.before)
+    if known.get(CHALLENGER) == move.version:
+        client.delete_registered_model_alias(move.name, CHALLENGER)
+
+
+def _leave_trail(client: MlflowClient, move: Move) -> None:
+    note = {"event": move.event, "by": getpass.getuser(), "why": move.why, "before": move.before}
+    if _newest(client, move.name) == (str(move.version), note):
+        return
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    client.set_model_version_tag(move.name, str(move.version), f"{AUDIT}{now}", json.dumps(note))
+
+
+def _newest(client: MlflowClient, name: str) -> tuple[str, dict[str, Any]] | None:
+    """The last move of a champion, which may have been cut short: its version, and the note."""
+    notes = [
+        (key, str(version.version), note)
+        for version in versions(client, name)
+        for key, note in version.tags.items()
+        if key.startswith(AUDIT)
+    ]
+    if not notes:
+        return None
+    _, version, note = max(notes)
+    return version, json.loads(note)
+
+
+def trail(version: ModelVersion) -> list[dict[str, Any]]:
+    """Every time that a version was made the champion: when, who, why, and in whose place."""
+    tags = sorted((k, v) for k, v in version.tags.items() if k.startswith(AUDIT))
+    return [
+        {"time": _time(key), "version": int(version.version)} | json.loads(note)
+        for key, note in tags
+    ]
+
+
+def _time(key: str) -> str:
+    written = datetime.strptime(key.removeprefix(AUDIT), "%Y%m%dT%H%M%S.%fZ")
+    return written.replace(tzinfo=UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A model as people name it: ``NAME``, ``NAME@ALIAS`` or ``NAME/VERSION``."""
+
+    name: str
+    alias: str | None
+    version: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Split a reference; without alias and version it means the champion."""
+        text = text.removeprefix("models:/")
+        if "@" in text:
+            name, alias = text.split("@", 1)
+            return cls(name, alias, None)
+        name, _, version = text.partition("/")
+        return cls(name, None if version else CHAMPION, version or None)
+
+    @property
+    def uri(self) -> str:
+        """As MLflow writes it."""
+        return (
+            f"models:/{self.name}@{self.alias}"
+            if self.alias
+            else f"models:/{self.name}/{self.version}"
+        )
+
+
+def look_up(client: MlflowClient, reference: Reference) -> ModelVersion:
+    """Find a version.
+
+    Raises:
+        ModelError: naming the models or aliases that exist.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if reference.alias:
+            return client.get_model_version_by_alias(reference.name, reference.alias)
+        return client.get_model_version(reference.name, str(reference.version))
+    except MlflowException as error:
+        if error.error_code not in UNKNOWN:
+            raise
+        raise ModelError(_unknown(client, reference)) from None
+
+
+def _unknown(client: MlflowClient, reference: Reference) -> Problem:
+    names = [model.name for model in client.search_registered_models(max_results=1000)]
+    if reference.name not in names:
+        known = ", ".join(names) or "none yet; `onestep run` registers one"
+        return Problem(reference.uri, "no such model", f"registered: {known}")
+    known = ", ".join(f"@{alias}" for alias in sorted(aliases(client, reference.name)))
+    numbers = [version.version for version in versions(client, reference.name)]
+    return Problem(
+        reference.uri, "no such version", f"aliases: {known or 'none'}; versions: {numbers}"
+    )
+
+
+def metrics_of(client: MlflowClient, version: ModelVersion) -> dict[str, float]:
+    """The test metrics that a version was registered with."""
+    logged = client.get_run(version.run_id).data.metrics if version.run_id else {}
+    return {k.removeprefix(TEST): v for k, v in logged.items() if k.startswith(TEST)}
+
+
+def describe(
+    client: MlflowClient, version: ModelVersion, known: Mapping[str, int]
+) -> dict[str, Any]:
+    """What a person asks of a version: metrics, data, age, aliases."""
+    number = int(version.version)
+    metrics = metrics_of(client, version)
+    headline = version.tags.get(HEADLINE, "")
+    return {
+        "name": version.name,
+        "version": number,
+        "aliases": sorted(alias for alias, at in known.items() if at == number),
+        "headline": headline,
+        "value": metrics.get(headline),
+        "metrics": metrics,
+        "data": version.tags.get("onestep.data", ""),
+        "base_model": version.tags.get("onestep.base_model_name", ""),
+        "verdict": version.tags.get(VERDICT, ""),
+        "created": version.creation_timestamp / 1000,
+        "run_id": version.run_id,
+        "uri": uri_of(version),
+    }

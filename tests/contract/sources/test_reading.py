@@ -1,0 +1,377 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tasks.contract.sources import reading
+from tasks.contract.sources.reading import Unreadable
+from tasks.errors import DataError
+from tests.support.tables import Row, write_table
+
+ROWS: list[Row] = [
+    {"text": "plain", "label": "a"},
+    {"text": 'a comma, a "quote" and a\ttab', "label": "b"},
+    {"text": "two\nlines", "label": "a"},
+    {"text": "ünïcödé 漢字 🙂", "label": "b"},
+]
+NAMES = [
+    f"rows.{kind}{zipped}"
+    for kind in ("csv", "tsv", "json", "jsonl", "parquet")
+    for zipped in ("", ".gz")
+]
+
+
+def write(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def items(path: Path, **options: Any) -> list[tuple[int, Row] | Unreadable]:
+    return list(reading.read(path, **options))
+
+
+def rows(path: Path, **options: Any) -> list[Row]:
+    """The rows of a file of which each can be read."""
+    found = items(path, **options)
+    readable = [item for item in found if not isinstance(item, Unreadable)]
+    assert [number for number, _ in readable] == list(range(1, len(found) + 1))
+    return [row for _, row in readable]
+
+
+def refused(path: Path, **options: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        items(path, **options)
+    return str(caught.value).replace(str(path), "FILE")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_format_gives_the_same_rows(tmp_path: Path, name: str) -> None:
+    assert rows(write_table(tmp_path / name, ROWS)) == ROWS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_format_tells_its_columns(tmp_path: Path, name: str) -> None:
+    assert reading.columns_of(write_table(tmp_path / name, ROWS)) == ["text", "label"]
+
+
+def test_zipped_content_is_found_by_its_bytes_not_its_name(tmp_path: Path) -> None:
+    zipped = write(tmp_path, "zipped.csv", gzip.compress(b"text,label\nx,a\n"))
+    plain = write(tmp_path, "plain.csv.gz", "text,label\nx,a\n")
+    assert rows(zipped) == rows(plain) == [{"text": "x", "label": "a"}]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_byte_order_marks_and_line_endings_do_not_matter(
+    tmp_path: Path, ending: str, mark: str
+) -> None:
+    table = write(tmp_path, "rows.csv", mark + ending.join(["text,label", "x,a", "", "y,b", ""]))
+    records = write(
+        tmp_path, "rows.jsonl", mark + ending.join(['{"text": "x"}', "", '{"text": "y"}'])
+    )
+    assert rows(table) == [{"text": "x", "label": "a"}, {"text": "y", "label": "b"}]
+    assert rows(records) == [{"text": "x"}, {"text": "y"}]
+
+
+def test_a_quoted_field_keeps_its_line_ending(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.csv", 'text,label\r\n"x\r\ny",a\r\n')
+    assert rows(path) == [{"text": "x\r\ny", "label": "a"}]
+
+
+def test_without_quotes_a_quotation_mark_is_text(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.tsv", 'text\tlabel\n5" pipe\ta\n"open\tb\n')
+    assert [row["text"] for row in rows(path, quotes=False)] == ['5" pipe', '"open']
+
+
+def test_a_field_may_be_longer_than_the_csv_library_allows_by_default(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.csv", f"text,label\n{'x' * 200_000},a\n")
+    assert len(rows(path)[0]["text"]) == 200_000
+
+
+def test_column_names_are_trimmed(tmp_path: Path) -> None:
+    assert reading.columns_of(write(tmp_path, "rows.csv", "text , label\nx,a\n")) == [
+        "text",
+        "label",
+    ]
+
+
+@pytest.mark.parametrize("read", [items, reading.columns_of])
+def test_a_header_that_names_a_column_twice_is_refused(tmp_path: Path, read: Any) -> None:
+    with pytest.raises(DataError, match="the header names text twice"):
+        read(write(tmp_path, "rows.csv", "text,label,text\nx,a,y\n"))
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.json", "rows.jsonl", "rows.csv.gz"])
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_an_empty_file_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    data = gzip.compress(content.encode()) if name.endswith(".gz") else content
+    assert refused(write(tmp_path, name, data)) == "FILE: the file is empty"
+
+
+def test_a_header_alone_has_no_rows(tmp_path: Path) -> None:
+    assert items(write(tmp_path, "rows.csv", "text,label\n")) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf16_is_refused(tmp_path: Path, encoding: str) -> None:
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path = write(tmp_path, "rows.csv", f"{mark}text,label\nx,a\n".encode(encoding))
+    assert refused(path) == "FILE: expected UTF-8, found UTF-16 (convert it)"
+
+
+def test_another_encoding_is_refused_wherever_it_shows(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.csv", b"text,label\n" + b"x,a\n" * 10_000 + b"caf\xe9,a\n")
+    assert refused(path) == "FILE: expected UTF-8, found byte 0xe9 (convert it to UTF-8)"
+
+
+def test_binary_data_is_refused(tmp_path: Path) -> None:
+    assert "binary data" in refused(write(tmp_path, "rows.csv", b"\x89PNG\r\n\0\0\0"))
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+def test_cut_off_gzip_data_is_refused(tmp_path: Path, name: str) -> None:
+    path = write_table(tmp_path / f"{name}.gz", ROWS * 1000)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert "FILE: " in refused(path)
+
+
+def test_damaged_gzip_data_is_refused(tmp_path: Path) -> None:
+    lines = "".join(f'{{"text": "number {n}"}}\n' for n in range(5000))
+    content = bytearray(gzip.compress(lines.encode()))
+    content[20:40] = b"\xff" * 20
+    path = write(tmp_path, "rows.jsonl.gz", bytes(content))
+    assert refused(path) == "FILE: the gzip data is damaged or cut off"
+
+
+@pytest.mark.parametrize("content", [b"PAR1", b"text,label\nx,a\n", b""])
+def test_a_file_that_is_only_called_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = write(tmp_path, "rows.parquet", content)
+    assert refused(path) == "FILE: not a Parquet file, or cut off"
+
+
+def test_damaged_parquet_data_is_refused(tmp_path: Path) -> None:
+    table = pa.table({"text": [f"number {n}" for n in range(1000)]})
+    pq.write_table(table, tmp_path / "rows.parquet", compression="zstd")
+    content = bytearray((tmp_path / "rows.parquet").read_bytes())
+    content[60:200] = bytes(140)
+    path = write(tmp_path, "rows.parquet", bytes(content))
+    assert refused(path) == "FILE: the Parquet data is damaged or cut off"
+
+
+def test_parquet_text_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    text = pa.array([b"good", b"caf\xe9"]).view(pa.string())
+    pq.write_table(pa.table({"text": text}), tmp_path / "rows.parquet")
+    assert "expected UTF-8 text" in refused(tmp_path / "rows.parquet")
+
+
+def test_an_unterminated_quote_is_refused_at_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.csv", 'text,label\n"two\nlines",a\nx,a\n"open,b\ny,a\n')
+    assert refused(path).startswith("FILE:5: not valid CSV: unexpected end of data (close the")
+
+
+def test_text_after_a_closing_quote_is_refused_at_its_line(tmp_path: Path) -> None:
+    assert refused(write(tmp_path, "rows.csv", 'text,label\n"x"y,a\n')).startswith("FILE:2: ")
+
+
+def test_a_wrong_number_of_fields_is_one_unreadable_row(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.csv", "text,label\nx,a\n\ny,b,c\nz\nw,a\n")
+    assert items(path) == [
+        (1, {"text": "x", "label": "a"}),
+        Unreadable(2, "expected 2 fields, found 3", "y,b,c"),
+        Unreadable(3, "expected 2 fields, found 1", "z"),
+        (4, {"text": "w", "label": "a"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"text": ', "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("9" * 5000, "not valid JSON"),
+        ("[1, 2]", "expected a JSON object"),
+        ("null", "expected a JSON object"),
+        ('{"text": "\\ud800"}', "half of a surrogate pair"),
+    ],
+)
+def test_a_wrong_json_line_is_one_unreadable_row(tmp_path: Path, line: str, reason: str) -> None:
+    path = write(tmp_path, "rows.jsonl", f'{{"text": "x"}}\r\n\r\n{line}\r\n{{"text": "y"}}\r\n')
+    assert items(path) == [(1, {"text": "x"}), Unreadable(2, reason, line), (3, {"text": "y"})]
+
+
+def test_an_escaped_surrogate_pair_is_a_character(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.jsonl", json.dumps({"text": "🙂"}))
+    assert rows(path) == [{"text": "🙂"}]
+
+
+def test_columns_come_from_the_first_json_line_that_parses(tmp_path: Path) -> None:
+    assert reading.columns_of(write(tmp_path, "rows.jsonl", 'x\n{"text": 1}\n')) == ["text"]
+
+
+def test_json_lines_without_one_object_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected one JSON object a line, found none"):
+        reading.columns_of(write(tmp_path, "rows.jsonl", "x\n[1]\n"))
+
+
+SQUAD = {
+    "version": "v2.0",
+    "data": [
+        {
+            "title": "Shop",
+            "paragraphs": [
+                {
+                    "context": "It is in Oslo 🙂.",
+                    "qas": [
+                        {
+                            "id": "a",
+                            "question": "Where?",
+                            "answers": [{"text": "Oslo", "answer_start": 9}],
+                        },
+                        {"id": "b", "question": "Who?", "answers": [], "is_impossible": True},
+                    ],
+                }
+            ],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_squads_own_layout_is_one_row_a_question(
+    tmp_path: Path, indent: int | None, ascii_only: bool
+) -> None:
+    text = json.dumps(SQUAD, indent=indent, ensure_ascii=ascii_only)
+    path = write(tmp_path, "dev.json", text)
+    found = rows(path)
+    assert [row["question"] for row in found] == ["Where?", "Who?"]
+    assert found[0]["context"] == "It is in Oslo 🙂."
+    assert [row["answers"]["answer_start"] for row in found] == [[9], []]
+    assert reading.columns_of(path) == ["id", "title", "context", "question", "answers"]
+
+
+def test_a_json_file_may_name_its_rows_data(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.json", "\ufeff" + json.dumps({"version": 1, "data": ROWS}))
+    assert rows(path) == ROWS
+    assert reading.columns_of(path) == ["text", "label"]
+
+
+def test_what_is_no_object_in_a_json_list_is_one_unreadable_row(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.json", '[{"text": "x"}, 3, {"text": "\\ud800"}, {"text": "y"}]')
+    assert items(path) == [
+        (1, {"text": "x"}),
+        Unreadable(2, "expected a JSON object", "3"),
+        Unreadable(3, "half of a surrogate pair", '{"text": "\\ud800"}'),
+        (4, {"text": "y"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"text": "x"},\n{"text": }]', "FILE:2: not valid JSON: Expecting value"),
+        ("[" * 100_000, "FILE: not valid JSON"),
+        ('{"text": "x"}\n{"text": "y"}', "FILE:2: not valid JSON: Extra data (a file with one"),
+        ('{"text": "x"}', "FILE: expected a list of JSON objects, an object with one as `data`"),
+        ("3", "FILE: expected a list of JSON objects, an object with one as `data`"),
+        (
+            '{"data": [{"paragraphs": 3}]}',
+            "FILE: not SQuAD's layout: data[0].paragraphs: expected a list",
+        ),
+    ],
+)
+@pytest.mark.parametrize("read", [items, reading.columns_of])
+def test_a_json_file_of_another_form_is_refused(
+    tmp_path: Path, text: str, message: str, read: Any
+) -> None:
+    path = write(tmp_path, "rows.json", text)
+    with pytest.raises(DataError) as caught:
+        read(path)
+    assert str(caught.value).replace(str(path), "FILE").startswith(message)
+
+
+def test_a_json_list_without_one_object_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a list of JSON objects, found none"):
+        reading.columns_of(write(tmp_path, "rows.json", "[1, 2]"))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(NAMES), content=st.binary(max_size=200))
+def test_no_bytes_crash_a_reader(tmp_path: Path, name: str, content: bytes) -> None:
+    path = write(tmp_path, name, content)
+    try:
+        items(path)
+    except DataError as error:
+        assert str(path) in str(error)  # noqa: PT017
+
+
+def expanded(folder: Path, *patterns: str) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in reading.expand(patterns, folder)]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    for name in ("b.csv", "a.csv", "c.jsonl", "deep/d.csv", "odd[1].csv"):
+        write_table(tmp_path / name, ROWS)
+    return tmp_path
+
+
+def test_names_keep_their_order_and_globs_are_sorted(files: Path) -> None:
+    assert expanded(files, "c.jsonl", "?.csv") == ["c.jsonl", "a.csv", "b.csv"]
+
+
+def test_a_glob_reaches_below(files: Path) -> None:
+    assert expanded(files, "**/d.csv") == ["deep/d.csv"]
+
+
+def test_a_file_is_taken_once(files: Path) -> None:
+    assert expanded(files, "b.csv", "[ab].csv") == ["b.csv", "a.csv"]
+
+
+def test_brackets_of_a_file_name_or_its_folder_are_not_a_glob(files: Path) -> None:
+    write_table(files / "some [old] files" / "a.csv", ROWS)
+    assert expanded(files, "odd[1].csv") == ["odd[1].csv"]
+    assert expanded(files / "some [old] files", "*.csv") == ["a.csv"]
+
+
+def test_an_absolute_name_stays(files: Path) -> None:
+    assert reading.expand([str(files / "a.csv")], files / "deep") == [files / "a.csv"]
+
+
+def test_every_missing_file_is_told_with_a_near_name(files: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        reading.expand(["a.cvs", "*.txt", "nowhere/a.csv"], files)
+    assert [str(problem).replace(str(files), "HERE") for problem in caught.value.problems] == [
+        "HERE/a.cvs: no such file (did you mean HERE/a.csv?)",
+        "HERE/*.txt: no such file (file names are relative to the YAML)",
+        "HERE/nowhere/a.csv: no such file (there is no folder HERE/nowhere)",
+    ]
+
+
+@pytest.mark.parametrize("name", ["rows.txt", "rows.xlsx", "rows", "csv"])
+def test_an_unknown_format_is_refused(name: str) -> None:
+    with pytest.raises(
+        DataError, match=r"expected CSV, TSV, JSON, JSONL or Parquet, each also \.gz"
+    ):
+        reading.format_of(Path(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("A.CSV", ".csv"), ("a.ndjson.GZ", ".ndjson"), ("a.b.tsv", ".tsv")]
+)
+def test_the_format_is_in_the_name_in_any_case(name: str, kind: str) -> None:
+    assert reading.format_of(Path(name)) == kind
+
+
+def test_a_data_set_that_cannot_be_reached_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^data\.dataset org/name: cannot be loaded: "):
+        reading.hub_splits("org/name", None, None, tmp_path)

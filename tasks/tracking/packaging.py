@@ -13,7 +13,7 @@ from typing import Any
 from tasks.applications.base import Application
 from tasks.store import digest, file_digest, files_below
 
-PREDICTOR = Path(__file__).parent / "predictor.py"
+PREDICTOR = Path(__file__).parent.parent / "predictor.py"
 CONTRACT = {"profile.json": "profile.json", "report.json": "contract.json"}
 """Of the validated rows, what goes with the model, and its name there."""
 REQUIREMENTS = ("mlflow", "torch", "transformers", "safetensors", "tokenizers", "numpy", "pandas")

@@ -39,7 +39,7 @@ OPEN_RUN = """
 import sys, time
 from pathlib import Path
 from flows.servers.leases import shared
-from tasks import tracking
+from tasks.tracking import runs
 from tasks.workspace import Workspace
 
 workspace = shared(Workspace.open())

@@ -28,14 +28,14 @@ SILENCE = 4.0
 RELAYING = """
 import sys, time
 from pathlib import Path
-from tasks import tracking
+from tasks.tracking import runs
 from tasks.tracking.relay import Relay
 from tasks.workspace import Workspace
 from tasks.tracking.step_sender import TAG, Writer
 
 home, run_id, silence = sys.argv[1:]
 workspace = Workspace.open(Path(home))
-client = tracking.connect(workspace)
+client = runs.connect(workspace)
 writer = Writer(client, workspace, "a fingerprint", float(silence))
 Relay(client, lambda: run_id, workspace.root, writer, print).start()
 time.sleep(600)

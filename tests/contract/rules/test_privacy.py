@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tasks.contract.rules.privacy import COUNTRIES, KINDS, Recognizer, Redactor, Span
 
-FILE = Path(__file__).parent / "samples" / "privacy.jsonl"
+FILE = Path(__file__).parents[1] / "samples" / "privacy.jsonl"
 SAMPLE = [json.loads(line) for line in FILE.read_text("utf-8").splitlines()]
 DECLARED = ("us", "gb", "de", "fr", "es", "it", "nl", "cn")
 EVERYTHING = Recognizer(KINDS, DECLARED)

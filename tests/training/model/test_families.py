@@ -149,7 +149,7 @@ def test_a_listed_family_is_checked_without_transformers(tmp_path: Path) -> None
     path = pipeline_on(tmp_path, '{"model_type": "bert"}')
     code = (
         "import sys; from pathlib import Path; from configs.reading import load; "
-        "from tasks.training import families; "
+        "from tasks.training.model import families; "
         "load(Path(sys.argv[1]), checks=[families.check]); "
         "sys.exit(' '.join({'torch', 'transformers'} & set(sys.modules)) or 0)"
     )

@@ -43,11 +43,11 @@ from tasks.tracking import runs
 from tasks.workspace import Workspace
 
 workspace = shared(Workspace.open())
-client = tracking.reach(workspace)
+client = runs.reach(workspace)
 print("ready", flush=True)
 while not Path(sys.argv[1]).exists():
     time.sleep(0.001)
-print(tracking.open_run(client, workspace, "at-once", "f" * 64, "run"))
+print(runs.open_run(client, workspace, "at-once", "f" * 64, "run"))
 """
 TELL_TWICE = """
 from flows import outbox

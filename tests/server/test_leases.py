@@ -50,7 +50,7 @@ while not Path(sys.argv[1]).exists():
 print(runs.open_run(client, workspace, "at-once", "f" * 64, "run"))
 """
 TELL_TWICE = """
-from flows import outbox
+from flows.servers import outbox
 from tasks.workspace import Workspace
 
 workspace, found = Workspace.open(), []

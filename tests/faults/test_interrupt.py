@@ -58,7 +58,7 @@ def test_every_stage_ends_at_once_and_is_taken_up_again(finished: Finished, tmp_
 
 FINALIZER = """
 import os, signal, sys, time
-from flows import cli
+from flows.cli import main as cli
 
 class Collected:
     def __del__(self):

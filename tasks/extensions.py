@@ -1,0 +1,43 @@
+"""Find extensions by name: those of a built-in table, and those that installed packages bring.
+
+A package brings an extension through an entry point, for example in its ``pyproject.toml``::
+
+    [project.entry-points."onestep.launchers"]
+    slurm = "my_package.slurm:Slurm"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def names(group: str, built_in: Mapping[str, object]) -> list[str]:
+    """Names of all extensions of a group, such as ``onestep.launchers``, sorted."""
+    return sorted({*built_in, *entry_points(group=group).names})
+
+
+def load(group: str, name: str, built_in: Mapping[str, T]) -> T:
+    """Return one extension; a built-in one cannot be replaced by a package.
+
+    Raises:
+        KeyError: no extension has this name.
+    """
+    if name in built_in:
+        return built_in[name]
+    extension: T = entry_points(group=group)[name].load()
+    return extension
+
+
+def refusal(group: str, name: str, built_in: Mapping[str, object]) -> str:
+    """Why no extension has this name, with a suggestion; empty if one has it."""
+    known = names(group, built_in)
+    if name in known:
+        return ""
+    near = get_close_matches(name, known, 1)
+    advice = f"did you mean `{near[0]}`?" if near else f"or install a package with `{group}`"
+    return f"expected one of {', '.join(known)}, found {name!r} ({advice})"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -47,7 +48,12 @@ class Source:
         return f"{self.path}: {dotted}"
 
 
-def load(path: Path, overrides: Sequence[str] = (), checks: Sequence[Check] = ()) -> Pipeline:
+def load(
+    path: Path,
+    overrides: Sequence[str] = (),
+    checks: Sequence[Check] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> Pipeline:
     """Read, override and validate a pipeline file.
 
     Args:
@@ -55,11 +61,12 @@ def load(path: Path, overrides: Sequence[str] = (), checks: Sequence[Check] = ()
         overrides: ``dotted.key=value`` strings; the value is read as YAML.
         checks: functions from a valid pipeline to ``(dotted path, message)`` pairs, for what
             needs knowledge from elsewhere, such as what a model family can do.
+        settings: the pipeline as plain values, in place of what the file says.
 
     Raises:
         ConfigError: with every problem that was found.
     """
-    source = parse(path)
+    source = parse(path) if settings is None else Source(path, values=deepcopy(dict(settings)))
     apply_overrides(source, overrides)
     pipeline = validate(source).below(path.parent)
     problems = [

@@ -23,7 +23,7 @@ from tasks.tracking import registry
 from tasks.tracking import runs as tracking
 from tasks.tracking.relay import MARKER, Relay
 from tasks.tracking.runs import FINGERPRINT, patiently
-from tasks.tracking.step_sender import Writer, elsewhere
+from tasks.tracking.step_sender import StepSender, elsewhere
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _end_run(
     found: Reconciled,
 ) -> None:
     run_id = str(run.info.run_id)
-    if folder is not None and _send(Writer(client, workspace, fingerprint), run_id, folder):
+    if folder is not None and _send(StepSender(client, workspace, fingerprint), run_id, folder):
         found.sent.append(run_id)
     if run.info.status == "RUNNING":
         tracking.finish(client, run_id, "KILLED")
@@ -186,7 +186,7 @@ def _run_of(client: MlflowClient, entry: Mapping[str, str]) -> Run | None:
     return patiently(look, "find the runs of dead processes", PATIENCE_SECONDS)
 
 
-def _send(writer: Writer, run_id: str, folder: Path) -> bool:
+def _send(writer: StepSender, run_id: str, folder: Path) -> bool:
     """Send the steps that a run lacks; whether it lacked any."""
     client = writer.client
     if not folder.exists():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -16,13 +16,16 @@ from prefect.states import Completed
 
 from flows.pipeline import pipeline
 from flows.reconciling import reconcile
-from flows.run import states
+from flows.prefect_run import failures
+from flows.prefect_run.names import Trigger, first_name, rename
 from flows.run.drift import against_champion
-from flows.run.names import Trigger, first_name, rename
-from flows.run.run import Outcome, Run, claimed_flow, quiet, read
-from flows.run.states import Explained
+from flows.run.libraries import quiet
+from flows.run.outcome import Outcome
+from flows.run.reading import read
+from flows.run.run import Run, claimed_flow
 from flows.servers.leases import shared
-from tasks.errors import OneStepError, TrackingFailure
+from flows.stages import STAGES
+from tasks.errors import TrackingFailure
 from tasks.progress import Notice, announce
 from tasks.tracking import registry
 from tasks.tracking.runs import FINGERPRINT, patiently
@@ -58,6 +61,7 @@ class Retrained:
 
 
 @flow(name="retraining", flow_run_name=first_name, persist_result=False)
+@failures.explained
 def retraining(
     file: str, overrides: Sequence[str] = (), trigger: Trigger | None = None
 ) -> State[Retrained]:
@@ -71,14 +75,11 @@ def retraining(
     quiet()
     workspace = shared(Workspace.open())
     with claimed_flow(workspace) as claim:
-        found: Retrained | None = None
-        with Explained(file) as failed:
-            failed.run = run = Run(read(Path(file), overrides), workspace, claim)
-            rename(run.config, run.sources.digest, trigger)
+        with failures.told(Path(file).stem) as subject:
+            subject.run = run = Run(read(Path(file), overrides), workspace, claim, STAGES)
+            rename(run.config, run.inputs.sources.digest, trigger)
             _put_right(run)
             found = Retrained(run.config.name, nothing_to_do(run))
-        if found is None:
-            return cast("State[Retrained]", failed.outcome)
         if found.note:
             return Completed(name="Unchanged", message=found.note, data=found)
         return _train(file, overrides, found.pipeline)
@@ -96,11 +97,7 @@ def _put_right(run: Run) -> None:
 
 
 def _train(file: str, overrides: Sequence[str], name: str) -> State[Retrained]:
-    try:
-        outcome = pipeline(file, list(overrides))
-    except OneStepError as error:
-        # Its own run has told it already.
-        return states.state(error)
+    outcome = pipeline(file, list(overrides))
     note = outcome.registered.note
     return Completed(message=note, data=Retrained(name, note, outcome))
 
@@ -117,7 +114,7 @@ def nothing_to_do(run: Run) -> str:
     alike = [v for v in versions if all(v.tags.get(tag) == run.digests[tag] for tag in SAME)]
     if when == "changed" and not alike:
         return ""
-    validated = validate(run.config, run.workspace, run.sources)
+    validated = validate(run.config, run.workspace, run.inputs.sources)
     for version in alike:
         if _rows(run, version) == validated.digest:
             return f"nothing new: same rows as version {version.version}"

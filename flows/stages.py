@@ -1,88 +1,76 @@
-"""The five stages as Prefect tasks: each runs a plain function and shows what came of it."""
+"""The stages of the pipeline in order, and what each of them shows besides its result."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
-from prefect.states import Completed
-
-from flows.run import artifacts, events, states
-from flows.run.run import Run
-from tasks.errors import OneStepError
+from flows.prefect_run import events
+from flows.run import drift
+from flows.run.stage import Stage
+from flows.tracking import records
+from tasks import evaluation, finetuning, tokenization, validation
 from tasks.evaluation import Evaluated, evaluate
 from tasks.finetuning import Tuned, finetune
-from tasks.progress import StageFinished, StageStarted, announce
+from tasks.progress import Notice, announce
 from tasks.registration import Registered, register
 from tasks.tokenization import Tokenized, tokenize_rows
 from tasks.validation import Validated, validate
 
-REUSED = "Reused"
+if TYPE_CHECKING:
+    from flows.run.run import Run
 
 
-def shown(run: Run, stage: str, work: Callable[[], Any]) -> State[Any]:
-    """Run a stage and announce it; its state says what came of it, a reuse or a failure too."""
-    announce(StageStarted(stage))
-    started = time.perf_counter()
-    try:
-        result = work()
-    except OneStepError as error:
-        return states.state(error)
-    seconds = time.perf_counter() - started
-    reused = bool(getattr(result, "stored", result).reused)
-    run.stages.append(finished := StageFinished(stage, reused, seconds, result.note))
-    announce(finished)
-    get_run_logger().info("%s: %s", REUSED if reused else "Computed", result.note)
-    artifacts.stage(stage, reused, seconds, result.note)
-    return Completed(name=REUSED if reused else "Completed", message=result.note, data=result)
+def _validate(run: Run) -> Validated:
+    """Check the labelled rows against the contract, and compare them with the champion's."""
+    from flows.prefect_run import artifacts
+
+    validated = validate(run.config, run.workspace, run.inputs.sources)
+    _compare_with_champion(run, validated)
+    artifacts.contract(run.config.name, run.contract)
+    return validated
 
 
-@task(name="validation", cache_policy=NO_CACHE, persist_result=False)
-def validation(run: Run) -> State[Validated]:
-    """Hold the labelled rows against the contract, and against those of the champion."""
+def _compare_with_champion(run: Run, validated: Validated) -> None:
+    """Measure drift, and publish the contract's report with it.
 
-    def work() -> Validated:
-        validated = validate(run.config, run.workspace, run.sources)
-        artifacts.contract(run.config.name, run.hold_against_champion(validated))
-        return validated
+    Raises:
+        DataError: the data drifted, and the contract refuses that.
+    """
+    config, workspace = run.config, run.workspace
+    drifted = drift.against_champion(config, workspace, run.tracker.client, validated)
+    run.contract = drift.publish(config, workspace, validated, drifted)
+    if drifted and drifted.found:
+        announce(Notice(drifted.note))
+        events.drifted(config.name, drifted, run.tracker.url())
+    records.log_data(run.tracker, validated, run.contract)
+    drift.require_none(config, drifted)
 
-    return shown(run, "validation", work)
 
-
-@task(name="tokenization", cache_policy=NO_CACHE, persist_result=False)
-def tokenization(run: Run, validated: Validated) -> State[Tokenized]:
+def _tokenize(run: Run) -> Tokenized:
     """Turn rows into token ids."""
-    return shown(
-        run, "tokenization", lambda: tokenize_rows(run.config, run.workspace, validated, run.base)
-    )
+    return tokenize_rows(run.config, run.workspace, run[Validated], run.inputs.base)
 
 
-@task(name="fine-tuning", cache_policy=NO_CACHE, persist_result=False)
-def finetuning(run: Run, validated: Validated, tokenized: Tokenized) -> State[Tuned]:
-    """Train, with live progress, and send every step to MLflow."""
+def _finetune(run: Run) -> Tuned:
+    """Train with live progress, and send every step to MLflow."""
+    from flows.prefect_run import artifacts
 
     def watch(folder: Path) -> None:
         _load_ahead()
-        run.tracker.watch(folder)
+        run.tracker.training.watch(folder)
 
-    def work() -> Tuned:
-        with artifacts.progress():
-            tuned = finetune(run.config, run.workspace, validated, tokenized, run.base, watch)
-        run.tracker.settle(tuned)
-        return tuned
-
-    return shown(run, "fine-tuning", work)
+    inputs = run[Validated], run[Tokenized], run.inputs.base
+    with artifacts.progress():
+        tuned = finetune(run.config, run.workspace, *inputs, watch)
+    run.tracker.training.complete(tuned.stored.path)
+    return tuned
 
 
 def _load_ahead() -> None:
-    """Import what evaluation needs while the worker is starting, when a core is idle."""
+    """Import what evaluation needs while the worker is starting and a core is idle."""
 
     def load() -> None:
         import_module("matplotlib.figure")
@@ -92,30 +80,28 @@ def _load_ahead() -> None:
     Thread(target=load, daemon=True).start()
 
 
-@task(name="evaluation", cache_policy=NO_CACHE, persist_result=False)
-def evaluation(
-    run: Run, validated: Validated, tokenized: Tokenized, tuned: Tuned
-) -> State[Evaluated]:
+def _evaluate(run: Run) -> Evaluated:
     """Measure the model that will be served."""
-
-    def work() -> Evaluated:
-        evaluated = evaluate(run.config, run.workspace, validated, tokenized, tuned)
-        run.tracker.log_evaluation(evaluated, tuned)
-        return evaluated
-
-    return shown(run, "evaluation", work)
+    inputs = run[Validated], run[Tokenized], run[Tuned]
+    evaluated = evaluate(run.config, run.workspace, *inputs)
+    records.log_evaluation(run.tracker, evaluated, run[Tuned])
+    return evaluated
 
 
-@task(name="registration", cache_policy=NO_CACHE, persist_result=False)
-def registration(run: Run, validated: Validated, evaluated: Evaluated) -> State[Registered]:
-    """Register the model and let the gate decide about its alias."""
+def _register(run: Run) -> Registered:
+    """Register the model, and let the gate decide about its alias."""
 
     def decided(registered: Registered) -> None:
         events.decided(run.workspace, run.config.name, registered, run.tracker.url())
 
-    def work() -> Registered:
-        client = run.tracker.client
-        inputs = run.config, run.workspace, client, evaluated, validated, run.origin
-        return register(*inputs, decided=decided)
+    inputs = run.tracker.client, run[Evaluated], run[Validated], run.origin
+    return register(run.config, run.workspace, *inputs, decided=decided)
 
-    return shown(run, "registration", work)
+
+STAGES: list[Stage] = [
+    Stage("validation", _validate, validation.VERSION),
+    Stage("tokenization", _tokenize, tokenization.VERSION),
+    Stage("fine-tuning", _finetune, finetuning.VERSION),
+    Stage("evaluation", _evaluate, evaluation.VERSION),
+    Stage("registration", _register),
+]

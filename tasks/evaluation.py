@@ -63,6 +63,11 @@ class Evaluated:
     holdout: str
 
     @property
+    def reused(self) -> bool:
+        """Whether an earlier run had computed it."""
+        return self.stored.reused
+
+    @property
     def note(self) -> str:
         """One line for people."""
         low, high = self.interval

@@ -46,6 +46,11 @@ class Tuned:
         return learned
 
     @property
+    def reused(self) -> bool:
+        """Whether an earlier run had computed it."""
+        return self.stored.reused
+
+    @property
     def note(self) -> str:
         """One line for people."""
         s = self.summary

@@ -57,6 +57,10 @@ class Registered:
     gate: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def stored(self) -> None:
+        """No folder: the version is in the registry."""
+
+    @property
     def uri(self) -> str:
         """The version for ``mlflow.pyfunc.load_model``."""
         return f"models:/{self.name}/{self.version}"

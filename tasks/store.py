@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tasks.errors import StorageFailure, WorkerFailure
 
@@ -150,6 +150,22 @@ class Stored:
     def content(self, *prefixes: str) -> str:
         """Digest of the part of the content whose names begin with one of the prefixes."""
         return content_digest(read_json(self.path / MANIFEST)["files"], *prefixes)
+
+
+class Result(Protocol):
+    """What every stage returns."""
+
+    @property
+    def stored(self) -> Stored | None:
+        """The output folder, if the stage has one."""
+
+    @property
+    def reused(self) -> bool:
+        """Whether an earlier run had computed it."""
+
+    @property
+    def note(self) -> str:
+        """One line for people."""
 
 
 class Store:

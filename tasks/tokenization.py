@@ -53,6 +53,11 @@ class Tokenized:
         return self.start.max_length
 
     @property
+    def reused(self) -> bool:
+        """Whether an earlier run had computed it."""
+        return self.stored.reused
+
+    @property
     def note(self) -> str:
         """One line for people."""
         total = sum(self.tokens.values())

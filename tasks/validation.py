@@ -74,6 +74,11 @@ class Validated:
         return Profile.from_dict(read_json(self.stored.path / "profile.json"))
 
     @property
+    def reused(self) -> bool:
+        """Whether an earlier run had computed it."""
+        return self.stored.reused
+
+    @property
     def note(self) -> str:
         """One line for people."""
         kept = ", ".join(f"{self.rows[split]:,} {split}" for split in SPLITS)

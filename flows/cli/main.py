@@ -88,7 +88,7 @@ def schema() -> None:
 def config(file: File, set_: Overrides = None, as_json: Json = False) -> None:
     """Print a pipeline file filled in with every default."""
     from configs.starters import filled
-    from flows.run.run import read
+    from flows.run.reading import read
 
     pipeline = read(file, set_ or [])
     record = pipeline.model_dump(mode="json")
@@ -100,7 +100,7 @@ def check(file: File, set_: Overrides = None, as_json: Json = False) -> None:
     """Hold the config and the data against the contract; train nothing."""
     from flows.cli import terminal
     from flows.run import check
-    from flows.run.run import read
+    from flows.run.reading import read
 
     pipeline, workspace = read(file, set_ or []), open_workspace()
     found = check.check(pipeline, workspace)
@@ -120,7 +120,7 @@ def drift(file: File, set_: Overrides = None, as_json: Json = False) -> None:
     """Compare the data with what the champion was trained on."""
     from flows.cli import terminal
     from flows.run import check, drift
-    from flows.run.run import read
+    from flows.run.reading import read
 
     pipeline, workspace = read(file, set_ or []), open_workspace()
     found = check.drift(pipeline, workspace)
@@ -146,7 +146,7 @@ def quarantine(
     """List the rows that were set aside, or take repaired ones back."""
     from flows.cli import terminal
     from flows.run import check
-    from flows.run.run import read
+    from flows.run.reading import read
 
     pipeline, workspace = read(file, set_ or []), open_workspace()
     if fixed is None:
@@ -176,7 +176,7 @@ def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None
     """Check, then take exactly one optimizer step and predict the cost of the run."""
     from flows.cli import terminal
     from flows.run import check
-    from flows.run.run import read
+    from flows.run.reading import read
     from tasks.finetuning import preflight as take_one_step
 
     started = time.perf_counter()
@@ -197,17 +197,18 @@ def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None
 @app.command()
 def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json = False) -> None:
     """Run the pipeline: five stages, from labelled text to a registered model."""
-    from flows.run.run import read, require_inputs
+    from flows.run import inputs
+    from flows.run.reading import read
 
     clock = time.monotonic()
     config = read(file, set_ or [])
-    require_inputs(config)
+    inputs.require(config)
     workspace = open_workspace()
     console = show(stderr=as_json)
     console.print(
         f"{config.name}: {config.application} from {config.model.origin}", highlight=False
     )
-    from flows.run.tracker import connection
+    from flows.tracking.tracker import connection
     from flows.servers.prefect import prefect_api
 
     with prefect_api(workspace):

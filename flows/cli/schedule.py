@@ -25,11 +25,12 @@ def retrain(
     as_json: Json = False,
 ) -> None:
     """Do what a scheduled run does: run the pipeline if there is a reason to."""
-    from flows.run.run import read, require_inputs
+    from flows.run import inputs
+    from flows.run.reading import read
 
-    require_inputs(read(file, set_ or []))
+    inputs.require(read(file, set_ or []))
     workspace, terminal_console = open_workspace(), console(stderr=as_json)
-    from flows.run.tracker import connection
+    from flows.tracking.tracker import connection
     from flows.servers.prefect import prefect_api
 
     with prefect_api(workspace):

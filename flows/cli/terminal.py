@@ -21,7 +21,7 @@ from tasks.report.page import duration, size, watt_hours
 
 if TYPE_CHECKING:
     from flows.run.drift import Drifted
-    from flows.run.run import Outcome
+    from flows.run.outcome import Outcome
     from flows.schedule.server import Event as Happening
     from flows.schedule.server import Scheduled
 
@@ -222,10 +222,13 @@ def report(outcome: Outcome, display: Display, seconds: float) -> RenderableType
 
 
 def _costs(outcome: Outcome, display: Display, seconds: float) -> list[RenderableType]:
-    summary = outcome.tuned.summary
+    from tasks.finetuning import Tuned
+
+    tuned = outcome.results[Tuned]
+    summary = tuned.summary
     predicted = summary.get("forecast") or {}
     rows: list[list[object]] = []
-    if predicted and not outcome.tuned.stored.reused:
+    if predicted and not tuned.reused:
         rows = [
             ["training", duration(predicted["training_seconds"]), duration(summary["seconds"])],
             [

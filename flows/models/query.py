@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flows.run import events
+from flows.prefect_run import events
 from flows.servers.leases import shared
 from tasks.errors import ModelError, Problem, UserError
 from tasks.tracking import lineage as origins

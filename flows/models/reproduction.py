@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.schema import Pipeline
 from flows.run.fingerprint import code_digest
-from flows.run.run import quiet
+from flows.run.libraries import quiet
 from tasks.contract.rows import quarantine
 from tasks.contract.rows.quarantine import Fixes
 from tasks.contract.sources import frames
@@ -165,6 +165,8 @@ def _around(known: Lineage, config: Pipeline) -> Iterator[str]:
     for library, then in known.record["libraries"].items():
         if now.get(library) != then:
             yield f"{library} was {then}, and is {now.get(library, 'gone')}"
-    if code_digest(config) != known.version.tags.get("onestep.code"):
+    from flows.stages import STAGES
+
+    if code_digest(config, STAGES) != known.version.tags.get("onestep.code"):
         then = known.version.tags.get("onestep.version", "another version")
         yield f"the code of a stage or of the served model has changed since onestep {then}"

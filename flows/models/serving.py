@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flows.run.run import quiet
+from flows.run.libraries import quiet
 from flows.servers.ports import HOST, refuse_taken
 from tasks.tracking import registry, runs
 from tasks.tracking.registry import Reference

@@ -8,7 +8,8 @@ from typing import Any
 
 from configs.schema import Pipeline
 from flows.run.drift import Drifted, against_champion, publish, require_none
-from flows.run.run import quiet
+from flows.run import inputs
+from flows.run.libraries import quiet
 from tasks.contract.report import record
 from tasks.contract.report.record import Report
 from tasks.contract.rows import quarantine
@@ -16,7 +17,6 @@ from tasks.contract.sources import frames
 from tasks.errors import DataError
 from tasks.store import read_json
 from tasks.tokenization import Tokenized, tokenize_rows
-from tasks.training.model import base_model
 from tasks.training.model.base_model import BaseModel
 from tasks.validation import Validated, validate
 from tasks.workspace import Workspace
@@ -57,10 +57,10 @@ class Checked:
 def prepare(pipeline: Pipeline, workspace: Workspace) -> Prepared:
     """Run the stages before training."""
     quiet()
-    sources = frames.locate(pipeline.data)
-    base = base_model.resolve(pipeline.model, pipeline.application)
-    validated = validate(pipeline, workspace, sources)
-    return Prepared(validated, tokenize_rows(pipeline, workspace, validated, base), base)
+    found = inputs.locate(pipeline)
+    validated = validate(pipeline, workspace, found.sources)
+    tokenized = tokenize_rows(pipeline, workspace, validated, found.base)
+    return Prepared(validated, tokenized, found.base)
 
 
 def check(pipeline: Pipeline, workspace: Workspace) -> Checked:

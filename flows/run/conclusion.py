@@ -1,20 +1,24 @@
-"""What follows the last stage: the word to whoever waits for it, the page, and the links."""
+"""Final steps of a run: notify, report, link."""
 
 from __future__ import annotations
 
-from flows.run import artifacts, report
-from flows.run.run import Outcome, Run
+from flows.prefect_run import artifacts
+from flows.run import report
+from flows.run.outcome import Outcome
+from flows.run.run import Run
 from flows.servers import outbox
+from flows.tracking import records
 from tasks.progress import Notice, announce
 
 
-def conclude(run: Run, outcome: Outcome) -> Outcome:
-    """Tell what the gate decided, and show the run in MLflow, in Prefect and on a page."""
+def conclude(run: Run) -> Outcome:
+    """Send the gate's decision to Prefect, and show the run in MLflow, in Prefect and on a page."""
+    outcome = run.outcome
     if late := outbox.deliver(run.workspace):
         announce(Notice(late))
     tags = artifacts.run_tags()
-    run.tracker.link(tags)
-    run.tracker.log_comparison(outcome.registered.gate)
+    run.tracker.tag(tags)
+    records.log_comparison(run.tracker, outcome.registered.gate)
     links = {"MLflow run": outcome.run_url, "Prefect run": tags["prefect.flow_run_url"]}
     report.publish(run, outcome, links)
     artifacts.results(outcome)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import getpass
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
 from configs.schema import Pipeline
-from tasks import evaluation, finetuning, tokenization, validation
+from flows.run.inputs import Inputs
+from flows.run.stage import Stage
 from tasks.applications import base as applications
-from tasks.contract.sources.frames import Sources
 from tasks.store import digest
 from tasks.tracking import packaging
 from tasks.training.model.base_model import BaseModel
@@ -19,7 +20,9 @@ MEANINGLESS = {"schedule": True, "compute": {"threads", "energy", "timeout_minut
 PLACES = {"data": {"train", "validation", "test"}, "model": {"base", "revision"}}
 
 
-def fingerprint(config: Pipeline, sources: Sources, base: BaseModel) -> tuple[str, dict[str, str]]:
+def fingerprint(
+    config: Pipeline, inputs: Inputs, stages: Iterable[Stage]
+) -> tuple[str, dict[str, str]]:
     """Digest of everything that decides what a run produces.
 
     Returns:
@@ -33,18 +36,18 @@ def fingerprint(config: Pipeline, sources: Sources, base: BaseModel) -> tuple[st
     ]
     parts = {
         "onestep.config": digest(settings),
-        "onestep.data": sources.digest,
-        "onestep.base_model": base.digest,
-        "onestep.code": code_digest(config),
+        "onestep.data": inputs.sources.digest,
+        "onestep.base_model": inputs.base.digest,
+        "onestep.code": code_digest(config, stages),
     }
     return digest(parts), parts
 
 
-def code_digest(config: Pipeline) -> str:
+def code_digest(config: Pipeline, stages: Iterable[Stage]) -> str:
     """Digest of the stages' versions and of the code that the registered model runs."""
     application = applications.get(config.application)
-    stages = (validation, tokenization, finetuning, evaluation)
-    versions = [stage.VERSION for stage in stages] + [application.version]
+    versions = [stage.version for stage in stages if stage.version is not None]
+    versions.append(application.version)
     return digest([versions, packaging.serving_digest(application)])
 
 

@@ -7,14 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flows.run.run import Outcome, Run
+from flows.run.outcome import Outcome
+from flows.run.run import Run
+from flows.run.stage import Finished
+from flows.tracking import records
 from tasks.contract.report import record as contract
 from tasks.contract.report.record import Report
 from tasks.finetuning import Tuned
-from tasks.progress import StageFinished
 from tasks.report import run_page
 from tasks.store import MANIFEST, Stored, lock, read_json, storage_errors, write_atomic
 from tasks.training import events
+from tasks.validation import Validated
 from tasks.workspace import Workspace
 
 MOST_MISTAKES = 100
@@ -35,7 +38,7 @@ def publish(run: Run, outcome: Outcome, links: Mapping[str, str]) -> None:
     record = assemble(run, outcome, links)
     write(run.workspace, outcome.report, run.config.name, run_page.render(record))
     record["contract"]["page"] = "validation/report.html"
-    run.tracker.log_report(run_page.render(record))
+    records.log_report(run.tracker, run_page.render(record))
 
 
 def write(workspace: Workspace, path: Path, name: str, page: str) -> None:
@@ -65,11 +68,11 @@ def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
         "details": evaluated.details,
         "matrix": read_json(folder / "matrix.json"),
         "mistakes": read_json(folder / "mistakes.json")[:MOST_MISTAKES],
-        "rows": outcome.validated.rows,
+        "rows": outcome.results[Validated].rows,
         "gate": registered.gate,
-        "history": _history(outcome.tuned),
+        "history": _history(outcome.results[Tuned]),
         "contract": _contract(run.contract, run.workspace),
-        "stages": [_stage(done, outcome) for done in run.stages],
+        "stages": [_stage(finished) for finished in outcome.results],
         "cost": _cost(outcome),
         "origin": _origin(run, outcome),
         "links": dict(links),
@@ -103,25 +106,18 @@ def _contract(report: Report, workspace: Workspace) -> Record:
     return record
 
 
-def _stage(done: StageFinished, outcome: Outcome) -> Record:
-    stored: dict[str, Stored] = {
-        "validation": outcome.validated.stored,
-        "tokenization": outcome.tokenized.stored,
-        "fine-tuning": outcome.tuned.stored,
-        "evaluation": outcome.evaluated.stored,
-    }
-    computed = stored[done.stage].seconds if done.stage in stored else done.seconds
+def _stage(finished: Finished) -> Record:
     return {
-        "name": done.stage,
-        "reused": done.reused,
-        "seconds": done.seconds,
-        "computed_in": computed,
-        "note": done.note,
+        "name": finished.stage.name,
+        "reused": finished.result.reused,
+        "seconds": finished.seconds,
+        "computed_in": finished.computed_in,
+        "note": finished.result.note,
     }
 
 
 def _cost(outcome: Outcome) -> Record:
-    summary, gate = outcome.tuned.summary, outcome.registered.gate
+    summary, gate = outcome.results[Tuned].summary, outcome.registered.gate
     forecast = summary.get("forecast") or {}
     test = outcome.evaluated.stored.seconds
     pairs = [
@@ -149,4 +145,4 @@ def _package_bytes(stored: Stored) -> int:
 def _origin(run: Run, outcome: Outcome) -> dict[str, str]:
     tags = run.origin.tags
     known = {name: tags[tag] for tag, name in ORIGIN.items() if tags.get(tag)}
-    return known | {"Digest of the rows": outcome.validated.digest}
+    return known | {"Digest of the rows": outcome.results[Validated].digest}

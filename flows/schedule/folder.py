@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from flows.run.run import read
+from flows.run.reading import read
 from flows.schedule.server import Scheduled, files_in, stamp
 from tasks.errors import UserError
 

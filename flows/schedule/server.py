@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from configs.retraining import Retraining
 from configs.schema import Pipeline
-from flows.run.run import read
+from flows.run.reading import read
 from flows.schedule.timetable import Timetable, decide
 from tasks.errors import ConfigError, Problem, UserError
 from tasks.store import read_json, write_json

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.errors import TrackingFailure
-from tasks.tracking.step_sender import Writer
+from tasks.tracking.step_sender import StepSender
 from tasks.training.events import FILE, Record, Tail
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Relay:
         client: MlflowClient,
         run_id: Callable[[], str],
         folder: Path,
-        writer: Writer,
+        writer: StepSender,
         on_trouble: Callable[[str], None],
     ) -> None:
         self.client = client

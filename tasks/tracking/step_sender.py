@@ -28,7 +28,7 @@ GONE_SECONDS: Final = 3600.0
 """Signs of life this old are those of a dead writer, whatever the clocks of machines say."""
 
 
-class Writer:
+class StepSender:
     """The only right to send the steps of a run.
 
     Args:

@@ -136,7 +136,7 @@ def _listening(timeline: Timeline, original: Callable[..., Any]) -> Callable[...
 def _install_late(timeline: Timeline) -> None:
     """Patch what the heavy imports brought."""
     from flows.run.run import Run
-    from flows.run.tracker import Tracker
+    from flows.tracking.tracker import Tracker
 
     Run.__init__ = timeline.bracketed("preparing", Run.__init__)  # type: ignore[method-assign]
     for name, member in list(vars(Tracker).items()):

@@ -12,7 +12,7 @@ import pytest
 import typer.main
 
 from flows.cli.main import app
-from flows.run.run import read
+from flows.run.reading import read
 from tests.docs.followed import (
     APPLICATIONS,
     INSTALLING,

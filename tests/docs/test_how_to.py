@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from configs.schema import application_names
-from flows.run.run import read
+from flows.run.reading import read
 from tasks.contract.sources import frames
 from tasks.validation import validate
 from tasks.workspace import Workspace

@@ -13,7 +13,7 @@ import pytest
 
 from configs.schema import Pipeline, application_names
 from configs.starters import HINT, SCHEMA_FILE
-from flows.run.run import read
+from flows.run.reading import read
 from tests.docs.generated import PAGES
 from tests.docs.markdown import ROOT, place
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from flows.run.run import read
+from flows.run.reading import read
 from tests.docs.markdown import ROOT
 from tests.support.commands import HANG_SECONDS, assert_nothing_runs, environment
 

@@ -19,7 +19,7 @@ from tasks import claims
 from tasks.tracking import registry, runs
 from tasks.tracking.relay import STEP_METRICS
 from tasks.tracking.runs import FINGERPRINT
-from tasks.tracking.step_sender import Writer
+from tasks.tracking.step_sender import StepSender
 from tasks.training.events import EventLog
 from tasks.workspace import Workspace
 
@@ -128,7 +128,7 @@ def test_a_run_that_another_home_writes_is_left_alone(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", workspace.tracking_uri)
     here, other = (Workspace.open(tmp_path / name) for name in ("here", "other"))
     run_id = opened(store, fingerprint)
-    writer = Writer(client, other, fingerprint)
+    writer = StepSender(client, other, fingerprint)
     assert writer.take(run_id)
     log_steps(tmp_path / "key.partial", 5)
     Holder(here, *claim_of(fingerprint, tmp_path / "key.partial")).kill()

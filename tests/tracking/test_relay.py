@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from tasks.tracking import runs
 from tasks.tracking.relay import STEP_METRICS, Relay
-from tasks.tracking.step_sender import TAG, Writer
+from tasks.tracking.step_sender import TAG, StepSender
 from tasks.training import events
 from tasks.training.events import EventLog
 from tasks.workspace import Workspace
@@ -31,12 +31,12 @@ from pathlib import Path
 from tasks.tracking import runs
 from tasks.tracking.relay import Relay
 from tasks.workspace import Workspace
-from tasks.tracking.step_sender import TAG, Writer
+from tasks.tracking.step_sender import TAG, StepSender
 
 home, run_id, silence = sys.argv[1:]
 workspace = Workspace.open(Path(home))
 client = runs.connect(workspace)
-writer = Writer(client, workspace, "a fingerprint", float(silence))
+writer = StepSender(client, workspace, "a fingerprint", float(silence))
 Relay(client, lambda: run_id, workspace.root, writer, print).start()
 time.sleep(600)
 """
@@ -57,7 +57,7 @@ def relay(
     workspace, client = store
 
     def make() -> Relay:
-        writer = Writer(client, workspace, "a fingerprint")
+        writer = StepSender(client, workspace, "a fingerprint")
         return Relay(client, lambda: run_id, tmp_path, writer, pytest.fail)
 
     return make
@@ -142,7 +142,7 @@ def test_run_that_does_not_exist_is_an_error(
 ) -> None:
     workspace, client = store
     log_steps(tmp_path, 1, 2)
-    writer = Writer(client, workspace, "a fingerprint")
+    writer = StepSender(client, workspace, "a fingerprint")
     relay = Relay(client, lambda: "0" * 32, tmp_path, writer, pytest.fail)
     assert not relay.start().close(PATIENCE)
     assert "not found" in str(relay.error)
@@ -171,7 +171,7 @@ def test_unreachable_server_leaves_the_log_to_a_later_relay(
 
     log_steps(tmp_path, 1, 20, every=10)
     logged = (tmp_path / events.FILE).read_bytes()
-    writer = Writer(unreachable, workspace, "a fingerprint")
+    writer = StepSender(unreachable, workspace, "a fingerprint")
     waiting = Relay(unreachable, open_run, tmp_path, writer, troubles.append).start()
     wait_until(lambda: bool(troubles))
     assert not waiting.close(0.5)
@@ -196,7 +196,7 @@ def elsewhere(
     def make(home: Path) -> Relay:
         own = Workspace.open(home)
         assert not own.embedded
-        writer = Writer(client, own, "a fingerprint", SILENCE)
+        writer = StepSender(client, own, "a fingerprint", SILENCE)
         return Relay(client, lambda: run_id, own.root, writer, pytest.fail)
 
     return make

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from flows.run import events, markdown
+from flows.prefect_run import events, markdown
 from tasks.report.page import energy
 from tests.docs.markdown import ROOT
 from tests.support.homes import CONFIG, NAME, Finished, query

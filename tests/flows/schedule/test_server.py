@@ -14,7 +14,9 @@ from mlflow import MlflowClient
 
 from flows.retraining import ROWS, nothing_to_do
 from flows.run.drift import PROFILE
-from flows.run.run import Run, read
+from flows.run.reading import read
+from flows.run.run import Run
+from flows.stages import STAGES
 from flows.schedule.folder import Arrivals
 from flows.schedule.reservations import Reservations
 from flows.schedule.server import Ended, Event, Memory, Server, find
@@ -370,7 +372,7 @@ def test_a_pipeline_is_served_once(tmp_path: Path) -> None:
 def looking(file: Path, workspace: Workspace) -> Iterator[Run]:
     """A run that has only looked at its inputs."""
     with claimed(workspace.locks) as claim:
-        yield Run(read(file, []), workspace, claim)
+        yield Run(read(file, []), workspace, claim, STAGES)
 
 
 class Trainer:

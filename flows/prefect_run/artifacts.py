@@ -20,18 +20,21 @@ from prefect.artifacts import (
 )
 from prefect.runtime import flow_run
 
-from flows.run import markdown
-from flows.run.run import Outcome
+from flows.prefect_run import markdown
+from flows.run.outcome import Outcome
+from flows.run.stage import Finished
 from tasks.contract.report.record import Report
 from tasks.progress import Event, Progress, announce, listening
 
 SECONDS_BETWEEN_UPDATES = 2.0
 
 
-def stage(name: str, reused: bool, seconds: float, note: str) -> None:
+def stage(finished: Finished) -> None:
     """One stage: reused or computed, how long, and its result in a line."""
-    how = "reused" if reused else "computed"
-    create_markdown_artifact(f"**{how}** in {seconds:.1f} s: {note}", description=name)
+    result, seconds = finished.result, finished.seconds
+    how = "reused" if result.reused else "computed"
+    text = f"**{how}** in {seconds:.1f} s: {result.note}"
+    create_markdown_artifact(text, description=finished.stage.name)
 
 
 def contract(name: str, report: Report) -> None:

@@ -15,9 +15,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.pipeline import pipeline
-from flows.reconciling import reconcile
 from flows.prefect_run import failures
 from flows.prefect_run.names import Trigger, first_name, rename
+from flows.reconciling import reconcile
 from flows.run.drift import against_champion
 from flows.run.libraries import quiet
 from flows.run.outcome import Outcome

@@ -197,33 +197,27 @@ def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None
 @app.command()
 def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json = False) -> None:
     """Run the pipeline: five stages, from labelled text to a registered model."""
+    from flows import execution
     from flows.run import inputs
     from flows.run.reading import read
 
     clock = time.monotonic()
     config = read(file, set_ or [])
     inputs.require(config)
-    workspace = open_workspace()
+    open_workspace()
     console = show(stderr=as_json)
-    console.print(
-        f"{config.name}: {config.application} from {config.model.origin}", highlight=False
-    )
-    from flows.tracking.tracker import connection
-    from flows.servers.prefect import prefect_api
+    title = f"{config.name}: {config.application} from {config.model.origin}"
+    console.print(title, highlight=False)
+    from flows.cli import terminal
 
-    with prefect_api(workspace):
-        connection(workspace)
-        from flows.cli import terminal
-        from flows.pipeline import pipeline
-
-        with terminal.watching(console) as display:
-            display.started = clock
-            outcome = pipeline(str(file), set_ or [], fresh)
-        seconds = time.monotonic() - clock
-        if as_json:
-            typer.echo(json.dumps(outcome.record() | {"seconds": seconds}, indent=2))
-        else:
-            console.print(terminal.report(outcome, display, seconds))
+    with terminal.watching(console) as display:
+        display.started = clock
+        outcome = execution.run(file, set_ or [], fresh=fresh)
+    seconds = time.monotonic() - clock
+    if as_json:
+        typer.echo(json.dumps(outcome.record() | {"seconds": seconds}, indent=2))
+    else:
+        console.print(terminal.report(outcome, display, seconds))
 
 
 for _command in schedule.COMMANDS:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,22 +25,16 @@ def retrain(
     as_json: Json = False,
 ) -> None:
     """Do what a scheduled run does: run the pipeline if there is a reason to."""
+    from flows import execution
     from flows.run import inputs
     from flows.run.reading import read
 
     inputs.require(read(file, set_ or []))
-    workspace, terminal_console = open_workspace(), console(stderr=as_json)
-    from flows.tracking.tracker import connection
-    from flows.servers.prefect import prefect_api
+    open_workspace()
+    from flows.cli import terminal
 
-    with prefect_api(workspace):
-        connection(workspace)
-        from flows.cli import terminal
-        from flows.retraining import retraining
-
-        with terminal.watching(terminal_console):
-            # Prefect resolves the state that the flow returns.
-            done: Any = retraining(str(file), set_ or [], "scheduled" if scheduled else "manual")
+    with terminal.watching(console(stderr=as_json)):
+        done = execution.retrain(file, set_ or [], "scheduled" if scheduled else "manual")
     typer.echo(json.dumps(done.record(), indent=2) if as_json else f"{done.pipeline}: {done.note}")
 
 

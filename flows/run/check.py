@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.schema import Pipeline
-from flows.run.drift import Drifted, against_champion, publish, require_none
 from flows.run import inputs
+from flows.run.drift import Drifted, against_champion, publish, require_none
 from flows.run.libraries import quiet
 from tasks.contract.report import record
 from tasks.contract.report.record import Report

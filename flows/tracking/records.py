@@ -106,4 +106,6 @@ def log_comparison(tracker: Tracker, gate: Mapping[str, Any]) -> None:
 
 def log_report(tracker: Tracker, html: str) -> None:
     """Log the report of the run, in place of that of an earlier one."""
-    tracker.send(lambda client, run_id: client.log_text(run_id, html, "report.html"), "log the report")
+    tracker.send(
+        lambda client, run_id: client.log_text(run_id, html, "report.html"), "log the report"
+    )

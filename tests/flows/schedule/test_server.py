@@ -16,10 +16,10 @@ from flows.retraining import ROWS, nothing_to_do
 from flows.run.drift import PROFILE
 from flows.run.reading import read
 from flows.run.run import Run
-from flows.stages import STAGES
 from flows.schedule.folder import Arrivals
 from flows.schedule.reservations import Reservations
 from flows.schedule.server import Ended, Event, Memory, Server, find
+from flows.stages import STAGES
 from tasks.claims import claimed
 from tasks.errors import UserError
 from tasks.tracking import registry
@@ -393,7 +393,7 @@ class Trainer:
 
     def _register(self, run: Run) -> str:
         run_id, name = run.tracker.run_id(), run.config.model_name
-        validated = validate(run.config, run.workspace, run.sources)
+        validated = validate(run.config, run.workspace, run.inputs.sources)
         self.client.set_tag(run_id, ROWS, validated.digest)
         profile = validated.stored.path / "profile.json"
         self.client.log_artifact(run_id, str(profile), str(Path(PROFILE).parent))

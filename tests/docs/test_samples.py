@@ -18,7 +18,9 @@ SAMPLES = ROOT / "configs" / "samples"
 SPLITS = ("train", "validation", "test")
 LEAST_ROWS = {"sentiment": 500, "topics": 400}
 LEAST_LABELS = {"sentiment": 2, "topics": 5}
-LEAST_RECORDS = {"questions": 250, "translation": 400, "summaries": 80}
+LEAST_RECORDS = {"questions": 250, "translation": 400, "summaries": 80, "entities": 400}
+LEAST_ENTITIES = {"train": 70, "validation": 12, "test": 15}
+"""Of each type."""
 LEAST_PASSAGES = 60
 LEAST_UNANSWERABLE = 40
 DOCUMENT_WORDS = range(150, 401)
@@ -176,6 +178,7 @@ def test_there_are_enough_records_in_every_split(name: str) -> None:
         ("translation", "target"),
         ("summaries", "document"),
         ("summaries", "summary"),
+        ("entities", "text"),
     ],
 )
 def test_every_text_is_there_once(name: str, column: str) -> None:
@@ -186,7 +189,12 @@ def test_every_text_is_there_once(name: str, column: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "column"),
-    [("questions", "question"), ("summaries", "document"), ("summaries", "summary")],
+    [
+        ("questions", "question"),
+        ("summaries", "document"),
+        ("summaries", "summary"),
+        ("entities", "text"),
+    ],
 )
 def test_no_two_texts_of_a_column_are_nearly_the_same(name: str, column: str) -> None:
     texts = values(name, column)
@@ -236,3 +244,23 @@ def test_documents_are_articles_and_summaries_a_few_sentences() -> None:
     assert lengths <= set(DOCUMENT_WORDS)
     sentences = {len(SENTENCE_END.findall(text)) for text in values("summaries", "summary")}
     assert sentences <= set(SUMMARY_SENTENCES)
+
+
+def test_entities_are_parts_of_their_text_from_left_to_right() -> None:
+    for split in SPLITS:
+        for number, record in enumerate(records("entities", split), 1):
+            text, end = record["text"], 0
+            for entity in record["entities"]:
+                part = text[entity["start"] : entity["end"]]
+                assert part == part.strip() != "", f"{split} row {number}"
+                assert end <= entity["start"] < entity["end"] <= len(text)
+                end = entity["end"]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_split_has_entities_of_every_type_and_texts_without_any(split: str) -> None:
+    found = records("entities", split)
+    counts = Counter(entity["label"] for record in found for entity in record["entities"])
+    assert set(counts) == {"COMPANY", "DATE", "ORDER", "PERSON", "PLACE", "PRODUCT"}
+    assert min(counts.values()) >= LEAST_ENTITIES[split]
+    assert sum(not record["entities"] for record in found) >= 5

@@ -18,8 +18,8 @@ from flows.schedule.folder import Arrivals
 from flows.schedule.reservations import Reservations
 from flows.schedule.server import Ended, Event, Job, Memory, Scheduled, Server, none_yet
 from flows.servers.prefect import prefect_api
+from tasks import child_processes
 from tasks.errors import Failure
-from tasks.training import launchers
 from tasks.workspace import Workspace
 
 POLL_SECONDS: Final = 0.2
@@ -48,7 +48,7 @@ class SystemClock:
 
 
 class Process:
-    """``onestep retrain`` on a leash: it ends with this process, even if this one is killed.
+    """``onestep retrain`` as a child process, which ends with this one, even if this one is killed.
 
     Args:
         file: of the pipeline.
@@ -71,19 +71,14 @@ class Process:
             "--json",
         ]
         with output.open("wb") as out, log.open("wb") as err:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "flows.servers.leash", *command],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-                env=environment,
+            self._process = child_processes.start(
+                [*child_processes.GUARD, *command], stdout=out, stderr=err, env=environment
             )
 
     def poll(self) -> Ended | None:
         """How it ended; None while it goes on."""
         if self._ended is None and (code := self._process.poll()) is not None:
-            launchers.stop(self._process)
+            child_processes.stop(self._process)
             record = self._record()
             good = code == 0 and bool(record)
             note = record["note"] if good else self._reason(code)
@@ -106,7 +101,7 @@ class Process:
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE_SECONDS)
-        launchers.stop(self._process)
+        child_processes.stop(self._process)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 
 from flows.servers.ports import HOST, refuse_taken
 from flows.servers.prefect import prefect_api
+from tasks import child_processes
 from tasks.errors import Failure
 from tasks.tracking import runs
-from tasks.training.launchers import stop
 from tasks.workspace import Workspace
 
 READY_SECONDS = 90.0
@@ -54,27 +54,17 @@ def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
     arguments += ["--port", str(port), "--workers", "1"]
     arguments += ["--default-artifact-root", str(workspace.artifacts)]
     with (workspace.root / "mlflow-ui.log").open("wb") as log:
-        server = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "flows.servers.leash",
-                sys.executable,
-                "-m",
-                "mlflow",
-                *arguments,
-            ],
-            stdin=subprocess.PIPE,
+        server = child_processes.start(
+            [*child_processes.GUARD, sys.executable, "-m", "mlflow", *arguments],
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
             env=os.environ | MLFLOW_SETTINGS,
         )
     try:
         _wait(f"http://{HOST}:{port}/health")
         yield f"http://{HOST}:{port}"
     finally:
-        stop(server)
+        child_processes.stop(server)
 
 
 def _wait(url: str) -> None:

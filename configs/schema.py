@@ -207,6 +207,9 @@ class Compute(Section):
     """`auto` takes a CUDA device if there is one."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads of the training process; by default one per available core."""
+    launcher: Name = "local"
+    """What starts the training process: `local`, or one that an installed package brings as an
+    entry point of `onestep.launchers`."""
     energy: bool = True
     """Whether to estimate the energy that training uses, where the `energy` extra is installed."""
     timeout_minutes: Annotated[float, Field(gt=0)] | None = None

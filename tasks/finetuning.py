@@ -13,9 +13,11 @@ from tasks.applications import base as applications
 from tasks.progress import Progress, announce
 from tasks.store import Stored, read_json
 from tasks.tokenization import Tokenized
-from tasks.training import energy, events, launchers
+from tasks.training import energy, events
 from tasks.training.events import Record
 from tasks.training.job import BEST, PREFLIGHT, Job
+from tasks.training.launchers import registry as launchers
+from tasks.training.launchers.run import run
 from tasks.training.model.base_model import BaseModel
 from tasks.validation import Validated
 from tasks.workspace import Workspace
@@ -146,10 +148,11 @@ def make_job(
 
 
 def _build(folder: Path, job: Job, config: Pipeline) -> Record:
-    minutes = config.compute.timeout_minutes
+    compute = config.compute
     if not _finished(folder):
         job.write(folder)
-        launchers.run_local(folder, _announce, None if minutes is None else minutes * 60)
+        seconds = None if compute.timeout_minutes is None else compute.timeout_minutes * 60
+        run(launchers.create(compute.launcher), folder, _announce, seconds)
     records = events.history(folder)
     _tidy(folder)
     by_kind: dict[str, Any] = {record["kind"]: record for record in records}
@@ -207,7 +210,7 @@ def preflight(
 
     def build(folder: Path) -> Record:
         job.write(folder)
-        launchers.run_local(folder, _announce)
+        run(launchers.create(config.compute.launcher), folder, _announce)
         report: Record = read_json(folder / PREFLIGHT)
         (folder / "worker.lock").unlink(missing_ok=True)
         return report

@@ -16,7 +16,7 @@ from tasks.store import digest
 from tasks.tracking import packaging
 from tasks.training.model.base_model import BaseModel
 
-MEANINGLESS = {"schedule": True, "compute": {"threads", "energy", "timeout_minutes"}}
+MEANINGLESS = {"schedule": True, "compute": {"threads", "energy", "timeout_minutes", "launcher"}}
 PLACES = {"data": {"train", "validation", "test"}, "model": {"base", "revision"}}
 
 

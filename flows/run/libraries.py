@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tasks.training.launchers import CPU_SETTINGS
+from tasks.training.launchers.base import CPU_SETTINGS
 
 QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",

@@ -9,7 +9,7 @@ from typing import Any
 from configs.reading import load
 from configs.schema import Data, Pipeline
 from tasks.contract.rules.cells import APPLICATION_RULES
-from tasks.training.model import families
+from tasks.training import checks
 
 SPECIAL = frozenset(
     {"answering", "generation", "language.target", "model.long_inputs", "model.max_target_length"}
@@ -31,7 +31,7 @@ def read(
     Raises:
         ConfigError: with every problem that was found.
     """
-    return load(file, overrides, [families.check, _metric_names, _settings], settings)
+    return load(file, overrides, [checks.check, _metric_names, _settings], settings)
 
 
 def _metric_names(config: Pipeline) -> Iterator[tuple[str, str]]:

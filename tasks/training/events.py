@@ -50,6 +50,22 @@ class EventLog:
         os.fsync(self._stream.fileno())
 
 
+class NullLog(EventLog):
+    """A log that keeps nothing, for the ranks that do not write."""
+
+    def __init__(self) -> None:
+        self.continued = False
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing."""
+
+    def append(self, kind: str, **values: Any) -> None:
+        """Do nothing."""
+
+    def sync(self) -> None:
+        """Do nothing."""
+
+
 def _ends_with_newline(path: Path) -> bool:
     with path.open("rb") as stream:
         stream.seek(-1, os.SEEK_END)

@@ -14,7 +14,7 @@ import torch
 from tasks.applications.base import Facts
 from tasks.metrics import better
 from tasks.store import PARTIAL, commit_folder
-from tasks.training import batching, checkpoints, hardware
+from tasks.training import batching, checkpoints, hardware, ranks
 from tasks.training.checkpoints import Position
 from tasks.training.events import EventLog
 from tasks.training.job import BEST
@@ -77,6 +77,7 @@ def _log_step(
 def _validate(session: Session, events: EventLog, position: Position) -> Position:
     """Measure the validation split and keep the weights if they are the best so far."""
     started = time.perf_counter()
+    ranks.require_same_weights(session.learner.accelerator, session.learner.model)
     measured = evaluate(session, "validation")
     position = replace(position, epoch=position.epoch + 1)
     headline = session.job.headline
@@ -84,7 +85,8 @@ def _validate(session: Session, events: EventLog, position: Position) -> Positio
     improved = better(headline, value, position.best)
     if improved:
         position = replace(position, best=value, best_epoch=position.epoch)
-        _keep_best(session, position, measured.learned)
+        if session.rank.first:
+            _keep_best(session, position, measured.learned)
     seconds = time.perf_counter() - started
     events.append(
         "validation",
@@ -146,7 +148,9 @@ class Saver:
         self._last = time.monotonic()
 
     def due(self, position: Position) -> bool:
-        """Whether to write one after this step."""
+        """Whether to write one after this step; only the first rank writes."""
+        if not self.session.rank.first:
+            return False
         every = self.session.training.checkpoint_steps
         if every is not None:
             return position.step % every == 0

@@ -18,11 +18,12 @@ from tasks.applications import base as applications
 from tasks.applications.base import Application, Batch, Facts, View
 from tasks.applications.shared.codec import Codec
 from tasks.arrow import MappedTable
-from tasks.training import batching, hardware, optimization
+from tasks.training import batching, hardware, optimization, ranks
 from tasks.training.batching import Ints
 from tasks.training.job import Job
 from tasks.training.model import adapters, layers
 from tasks.training.model import build as models
+from tasks.training.ranks import ALONE, Rank
 from tasks.training.step import Learner
 
 TARGET = "target"
@@ -59,6 +60,7 @@ class Session:
         learner: model, loss, optimizer, schedule.
         codec: the tokenizers.
         splits: the tokenized splits.
+        rank: the place of this process among the workers of the job.
     """
 
     job: Job
@@ -67,6 +69,7 @@ class Session:
     learner: Learner
     codec: Codec
     splits: dict[str, Split]
+    rank: Rank = ALONE
 
     @property
     def training(self) -> Training:
@@ -119,7 +122,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def build(job: Job, folder: Path) -> Session:
+def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
     """Load data, tokenizer and model, and build optimizer and schedule."""
     application = applications.get(job.application)
     training = job.training_section
@@ -136,6 +139,7 @@ def build(job: Job, folder: Path) -> Session:
     accelerator = Accelerator(
         cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no"
     )
+    ranks.require_world(rank, accelerator)
     model = model.to(accelerator.device)
     optimizer = optimization.build_optimizer(model, training)
     total = training.epochs * _steps_per_epoch(training, splits["train"])
@@ -150,7 +154,7 @@ def build(job: Job, folder: Path) -> Session:
         max_grad_norm=training.max_grad_norm,
         average=optimization.build_average(accelerator.unwrap_model(prepared), training.ema),
     )
-    return Session(job, folder, application, learner, codec, splits)
+    return Session(job, folder, application, learner, codec, splits, rank)
 
 
 def _model(job: Job, application: Application, codec: Codec, device: torch.device) -> nn.Module:

@@ -1,84 +1,115 @@
 """A training process: reads ``job.json``, appends to ``events.jsonl`` until done or failed.
 
-It imports neither Prefect nor MLflow, and dies with whoever started it: standard input is a
-lifeline that closes when the parent is gone.
+It imports neither Prefect nor MLflow, and ends with the process that started it. A job may have
+several workers, each with ``RANK`` and ``WORLD_SIZE`` in its environment; the first one writes.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tasks import child_processes
 from tasks.store import lock, write_json
-from tasks.training.events import EventLog
+from tasks.training import ranks
+from tasks.training.events import EventLog, NullLog
 from tasks.training.job import PREFLIGHT, Job
+from tasks.training.ranks import ALONE, Rank
+
+if TYPE_CHECKING:
+    from tasks.training.session import Session
 
 LOCK = "worker.lock"
 
 
 def main(folder: Path) -> int:
     """Run the job of a folder; 0 when it is done, 1 after an error that the log names."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    with lock(folder / LOCK), EventLog(folder) as events:
+    child_processes.end_with_parent()
+    rank = Rank.read()
+    with _event_log(folder, rank) as events:
         try:
-            _work(folder, events)
+            with ranks.left_at_end():
+                _work(folder, events, rank)
         except Exception as error:
-            message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            problems = getattr(error, "problems", ())
-            events.append(
-                "error",
-                message=message,
-                problems=[[p.where, p.what, p.advice] for p in problems],
-                traceback=traceback.format_exc(),
-            )
+            _log_error(events, error)
+            if not rank.first:
+                traceback.print_exc()
             return 1
     return 0
 
 
-def _die_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os._exit(1)
+@contextmanager
+def _event_log(folder: Path, rank: Rank) -> Iterator[EventLog]:
+    """The log of the job, which one worker at a time holds; nothing is kept of other ranks."""
+    if rank.first:
+        with lock(folder / LOCK), EventLog(folder) as events:
+            yield events
+    else:
+        with NullLog() as events:
+            yield events
 
 
-def _work(folder: Path, events: EventLog) -> None:
+def _log_error(events: EventLog, error: Exception) -> None:
+    message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    problems = getattr(error, "problems", ())
+    events.append(
+        "error",
+        message=message,
+        problems=[[p.where, p.what, p.advice] for p in problems],
+        traceback=traceback.format_exc(),
+    )
+
+
+def _work(folder: Path, events: EventLog, rank: Rank = ALONE) -> None:
     started = time.perf_counter()
     _quiet()
-    from tasks.training import checkpoints, energy, forecast, loop, preflight, session
+    from tasks.training import preflight, session
 
     job = Job.read(folder)
-    current = session.build(job, folder)
+    current = session.build(job, folder, rank)
     setup = time.perf_counter() - started
-    if job.mode == "preflight":
-        write_json(folder / PREFLIGHT, preflight.inspect(current) | {"setup_seconds": setup})
-        events.append("done")
+    if job.mode == "train":
+        _train(current, events, setup)
         return
-    device, meter = current.learner.accelerator.device, energy.Meter(events)
-    if job.energy:
-        meter.prepare(folder, device)
-    if checkpoints.latest(folder) is None:
-        events.append("forecast", **forecast.measure(current).record())
+    report = preflight.inspect(current) | {"setup_seconds": setup}
+    if rank.first:
+        write_json(folder / PREFLIGHT, report)
+    events.append("done")
+
+
+def _train(session: Session, events: EventLog, setup: float) -> None:
+    from tasks.training import checkpoints, energy, forecast, loop
+
+    job, device = session.job, session.learner.accelerator.device
+    meter = energy.Meter(events)
+    if job.energy and session.rank.first:
+        meter.prepare(session.folder, device)
+    if checkpoints.latest(session.folder) is None:
+        events.append("forecast", **forecast.measure(session).record())
     events.append(
         "started",
-        total_steps=current.total_steps,
-        epochs=current.training.epochs,
+        total_steps=session.total_steps,
+        epochs=session.training.epochs,
         device=str(device),
-        precision=current.precision,
-        parameters=sum(p.numel() for p in current.learner.model.parameters()),
+        precision=session.precision,
+        world_size=session.rank.world_size,
+        parameters=sum(p.numel() for p in session.learner.model.parameters()),
         setup_seconds=setup,
         energy=meter.how,
     )
     with meter:
         began = time.perf_counter()
-        position = loop.train(current, events)
+        position = loop.train(session, events)
         seconds = time.perf_counter() - began
     if position.best_epoch is None:
         raise FloatingPointError(f"no epoch gave a finite {job.headline} on the validation split")
-    events.append("done", **loop.summary(current, position, seconds))
+    events.append("done", **loop.summary(session, position, seconds))
     events.sync()
 
 

@@ -12,8 +12,10 @@ from configs.reading import load
 from tasks.contract.sources import frames
 from tasks.finetuning import make_job
 from tasks.tokenization import tokenize_rows
-from tasks.training import events, launchers
+from tasks.training import events
 from tasks.training.job import BEST, Job
+from tasks.training.launchers.local import LocalLauncher
+from tasks.training.launchers.run import run
 from tasks.training.model import base_model
 from tasks.validation import validate
 from tasks.workspace import Workspace
@@ -99,7 +101,7 @@ def _pair(job: Job, folder: Path, samples: int, options: Options) -> tuple[Train
 def _ours(job: Job, folder: Path, samples: int) -> Trained:
     """The real worker; validation passes, which the peer does not make, are taken out."""
     began = time.time()
-    launchers.run_local(folder, lambda record: None)
+    run(LocalLauncher(), folder, lambda record: None)
     records = events.history(folder)
     done = records[-1]
     aside = sum(record["seconds"] for record in records if record["kind"] == "validation")

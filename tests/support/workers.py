@@ -12,7 +12,8 @@ import psutil
 
 from tasks.training.events import Record, Tail
 from tasks.training.job import Job
-from tasks.training.launchers import run_local
+from tasks.training.launchers.local import LocalLauncher
+from tasks.training.launchers.run import run as run_job
 
 PATIENCE = 120.0
 
@@ -22,7 +23,7 @@ def run(job: Job, folder: Path, timeout_seconds: float | None = None) -> list[Re
     folder.mkdir(exist_ok=True)
     job.write(folder)
     seen: list[Record] = []
-    run_local(folder, seen.append, timeout_seconds)
+    run_job(LocalLauncher(), folder, seen.append, timeout_seconds)
     return seen
 
 

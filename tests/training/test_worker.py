@@ -17,9 +17,11 @@ from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError, WorkerFailure
 from tasks.store import files_below, read_json
-from tasks.training import checkpoints, events, launchers, loop, session
+from tasks.training import checkpoints, events, loop, session
 from tasks.training.events import EventLog, Record
 from tasks.training.job import BEST, Job
+from tasks.training.launchers.local import LocalLauncher
+from tasks.training.launchers.run import run as run_job
 from tests.support.pipelines import CONSTANT, Prepared, prepare
 from tests.support.rows import flipped, reviews
 from tests.support.workers import alive, kill_at, reached, run, wait_until, workers_of
@@ -30,8 +32,9 @@ pytestmark = pytest.mark.xdist_group("workers")
 PARENT = """
 import sys
 from pathlib import Path
-from tasks.training.launchers import run_local
-run_local(Path(sys.argv[1]), lambda record: None)
+from tasks.training.launchers.local import LocalLauncher
+from tasks.training.launchers.run import run
+run(LocalLauncher(), Path(sys.argv[1]), lambda record: None)
 """
 ENDLESS = 2000
 
@@ -208,7 +211,7 @@ def test_listener_that_raises_ends_the_worker(prepared: Prepared, tmp_path: Path
         raise KeyboardInterrupt(record["kind"])
 
     with pytest.raises(KeyboardInterrupt, match="forecast"):
-        launchers.run_local(tmp_path, refuse)
+        run_job(LocalLauncher(), tmp_path, refuse)
     assert workers_of(tmp_path) == []
 
 

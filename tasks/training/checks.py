@@ -1,0 +1,16 @@
+"""What a pipeline asks of training that cannot be: checked when the file is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from configs.schema import Pipeline
+from tasks.training.launchers import registry as launchers
+from tasks.training.model import families
+
+
+def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+    """Yield where the file is wrong, and why."""
+    yield from families.check(pipeline)
+    if reason := launchers.refusal(pipeline.compute.launcher):
+        yield "compute.launcher", reason

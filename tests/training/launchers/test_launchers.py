@@ -1,0 +1,108 @@
+"""Launchers: the one that ships, and one that an installed package brings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.reading import load
+from tasks.errors import ConfigError, WorkerFailure
+from tasks.store import files_below
+from tasks.training import checks, events, loop, session
+from tasks.training.events import EventLog
+from tasks.training.launchers import base, registry
+from tasks.training.launchers.run import run
+from tests.support import packages
+from tests.support.pipelines import Prepared
+
+pytest_plugins = ["tests.support.fixtures"]
+pytestmark = pytest.mark.xdist_group("workers")
+
+TWO_RANKS = """
+import socket, subprocess, time
+from tasks import child_processes
+from tasks.training.launchers import base
+
+
+class TwoRanks:
+    def __init__(self):
+        self.workers = []
+
+    def start(self, folder):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = str(free.getsockname()[1])
+        meet = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        with (folder / base.LOG).open("wb") as log:
+            for rank in ("1", "0"):
+                environment = base.environment(meet | {"RANK": rank, "LOCAL_RANK": rank})
+                command = base.command(folder)
+                self.workers.append(child_processes.start(
+                    command, stdout=log, stderr=subprocess.STDOUT, env=environment))
+
+    def watch(self, seconds):
+        time.sleep(seconds)
+        codes = [worker.poll() for worker in self.workers]
+        return next(filter(None, codes), None if None in codes else 0)
+
+    def stop(self):
+        for worker in self.workers:
+            child_processes.stop(worker)
+"""
+
+
+@pytest.fixture
+def two_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A launcher from outside of the source tree: two workers that meet through gloo."""
+    points = {registry.GROUP: {"two_ranks": "TwoRanks"}}
+    packages.install(tmp_path / "package", monkeypatch, "two_rank_launcher", TWO_RANKS, points)
+    return "two_ranks"
+
+
+def learned(folder: Path) -> list[tuple[float, ...]]:
+    names = ("step", "epoch", "loss", "grad_norm", "learning_rate", "samples", "tokens")
+    return [tuple(record[name] for name in names) for record in events.steps(folder)]
+
+
+def test_two_ranks_meet_and_agree(prepared: Prepared, two_ranks: str, tmp_path: Path) -> None:
+    """Both see the same batches, so each step is that of one worker; only the first one writes."""
+    job = prepared.job(epochs=1, checkpoint_steps=5)
+    two, one = tmp_path / "two", tmp_path / "one"
+    two.mkdir()
+    one.mkdir()
+    job.write(two)
+    run(registry.create(two_ranks), two, lambda record: None)
+    with EventLog(one) as alone:
+        loop.train(session.build(job, one), alone)
+    assert learned(two) == [pytest.approx(step, rel=1e-6) for step in learned(one)]
+    kinds = [record["kind"] for record in events.history(two)]
+    assert kinds == ["forecast", "started", *["step"] * 18, "validation", "done"]
+    assert events.history(two)[1]["world_size"] == 2
+    extra = {p.relative_to(two).as_posix() for p in files_below(two)}
+    extra -= {p.relative_to(one).as_posix() for p in files_below(one)}
+    assert extra == {"job.json", "worker.lock", "worker.log"}
+
+
+def test_failure_of_one_rank_ends_the_others(
+    prepared: Prepared, two_ranks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared.job().write(tmp_path)
+    broken = [sys.executable, "-c", "import os; os.environ['RANK'] == '1' and exit(3) or input()"]
+    monkeypatch.setattr(base, "command", lambda folder: [*broken, str(folder)])
+    launcher: Any = registry.create(two_ranks)
+    with pytest.raises(WorkerFailure, match=r"ended with code 3; its output is in .*worker\.log"):
+        run(launcher, tmp_path, lambda record: None)
+    assert all(worker.poll() is not None for worker in launcher.workers)
+
+
+def test_unknown_launcher_is_refused_when_the_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text("text,label\n")
+    file = tmp_path / "reviews.yaml"
+    file.write_text(
+        "name: reviews\napplication: sentiment\ndata: {train: reviews.csv}\n"
+        "compute:\n  launcher: lokal\n"
+    )
+    with pytest.raises(ConfigError, match=r"yaml:5: compute.launcher: .*did you mean `local`\?"):
+        load(file, checks=[checks.check])

@@ -11,8 +11,8 @@ import numpy as np
 
 from configs.schema import Pipeline
 from tasks import arrow
-from tasks.applications import base as applications
-from tasks.applications.base import Application, Facts, Scorer
+from tasks.applications import registry as applications
+from tasks.applications.base import Application, Scorer
 from tasks.champion import answers, slices
 from tasks.finetuning import Tuned, headline_of
 from tasks.store import Stored, digest, files_below, read_json, write_json
@@ -113,13 +113,13 @@ def evaluate(
 
     inputs = _inputs(config, application, settings, validated, tuned)
     stored = workspace.store.produce("evaluation", inputs, build, fresh=workspace.fresh)
-    return _read(stored, headline_of(config), application.baseline_name(config.data))
+    return _read(stored, headline_of(config), application.baseline.name(config.data))
 
 
 def _inputs(
     config: Pipeline,
     application: Application,
-    settings: Facts,
+    settings: dict[str, Any],
     validated: Validated,
     tuned: Tuned,
 ) -> dict[str, Any]:
@@ -164,15 +164,14 @@ def _slice_inputs(config: Pipeline, validated: Validated) -> dict[str, Any]:
 
 def _settings(
     config: Pipeline, application: Application, tokenized: Tokenized, tuned: Tuned
-) -> Facts:
+) -> dict[str, Any]:
     """All that the served model has to know, as ``predictor.json`` will have it."""
     return {
         "application": config.application,
         "precision": config.training.precision,
         "batch_size": config.evaluation.batch_size,
         **tokenized.start.settings(),
-        **tokenized.facts,
-        **application.decoding(config),
+        **application.serving.configure(tokenized.facts, config).record(),
         **tuned.learned,
     }
 
@@ -204,27 +203,27 @@ class _Asked:
 
 
 def _ask(
-    package: Path, rows: arrow.MappedTable, application: Application, settings: Facts
+    package: Path, rows: arrow.MappedTable, application: Application, settings: dict[str, Any]
 ) -> _Asked:
     """Score the served model, and the trivial method beside it."""
     from tasks.predictor import Predictor
 
-    predictor, inputs = Predictor().open(package), settings["inputs"]
+    predictor, facts = Predictor().open(package), application.facts.read(settings)
 
     def predict(table: pd.DataFrame) -> pd.DataFrame:
         return predictor.predict(None, table)
 
-    found = answers.ask(predict, rows, inputs)
-    baseline = application.scorer(settings)
+    found = answers.ask(predict, rows, facts.inputs)
+    baseline = application.scoring.scorer(facts)
     for table in answers.chunks(rows):
-        baseline.update(answers.targets(table), application.baseline(table, settings))
+        baseline.update(answers.targets(table), application.baseline.predict(table, facts))
     return _Asked(
         found,
-        answers.score(application.scorer(settings), rows, found, application),
+        answers.score(application.scoring.scorer(facts), rows, found, application),
         baseline,
-        Counter(application.kinds(found) or []),
+        Counter(application.scoring.categories(found) or []),
         {
-            "latency_ms": answers.latency(predict, rows, inputs),
+            "latency_ms": answers.latency(predict, rows, facts.inputs),
             "megabytes": sum(path.stat().st_size for path in files_below(package)) / 1e6,
         },
     )
@@ -268,7 +267,7 @@ def _slices(
     """The headline metric by slice; which rows each has is kept beside the answers."""
     import pandas as pd
 
-    masks = slices.find(config, rows, validated.facts["inputs"], validated.sources)
+    masks = slices.find(config, rows, validated.facts.inputs, validated.sources)
     pd.DataFrame(masks).to_parquet(folder / ANSWERS / SLICES, index=False)
     headline = headline_of(config)
     return [
@@ -287,7 +286,7 @@ def _outcomes(
     """How good each answer is, by place and by a digest of the inputs; never text."""
     import pandas as pd
 
-    columns = [rows.column(name).to_pylist() for name in validated.facts["inputs"]]
+    columns = [rows.column(name).to_pylist() for name in validated.facts.inputs]
     files = validated.stored.summary["files"]
     return pd.DataFrame(
         {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from configs.schema import Pipeline
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.progress import Progress, announce
 from tasks.store import Stored, read_json
 from tasks.tokenization import Tokenized
@@ -64,7 +64,7 @@ class Tuned:
 
 def headline_of(config: Pipeline) -> str:
     """The declared headline metric, or the application's own."""
-    return config.evaluation.headline or applications.get(config.application).headline(config.data)
+    return config.evaluation.headline or applications.get(config.application).scoring.headline(config.data)
 
 
 def key_inputs(config: Pipeline, tokenized: Tokenized, base: BaseModel) -> Record:
@@ -77,7 +77,7 @@ def key_inputs(config: Pipeline, tokenized: Tokenized, base: BaseModel) -> Recor
         "tokens": tokenized.stored.digest,
         "base": base.digest,
         "model": config.model.model_dump(mode="json", exclude={"base", "revision"}),
-        "facts": tokenized.facts,
+        "facts": tokenized.facts.record(),
         "training": config.training.model_dump(mode="json", exclude=ignored),
         "headline": headline_of(config),
         "device": config.compute.device,
@@ -132,7 +132,7 @@ def make_job(
     return Job(
         mode=mode,
         application=config.application,
-        facts=tokenized.facts,
+        facts=tokenized.facts.record(),
         rows=str(validated.stored.path),
         tokens=str(tokenized.stored.path),
         start=asdict(tokenized.start),

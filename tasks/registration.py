@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Pipeline
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.champion import gate
 from tasks.champion.comparison import PROBLEM, Rivals, compare
 from tasks.champion.gate import Decision, Evidence
@@ -359,7 +359,7 @@ def _save(path: Path, config: Pipeline, evaluated: Evaluated) -> Path:
 
     from tasks.predictor import load_module
 
-    decoding = load_module(applications.get(config.application).serving)
+    decoding = load_module(applications.get(config.application).serving.file)
     settings = read_json(evaluated.package / "predictor.json")
     inputs, outputs, example = decoding.describe(settings)
     batch = ParamSpec("batch_size", "long", config.evaluation.batch_size)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from configs.schema import Pipeline
 from tasks import arrow
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.applications.base import Application, Encoded, Facts
-from tasks.applications.shared.codec import Codec
+from tasks.applications.codec import Codec
 from tasks.contract.sources.frames import SPLITS
 from tasks.errors import DataError, Problem
 from tasks.store import Stored
@@ -79,14 +79,14 @@ def tokenize_rows(
         DataError: more rows than ``contract.max_truncated`` allows are too long.
     """
     application = applications.get(config.application)
-    facts = validated.facts | application.settings(config)
+    facts = application.learning.configure(validated.facts, config)
     inputs = {
         "version": VERSION,
         "application": [application.name, application.version],
         "rows": validated.digest,
         "tokenizer": base.tokenizer_digest,
         "positions": base.positions,
-        "settings": application.settings(config),
+        "facts": facts.record(),
         "language": config.language.model_dump(mode="json"),
         "model": config.model.model_dump(mode="json", include=beginnings.FIELDS),
         "max_truncated": config.contract.max_truncated,
@@ -145,7 +145,7 @@ class _Encoder:
     def batches(self, rows: arrow.MappedTable) -> Iterator[pa.RecordBatch]:
         for start in range(0, len(rows), BATCH):
             table = rows.slice(start, min(start + BATCH, len(rows)))
-            encoded = self.application.encode(table.to_pydict(), self.codec, self.facts)
+            encoded = self.application.tokens.encode(table.to_pydict(), self.codec, self.facts)
             self.truncated += encoded.truncated
             self.counts.update(encoded.counts or {})
             self.tokens += sum(map(len, encoded.columns["input_ids"]))

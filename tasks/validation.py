@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Pipeline
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts
 from tasks.champion import slices
 from tasks.contract.passes import parallel
@@ -31,7 +31,7 @@ from tasks.errors import ConfigError, DataError, Problem
 from tasks.store import Stored, lock, read_json, write_json
 from tasks.workspace import Workspace
 
-VERSION = 4
+VERSION = 5
 NOT_ROWS = {"max_truncated", "drift"}
 """Settings of the contract that this stage has no use for."""
 
@@ -108,7 +108,7 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
         ],
         "contract": config.contract.model_dump(mode="json", exclude=NOT_ROWS),
         "language": config.language.model_dump(mode="json"),
-        "unanswerable": config.answering.unanswerable,
+        "rules": application.rules.inputs(config),
         "seed": config.training.seed,
     }
 
@@ -117,9 +117,9 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
 
     stored = workspace.store.produce("validation", inputs, build, fresh=workspace.fresh)
     rows = {split: stored.summary["counts"][split] for split in SPLITS}
-    facts = read_json(stored.path / "facts.json")
-    if misfits := list(application.misfits(config, facts)):
-        raise ConfigError([Problem(where, what) for where, what in misfits])
+    facts = application.facts.read(read_json(stored.path / "facts.json"))
+    if problems := list(application.rules.check_facts(config, facts)):
+        raise ConfigError([Problem(where, what) for where, what in problems])
     if stored.reused:
         _restore_quarantine(config, workspace, stored.path)
     return Validated(stored, config.name, facts, rows, stored.summary["quarantined"], sources)

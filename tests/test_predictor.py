@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
 from tasks.predictor import Predictor

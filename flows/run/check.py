@@ -51,7 +51,7 @@ class Checked:
             return {"contract": self.report}
         validated, tokenized = self.prepared.validated, self.prepared.tokenized
         summary = {**validated.stored.summary, **tokenized.stored.summary}
-        return {**summary, "labels": validated.facts, "contract": self.report}
+        return {**summary, "labels": validated.facts.record(), "contract": self.report}
 
 
 def prepare(pipeline: Pipeline, workspace: Workspace) -> Prepared:

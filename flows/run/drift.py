@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.schema import Pipeline
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.arrow import MappedTable
 from tasks.contract.report import record as outcome
 from tasks.contract.report.record import Report
@@ -145,6 +145,6 @@ def _answers(
     rows = MappedTable(validated.stored.path / "train.arrow")
     size = min(size, len(rows))
     chosen = np.sort(np.random.default_rng(config.training.seed).permutation(len(rows))[:size])
-    table = rows.take(chosen).to_pandas()[validated.facts["inputs"]]
+    table = rows.take(chosen).to_pandas()[validated.facts.inputs]
     model = load_model(workspace, version)
-    return Counter(application.kinds(model.predict(table)) or [])
+    return Counter(application.scoring.categories(model.predict(table)) or [])

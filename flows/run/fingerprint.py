@@ -11,7 +11,7 @@ from pathlib import Path
 from configs.schema import Pipeline
 from flows.run.inputs import Inputs
 from flows.run.stage import Stage
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.store import digest
 from tasks.tracking import packaging
 from tasks.training.model.base_model import BaseModel

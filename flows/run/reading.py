@@ -35,9 +35,10 @@ def read(
 
 
 def _metric_names(config: Pipeline) -> Iterator[tuple[str, str]]:
-    from tasks.applications import base as applications
+    from tasks.applications import registry as applications
 
-    known = applications.get(config.application).metrics(config.data)
+    metrics = applications.get(config.application).scoring.metrics(config.data)
+    known = [metric.name for metric in metrics]
     named = [("evaluation.headline", config.evaluation.headline)]
     named += [(f"gate.floors.{name}", name) for name in config.gate.floors]
     for where, name in named:
@@ -50,10 +51,10 @@ def _metric_names(config: Pipeline) -> Iterator[tuple[str, str]]:
 
 def _settings(config: Pipeline) -> Iterator[tuple[str, str]]:
     """What an application cannot do with a setting, and settings that exclude each other."""
-    from tasks.applications import base as applications
+    from tasks.applications import registry as applications
 
     training, application = config.training, applications.get(config.application)
-    yield from application.check(config)
+    yield from application.rules.check(config)
     for where in SPECIAL - application.uses:
         declared, usual = _at(config, where), _at(PLAIN, where)
         if declared not in (usual, None):

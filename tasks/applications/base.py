@@ -1,38 +1,56 @@
-"""What an application is: everything that varies with the NLP problem, and nothing else.
+"""The interface of an application: everything that varies with the NLP problem.
 
-A stage calls these methods and never asks which application it has. To add one, write
-``tasks/applications/NAME.py`` with a module-level ``APPLICATION`` and a YAML that names it.
-Heavy libraries are imported inside the methods, so that listing applications costs nothing.
+An :class:`Application` is a record of small parts. Each part is a class here with defaults, and an
+application overrides what its problem needs. Stages call the parts and never ask which
+application they have. Heavy libraries are imported inside methods, so that listing applications
+costs nothing. ``docs/extending/applications.md`` shows how to add one.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol
+
+from typing_extensions import TypeVar
+
+from tasks.applications.codec import Codec, Head, token_counts
+from tasks.applications.facts import Facts
+from tasks.applications.scoring import Batch, Metric, Objective, Predictions, Scorer
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import pyarrow as pa
     import torch
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
     from pandera.pandas import DataFrameSchema
 
     from configs.schema import Data, Loss, Pipeline
-    from tasks.applications.shared.census import Census
-    from tasks.applications.shared.codec import Codec
+    from tasks.applications.census import Census
     from tasks.arrow import MappedTable
 
-Head = Literal["sequence-classification", "question-answering", "seq2seq", "causal"]
-Facts = dict[str, Any]
-Batch = dict[str, "torch.Tensor"]
-Predictions = Mapping[str, Any]
+F = TypeVar("F", bound=Facts, default=Any)
+"""The facts of an application."""
+C = TypeVar("C", bound="Pipeline", default=Any)
+"""The pipeline class of an application."""
 Reasons = dict[int, list[tuple[str, str]]]
-"""What is wrong with rows, by their index: the rule and the words, without any text of theirs."""
+"""Broken rules by row index: the rule and the reason, without any text of the row."""
+Problems = Iterator[tuple[str, str]]
+"""Settings that cannot be used: dotted path, and why."""
+
+
+def text() -> pa.DataType:
+    """The Arrow type of a text."""
+    import pyarrow as pa
+
+    return pa.large_string()
+
+
+def texts() -> pa.DataType:
+    """The Arrow type of a list of texts."""
+    import pyarrow as pa
+
+    return pa.list_(pa.string())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +61,13 @@ class Column:
         name: the name that the application uses; ``data.columns`` maps it to the file's.
         kind: ``text`` is shown to the model, ``target`` is what it learns.
         optional: whether files may lack it.
-        stored: the form of its values once a row is valid: a text, a list of texts, or SQuAD's
-            flat layout of answers.
+        stored: makes the Arrow type of its values once a row is valid.
     """
 
     name: str
     kind: Literal["text", "target"]
     optional: bool = False
-    stored: Literal["text", "texts", "answers"] = "text"
+    stored: Callable[[], pa.DataType] = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +78,7 @@ class Encoded:
         columns: equally long lists, among them ``input_ids``.
         truncated: how many rows were cut to the maximum length.
         rows: for each entry the row that it comes from, where a row makes several.
-        counts: other things worth knowing, such as answers that no window holds.
+        counts: other counts to report, such as answers that no window holds.
     """
 
     columns: dict[str, Sequence[Any]]
@@ -77,20 +94,20 @@ class View:
     Attributes:
         codec: the tokenizers.
         rows: the validated split; ``batch["row"]`` are positions in it.
-        facts: what the training rows taught, and the settings.
+        facts: the facts of the model.
     """
 
     codec: Codec
     rows: MappedTable
-    facts: Facts
+    facts: Any
 
 
 class Rewritten(Protocol):
-    """A text in which something was mended or replaced."""
+    """A text in which characters were repaired or private data was replaced."""
 
     @property
     def old(self) -> str:
-        """The text as it was."""
+        """The text before."""
 
     @property
     def text(self) -> str:
@@ -100,114 +117,28 @@ class Rewritten(Protocol):
         """Where a part of the old text is in the new one, in whole placeholders."""
 
 
-class Objective(Protocol):
-    """The training loss as a sum, so that accumulated batches add up exactly.
+class Rows(Generic[F]):
+    """The columns of the rows, and how their values are read and stored."""
 
-    The loss of a step is the sum of ``total`` over its batches, divided by the sum of ``weight``.
-    """
-
-    expected_initial: float
-    """The loss of a model that knows nothing, in nats."""
-
-    def weight(self, batch: Batch) -> torch.Tensor:
-        """Total weight of the targets of a batch, a scalar."""
-
-    def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Weighted sum of the losses of a batch, a scalar with a graph."""
-
-
-class Scorer(Protocol):
-    """Metrics of a stream of predictions; it never keeps logits."""
-
-    def update(self, targets: Mapping[str, Any], predictions: Predictions) -> None:
-        """Take in some rows: their target columns, and what the model said."""
-
-    def metrics(self) -> dict[str, float]:
-        """Every metric over the rows so far."""
-
-    def interval(self, metric: str, samples: int, confidence: float) -> tuple[float, float]:
-        """Bootstrap interval of one metric."""
-
-    def resampled(self, metric: str, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-        """One metric where each row counts as often as a sample says.
-
-        Args:
-            metric: one of :meth:`metrics`.
-            weights: of shape (samples, rows).
-
-        Returns:
-            An array of shape (samples,); NaN for a sample in which no row counts.
-        """
-
-    def concerned(self, metric: str) -> NDArray[np.bool_] | None:
-        """The rows that a metric is about, of shape (rows,); None if that is all of them."""
-
-    def merits(self) -> NDArray[np.float64] | None:
-        """How good each answer is, of shape (rows,): 1 if right, 0 if wrong; None if that is a
-        matter of degree.
-        """
-
-    def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-        """Rows of the detail table, such as one per class."""
-
-    def mistakes(self, limit: int) -> list[dict[str, Any]]:
-        """The most confident mistakes: positions in the stream, never text."""
-
-    def matrix(self) -> Facts:
-        """``labels``, and ``counts`` by true and by predicted label; empty without labels."""
-
-    def figures(self) -> dict[str, Figure]:
-        """Plots by file stem."""
-
-    def learned(self) -> Facts:
-        """Settings that these rows teach, such as a threshold; taken from validation only."""
-
-    def signatures(self) -> dict[str, str]:
-        """How metrics were computed, where a library says so in a line."""
-
-
-class Application(Protocol):
-    """One NLP problem."""
-
-    name: str
-    version: int
-    """Raised when a change makes earlier stage outputs wrong."""
-    heads: tuple[Head, ...]
-    """What a model family must offer, one of these; the first that it has is used."""
-    uses: frozenset[str]
-    """Of the settings that some applications have no use for, those that this one has."""
-    serving: Path
-    """The self-contained file that runs the registered model."""
+    one_target_per_input = False
+    """Whether the same input with two targets is a conflict."""
 
     def columns(self, data: Data) -> tuple[Column, ...]:
         """The columns that rows have."""
-
-    def metrics(self, data: Data) -> tuple[str, ...]:
-        """Names of the metrics that it reports."""
-
-    def headline(self, data: Data) -> str:
-        """The metric that decides, unless the config names another."""
+        raise NotImplementedError
 
     def texts(self, config: Pipeline) -> dict[str, str]:
-        """Columns that hold text, and the language of each."""
+        """Columns that hold text, and the language of each; by default the inputs."""
+        columns = self.columns(config.data)
+        return {column.name: config.language.source for column in columns if column.kind == "text"}
 
     def identity(self, rule: Literal["duplicates", "leakage"], data: Data) -> tuple[str, ...]:
         """Columns that make two rows the same, within a split or across splits."""
+        return tuple(column.name for column in self.columns(data) if column.kind == "text")
 
     def compared(self, data: Data) -> tuple[str, ...]:
-        """Of the columns that make rows the same, those that may be nearly the same."""
-
-    def conflicts(self, data: Data) -> bool:
-        """Whether one input can have one target only."""
-
-    def check(self, config: Pipeline) -> Iterator[tuple[str, str]]:
-        """Settings that make no sense for it: where, and why."""
-
-    def settings(self, config: Pipeline) -> Facts:
-        """What tokenization and training take from the config besides their own sections."""
-
-    def decoding(self, config: Pipeline) -> Facts:
-        """What only predictions depend on."""
+        """Columns of the identity that are compared for near duplicates."""
+        return self.identity("leakage", data)
 
     def normalize(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> None:
         """Bring raw target values into canonical form, in place.
@@ -215,97 +146,239 @@ class Application(Protocol):
         ``names`` are label names that the data set itself declares.
         """
 
-    def contract(self, config: Pipeline) -> DataFrameSchema:
-        """Checks of single cells, named after their rules."""
+    def realign(self, target: Any, rewritten: Mapping[str, Rewritten]) -> Any:
+        """The target of a row some of whose texts were rewritten, such as shifted spans."""
+        return target
 
-    def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
-        """What is wrong between the cells of a row."""
+    def target_keys(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
+        """Per row a small hashable summary of the target, which :class:`Census` counts.
 
-    def moved(self, target: Any, rewritten: Mapping[str, Rewritten]) -> Any:
-        """The target of a row some of whose texts were rewritten."""
+        A label, a tuple of labels, or None where datasets are not judged by their targets.
+        """
+        return None
 
-    def brief(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
-        """What the table as a whole is judged by: one small hashable value a row."""
+    def store(self, frame: pd.DataFrame, facts: F) -> dict[str, Any]:
+        """The columns to write to disk, ready for :meth:`Tokens.encode`."""
+        raise NotImplementedError
 
-    def learn(self, census: Census, data: Data) -> Facts:
-        """What the training rows teach and the model freezes, such as its labels.
+
+class Rules(Generic[F, C]):
+    """What the contract and the config check for this application."""
+
+    def check(self, config: C) -> Problems:
+        """Settings that make no sense for it."""
+        yield from ()
+
+    def check_facts(self, config: C, facts: F) -> Problems:
+        """Settings that do not fit what the rows taught."""
+        yield from ()
+
+    def inputs(self, config: C) -> dict[str, Any]:
+        """Settings beyond ``data``, ``contract`` and ``language`` that these rules depend on."""
+        return {}
+
+    def schema(self, config: C) -> DataFrameSchema:
+        """Checks of single cells; a check is named ``rule: reason``."""
+        raise NotImplementedError
+
+    def findings(self, frame: pd.DataFrame, config: C) -> Reasons:
+        """Broken rules between the cells of a row."""
+        return {}
+
+    def dataset_problems(self, census: Census, facts: F, minimum: int) -> list[str]:
+        """Problems of the finished splits as a whole, such as a label without rows."""
+        return []
+
+
+class Learning(Generic[F, C]):
+    """Facts from the training rows, and the model that is trained with them."""
+
+    def learn(self, census: Census, data: Data) -> F:
+        """Facts that the training rows teach, such as the labels and their counts.
 
         Raises:
             DataError: nothing can be learned from such rows.
         """
+        raise NotImplementedError
 
-    def tally(self, census: Census, facts: Facts) -> Facts:
-        """Counts over the final training rows, such as rows per label."""
+    def configure(self, facts: F, config: C) -> F:
+        """The facts with settings that tokens or training depend on."""
+        return facts
 
-    def problems(self, census: Census, facts: Facts, minimum: int) -> list[str]:
-        """What is wrong with the finished splits as a whole, in words."""
-
-    def misfits(self, config: Pipeline, facts: Facts) -> Iterator[tuple[str, str]]:
-        """Settings that do not go with what the rows taught: where, and why."""
-
-    def finish(self, frame: pd.DataFrame, facts: Facts) -> dict[str, Any]:
-        """The columns to store, ready for :meth:`encode`."""
-
-    def vocabulary_text(self, rows: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
-        """Input texts and target texts, for training tokenizers."""
-
-    def lengths(self, rows: Mapping[str, list[Any]], codec: Codec) -> tuple[list[int], list[int]]:
-        """Tokens of each row's inputs and targets, before any cut; no targets if it writes none."""
-
-    def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: Facts) -> Encoded:
-        """Tokenize a batch of stored rows."""
-
-    def model_arguments(self, facts: Facts) -> dict[str, Any]:
+    def model_arguments(self, facts: F) -> dict[str, Any]:
         """Fields of the model's configuration that the problem decides, such as its labels."""
+        return {}
 
-    def begin(self, model: torch.nn.Module, facts: Facts) -> None:
-        """Set fresh weights to where training had better start, in place."""
+    def initialize(self, model: torch.nn.Module, facts: F) -> None:
+        """Set fresh weights to better initial values than random ones, in place."""
 
-    def objective(self, facts: Facts, loss: Loss) -> Objective:
+    def objective(self, facts: F, loss: Loss) -> Objective:
         """The training loss."""
-
-    def collate(self, table: pa.Table, codec: Codec) -> Batch:
-        """Pad tokenized rows into tensors of shape (rows, longest)."""
+        raise NotImplementedError
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        """What the model puts out for a batch, such as logits of shape (rows, classes)."""
+        """The model's outputs for a batch, such as logits of shape (rows, classes)."""
+        raise NotImplementedError
 
     def infer(
         self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch, view: View
     ) -> tuple[Mapping[str, Any], Predictions]:
         """Targets and predictions of a batch, for :class:`Scorer`."""
+        raise NotImplementedError
 
-    def scorer(self, facts: Facts) -> Scorer:
+
+class Tokens(Generic[F]):
+    """Tokenization of stored rows, and batches of them."""
+
+    inputs: tuple[str, ...] = ("text",)
+    """Columns that the model reads in one sequence, in order."""
+
+    def vocabulary_text(self, rows: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
+        """Input texts and target texts, for training tokenizers."""
+        return [text for name in self.inputs if rows.get(name) for text in rows[name]], []
+
+    def lengths(self, rows: Mapping[str, list[Any]], codec: Codec) -> tuple[list[int], list[int]]:
+        """Tokens of each row's inputs and targets before any cut; no targets if it writes none."""
+        names = [name for name in self.inputs if rows.get(name)]
+        special = codec.tokenizer.num_special_tokens_to_add(pair=len(names) > 1)
+        columns = [
+            token_counts(codec.tokenizer, [codec.prefix * (not at) + text for text in rows[name]])
+            for at, name in enumerate(names)
+        ]
+        return [special + sum(row) for row in zip(*columns, strict=True)], []
+
+    def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: F) -> Encoded:
+        """Tokenize a batch of stored rows."""
+        raise NotImplementedError
+
+    def collate(self, table: pa.Table, codec: Codec) -> Batch:
+        """Pad tokenized rows into tensors of shape (rows, longest)."""
+        raise NotImplementedError
+
+
+class Scoring(Generic[F]):
+    """Metrics, and predictions in the form that a scorer takes."""
+
+    def metrics(self, data: Data) -> tuple[Metric, ...]:
+        """The metrics that it reports."""
+        raise NotImplementedError
+
+    def headline(self, data: Data) -> str:
+        """The metric that decides unless the config names another; by default the first."""
+        return self.metrics(data)[0].name
+
+    def scorer(self, facts: F) -> Scorer:
         """A fresh scorer."""
+        raise NotImplementedError
 
     def served(self, predictions: pd.DataFrame) -> Predictions:
-        """What the registered model answered, in the form that :class:`Scorer` takes."""
+        """Output of the registered model in the form that :class:`Scorer` takes."""
+        raise NotImplementedError
 
-    def translated(
-        self, predictions: pd.DataFrame, theirs: Facts, ours: Facts
-    ) -> tuple[pd.DataFrame, Facts]:
-        """Another model's answers in terms of this one, and the facts to score them by.
+    def align(self, predictions: pd.DataFrame, theirs: F, ours: F) -> tuple[pd.DataFrame, F]:
+        """Another model's predictions in terms of this one, and the facts to score them by.
+
+        By default no alignment is needed.
 
         Args:
-            predictions: what the other model answered.
-            theirs: the settings of the other model.
+            predictions: output of the other model.
+            theirs: the facts of the other model.
             ours: those of this one.
 
         Raises:
             ValueError: the models solve different problems; the message says how.
         """
+        return predictions, ours
 
-    def kinds(self, predictions: pd.DataFrame) -> list[str] | None:
-        """The category of each answer of the registered model, where answers have categories."""
-
-    def baseline_name(self, data: Data) -> str:
-        """What :meth:`baseline` does, in two or three words."""
-
-    def baseline(self, frame: pd.DataFrame, facts: Facts) -> Predictions:
-        """What a trivial method answers for stored rows, in the form that :class:`Scorer` takes."""
+    def categories(self, predictions: pd.DataFrame) -> list[str] | None:
+        """The category of each prediction of the registered model; None for free text."""
+        return None
 
 
-def get(name: str) -> Application:
-    """Find an application by name; the config has already refused unknown ones."""
-    application: Application = importlib.import_module(f"tasks.applications.{name}").APPLICATION
-    return application
+class Baseline(Generic[F]):
+    """A trivial method, which every report shows beside the model."""
+
+    def name(self, data: Data) -> str:
+        """What it does, in two or three words."""
+        raise NotImplementedError
+
+    def predict(self, frame: pd.DataFrame, facts: F) -> Predictions:
+        """Predictions for stored rows, in the form that :class:`Scorer` takes."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Serving(Generic[F, C]):
+    """How the registered model predicts.
+
+    Attributes:
+        file: self-contained code with ``describe(settings)`` for the signature and a class
+            ``Model`` with ``answer(rows)``; it imports nothing of this project.
+    """
+
+    file: Path
+
+    def configure(self, facts: F, config: C) -> F:
+        """The facts with settings that only predictions depend on."""
+        return facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """One NLP problem.
+
+    Attributes:
+        name: as ``application`` in a pipeline file.
+        version: raised when a change makes earlier stage outputs wrong.
+        heads: what a model family must offer, one of these; the first that it has is used.
+        facts: the class of its facts.
+        rows: columns and their values.
+        rules: checks of the contract and the config.
+        learning: facts and model.
+        tokens: tokenization and batches.
+        scoring: metrics.
+        baseline: the trivial method.
+        serving: the registered model.
+        sources: file formats that only this application reads; see the contract's sources.
+        uses: of the settings that some applications have no use for, those that this one has.
+    """
+
+    name: str
+    version: int
+    heads: tuple[Head, ...]
+    facts: type[Facts]
+    rows: Rows
+    rules: Rules
+    learning: Learning
+    tokens: Tokens
+    scoring: Scoring
+    baseline: Baseline
+    serving: Serving
+    sources: tuple[Any, ...] = ()
+    uses: frozenset[str] = frozenset()
+
+
+__all__ = [
+    "Application",
+    "Baseline",
+    "Batch",
+    "Codec",
+    "Column",
+    "Encoded",
+    "Facts",
+    "Head",
+    "Learning",
+    "Metric",
+    "Objective",
+    "Predictions",
+    "Problems",
+    "Reasons",
+    "Rewritten",
+    "Rows",
+    "Rules",
+    "Scorer",
+    "Scoring",
+    "Serving",
+    "Tokens",
+    "View",
+]

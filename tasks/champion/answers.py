@@ -55,7 +55,7 @@ def score(
     start = 0
     for table in chunks(rows):
         some = answers.iloc[start : start + len(table)]
-        scorer.update(targets(table), application.served(some))
+        scorer.update(targets(table), application.scoring.served(some))
         start += len(table)
     return scorer
 
@@ -96,7 +96,7 @@ def merits(scorer: Scorer, metric: str, rows: int) -> NDArray[np.float64]:
 
     Right or wrong where the application knows that, else the headline metric of the row alone.
     """
-    if (known := scorer.merits()) is not None:
+    if (known := scorer.correctness()) is not None:
         return known
     if rows > MOST_ROWS:
         return np.full(rows, np.nan)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.schema import Pipeline
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts, Scorer
 from tasks.arrow import MappedTable
 from tasks.champion import answers, paired, slices
@@ -149,7 +149,9 @@ class _Asked:
         self._config, self._evaluated = rivals.config, rivals.evaluated
         self._application: Application = applications.get(rivals.config.application)
         self._rows = MappedTable(rivals.validated.stored.path / "test.arrow")
-        self._facts: Facts = read_json(rivals.evaluated.package / "predictor.json")
+        self._facts = self._application.facts.read(
+            read_json(rivals.evaluated.package / "predictor.json")
+        )
 
     def compare(self, reference: str) -> Comparison:
         """Load the champion, ask it, and compare."""
@@ -176,17 +178,17 @@ class _Asked:
         if not artifacts.exists(self._rivals.client, run_id, MODEL_FILE):
             raise FileNotFoundError(f"its run has no {MODEL_FILE}")
         loaded = load_model(self._rivals.workspace, self._version)
-        theirs: Facts = loaded.unwrap_python_model().settings
-        if missing := set(theirs["inputs"]) - set(self._rows.schema.names):
+        theirs = self._application.facts.read(loaded.unwrap_python_model().settings)
+        if missing := set(theirs.inputs) - set(self._rows.schema.names):
             raise _OtherProblemError(f"another input: {', '.join(sorted(missing))}")
-        said = answers.ask(loaded.predict, self._rows, theirs["inputs"])
+        said = answers.ask(loaded.predict, self._rows, theirs.inputs)
         try:
-            return self._scorer(*self._application.translated(said, theirs, self._facts))
+            return self._scorer(*self._application.scoring.align(said, theirs, self._facts))
         except ValueError as error:
             raise _OtherProblemError(str(error)) from None
 
     def _scorer(self, said: pd.DataFrame, facts: Facts) -> Scorer:
-        return answers.score(self._application.scorer(facts), self._rows, said, self._application)
+        return answers.score(self._application.scoring.scorer(facts), self._rows, said, self._application)
 
     def _paired(
         self, challenger: Scorer, champion: Scorer, metrics: list[str]
@@ -209,7 +211,7 @@ class _Asked:
 
 
 def _mcnemar(challenger: Scorer, champion: Scorer) -> float | None:
-    ours, theirs = challenger.merits(), champion.merits()
+    ours, theirs = challenger.correctness(), champion.correctness()
     if ours is None or theirs is None:
         return None
     return paired.mcnemar(ours.astype(np.bool_), theirs.astype(np.bool_))

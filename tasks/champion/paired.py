@@ -170,8 +170,8 @@ def slice_of(
     weights = rows.astype(np.int64)[None]
     ours, theirs = (float(one.resampled(metric, weights)[0]) for one in (challenger, champion))
     drop = ours - theirs if lower_is_better(metric) else theirs - ours
-    concerned = challenger.concerned(metric)
-    count = int((rows if concerned is None else rows & concerned).sum())
+    used = challenger.metric_rows(metric)
+    count = int((rows if used is None else rows & used).sum())
     judged = count >= bounds.min_rows
     # Written so that NaN fails.
     failed = judged and not drop <= bounds.max_drop * abs(theirs)

@@ -21,7 +21,7 @@ REQUIREMENTS = ("mlflow", "torch", "transformers", "safetensors", "tokenizers", 
 
 def serving_digest(application: Application) -> str:
     """Digest of the code that a registered model runs."""
-    return digest([file_digest(PREDICTOR), file_digest(application.serving)])
+    return digest([file_digest(PREDICTOR), file_digest(application.serving.file)])
 
 
 def package_digest(folder: Path) -> str:
@@ -48,7 +48,7 @@ def build(
             target = folder / "model" / source.relative_to(model)
             target.parent.mkdir(parents=True, exist_ok=True)
             link(source, target)
-    shutil.copyfile(application.serving, folder / "decoding.py")
+    shutil.copyfile(application.serving.file, folder / "decoding.py")
     for name, kept in CONTRACT.items():
         link(data / name, folder / kept)
     text = json.dumps(dict(settings), indent=2, ensure_ascii=False)

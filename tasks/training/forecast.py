@@ -121,7 +121,7 @@ def _token_seconds(session: Session, rows: Ints, beams: int) -> float:
         return 0.0
     view = session.view("train")
     short = replace(session.codec, max_target_length=WRITTEN)
-    view = replace(view, codec=short, facts=view.facts | {"num_beams": beams})
+    view = replace(view, codec=short, facts=replace(view.facts, num_beams=beams))
     learner = session.learner
     learner.model.eval()
     batch = to_device(session.batch("train", rows), learner.accelerator)
@@ -129,7 +129,7 @@ def _token_seconds(session: Session, rows: Ints, beams: int) -> float:
 
     def write() -> None:
         with torch.no_grad(), learner.accelerator.autocast():
-            session.application.infer(learner.result, empty, batch, view)
+            session.application.learning.infer(learner.result, empty, batch, view)
 
     return _timed(write) / WRITTEN / len(rows)
 

@@ -35,7 +35,7 @@ class Measured:
     """
 
     metrics: dict[str, float]
-    learned: Facts
+    learned: dict[str, Any]
 
 
 def train(session: Session, events: EventLog) -> Position:
@@ -104,14 +104,14 @@ def evaluate(session: Session, split: str) -> Measured:
     """Stream a tokenized split through the model, or its average, and score it."""
     learner, data = session.learner, session.splits[split]
     model, view = learner.result.eval(), session.view(split)
-    scorer = session.application.scorer(session.facts)
+    scorer = session.application.scoring.scorer(session.facts)
     totals = torch.zeros(2, device=learner.accelerator.device)
     for rows in batching.by_length(data.lengths, session.job.evaluation_batch):
         batch = to_device(session.batch(split, rows), learner.accelerator)
         with learner.accelerator.autocast():
             outputs = learner.forward(model, batch)
             loss = learner.objective.total(outputs, batch)
-            targets, predictions = session.application.infer(model, outputs, batch, view)
+            targets, predictions = session.application.learning.infer(model, outputs, batch, view)
         totals += torch.stack([loss.float(), learner.objective.weight(batch)])
         scorer.update(targets, predictions)
     total, weight = totals.tolist()
@@ -125,7 +125,7 @@ def _stalled(session: Session, position: Position) -> bool:
     return position.epoch - position.best_epoch >= patience
 
 
-def _keep_best(session: Session, position: Position, learned: Facts) -> None:
+def _keep_best(session: Session, position: Position, learned: dict[str, Any]) -> None:
     """Save the model folder that the registered model will hold, adapters merged."""
     final = session.folder / BEST
     partial = session.folder / (BEST + PARTIAL)

@@ -14,9 +14,9 @@ from torch import nn
 
 from configs.schema import Training
 from tasks import arrow
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.applications.base import Application, Batch, Facts, View
-from tasks.applications.shared.codec import Codec
+from tasks.applications.codec import Codec
 from tasks.arrow import MappedTable
 from tasks.training import batching, hardware, optimization, ranks
 from tasks.training.batching import Ints
@@ -79,7 +79,7 @@ class Session:
     @property
     def facts(self) -> Facts:
         """What the training rows taught."""
-        return self.job.facts
+        return self.application.facts.read(self.job.facts)
 
     @cached_property
     def precision(self) -> hardware.Precision:
@@ -100,7 +100,7 @@ class Session:
     def batch(self, split: str, rows: Ints) -> Batch:
         """Fetch and pad some rows."""
         table = self.splits[split].table.take(rows)
-        batch = self.application.collate(table, self.codec)
+        batch = self.application.tokens.collate(table, self.codec)
         return batch | {"row": torch.from_numpy(table["row"].to_numpy().astype("int64"))}
 
     def view(self, split: str) -> View:
@@ -135,7 +135,8 @@ def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
     }
     seed_everything(training.seed)
     codec = job.beginning.codec()
-    model = _model(job, application, codec, device)
+    facts = application.facts.read(job.facts)
+    model = _model(job, application, facts, codec, device)
     accelerator = Accelerator(
         cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no"
     )
@@ -146,8 +147,8 @@ def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
     prepared = accelerator.prepare_model(model)
     learner = Learner(
         model=prepared,
-        forward=application.forward,
-        objective=application.objective(job.facts, training.loss),
+        forward=application.learning.forward,
+        objective=application.learning.objective(facts, training.loss),
         optimizer=optimizer,
         schedule=optimization.build_schedule(optimizer, training, total),
         accelerator=accelerator,
@@ -157,13 +158,15 @@ def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
     return Session(job, folder, application, learner, codec, splits, rank)
 
 
-def _model(job: Job, application: Application, codec: Codec, device: torch.device) -> nn.Module:
+def _model(
+    job: Job, application: Application, facts: Facts, codec: Codec, device: torch.device
+) -> nn.Module:
     """Load the model and decide which of its weights are trained."""
     training, section = job.training_section, job.model_section
     attention = hardware.choose_attention(section.attention, device)
-    arguments = application.model_arguments(job.facts)
+    arguments = application.learning.model_arguments(facts)
     loaded = models.load(job.beginning, section, codec, arguments, attention)
-    application.begin(loaded.model, job.facts)
+    application.learning.initialize(loaded.model, facts)
     layers.freeze(loaded.model, training.frozen_layers)
     model = adapters.attach(loaded.model, training.adapter, loaded.fresh)
     if training.gradient_checkpointing:

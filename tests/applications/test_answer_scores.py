@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.applications.shared.answer_scores import (
+from tasks.applications.questions.scores import (
     AnswerScorer,
     answer_tokens,
     best_threshold,

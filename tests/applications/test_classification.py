@@ -13,9 +13,9 @@ import torch
 from configs.schema import Pipeline
 from tasks.applications.base import Batch, Facts, View
 from tasks.applications.serving import classification as serving
-from tasks.applications.shared.census import Census
-from tasks.applications.shared.codec import Codec
-from tasks.applications.topics import APPLICATION
+from tasks.applications.census import Census
+from tasks.applications.codec import Codec
+from tasks.applications.topics.application import APPLICATION
 from tasks.arrow import MappedTable
 from tasks.arrow import write as write_arrow
 from tests.support.families import CONFIGS, tiny_classifier, tiny_tokenizer

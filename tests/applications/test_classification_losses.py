@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from configs.schema import Loss
 from tasks.applications.base import Facts
-from tasks.applications.topics import APPLICATION
+from tasks.applications.topics.application import APPLICATION
 
 ROWS, LABELS = 12, ["a", "b", "c"]
 COUNTS = {"a": 20, "b": 5, "c": 15}

@@ -8,7 +8,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from tasks.applications.shared.classification_scores import BINS, ClassificationScorer
+from tasks.applications.shared.classification.scores.single_label import BINS, ClassificationScorer
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -10,8 +10,8 @@ import pytest
 
 from configs.schema import Pipeline
 from tasks.applications.base import Facts, Reasons
-from tasks.applications.shared.census import Census
-from tasks.applications.topics import APPLICATION
+from tasks.applications.census import Census
+from tasks.applications.topics.application import APPLICATION
 from tasks.contract.rules.cells import violations
 from tasks.errors import DataError
 

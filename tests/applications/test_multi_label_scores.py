@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from tasks.applications.shared.multi_label_scores import STEPS, MultiLabelScorer
+from tasks.applications.shared.classification.scores.multi_label import STEPS, MultiLabelScorer
 
 Case = tuple[NDArray[np.int64], NDArray[np.float32]]
 METRICS = ("micro_f1", "macro_f1", "subset_accuracy", "hamming_loss", "macro_average_precision")

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from tasks.applications.shared.ordinal_scores import OrdinalScorer
+from tasks.applications.shared.classification.scores.ordinal import OrdinalScorer
 
 Case = tuple[NDArray[np.int64], NDArray[np.float64]]
 STARS = [1.0, 2.0, 3.0, 4.0, 5.0]

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from configs.schema import Loss, Pipeline
 from tasks import arrow
 from tasks.applications.base import View
-from tasks.applications.questions import APPLICATION, canonical, sentences
-from tasks.applications.serving import questions as decoder
-from tasks.applications.shared.census import Census
-from tasks.applications.shared.codec import Codec
+from tasks.applications.questions.application import APPLICATION, canonical, sentences
+from tasks.applications.questions import serving as decoder
+from tasks.applications.census import Census
+from tasks.applications.codec import Codec
 from tasks.contract.rules.cells import violations
 from tests.support import tables
 from tests.support.questions import FAMILIES, KINDS, TEXTS, questions, reader, stored, tokenizer

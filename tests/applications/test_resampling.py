@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from tasks.applications.base import Scorer
-from tasks.applications.shared.answer_scores import AnswerScorer
-from tasks.applications.shared.classification_scores import ClassificationScorer
-from tasks.applications.shared.multi_label_scores import MultiLabelScorer
-from tasks.applications.shared.ordinal_scores import OrdinalScorer
-from tasks.applications.shared.summary_scores import SummaryScorer
-from tasks.applications.shared.translation_scores import TranslationScorer
+from tasks.applications.questions.scores import AnswerScorer
+from tasks.applications.shared.classification.scores.single_label import ClassificationScorer
+from tasks.applications.shared.classification.scores.multi_label import MultiLabelScorer
+from tasks.applications.shared.classification.scores.ordinal import OrdinalScorer
+from tasks.applications.summarization.scores import SummaryScorer
+from tasks.applications.translation.scores import TranslationScorer
 
 ROWS = 24
 LABELS = ["a", "b", "c"]

@@ -8,8 +8,8 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from configs.schema import Pipeline
-from tasks.applications.shared.summary_scores import TYPES, SummaryScorer, WordsAndCharacters
-from tasks.applications.summarization import APPLICATION
+from tasks.applications.summarization.scores import TYPES, SummaryScorer, WordsAndCharacters
+from tasks.applications.summarization.application import APPLICATION
 from tests.support import tables
 
 DOCUMENTS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.applications.base import Facts
 
 TOPICS = applications.get("topics")

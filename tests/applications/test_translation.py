@@ -8,8 +8,8 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF
 
 from configs.schema import Pipeline
-from tasks.applications.shared.translation_scores import TranslationScorer, tokenizer_for
-from tasks.applications.translation import APPLICATION
+from tasks.applications.translation.scores import TranslationScorer, tokenizer_for
+from tasks.applications.translation.application import APPLICATION
 from tests.support import tables
 
 SOURCES = ["We open at nine.", "Where is my parcel?", "The blue jacket is too small.", "Call us."]

@@ -13,10 +13,10 @@ import torch
 from torch.nn.functional import log_softmax
 
 from configs.schema import Loss
-from tasks.applications.serving.generation import Writer, sentences
-from tasks.applications.shared.codec import Codec
-from tasks.applications.shared.writing import target_ids
-from tasks.applications.translation import APPLICATION
+from tasks.applications.shared.generation.serving import Writer, sentences
+from tasks.applications.codec import Codec
+from tasks.applications.shared.generation.tokens import target_ids
+from tasks.applications.translation.application import APPLICATION
 from tasks.errors import ModelError
 from tasks.training.model import tokenizers
 from tests.support import writers

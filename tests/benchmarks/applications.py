@@ -120,7 +120,7 @@ def _nearest(train: Path, test: Path) -> dict[str, float]:
     """The translation of the most similar training sentence (cosine of word TF-IDF)."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    from tasks.applications.shared.translation_scores import TranslationScorer
+    from tasks.applications.translation.scores import TranslationScorer
 
     known, asked = (_pairs(path) for path in (train, test))
     vectorizer = TfidfVectorizer(token_pattern=r"\w+", sublinear_tf=True)

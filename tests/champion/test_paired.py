@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from configs.schema import Slices
-from tasks.applications.shared.answer_scores import AnswerScorer
-from tasks.applications.shared.classification_scores import ClassificationScorer
+from tasks.applications.questions.scores import AnswerScorer
+from tasks.applications.shared.classification.scores.single_label import ClassificationScorer
 from tasks.champion.paired import compare, mcnemar, slice_of
 
 LABELS = ["no", "yes"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from configs.reading import load
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tests.docs.markdown import DOCS, ROOT, merged, write_yaml
 from tests.support.commands import succeed
 from tests.support.elsewhere import elsewhere, predict

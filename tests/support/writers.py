@@ -29,8 +29,8 @@ from transformers import (
 )
 
 from tasks.applications.base import Batch
-from tasks.applications.shared.codec import Codec
-from tasks.applications.translation import APPLICATION as TRANSLATION
+from tasks.applications.codec import Codec
+from tasks.applications.translation.application import APPLICATION as TRANSLATION
 from tasks.training.model import tokenizers
 
 SOURCES = [

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from configs.schema import Loss
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.applications.base import Batch
 from tasks.training.session import Session
 from tasks.training.step import StepReport, optimizer_step

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     import torch
+
+    from configs.schema import Loss
+
+
+class TargetLoss(Protocol):
+    """The losses of all targets together."""
+
+    def __call__(
+        self,
+        logits: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weights: torch.Tensor | None = None,
+        ignore_index: int = -100,
+    ) -> torch.Tensor:
+        """The weighted sum, a scalar, as :func:`cross_entropy_sum`."""
+
+
+def of(loss: Loss) -> TargetLoss:
+    """The loss that the ``training.loss`` section names, with its settings."""
+    return LOSSES[loss.name](loss)
+
+
+def of_even_guess(loss: TargetLoss, classes: int) -> float:
+    """The loss of a target where every class is equally probable, in nats for cross-entropy."""
+    import torch
+
+    return float(loss(torch.zeros(1, classes), torch.zeros(1, dtype=torch.int64)))
 
 
 def cross_entropy_sum(
@@ -53,3 +83,17 @@ def cross_entropy_sum(
     missing = -torch.expm1(-surprise)
     missing = missing.clamp_min(torch.finfo(logits.dtype).tiny)
     return (missing**focal_gamma * losses).sum()
+
+
+def _cross_entropy(loss: Loss) -> TargetLoss:
+    return partial(cross_entropy_sum, label_smoothing=loss.label_smoothing)
+
+
+def _focal(loss: Loss) -> TargetLoss:
+    return partial(cross_entropy_sum, focal_gamma=loss.focal_gamma)
+
+
+LOSSES: Final[Mapping[str, Callable[[Loss], TargetLoss]]] = {
+    "cross_entropy": _cross_entropy,
+    "focal": _focal,
+}

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import torch
 
+    from tasks.applications.base import Batch, Codec
+
 
 def pad(column: pa.ChunkedArray, value: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Pad a list column on the right.
@@ -29,3 +31,12 @@ def pad(column: pa.ChunkedArray, value: int) -> tuple[torch.Tensor, torch.Tensor
     padded = np.full(mask.shape, value, dtype=np.int64)
     padded[mask] = array.flatten().to_numpy(zero_copy_only=False)
     return torch.from_numpy(padded), torch.from_numpy(mask.astype(np.int64))
+
+
+def pad_inputs(table: pa.Table, codec: Codec) -> Batch:
+    """Token ids and attention mask, and token types where rows have them."""
+    ids, mask = pad(table["input_ids"], codec.pad_id)
+    batch = {"input_ids": ids, "attention_mask": mask}
+    if "token_type_ids" in table.column_names:
+        batch["token_type_ids"], _ = pad(table["token_type_ids"], 0)
+    return batch

@@ -75,7 +75,7 @@ class Judged:
 
     def _unlearnable(self) -> list[Problem]:
         try:
-            self.application.learn(self.whole.census(self._texts()), self.config.data)
+            self.application.learning.learn(self.whole.census(self._texts()), self.config.data)
         except DataError as error:
             return list(error.problems)
         return []
@@ -160,23 +160,23 @@ class Judged:
         """Learn from the rows that stay and write them; what is wrong with the splits."""
         census = self.whole.census(self._texts())
         try:
-            facts = self.application.learn(census, self.config.data)
+            facts = self.application.learning.learn(census, self.config.data)
         except DataError as error:
             return list(error.problems)
         empty = [split for split in SPLITS if not census.rows(split)]
         found = [f"no row is left for the {split} split" for split in empty]
-        found += self.application.problems(census, facts, self.whole.rare_minimum)
+        found += self.application.rules.dataset_problems(census, facts, self.whole.rare_minimum)
         if found:
             return [Problem(self.layout.files[0], problem) for problem in found]
-        self._write(folder, facts | self.application.tally(census, facts))
+        self._write(folder, facts)
         return []
 
     def _texts(self) -> list[str]:
-        return [n for n in self.application.texts(self.config) if n in self.layout.mapping]
+        return [n for n in self.application.rows.texts(self.config) if n in self.layout.mapping]
 
     def _write(self, folder: Path, facts: Facts) -> None:
         self.profiles = writing.write(self.whole, folder, facts, self._texts(), self.workers)
-        write_json(folder / "facts.json", facts)
+        write_json(folder / "facts.json", facts.record())
         write_json(folder / "profile.json", self.profiles["train"].to_dict())
         if self.config.contract.label_quality:
             self.quality = label_quality.quality(folder, self.config, facts, self.layout.files)

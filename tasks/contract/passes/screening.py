@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Pipeline
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.applications.base import Application, Reasons
 from tasks.contract.rows import quarantine, rewriting, window
 from tasks.contract.rows.catalogue import Catalogue, Cataloguer
@@ -93,7 +93,7 @@ def screen(task: Task, sources: Sources | None = None) -> Screened:
     position = task.layout.files.index(task.part.file)
     screener = Screener(task.config, application, task.layout, Fixes(task.fixes))
     cataloguer = Cataloguer(application, data)
-    columns = [c for c in application.columns(data) if c.name in task.layout.mapping]
+    columns = [c for c in application.rows.columns(data) if c.name in task.layout.mapping]
     spool = Spool(task.spool, columns)
     result = Screened(task, cataloguer.finish())
     with task.refused.open("wb") as refused:
@@ -180,13 +180,13 @@ class Screener:
         self._layout = layout
         self._fixes = fixes
         self._rewriter = Rewriter(config, application)
-        self._texts = [name for name in application.texts(config) if name in layout.mapping]
+        self._texts = [name for name in application.rows.texts(config) if name in layout.mapping]
         self._unseen = not alone
         self.clocks: set[str] = set()
 
     @cached_property
     def _cells(self) -> DataFrameSchema:
-        return self._application.contract(self._config)
+        return self._application.rules.schema(self._config)
 
     @cached_property
     def _form(self) -> DataFrameSchema:
@@ -200,7 +200,7 @@ class Screener:
         if self._unseen:
             self._refuse_numbers(frame)
             self._unseen = False
-        self._application.normalize(frame, self._config.data, self._layout.names)
+        self._application.rows.normalize(frame, self._config.data, self._layout.names)
         changed = self._rewriter.apply(frame)
         targets = self._rewriter.private_targets(frame)
         reasons = rules.merge(self._reasons(frame), self._undated(frame), targets, _done(changed))
@@ -255,7 +255,7 @@ class Screener:
         cells = rules.violations(frame, self._cells)
         whole = frame.drop(index=list(cells)) if cells else frame
         form = rules.violations(self._as_arrow(whole), self._form)
-        between = self._application.findings(whole, self._config) if len(whole) else {}
+        between = self._application.rules.findings(whole, self._config) if len(whole) else {}
         return rules.merge(cells, form, between)
 
     def _undated(self, frame: pd.DataFrame) -> Reasons:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.applications.base import Facts
-from tasks.applications.shared.census import Census
+from tasks.applications.census import Census
 from tasks.contract.passes import processes
 from tasks.contract.rows import spool
 from tasks.contract.rows.spool import Spooled
@@ -129,7 +129,7 @@ def write_piece(piece: Piece) -> dict[str, Profiler]:
                 some = table.take(chosen)
                 profilers[split].update({name: some[name] for name in piece.texts})
                 places = {name: getattr(piece, name)[here][chosen] for name in ("file", "row")}
-                finished = application.finish(spool.frame(some), piece.facts)
+                finished = application.rows.store(spool.frame(some), piece.facts)
                 rows = _table(places, finished)
                 if split not in streams:
                     path = piece.folder / f"{split}.arrow"

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from configs.schema import Pipeline
 from tasks.applications.base import Facts
+from tasks.applications.shared.classification.facts import ClassificationFacts
 from tasks.arrow import MappedTable
 from tasks.contract.statistics import label_quality
 from tasks.contract.statistics.label_quality import LabelQuality
@@ -18,17 +19,17 @@ MOST: Final = 100
 
 def quality(folder: Path, config: Pipeline, facts: Facts, files: Sequence[str]) -> dict[str, Any]:
     """Examine the labels of the training rows; nothing for rows without labels."""
-    if "labels" not in facts:
+    if not isinstance(facts, ClassificationFacts):
         return {}
     rows = MappedTable(folder / "train.arrow")
-    names = facts["labels"]
-    texts = _texts(rows, facts["inputs"])
+    names = facts.labels
+    texts = _texts(rows, facts.inputs)
     options: dict[str, Any] = {
         "language": config.language.source,
         "budget": config.contract.sample,
         "seed": config.training.seed,
     }
-    if facts["labelling"] == "multiple":
+    if facts.labelling == "multiple":
         held = rows.column("labels").to_pylist()
         sets = [[names[n] for n, has in enumerate(row) if has] for row in held]
         found = label_quality.examine_sets(texts, sets, **options)

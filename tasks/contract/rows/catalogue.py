@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from configs.schema import Data
 from tasks.applications.base import Application
-from tasks.applications.shared.census import Census
+from tasks.applications.census import Census
 from tasks.contract.sources.frames import SPLITS, WINDOW
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ class Cataloguer:
     def add(self, frame: pd.DataFrame, split: int, file: int) -> None:
         """Take in valid rows."""
         rows = len(frame)
-        targets = [c.name for c in self._application.columns(self._data) if c.kind == "target"]
+        targets = [c.name for c in self._application.rows.columns(self._data) if c.kind == "target"]
         across = self.hashes(frame, "leakage")
-        alike = {self._application.identity(rule, self._data) for rule in IDENTITIES}
+        alike = {self._application.rows.identity(rule, self._data) for rule in IDENTITIES}
         same = across if len(alike) == 1 else self.hashes(frame, "duplicates")
         self._pieces.append(
             Catalogue(
@@ -111,10 +111,10 @@ class Cataloguer:
 
     def hashes(self, frame: pd.DataFrame, rule: Identity) -> Hashes:
         """Hashes of what makes rows the same."""
-        return _hashed(frame, self._application.identity(rule, self._data))
+        return _hashed(frame, self._application.rows.identity(rule, self._data))
 
     def _brief(self, frame: pd.DataFrame) -> NDArray[np.int32]:
-        values = self._application.brief(frame)
+        values = self._application.rows.target_keys(frame)
         if values is None:
             return np.empty(0, np.int32)
         codes = self._codes

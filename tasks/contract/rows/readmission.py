@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from configs.schema import Pipeline
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.contract.passes.screening import Screener
 from tasks.contract.rows import quarantine
 from tasks.contract.rows.quarantine import Fixes, Record

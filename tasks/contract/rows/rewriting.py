@@ -57,9 +57,9 @@ class Rewriter:
     def __init__(self, config: Pipeline, application: Application) -> None:
         self._contract = config.contract
         self._application = application
-        self._texts = list(application.texts(config))
+        self._texts = list(application.rows.texts(config))
         self._targets = [
-            column.name for column in application.columns(config.data) if column.kind == "target"
+            column.name for column in application.rows.columns(config.data) if column.kind == "target"
         ]
         self._known: dict[str, set[str]] = {}
 
@@ -143,7 +143,7 @@ class Rewriter:
     def _store(self, frame: pd.DataFrame, index: int, rewritten: Mapping[str, Rewritten]) -> None:
         for name in self._targets if rewritten else ():
             if name not in rewritten:
-                frame.at[index, name] = self._application.moved(frame.at[index, name], rewritten)
+                frame.at[index, name] = self._application.rows.realign(frame.at[index, name], rewritten)
         for name, text in rewritten.items():
             frame.at[index, name] = text.text
 

@@ -75,13 +75,7 @@ def schema(columns: Sequence[Column]) -> pa.Schema:
     """The Arrow form of valid rows."""
     import pyarrow as pa
 
-    answers = [("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int64()))]
-    types = {
-        "text": pa.large_string(),
-        "texts": pa.list_(pa.string()),
-        "answers": pa.struct(answers),
-    }
-    fields = [pa.field(column.name, types[column.stored]) for column in columns]
+    fields = [pa.field(column.name, column.stored()) for column in columns]
     kept = [*(column.name for column in columns if column.kind == "target"), *EXTRA]
     return pa.schema([*fields, *(pa.field(ORIGINAL + name, pa.large_string()) for name in kept)])
 

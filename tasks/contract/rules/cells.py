@@ -152,7 +152,7 @@ def checked(application: Application, config: Pipeline) -> list[str]:
 
 
 def _labelled(application: Application, config: Pipeline) -> bool:
-    columns = application.columns(config.data)
+    columns = application.rows.columns(config.data)
     return any(column.name in ("label", "labels") for column in columns)
 
 

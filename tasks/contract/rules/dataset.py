@@ -9,7 +9,7 @@ import numpy as np
 
 from configs.schema import Pipeline
 from tasks.applications.base import Application
-from tasks.applications.shared.census import Census, labels_of
+from tasks.applications.census import Census, labels_of
 from tasks.contract.rows import sampling, splitting, window
 from tasks.contract.rows.catalogue import Catalogue
 from tasks.contract.rows.spool import Spooled
@@ -73,7 +73,7 @@ class Whole:
         if self.config.data.group:
             # First, or a row could leave as a duplicate of one that leaves with its group.
             self._apply("group_leakage", self._leaks(self.rows.group, "group"))
-        if self.application.conflicts(self.config.data):
+        if self.application.rows.one_target_per_input:
             self._apply("label_conflict", self._conflicts())
         self._apply("duplicates", self._duplicates())
         self._language()
@@ -113,7 +113,7 @@ class Whole:
         """What a row says, if the report wants it and may show it."""
         if not (self.config.contract.show_text and self.findings.wants(rule)):
             return ""
-        columns = tuple(self.application.texts(self.config))
+        columns = tuple(self.application.rows.texts(self.config))
         return sampling.texts_of(self.spool, np.array([position]), columns)[0]
 
     def _conflicts(self) -> Iterator[Reason]:
@@ -135,7 +135,7 @@ class Whole:
 
     def _language(self) -> None:
         sample = sampling.smallest(self.rows, self.kept, self.config.contract.sample)
-        languages = self.application.texts(self.config)
+        languages = self.application.rows.texts(self.config)
         found = dict(sampling.in_wrong_language(self.spool, sample, languages))
         self.findings.saw(["wrong_language"], len(sample))
         self._apply("wrong_language", found.items(), looked_at=False)
@@ -143,8 +143,8 @@ class Whole:
     def _near(self) -> None:
         contract, seed = self.config.contract, self.config.training.seed
         sample = sampling.smallest(self.rows, self.kept, contract.sample)
-        same = self.application.identity("leakage", self.config.data)
-        near = self.application.compared(self.config.data)
+        same = self.application.rows.identity("leakage", self.config.data)
+        near = self.application.rows.compared(self.config.data)
         texts = sampling.texts_of(self.spool, sample, near)
         others = sampling.texts_of(self.spool, sample, tuple(n for n in same if n not in near))
         compared, pairs = sampling.near(

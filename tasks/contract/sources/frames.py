@@ -245,7 +245,7 @@ class _Collector:
 
 
 def _mapping(data: Data, application: Application, sources: Sources) -> dict[str, str]:
-    columns = application.columns(data)
+    columns = application.rows.columns(data)
     canonical = [column.name for column in columns]
     unknown = [name for name in data.columns if name not in canonical]
     if unknown:

@@ -12,7 +12,7 @@ import numpy as np
 
 from configs.schema import Model, Pipeline
 from tasks.applications.base import Application
-from tasks.applications.shared.codec import Codec
+from tasks.applications.codec import Codec
 from tasks.arrow import MappedTable
 from tasks.errors import ModelError, Problem
 from tasks.training.model import families, tokenizers, vectors
@@ -92,7 +92,7 @@ def train_tokenizers(
 def _texts(application: Application, rows: MappedTable) -> Iterator[tuple[list[str], list[str]]]:
     for first in range(0, len(rows), BATCH):
         table = rows.slice(first, min(first + BATCH, len(rows)))
-        yield application.vocabulary_text(table.to_pydict())
+        yield application.tokens.vocabulary_text(table.to_pydict())
 
 
 def _cover(folder: Path, base: BaseModel, tokenizer: Any) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def measure(
     codec = first.codec(whole=first.head == "seq2seq")
     limit = _limit(base, codec)
     sample = np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64)
-    inputs, targets = application.lengths(rows.take(sample).to_pydict(), codec)
+    inputs, targets = application.tokens.lengths(rows.take(sample).to_pydict(), codec)
     length = _chosen("max_length", declared.max_length, inputs, LEAST, limit)
     if not targets:
         lengths = {"input": length, "target": 0}

@@ -13,7 +13,7 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from configs.schema import Model, Scratch
 from tasks.applications.base import Head
-from tasks.applications.shared.codec import Codec
+from tasks.applications.codec import Codec
 from tasks.errors import ModelError, Problem
 from tasks.training.model.start import Start
 

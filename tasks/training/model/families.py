@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from configs.schema import Model, Pipeline
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.applications.base import Head
 
 Ability = Head | Literal["pair-encoder", "pair-decoder"]

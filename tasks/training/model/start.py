@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.applications.base import Head
-from tasks.applications.shared.codec import Codec
+from tasks.applications.codec import Codec
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from configs.schema import Pipeline
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.contract.passes import screening
 from tasks.contract.passes.screening import Judged, Screened, Screener, Task
 from tasks.contract.rows import quarantine

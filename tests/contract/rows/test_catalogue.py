@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from configs.schema import Data
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.contract.rows import catalogue
 from tasks.contract.rows.catalogue import Catalogue, Cataloguer
 from tasks.contract.sources.frames import SPLITS

@@ -12,7 +12,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from configs.schema import Pipeline
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.contract.rows import rewriting
 from tasks.contract.rows.rewriting import Changed, Rewriter
 from tasks.contract.rules import characters

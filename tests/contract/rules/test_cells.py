@@ -9,7 +9,7 @@ import pytest
 
 from configs.contract import Contract, Privacy, Rules
 from configs.schema import Pipeline
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.applications.base import Reasons
 from tasks.contract.rules import cells as rules
 

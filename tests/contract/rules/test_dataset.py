@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.contract.passes import parallel
 from tasks.contract.passes.parallel import Folders
 from tasks.contract.rows import catalogue

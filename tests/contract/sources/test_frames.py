@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from configs.schema import Data
-from tasks.applications import base as applications
+from tasks.applications import registry as applications
 from tasks.contract.sources import frames
 from tasks.contract.sources.frames import Chunk, Layout, Part, Sources
 from tasks.contract.sources.reading import Block, Unreadable

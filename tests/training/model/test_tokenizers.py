@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from transformers import CONFIG_MAPPING, AutoTokenizer
 
-from tasks.applications.shared.codec import Codec
+from tasks.applications.codec import Codec
 from tasks.errors import ModelError
 from tasks.training.model import tokenizers
 from tests.support import writers

@@ -1,0 +1,49 @@
+"""What a model freezes of its training rows and of the config, such as its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, Self
+
+from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """The facts of every application; each extends them with its own.
+
+    They travel as JSON between stages and processes, and into the served model's
+    ``predictor.json``.
+
+    Attributes:
+        inputs: the text columns that the rows have.
+    """
+
+    inputs: tuple[str, ...]
+
+    def record(self) -> dict[str, Any]:
+        """The facts as JSON values, without those that are None."""
+        found: dict[str, Any] = _adapter(type(self)).dump_python(
+            self, mode="json", exclude_none=True
+        )
+        return found
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Self:
+        """The facts in a record, which may hold other keys too.
+
+        Raises:
+            pydantic.ValidationError: a fact is missing or of another type.
+        """
+        names = {field.name for field in fields(cls)}
+        found: Self = _adapter(cls).validate_python(
+            {name: value for name, value in record.items() if name in names}
+        )
+        return found
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

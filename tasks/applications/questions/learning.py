@@ -1,0 +1,98 @@
+"""Facts, model and loss of questions, for any model with a question-answering head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tasks.applications.base import Batch, Learning, Objective, Predictions, View
+from tasks.applications.questions.facts import QuestionFacts
+from tasks.applications.shared import losses
+
+if TYPE_CHECKING:
+    import torch
+
+    from configs.schema import Data, Loss, Pipeline
+    from tasks.applications.census import Census
+
+
+class QuestionLearning(Learning[QuestionFacts]):
+    """Two logits per token: the start and the end of the answer."""
+
+    def learn(self, census: Census, data: Data) -> QuestionFacts:
+        """Rows with and without an answer, by split."""
+        return QuestionFacts(
+            inputs=("context", "question"),
+            answered={split: counts.get(True, 0) for split, counts in census.counts.items()},
+            unanswered={split: counts.get(False, 0) for split, counts in census.counts.items()},
+        )
+
+    def configure(self, facts: QuestionFacts, config: Pipeline) -> QuestionFacts:
+        """How contexts are cut, answers found and compared."""
+        section = config.answering.model_dump()
+        return replace(facts, language=config.language.source, **section)
+
+    def objective(self, facts: QuestionFacts, loss: Loss) -> Objective:
+        """The loss over positions that the config names."""
+        return SpanLoss(losses.of(loss))
+
+    def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        """Logits of starts and of ends, of shape (windows, 2, length)."""
+        import torch
+
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        output = model(**{name: batch[name] for name in names if name in batch})
+        return torch.stack([output.start_logits, output.end_logits], 1)
+
+    def infer(
+        self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch, view: View
+    ) -> tuple[Mapping[str, Any], Predictions]:
+        """The best span of each window; the scorer puts the windows of a row together."""
+        from tasks.applications.questions import serving
+
+        positions = batch["row"].cpu().numpy()
+        table = view.rows.take(positions)
+        contexts = table["context"].to_pylist()
+        found = serving.find_spans(
+            outputs,
+            batch["offset_start"],
+            batch["offset_end"],
+            view.facts.max_answer_length,
+            1,
+        )
+        best = [spans[0] if spans else None for spans in found]
+        predictions = {
+            "row": positions.tolist(),
+            "answer": [
+                context[span.start : span.end] if span else ""
+                for context, span in zip(contexts, best, strict=True)
+            ],
+            "rank": [serving.rank(span) if span else None for span in best],
+            "null": serving.null_scores(outputs, batch["null"]),
+        }
+        return {"answer_texts": table["answer_texts"].to_pylist()}, predictions
+
+
+class SpanLoss:
+    """The mean of the losses of start and end, as in Transformers, summed over windows."""
+
+    def __init__(self, loss: losses.TargetLoss) -> None:
+        self.loss = loss
+
+    def weight(self, batch: Batch) -> torch.Tensor:
+        """The number of windows."""
+        import torch
+
+        ids = batch["input_ids"]
+        return torch.tensor(float(len(ids)), device=ids.device)
+
+    def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Sum over windows of the mean of both losses."""
+        import torch
+
+        return self.loss(outputs, torch.stack([batch["start"], batch["end"]], 1)) / 2
+
+    def expected_initial(self, outputs: torch.Tensor) -> float:
+        """The loss of an even guess over the positions of the longest window."""
+        return losses.of_even_guess(self.loss, outputs.shape[-1])

@@ -1,0 +1,108 @@
+"""Checks of answers and of the settings about them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from tasks.applications.base import Problems, Reasons, Rules
+from tasks.applications.questions.facts import QuestionFacts
+from tasks.applications.questions.rows import is_canonical
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandera.pandas import DataFrameSchema
+
+    from configs.schema import Pipeline
+    from tasks.applications.census import Census
+
+SUBSET_METRICS: Final = ("has_answer_f1", "has_answer_exact", "no_answer_accuracy")
+"""Metrics over the rows with, or without, an answer."""
+
+
+class QuestionRules(Rules[QuestionFacts]):
+    """Answers are at their offsets, and rows without one are declared."""
+
+    def check(self, config: Pipeline) -> Problems:
+        """Refuse settings about labels, and settings that exclude each other."""
+        loss = config.training.loss
+        if config.data.labels is not None:
+            yield "data.labels", "questions have answers and no labels; leave it out"
+        if config.data.labelling != "single":
+            yield "data.labelling", "questions have answers and no labels; leave it out"
+        if loss.class_weights != "none":
+            yield "training.loss.class_weights", "questions have no classes to weigh; leave it out"
+        if loss.label_smoothing:
+            reason = "the classes are positions, among them padding; questions cannot smooth them"
+            yield "training.loss.label_smoothing", reason
+        length, stride = config.model.max_length, config.answering.stride
+        declared = "stride" in config.answering.model_fields_set
+        if declared and isinstance(length, int) and stride > length // 2:
+            reason = f"expected at most half of model.max_length, {length // 2}, found {stride}"
+            yield "answering.stride", reason
+        if config.evaluation.headline in SUBSET_METRICS and not config.answering.unanswerable:
+            reason = f"{config.evaluation.headline} needs answering.unanswerable: true"
+            yield "evaluation.headline", reason
+
+    def check_facts(self, config: Pipeline, facts: QuestionFacts) -> Problems:
+        """The headline metric is about some rows of each split that it is taken of."""
+        headline = config.evaluation.headline
+        if headline not in SUBSET_METRICS:
+            return
+        for split in ("validation", "test"):
+            for counts, words in ((facts.answered, "with"), (facts.unanswered, "without")):
+                if not counts.get(split):
+                    reason = f"no row of the {split} split is {words} an answer"
+                    yield "evaluation.headline", f"{headline} needs such rows: {reason}"
+
+    def inputs(self, config: Pipeline) -> dict[str, Any]:
+        """Whether rows may have no answer."""
+        return {"unanswerable": config.answering.unanswerable}
+
+    def schema(self, config: Pipeline) -> DataFrameSchema:
+        """Texts that are not empty, and answers with an offset each."""
+        from pandera.pandas import Column as Checked
+        from pandera.pandas import DataFrameSchema
+
+        from tasks.applications.shared.checks import cell, text_column
+
+        words = "expected `text` and `answer_start`, two lists of the same length"
+        answers = Checked(object, [cell("wrong_type", words, is_canonical)], nullable=False)
+        return DataFrameSchema(
+            {"context": text_column(), "question": text_column(), "answers": answers}
+        )
+
+    def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
+        """Answers that are not at their offset, and rows without an answer."""
+        columns = frame.index, frame["context"], frame["answers"]
+        found = {
+            int(index): list(_broken(context, answers, config.answering.unanswerable))
+            for index, context, answers in zip(*columns, strict=True)
+        }
+        return {index: reasons for index, reasons in found.items() if reasons}
+
+    def dataset_problems(self, census: Census, facts: QuestionFacts, minimum: int) -> list[str]:
+        """Training needs answers."""
+        return [] if census.counts["train"].get(True) else ["no training row has an answer"]
+
+
+def _broken(
+    context: str, answers: dict[str, Any], unanswerable: bool
+) -> Iterator[tuple[str, str]]:
+    if not answers["text"] and not unanswerable:
+        yield "answer_missing", "no answer, and answering.unanswerable is false"
+    for number, (text, start) in enumerate(zip(*answers.values(), strict=True), 1):
+        if not text.strip():
+            yield "answer_offset", f"answer {number}: the text is empty"
+        elif start < 0 or not context.startswith(text, start):
+            where = _nearest(context, text, start)
+            place = "it does not occur in the context" if where < 0 else f"it occurs at {where}"
+            words = f"answer {number}: offset {start} does not point at the answer; {place}"
+            yield "answer_offset", words
+
+
+def _nearest(context: str, text: str, start: int) -> int:
+    """Where a text occurs nearest to an offset; -1 if nowhere."""
+    places = (match.start() for match in re.finditer(f"(?={re.escape(text)})", context))
+    return min(places, key=lambda place: abs(place - start), default=-1)

@@ -1,0 +1,52 @@
+"""Find applications: those of this package by their folder, others through entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+from tasks import extensions
+from tasks.applications.base import Application
+from tasks.errors import ConfigError, Problem
+
+GROUP = "onestep.applications"
+MODULE = "application"
+
+
+@cache
+def _built_in() -> Mapping[str, EntryPoint]:
+    """The folders here that have an ``application.py``."""
+    folders = (path.parent.name for path in Path(__file__).parent.glob(f"*/{MODULE}.py"))
+    package = __name__.rpartition(".")[0]
+    return {
+        name: EntryPoint(name, f"{package}.{name}.{MODULE}:APPLICATION", GROUP) for name in folders
+    }
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The names of all applications."""
+    return tuple(extensions.names(GROUP, _built_in()))
+
+
+@cache
+def get(name: str) -> Application:
+    """Find an application by its name.
+
+    Raises:
+        ConfigError: there is no such application, or its package cannot be loaded.
+    """
+    if refusal := extensions.refusal(GROUP, name, _built_in()):
+        raise ConfigError(Problem("application", refusal))
+    try:
+        found = extensions.load(GROUP, name, _built_in())
+        application = found.load() if isinstance(found, EntryPoint) else found
+    except (ImportError, AttributeError) as error:
+        advice = "repair or uninstall the package that brings it"
+        raise ConfigError(Problem(f"application {name}", f"cannot be loaded: {error}", advice)) from None
+    if not isinstance(application, Application) or application.name != name:
+        message = f"expected an Application named {name!r} behind the entry point"
+        raise ConfigError(Problem(f"application {name}", message))
+    return application

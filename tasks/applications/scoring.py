@@ -1,0 +1,132 @@
+"""Losses and metrics: what an application optimizes, and what it reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+Batch = dict[str, "torch.Tensor"]
+Predictions = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric that an application reports.
+
+    Attributes:
+        name: as in ``evaluation`` and ``gate``.
+        low: its lowest possible value.
+        high: its highest possible value.
+        lower_is_better: whether a smaller value is the better one.
+    """
+
+    name: str
+    low: float = 0.0
+    high: float = 1.0
+    lower_is_better: bool = False
+
+
+def shares(*names: str) -> tuple[Metric, ...]:
+    """Metrics from 0 to 1, higher is better."""
+    return tuple(map(Metric, names))
+
+
+def percentages(*names: str) -> tuple[Metric, ...]:
+    """Metrics from 0 to 100, higher is better."""
+    return tuple(Metric(name, high=100.0) for name in names)
+
+
+def error(name: str, high: float = math.inf) -> Metric:
+    """A metric from 0 up, lower is better."""
+    return Metric(name, high=high, lower_is_better=True)
+
+
+class Objective(Protocol):
+    """The training loss as a sum, so that accumulated batches add up exactly.
+
+    The loss of a step is the sum of ``total`` over its batches, divided by the sum of ``weight``.
+    """
+
+    def weight(self, batch: Batch) -> torch.Tensor:
+        """Total weight of the targets of a batch, a scalar."""
+
+    def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Weighted sum of the losses of a batch, a scalar with a graph."""
+
+    def expected_initial(self, outputs: torch.Tensor) -> float:
+        """The mean loss of a model that guesses evenly, for outputs of this shape."""
+
+
+class Scorer:
+    """Metrics of a stream of predictions; it never keeps logits.
+
+    An application's scorer implements ``update``, ``metrics``, ``interval``, ``resampled``,
+    ``details`` and ``mistakes``; the other methods have defaults.
+    """
+
+    def update(self, targets: Mapping[str, Any], predictions: Predictions) -> None:
+        """Add rows: their target columns, and the model's predictions."""
+        raise NotImplementedError
+
+    def metrics(self) -> dict[str, float]:
+        """Every metric over the rows so far, and their number as ``rows``."""
+        raise NotImplementedError
+
+    def interval(self, metric: str, samples: int, confidence: float) -> tuple[float, float]:
+        """Bootstrap interval of one metric."""
+        raise NotImplementedError
+
+    def resampled(self, metric: str, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        """One metric where each row counts as often as a sample says.
+
+        Args:
+            metric: one of :meth:`metrics`.
+            weights: of shape (samples, rows).
+
+        Returns:
+            An array of shape (samples,); NaN for a sample in which no row counts.
+        """
+        raise NotImplementedError
+
+    def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
+        """Rows of the detail table, such as one per class."""
+        raise NotImplementedError
+
+    def mistakes(self, limit: int) -> list[dict[str, Any]]:
+        """The most confident mistakes: positions in the stream, never text."""
+        raise NotImplementedError
+
+    def metric_rows(self, metric: str) -> NDArray[np.bool_] | None:
+        """The rows that a metric is computed over, of shape (rows,); None for all rows."""
+        return None
+
+    def correctness(self) -> NDArray[np.float64] | None:
+        """Per row 1 for a correct prediction and 0 for a wrong one, of shape (rows,).
+
+        None where predictions are not simply right or wrong.
+        """
+        return None
+
+    def matrix(self) -> dict[str, Any]:
+        """Confusion matrix: ``labels``, and ``counts`` by true and by predicted label."""
+        return {}
+
+    def figures(self) -> dict[str, Figure]:
+        """Plots by file stem."""
+        return {}
+
+    def learned(self) -> dict[str, Any]:
+        """Facts that the validation rows teach, such as a decision threshold."""
+        return {}
+
+    def signatures(self) -> dict[str, str]:
+        """How metrics were computed, where a library describes that in a line."""
+        return {}

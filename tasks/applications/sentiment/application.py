@@ -1,0 +1,5 @@
+"""Sentiment analysis: how the writer of a text feels."""
+
+from tasks.applications.shared.classification.application import classification
+
+APPLICATION = classification("sentiment", version=3, headline="accuracy")

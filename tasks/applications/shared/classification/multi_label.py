@@ -1,0 +1,169 @@
+"""Any number of labels a row: a yes or no for each label."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tasks.applications.base import Batch, Metric, Predictions, Problems, texts
+from tasks.applications.scoring import error, shares
+from tasks.applications.shared.classification import labels as label_names
+from tasks.applications.shared.classification.facts import ClassificationFacts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from pandera.pandas import Column
+
+    from configs.schema import Data, Loss, Pipeline
+    from tasks.applications.shared.classification.scores.multi_label import MultiLabelScorer
+
+
+class MultiLabel:
+    """A set of labels, possibly empty."""
+
+    target = "labels"
+    stored = staticmethod(texts)
+    problem_type = "multi_label_classification"
+    metrics: tuple[Metric, ...] = (
+        *shares("micro_f1", "macro_f1", "subset_accuracy"),
+        error("hamming_loss", high=1.0),
+        *shares("macro_average_precision"),
+    )
+    headline: str | None = "micro_f1"
+    baseline_name = "label shares"
+
+    def check(self, config: Pipeline) -> Problems:
+        """Smoothing spreads mass over classes of which one is right, and here any number are."""
+        if config.training.loss.label_smoothing:
+            yield "training.loss.label_smoothing", "expected 0 with `labelling: multiple`"
+
+    def normalize(
+        self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
+    ) -> list[Any]:
+        """Sets as lists of names without repetition; what is not a set stays as it is."""
+        known = label_names.translation(data, names)
+        return [_label_set(value, data.separator, known) for value in values]
+
+    def column(self, declared: Sequence[str] | None) -> Column:
+        """A list of labels that are declared."""
+        from tasks.applications.shared.checks import label_set_column
+
+        return label_set_column(declared)
+
+    def vocabulary(
+        self, counts: Mapping[str, int], data: Data
+    ) -> tuple[list[str], tuple[float, ...]]:
+        """The labels, without a scale."""
+        return label_names.vocabulary(counts, data, self.target), ()
+
+    def store(self, values: pd.Series[Any], labels: Sequence[str]) -> list[Any]:
+        """A 0 or 1 for each label of the vocabulary."""
+        return [[int(label in held) for label in labels] for held in map(frozenset, values)]
+
+    def outputs(self, labels: Sequence[str]) -> int:
+        """A logit for each label."""
+        return len(labels)
+
+    def initial_bias(self, facts: ClassificationFacts) -> float | None:
+        """The model's own."""
+        return None
+
+    def objective(self, facts: ClassificationFacts, loss: Loss) -> BinaryCrossEntropy:
+        """Binary cross-entropy, also focal, with weights of the positives."""
+        gamma = loss.focal_gamma if loss.name == "focal" else 0.0
+        shares = [facts.counts[label] / facts.rows for label in facts.labels]
+        return BinaryCrossEntropy(shares, positive_weights(facts, loss), gamma)
+
+    def predictions(self, logits: torch.Tensor, facts: ClassificationFacts) -> Predictions:
+        """The probability of each label, of shape (rows, labels)."""
+        return {"probabilities": logits.sigmoid().cpu().numpy()}
+
+    def scorer(self, facts: ClassificationFacts) -> MultiLabelScorer:
+        """Metrics over sets of labels; without a threshold in ``facts`` it tunes one."""
+        from tasks.applications.shared.classification.scores.multi_label import MultiLabelScorer
+
+        return MultiLabelScorer(facts.labels, facts.threshold)
+
+    def baseline(self, rows: int, facts: ClassificationFacts) -> Predictions:
+        """The share of training rows that have each label."""
+        import numpy as np
+
+        shares = [facts.counts[label] / facts.rows for label in facts.labels]
+        return {"probabilities": np.tile(np.array(shares), (rows, 1))}
+
+
+def _label_set(value: object, separator: str, known: dict[str, str]) -> object:
+    if isinstance(value, str):
+        pieces: Sequence[object] = [piece for piece in value.split(separator) if piece.strip()]
+    elif isinstance(value, list | tuple):
+        pieces = value
+    else:
+        # A missing value is not an empty set: nobody has labelled that row.
+        return value
+    scalars = all(isinstance(piece, str | int | float) for piece in pieces)
+    names = [label_names.canonical(piece) for piece in pieces] if scalars else [None]
+    if None in names:
+        return value
+    return list(dict.fromkeys(known.get(str(name), str(name)) for name in names))
+
+
+def positive_weights(facts: ClassificationFacts, loss: Loss) -> list[float] | None:
+    """How much a row that has a label counts beside one that has not, for each label.
+
+    ``balanced`` makes both kinds count the same in sum, as scikit-learn's balanced weights of the
+    two classes do.
+    """
+    labels, counts, rows = facts.labels, facts.counts, facts.rows
+    if loss.class_weights == "none":
+        return None
+    if loss.class_weights == "balanced":
+        return [(rows - counts[label]) / max(counts[label], 1) or 1.0 for label in labels]
+    return [loss.class_weights.get(label, 1.0) for label in labels]
+
+
+class BinaryCrossEntropy:
+    """Binary cross-entropy with logits, mean over labels, summed over rows.
+
+    With ``gamma`` above 0 each term is multiplied by (1 - p) ** gamma, where p is the probability
+    of what is true (Lin et al. 2017, eq. 4).
+
+    Args:
+        shares: the share of the training rows that have each label.
+        weights: of the terms of labels that a row has (``pos_weight``).
+        gamma: how strongly easy terms are weighed down.
+    """
+
+    def __init__(self, shares: list[float], weights: list[float] | None, gamma: float) -> None:
+        import torch
+
+        pairs = zip(shares, weights or [1.0] * len(shares), strict=True)
+        mean = sum(share * weight + 1 - share for share, weight in pairs) / len(shares)
+        self._even: float = mean * math.log(2) * 0.5**gamma
+        self.weights = None if weights is None else torch.tensor(weights)
+        self.gamma = gamma
+
+    def weight(self, batch: Batch) -> torch.Tensor:
+        """The number of rows."""
+        import torch
+
+        targets = batch["labels"]
+        return torch.tensor(float(len(targets)), device=targets.device)
+
+    def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Sum over rows of the mean over labels."""
+        from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+        logits, targets = outputs.float(), batch["labels"].float()
+        weights = None if self.weights is None else self.weights.to(logits.device)
+        losses = cross_entropy(logits, targets, pos_weight=weights, reduction="none")
+        if self.gamma:
+            surprise = cross_entropy(logits, targets, reduction="none")
+            # Not 1 - exp(-x), whose rounding to 0 has an infinite slope for gamma below 1.
+            losses = losses * (-(-surprise).expm1()).clamp(min=1e-12) ** self.gamma
+        return losses.mean(-1).sum()
+
+    def expected_initial(self, outputs: torch.Tensor) -> float:
+        """The loss of probabilities of one half."""
+        return self._even

@@ -1,0 +1,175 @@
+"""One step of an ordered scale a row, such as stars: regression on the position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from tasks.applications.base import Batch, Metric, Predictions, Problems, text
+from tasks.applications.scoring import error, shares
+from tasks.applications.shared.classification import labels as label_names
+from tasks.applications.shared.classification.facts import ClassificationFacts
+from tasks.errors import DataError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from pandera.pandas import Column
+
+    from configs.schema import Data, Loss, Pipeline
+    from tasks.applications.shared.classification.scores.ordinal import OrdinalScorer
+
+
+class Ordinal:
+    """Exactly one of several labels that have an order."""
+
+    target = "label"
+    stored = staticmethod(text)
+    problem_type = "regression"
+    metrics: tuple[Metric, ...] = (
+        error("mean_absolute_error"),
+        *shares("accuracy", "macro_f1", "within_one"),
+        Metric("quadratic_weighted_kappa", low=-1.0),
+    )
+    headline: str | None = "mean_absolute_error"
+    baseline_name = "median label"
+
+    def check(self, config: Pipeline) -> Problems:
+        """The loss is the squared error, which has no classes."""
+        loss, why = config.training.loss, "`labelling: ordinal` minimizes the squared error"
+        if loss.name != "cross_entropy":
+            yield "training.loss.name", f"expected none, since {why}"
+        if loss.label_smoothing:
+            yield "training.loss.label_smoothing", f"expected 0, since {why}"
+        if loss.class_weights != "none":
+            yield "training.loss.class_weights", f"expected `none`, since {why}"
+
+    def normalize(
+        self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
+    ) -> list[Any]:
+        """Replace raw labels by their names; other numbers get one way of writing."""
+        known = label_names.translation(data, names)
+
+        def named(label: str) -> str:
+            tidy = _tidy(label)
+            return known.get(label) or known.get(tidy, tidy)
+
+        raw = (label_names.one(value) for value in values)
+        return [named(label) if isinstance(label, str) else label for label in raw]
+
+    def column(self, declared: Sequence[str] | None) -> Column:
+        """A label that is declared."""
+        from tasks.applications.shared.checks import label_column
+
+        return label_column(declared)
+
+    def vocabulary(
+        self, counts: Mapping[str, int], data: Data
+    ) -> tuple[list[str], tuple[float, ...]]:
+        """The labels in their order, and the number that stands for each.
+
+        The numbers are those that the labels are, where they are rising numbers; else positions
+        from 0.
+        """
+        labels = label_names.vocabulary(counts, data, self.target)
+        if label_names.declared(data) is None:
+            _require_numbers(labels, data.columns.get(self.target, self.target))
+            labels.sort(key=float)
+        return labels, _scale(labels)
+
+    def store(self, values: pd.Series[Any], labels: Sequence[str]) -> list[Any]:
+        """Positions on the scale."""
+        return label_names.positions(values, labels)
+
+    def outputs(self, labels: Sequence[str]) -> int:
+        """One number, the position on the scale."""
+        return 1
+
+    def initial_bias(self, facts: ClassificationFacts) -> float | None:
+        """The mean position, from which what texts say is to be learned."""
+        return _mean(facts.frequencies)
+
+    def objective(self, facts: ClassificationFacts, loss: Loss) -> SquaredError:
+        """The squared error of the position."""
+        return SquaredError(facts.frequencies)
+
+    def predictions(self, logits: torch.Tensor, facts: ClassificationFacts) -> Predictions:
+        """Scores of shape (rows,): positions, moved into the scale, as numbers of the scale."""
+        import numpy as np
+
+        positions = logits.squeeze(-1).cpu().numpy()
+        return {"score": np.interp(positions, range(len(facts.scale)), facts.scale)}
+
+    def scorer(self, facts: ClassificationFacts) -> OrdinalScorer:
+        """Metrics over positions."""
+        from tasks.applications.shared.classification.scores.ordinal import OrdinalScorer
+
+        return OrdinalScorer(facts.labels, facts.scale)
+
+    def baseline(self, rows: int, facts: ClassificationFacts) -> Predictions:
+        """The median of the training labels, which has the least absolute error of all constants.
+
+        Of two middle labels it is the lower one.
+        """
+        import numpy as np
+
+        counts = np.array(facts.frequencies)
+        median = int(np.searchsorted(counts.cumsum(), counts.sum() / 2))
+        return {"score": np.full(rows, facts.scale[median])}
+
+
+def _tidy(label: str) -> str:
+    """Write 4, 4.0 and 04 the same way."""
+    number = label_names.number(label)
+    if number is None:
+        return label
+    return str(int(number)) if number.is_integer() else repr(number)
+
+
+def _require_numbers(labels: Sequence[str], column: str) -> None:
+    words = [label for label in labels if label_names.number(label) is None]
+    if words:
+        found = label_names.shown(words[0])
+        message = f"expected numbers, or words whose order is declared, found {found}"
+        advice = "list them in data.labels, lowest first"
+        raise DataError(Problem(f"column {column!r}", message, advice))
+
+
+def _scale(labels: Sequence[str]) -> tuple[float, ...]:
+    numbers = [number for label in labels if (number := label_names.number(label)) is not None]
+    rising = all(low < high for low, high in pairwise(numbers))
+    usable = rising and len(numbers) == len(labels)
+    return tuple(numbers if usable else map(float, range(len(labels))))
+
+
+def _mean(counts: list[int]) -> float:
+    return sum(count * position for position, count in enumerate(counts)) / sum(counts)
+
+
+class SquaredError:
+    """Squared error of the position on the scale, summed over rows.
+
+    Args:
+        counts: training rows of each label, in their order.
+    """
+
+    def __init__(self, counts: list[int]) -> None:
+        mean = _mean(counts)
+        squares = sum(count * (place - mean) ** 2 for place, count in enumerate(counts))
+        self._variance = squares / sum(counts)
+
+    def weight(self, batch: Batch) -> torch.Tensor:
+        """The number of rows."""
+        import torch
+
+        targets = batch["labels"]
+        return torch.tensor(float(len(targets)), device=targets.device)
+
+    def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Sum of the squared errors of the rows."""
+        return (outputs.float().squeeze(-1) - batch["labels"].float()).square().sum()
+
+    def expected_initial(self, outputs: torch.Tensor) -> float:
+        """The variance of the positions, which is the loss of their mean."""
+        return self._variance

@@ -1,0 +1,107 @@
+"""Rows of a classifier: one text or a pair of texts, and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tasks.applications.base import Column, Problems, Rows, Rules
+from tasks.applications.shared.classification import labelling
+from tasks.applications.shared.classification import labels as label_names
+from tasks.applications.shared.classification.facts import ClassificationFacts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandera.pandas import DataFrameSchema
+
+    from configs.schema import Data, Pipeline
+    from tasks.applications.census import Census
+
+PAIR = "text_pair"
+
+
+class ClassificationRows(Rows[ClassificationFacts]):
+    """Texts, and labels as ``data.labelling`` says."""
+
+    one_target_per_input = True
+
+    def columns(self, data: Data) -> tuple[Column, ...]:
+        """One text or two, and the labels."""
+        kind = labelling.get(data.labelling)
+        target = Column(kind.target, "target", stored=kind.stored)
+        return (Column("text", "text"), Column(PAIR, "text", optional=True), target)
+
+    def normalize(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> None:
+        """Replace raw labels by their names; an undeclared label stays as it is."""
+        import pandas as pd
+
+        kind = labelling.get(data.labelling)
+        named = kind.normalize(frame[kind.target], data, names)
+        # An object column, since others have NaN for None.
+        frame[kind.target] = pd.Series(named, index=frame.index, dtype=object)
+
+    def target_keys(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
+        """The label, or the labels as a tuple."""
+        return frame["labels"].map(tuple) if "labels" in frame else frame["label"]
+
+    def store(self, frame: pd.DataFrame, facts: ClassificationFacts) -> dict[str, Any]:
+        """Texts, and labels as positions in the vocabulary."""
+        kind = labelling.get(facts.labelling)
+        texts = {name: frame[name].to_list() for name in facts.inputs}
+        return texts | {kind.target: kind.store(frame[kind.target], facts.labels)}
+
+
+class ClassificationRules(Rules[ClassificationFacts]):
+    """Checks of labels and of the settings about them."""
+
+    def check(self, config: Pipeline) -> Problems:
+        """Losses that the labelling does not have, and a separator that nothing is split at."""
+        usual = type(config.data).model_fields["separator"].default
+        if config.data.labelling != "multiple" and config.data.separator != usual:
+            yield (
+                "data.separator",
+                "expected none, since only `labelling: multiple` has a use for it",
+            )
+        yield from labelling.get(config.data.labelling).check(config)
+
+    def check_facts(self, config: Pipeline, facts: ClassificationFacts) -> Problems:
+        """Class weights of labels that the data does not have."""
+        weights = config.training.loss.class_weights
+        unknown = sorted(set(weights) - set(facts.labels)) if isinstance(weights, dict) else []
+        if unknown:
+            known = ", ".join(map(label_names.shown, facts.labels[:20]))
+            reason = f"expected labels of the data ({known}), found {', '.join(unknown)}"
+            yield "training.loss.class_weights", reason
+
+    def schema(self, config: Pipeline) -> DataFrameSchema:
+        """Texts that are not empty, and labels that are declared."""
+        from pandera.pandas import DataFrameSchema
+
+        from tasks.applications.shared.checks import text_column
+
+        kind = labelling.get(config.data.labelling)
+        target = kind.column(label_names.declared(config.data))
+        pair = text_column(required=False)
+        return DataFrameSchema({"text": text_column(), PAIR: pair, kind.target: target})
+
+    def dataset_problems(
+        self, census: Census, facts: ClassificationFacts, minimum: int
+    ) -> list[str]:
+        """Labels with too few training rows, and labels of other splits that training lacks."""
+        return [*_rare(facts, minimum), *_unseen(census, facts)]
+
+
+def _rare(facts: ClassificationFacts, minimum: int) -> Iterator[str]:
+    for label in facts.labels:
+        if facts.counts[label] < minimum:
+            name, found = label_names.shown(label), facts.counts[label]
+            yield f"label {name}: expected at least {minimum} training rows, found {found}"
+
+
+def _unseen(census: Census, facts: ClassificationFacts) -> Iterator[str]:
+    for split in ("validation", "test"):
+        for label, rows in sorted(census.labels(split).items()):
+            if label not in facts.labels:
+                where = f"{rows} {split} rows, first at {census.place(split, label)}"
+                name = label_names.shown(str(label))
+                yield f"label {name} never occurs in training ({where})"

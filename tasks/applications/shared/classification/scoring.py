@@ -1,0 +1,90 @@
+"""Metrics, alignment and baseline of a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tasks.applications.base import Baseline, Metric, Predictions, Scorer, Scoring
+from tasks.applications.shared.classification import labelling
+from tasks.applications.shared.classification.facts import ClassificationFacts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from configs.schema import Data
+
+
+class ClassificationScoring(Scoring[ClassificationFacts]):
+    """The metrics of the labelling.
+
+    Args:
+        headline: the default headline metric where rows have one label each.
+    """
+
+    def __init__(self, headline: str) -> None:
+        self._headline = headline
+
+    def metrics(self, data: Data) -> tuple[Metric, ...]:
+        """Every metric."""
+        return labelling.get(data.labelling).metrics
+
+    def headline(self, data: Data) -> str:
+        """The application's choice for one label per row, else the labelling's."""
+        return labelling.get(data.labelling).headline or self._headline
+
+    def scorer(self, facts: ClassificationFacts) -> Scorer:
+        """The metrics of the labelling."""
+        return labelling.get(facts.labelling).scorer(facts)
+
+    def served(self, predictions: pd.DataFrame) -> Predictions:
+        """The probabilities of the registered model; of ordinal labels, the scores."""
+        import numpy as np
+
+        name = "probabilities" if "probabilities" in predictions else "score"
+        return {name: np.asarray(predictions[name].to_list())}
+
+    def align(
+        self, predictions: pd.DataFrame, theirs: ClassificationFacts, ours: ClassificationFacts
+    ) -> tuple[pd.DataFrame, ClassificationFacts]:
+        """The same labels in this model's order, and the other's threshold."""
+        if sorted(theirs.labels) != sorted(ours.labels):
+            raise ValueError(_difference(theirs.labels, ours.labels))
+        if ours.scale and theirs.labels != ours.labels:
+            raise ValueError("another order of its labels")
+        threshold = ours.threshold if theirs.threshold is None else theirs.threshold
+        facts = replace(ours, threshold=threshold)
+        if "probabilities" not in predictions:
+            return predictions, facts
+        order = [theirs.labels.index(label) for label in ours.labels]
+        aligned = predictions.copy()
+        aligned["probabilities"] = [[r[at] for at in order] for r in predictions["probabilities"]]
+        return aligned, facts
+
+    def categories(self, predictions: pd.DataFrame) -> list[str] | None:
+        """The labels; a row with several counts for each."""
+        name = "labels" if "labels" in predictions else "label"
+        return [str(label) for label in predictions[name].explode().dropna()]
+
+
+def _difference(theirs: Sequence[str], ours: Sequence[str]) -> str:
+    """How two sets of labels differ."""
+    parts = {
+        "lacks": sorted(set(ours) - set(theirs)),
+        "has besides": sorted(set(theirs) - set(ours)),
+    }
+    named = [f"{verb} {', '.join(labels[:5])}" for verb, labels in parts.items() if labels]
+    return f"other labels: it {' and '.join(named)}"
+
+
+class ConstantPrediction(Baseline[ClassificationFacts]):
+    """The same prediction for every row, from the frequencies of the training labels."""
+
+    def name(self, data: Data) -> str:
+        """The constant of the labelling."""
+        return labelling.get(data.labelling).baseline_name
+
+    def predict(self, frame: pd.DataFrame, facts: ClassificationFacts) -> Predictions:
+        """The constant of the labelling, once per row."""
+        return labelling.get(facts.labelling).baseline(len(frame), facts)

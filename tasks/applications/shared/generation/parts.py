@@ -1,0 +1,194 @@
+"""The parts that applications share whose models write text: everything but their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.applications.base import (
+    Batch,
+    Column,
+    Learning,
+    Objective,
+    Predictions,
+    Problems,
+    Rows,
+    Rules,
+    Scoring,
+    Serving,
+    View,
+)
+from tasks.applications.shared import losses
+from tasks.applications.shared.generation.facts import GenerationFacts
+from tasks.applications.shared.generation.tokens import IGNORED
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from pandera.pandas import DataFrameSchema
+
+    from configs.schema import Data, Loss, Pipeline
+    from tasks.applications.census import Census
+
+SERVING = Path(__file__).parent / "serving.py"
+
+
+@dataclass(frozen=True)
+class TextPairs(Rows[GenerationFacts]):
+    """A text that is read, and a text that is written.
+
+    Attributes:
+        source: the column that is read.
+        target: the column that is written.
+    """
+
+    source: str
+    target: str
+
+    def columns(self, data: Data) -> tuple[Column, ...]:
+        """A text, and the text that the model learns to write for it."""
+        return Column(self.source, "text"), Column(self.target, "target")
+
+    def texts(self, config: Pipeline) -> dict[str, str]:
+        """Both texts, each in its own language."""
+        return {self.source: config.language.source, self.target: config.language.output}
+
+    def store(self, frame: pd.DataFrame, facts: GenerationFacts) -> dict[str, Any]:
+        """Both texts, trimmed."""
+        return {name: frame[name].str.strip().to_list() for name in (self.source, self.target)}
+
+
+@dataclass(frozen=True)
+class GenerationRules(Rules[GenerationFacts]):
+    """Checks of two texts, and no settings about labels.
+
+    Attributes:
+        name: of the application.
+        source: the column that is read.
+        target: the column that is written.
+    """
+
+    name: str
+    source: str
+    target: str
+
+    def check(self, config: Pipeline) -> Problems:
+        """Refuse settings about labels."""
+        if config.data.labels is not None or config.data.labelling != "single":
+            where = "data.labels" if config.data.labels is not None else "data.labelling"
+            yield where, f"{self.name} has no labels: leave it out"
+        if config.training.loss.class_weights != "none":
+            yield "training.loss.class_weights", f"{self.name} has no classes: leave it out"
+
+    def schema(self, config: Pipeline) -> DataFrameSchema:
+        """Two texts that are not empty."""
+        from pandera.pandas import DataFrameSchema
+
+        from tasks.applications.shared.checks import text_column
+
+        return DataFrameSchema({self.source: text_column(), self.target: text_column()})
+
+
+@dataclass(frozen=True)
+class GenerationLearning(Learning[GenerationFacts]):
+    """Loss over the tokens of the targets; encoder-decoders, encoder pairs and causal models.
+
+    Attributes:
+        source: the column that is read.
+        target: the column that is written.
+    """
+
+    source: str
+    target: str
+
+    def learn(self, census: Census, data: Data) -> GenerationFacts:
+        """The column that is read."""
+        return GenerationFacts(inputs=(self.source,))
+
+    def configure(self, facts: GenerationFacts, config: Pipeline) -> GenerationFacts:
+        """The languages."""
+        source, output = config.language.source, config.language.output
+        return replace(facts, language=output, languages=(source, output))
+
+    def objective(self, facts: GenerationFacts, loss: Loss) -> Objective:
+        """The loss over the tokens of the targets that the config names."""
+        return TokenLoss(losses.of(loss))
+
+    def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        """Logits of shape (rows, longest target, vocabulary), aligned with the labels.
+
+        Targets are shifted to the right by the model's own rule. A causal model's labels are
+        shifted to the left when they are encoded.
+        """
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        shift = getattr(model, "prepare_decoder_input_ids_from_labels", None)
+        if shift is None and hasattr(model, "module"):
+            shift = getattr(model.module, "prepare_decoder_input_ids_from_labels", None)
+        if shift is not None:
+            inputs["decoder_input_ids"] = shift(labels=batch["labels"])
+        logits: torch.Tensor = model(**inputs, use_cache=False).logits
+        return logits
+
+    def infer(
+        self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch, view: View
+    ) -> tuple[Mapping[str, Any], Predictions]:
+        """Write each row's text with the code of the registered model."""
+        from tasks.applications.shared.generation.serving import Generator
+
+        table = view.rows.take(batch["row"].cpu().numpy())
+        codec = view.codec
+        settings = view.facts.record() | {
+            "head": codec.head,
+            "max_length": codec.max_length,
+            "max_target_length": codec.max_target_length,
+            "prefix": codec.prefix,
+        }
+        generator = Generator(model, codec.tokenizer, codec.target, settings)
+        texts = generator.generate(table[self.source].to_pylist())
+        targets = {name: table[name].to_pylist() for name in (self.source, self.target)}
+        return targets, {"text": texts}
+
+
+class TokenLoss:
+    """Mean loss over the tokens of the targets, padding not counted."""
+
+    def __init__(self, loss: losses.TargetLoss) -> None:
+        self.loss = loss
+
+    def weight(self, batch: Batch) -> torch.Tensor:
+        """Tokens of the targets."""
+        return (batch["labels"] != IGNORED).sum().float()
+
+    def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Sum of the losses of the tokens."""
+        return self.loss(outputs, batch["labels"], ignore_index=IGNORED)
+
+    def expected_initial(self, outputs: torch.Tensor) -> float:
+        """The loss of an even guess over the vocabulary."""
+        return losses.of_even_guess(self.loss, outputs.shape[-1])
+
+
+@dataclass(frozen=True)
+class GenerationScoring(Scoring[GenerationFacts]):
+    """Scores of written texts.
+
+    Attributes:
+        output: the registered model's output column.
+    """
+
+    output: str
+
+    def served(self, predictions: pd.DataFrame) -> Predictions:
+        """The texts that the registered model wrote."""
+        return {"text": predictions[self.output].to_list()}
+
+
+class GenerationServing(Serving[GenerationFacts]):
+    """The search of the registered model."""
+
+    def configure(self, facts: GenerationFacts, config: Any) -> GenerationFacts:
+        """The ``generation`` section, and what happens to long inputs."""
+        section = config.generation.model_dump()
+        return replace(facts, **section, long_inputs=config.model.long_inputs)

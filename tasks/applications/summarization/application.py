@@ -1,0 +1,80 @@
+"""Summarization: a long text in, a summary out; scored by ROUGE."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from tasks.applications.base import Application, Baseline, Metric, Predictions
+from tasks.applications.scoring import percentages
+from tasks.applications.shared.generation.facts import GenerationFacts
+from tasks.applications.shared.generation.parts import (
+    SERVING,
+    GenerationLearning,
+    GenerationScoring,
+    GenerationServing,
+    TextPairs,
+)
+from tasks.applications.shared.generation.tokens import GenerationTokens
+from tasks.applications.summarization.rules import SummarizationRules
+from tasks.text.languages import has_spaces
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from configs.schema import Data
+    from tasks.applications.summarization.scores import SummaryScorer
+
+SOURCE, TARGET = "document", "summary"
+LEAD = 3
+RULES = ("longer_than_document", "copied_verbatim", "no_overlap")
+
+
+class SummarizationScoring(GenerationScoring):
+    """ROUGE F-measures (Lin 2004)."""
+
+    def metrics(self, data: Data) -> tuple[Metric, ...]:
+        """ROUGE from 0 to 100, and the ratio of lengths."""
+        rouge = percentages("rouge1", "rouge2", "rougeL", "rougeLsum")
+        return (*rouge, Metric("length_ratio", high=math.inf))
+
+    def headline(self, data: Data) -> str:
+        """ROUGE-L over whole summaries."""
+        return "rougeLsum"
+
+    def scorer(self, facts: GenerationFacts) -> SummaryScorer:
+        """ROUGE with a tokenizer for the language."""
+        from tasks.applications.summarization.scores import SummaryScorer
+
+        return SummaryScorer(facts.language)
+
+
+class Lead(Baseline[GenerationFacts]):
+    """The beginning of the document."""
+
+    def name(self, data: Data) -> str:
+        """How many sentences."""
+        return f"lead-{LEAD}"
+
+    def predict(self, frame: pd.DataFrame, facts: GenerationFacts) -> Predictions:
+        """The first three sentences."""
+        from tasks.applications.shared.generation.serving import sentences
+
+        glue = " " if has_spaces(facts.language) else ""
+        return {"text": [glue.join(sentences(text)[:LEAD]) for text in frame[SOURCE]]}
+
+
+APPLICATION = Application(
+    name="summarization",
+    version=2,
+    heads=("seq2seq", "causal"),
+    facts=GenerationFacts,
+    rows=TextPairs(SOURCE, TARGET),
+    rules=SummarizationRules("summarization", SOURCE, TARGET),
+    learning=GenerationLearning(SOURCE, TARGET),
+    tokens=GenerationTokens(SOURCE, TARGET),
+    scoring=SummarizationScoring("summary"),
+    baseline=Lead(),
+    serving=GenerationServing(SERVING),
+    uses=frozenset({"generation", "model.max_target_length", "model.long_inputs", *(f"contract.rules.{rule}" for rule in RULES)}),
+)

@@ -1,0 +1,5 @@
+"""Topic classification: what a text is about."""
+
+from tasks.applications.shared.classification.application import classification
+
+APPLICATION = classification("topics", version=3, headline="macro_f1")

@@ -1,0 +1,80 @@
+"""Machine translation: a text in one language, the same text in another; scored by sacreBLEU."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tasks.applications.base import Application, Baseline, Metric, Predictions
+from tasks.applications.scoring import percentages
+from tasks.applications.shared.generation.facts import GenerationFacts
+from tasks.applications.shared.generation.parts import (
+    SERVING,
+    GenerationLearning,
+    GenerationScoring,
+    GenerationServing,
+    TextPairs,
+)
+from tasks.applications.shared.generation.tokens import GenerationTokens
+from tasks.applications.translation.rules import TranslationRules
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from configs.schema import Data
+    from tasks.applications.translation.scores import TranslationScorer
+
+SOURCE, TARGET = "source", "target"
+RULES = ("copied_source", "length_ratio", "wrong_script", "numbers")
+
+
+@dataclass(frozen=True)
+class TranslationRows(TextPairs):
+    """Sources and their translations."""
+
+    def identity(self, rule: Literal["duplicates", "leakage"], data: Data) -> tuple[str, ...]:
+        """A source may have several translations, but all in one split."""
+        return (self.source, self.target) if rule == "duplicates" else (self.source,)
+
+
+class TranslationScoring(GenerationScoring):
+    """BLEU and chrF++."""
+
+    def metrics(self, data: Data) -> tuple[Metric, ...]:
+        """BLEU and chrF++, both from 0 to 100, and the ratio of lengths."""
+        return (*percentages("bleu", "chrf"), Metric("length_ratio", high=math.inf))
+
+    def scorer(self, facts: GenerationFacts) -> TranslationScorer:
+        """BLEU and chrF++ with a tokenizer for the target language."""
+        from tasks.applications.translation.scores import TranslationScorer
+
+        return TranslationScorer(facts.language)
+
+
+class SourceCopy(Baseline[GenerationFacts]):
+    """No translation at all."""
+
+    def name(self, data: Data) -> str:
+        """The copy."""
+        return "copy of the source"
+
+    def predict(self, frame: pd.DataFrame, facts: GenerationFacts) -> Predictions:
+        """The source as it is."""
+        return {"text": frame[SOURCE].to_list()}
+
+
+APPLICATION = Application(
+    name="translation",
+    version=2,
+    heads=("seq2seq", "causal"),
+    facts=GenerationFacts,
+    rows=TranslationRows(SOURCE, TARGET),
+    rules=TranslationRules("translation", SOURCE, TARGET),
+    learning=GenerationLearning(SOURCE, TARGET),
+    tokens=GenerationTokens(SOURCE, TARGET),
+    scoring=TranslationScoring("translation"),
+    baseline=SourceCopy(),
+    serving=GenerationServing(SERVING),
+    uses=frozenset({"generation", "model.max_target_length", "language.target", *(f"contract.rules.{rule}" for rule in RULES)}),
+)

@@ -64,7 +64,9 @@ class Tuned:
 
 def headline_of(config: Pipeline) -> str:
     """The declared headline metric, or the application's own."""
-    return config.evaluation.headline or applications.get(config.application).scoring.headline(config.data)
+    return config.evaluation.headline or applications.get(config.application).scoring.headline(
+        config.data
+    )
 
 
 def key_inputs(config: Pipeline, tokenized: Tokenized, base: BaseModel) -> Record:

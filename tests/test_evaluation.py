@@ -39,7 +39,7 @@ def test_metrics_are_those_of_the_model_that_is_served(
     table = MappedTable(prepared.validated.stored.path / "test.arrow")
     rows = table.slice(0, len(table)).to_pandas()
     answers = Predictor().open(evaluated.package).predict(None, rows[["text"]])
-    labels = prepared.validated.facts["labels"]
+    labels = prepared.validated.facts.labels
     right = [
         labels[row] == label for row, label in zip(rows["label"], answers["label"], strict=True)
     ]

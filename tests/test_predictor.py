@@ -158,4 +158,4 @@ def test_package_holds_what_the_model_was_trained_with(evaluated: Evaluated, tun
 def test_serving_digest_is_that_of_the_code(evaluated: Evaluated) -> None:
     sentiment, topics = applications.get("sentiment"), applications.get("topics")
     assert packaging.serving_digest(sentiment) == packaging.serving_digest(topics)
-    assert (evaluated.package / "decoding.py").read_bytes() == sentiment.serving.read_bytes()
+    assert (evaluated.package / "decoding.py").read_bytes() == sentiment.serving.file.read_bytes()

@@ -93,7 +93,7 @@ def test_labels_stay_with_their_rows(tmp_path: Path, starter: BaseModel) -> None
     validated, result = tokenized(tmp_path, starter)
     for split in SPLITS:
         names = [row["label"] for row in split_rows(validated, split)]
-        assert [validated.facts["labels"][n] for n in stored(result, split)["labels"]] == names
+        assert [validated.facts.labels[n] for n in stored(result, split)["labels"]] == names
 
 
 def test_what_is_cut_is_counted(tmp_path: Path, starter: BaseModel) -> None:

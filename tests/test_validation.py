@@ -41,7 +41,7 @@ def test_rows_and_their_places_are_stored(tmp_path: Path) -> None:
     validated = check(tmp_path, parcels(40))
     assert validated.rows == {"train": 24, "validation": 8, "test": 8}
     assert validated.quarantined == 0
-    assert validated.facts == {
+    assert validated.facts.record() == {
         "inputs": ["text"],
         "labelling": "single",
         "labels": ["billing", "delivery"],
@@ -92,9 +92,9 @@ def test_labels_get_names_in_a_frozen_order(
     tmp_path: Path, raw: tuple[Any, ...], labels: Any, expected: list[str]
 ) -> None:
     validated = check(tmp_path, labelled(*raw), {"labels": labels})
-    assert validated.facts["labels"] == expected
+    assert validated.facts.labels == tuple(expected)
     assert validated.quarantined == 0
-    assert sum(validated.facts["counts"].values()) == validated.rows["train"]
+    assert sum(validated.facts.counts.values()) == validated.rows["train"]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_numbers_that_are_names_are_not_positions(tmp_path: Path) -> None:
 def test_labels_that_are_private_are_not_taken_for_one(tmp_path: Path) -> None:
     rows = labelled("jane@example.com", "bob@example.com", "other", rows=60)
     try:
-        labels = check(tmp_path, rows).facts["labels"]
+        labels = check(tmp_path, rows).facts.labels
     except DataError as error:
         assert error.problems  # noqa: PT017
         return

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, Self
 
 from pydantic import TypeAdapter
@@ -25,7 +24,7 @@ class Facts:
 
     def record(self) -> dict[str, Any]:
         """The facts as JSON values, without those that are None."""
-        found: dict[str, Any] = _adapter(type(self)).dump_python(
+        found: dict[str, Any] = TypeAdapter(type(self)).dump_python(
             self, mode="json", exclude_none=True
         )
         return found
@@ -38,12 +37,7 @@ class Facts:
             pydantic.ValidationError: a fact is missing or of another type.
         """
         names = {field.name for field in fields(cls)}
-        found: Self = _adapter(cls).validate_python(
+        found: Self = TypeAdapter(cls).validate_python(
             {name: value for name, value in record.items() if name in names}
         )
         return found
-
-
-@cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)

@@ -41,12 +41,14 @@ def get(name: str) -> Application:
     if refusal := extensions.refusal(GROUP, name, _built_in()):
         raise ConfigError(Problem("application", refusal))
     try:
-        found = extensions.load(GROUP, name, _built_in())
-        application = found.load() if isinstance(found, EntryPoint) else found
+        found: object = extensions.load(GROUP, name, _built_in())
+        found = found.load() if isinstance(found, EntryPoint) else found
     except (ImportError, AttributeError) as error:
         advice = "repair or uninstall the package that brings it"
-        raise ConfigError(Problem(f"application {name}", f"cannot be loaded: {error}", advice)) from None
-    if not isinstance(application, Application) or application.name != name:
+        raise ConfigError(
+            Problem(f"application {name}", f"cannot be loaded: {error}", advice)
+        ) from None
+    if not isinstance(found, Application) or found.name != name:
         message = f"expected an Application named {name!r} behind the entry point"
         raise ConfigError(Problem(f"application {name}", message))
-    return application
+    return found

@@ -188,7 +188,9 @@ class _Asked:
             raise _OtherProblemError(str(error)) from None
 
     def _scorer(self, said: pd.DataFrame, facts: Facts) -> Scorer:
-        return answers.score(self._application.scoring.scorer(facts), self._rows, said, self._application)
+        return answers.score(
+            self._application.scoring.scorer(facts), self._rows, said, self._application
+        )
 
     def _paired(
         self, challenger: Scorer, champion: Scorer, metrics: list[str]

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from tasks.applications.base import Facts
 from tasks.metrics import better
 from tasks.store import PARTIAL, commit_folder
 from tasks.training import batching, checkpoints, hardware, ranks

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
+from tasks.applications.base import Batch
 from tasks.training import forecast, hardware
 from tasks.training.session import Session
 from tasks.training.step import StepReport, optimizer_step
@@ -30,12 +32,20 @@ def inspect(session: Session) -> dict[str, Any]:
     rows = forecast.longest_batch(session)
     norms = GradientNorms(session.learner.model)
     started = time.perf_counter()
-    report = optimizer_step(session.learner, [session.batch("train", rows)])
+    shapes: list[torch.Size] = []
+
+    def forward(model: nn.Module, batch: Batch) -> torch.Tensor:
+        outputs = session.learner.forward(model, batch)
+        shapes.append(outputs.shape)
+        return outputs
+
+    learner = replace(session.learner, forward=forward)
+    report = optimizer_step(learner, [session.batch("train", rows)])
     seconds = time.perf_counter() - started
     device = session.learner.accelerator.device
     return {
         "loss": report.loss,
-        "expected_loss": session.learner.objective.expected_initial,
+        "expected_loss": learner.objective.expected_initial(torch.empty(shapes[0], device="meta")),
         "grad_norm": report.grad_norm,
         "grad_norm_by_group": norms.by_group(),
         "dead": norms.dead(),

@@ -15,7 +15,7 @@ from tasks.applications.questions.scores import (
     answer_tokens,
     best_threshold,
     f1_histogram,
-    judge,
+    score_answer,
 )
 
 # The arithmetic of the official SQuAD 2.0 script, written down once more.
@@ -108,7 +108,7 @@ WORDS = st.lists(
 
 @given(golds=st.lists(WORDS.filter(reference_normal), min_size=1, max_size=3), answer=WORDS)
 def test_english_is_the_official_arithmetic(golds: list[str], answer: str) -> None:
-    exact, f1, _ = judge(golds, answer, "en")
+    exact, f1, _ = score_answer(golds, answer, "en")
     assert exact == max(float(reference_normal(g) == reference_normal(answer)) for g in golds)
     assert f1 == pytest.approx(max(reference_f1(g, answer) for g in golds))
 

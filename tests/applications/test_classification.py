@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 import torch
 
 from configs.schema import Pipeline
-from tasks.applications.base import Batch, Facts, View
-from tasks.applications.serving import classification as serving
+from tasks.applications.base import Batch, View
 from tasks.applications.census import Census
 from tasks.applications.codec import Codec
+from tasks.applications.shared.classification import serving
+from tasks.applications.shared.classification.facts import ClassificationFacts
 from tasks.applications.topics.application import APPLICATION
 from tasks.arrow import MappedTable
 from tasks.arrow import write as write_arrow
@@ -54,14 +56,15 @@ def rows(labelling: str, *, paired: bool = False) -> pd.DataFrame:
     return frame.assign(file="train.csv", row=range(1, len(frame) + 1))
 
 
-def learn(frame: pd.DataFrame, pipeline: Pipeline) -> Facts:
+def learn(frame: pd.DataFrame, pipeline: Pipeline) -> ClassificationFacts:
     """Normalize rows and learn from them."""
-    APPLICATION.normalize(frame, pipeline.data, None)
-    APPLICATION.contract(pipeline).validate(frame, lazy=True)
-    briefs = APPLICATION.brief(frame)
-    census = Census(tuple(frame.columns), {"train": Counter(briefs)})
-    facts = APPLICATION.learn(census, pipeline.data)
-    return facts | APPLICATION.tally(census, facts)
+    APPLICATION.rows.normalize(frame, pipeline.data, None)
+    APPLICATION.rules.schema(pipeline).validate(frame, lazy=True)
+    keys = APPLICATION.rows.target_keys(frame)
+    census = Census(tuple(frame.columns), {"train": Counter(keys)})
+    facts = APPLICATION.learning.learn(census, pipeline.data)
+    assert isinstance(facts, ClassificationFacts)
+    return facts
 
 
 class Prepared:
@@ -83,25 +86,25 @@ class Prepared:
             token_types=types,
             prefix=prefix,
         )
-        arguments = APPLICATION.model_arguments(self.facts)
+        arguments = APPLICATION.learning.model_arguments(self.facts)
         self.model = tiny_classifier(family, self.tokenizer, **arguments)
-        self.stored = pa.table(APPLICATION.finish(self.frame, self.facts))
+        self.stored = pa.table(APPLICATION.rows.store(self.frame, self.facts))
         write_arrow(folder / "rows.arrow", self.stored.to_batches(), self.stored.schema)
         self.view = View(self.codec, MappedTable(folder / "rows.arrow"), self.facts)
-        self.encoded = APPLICATION.encode(self.stored.to_pydict(), self.codec, self.facts)
+        self.encoded = APPLICATION.tokens.encode(self.stored.to_pydict(), self.codec, self.facts)
         self.table = pa.table({name: pa.array(v) for name, v in self.encoded.columns.items()})
 
     def batch(self, chosen: list[int] | None = None) -> Batch:
         """Some rows as tensors."""
-        return APPLICATION.collate(
+        return APPLICATION.tokens.collate(
             self.table.take(chosen or list(range(len(self.table)))), self.codec
         )
 
     def predict(self, batch: Batch) -> np.ndarray[Any, Any]:
         """What the model says about a batch."""
         with torch.inference_mode():
-            outputs = APPLICATION.forward(self.model, batch)
-        _, predictions = APPLICATION.infer(self.model, outputs, batch, self.view)
+            outputs = APPLICATION.learning.forward(self.model, batch)
+        _, predictions = APPLICATION.learning.infer(self.model, outputs, batch, self.view)
         (values,) = predictions.values()
         return np.asarray(values)
 
@@ -112,8 +115,8 @@ def test_loss_is_that_of_transformers(family: str, labelling: str, tmp_path: Pat
     prepared = Prepared(family, labelling, tmp_path)
     batch = prepared.batch()
     assert (batch["attention_mask"] == 0).any()
-    objective = APPLICATION.objective(prepared.facts, prepared.pipeline.training.loss)
-    outputs = APPLICATION.forward(prepared.model, batch)
+    objective = APPLICATION.learning.objective(prepared.facts, prepared.pipeline.training.loss)
+    outputs = APPLICATION.learning.forward(prepared.model, batch)
     found = objective.total(outputs, batch) / objective.weight(batch)
     labels = batch["labels"] if labelling == "single" else batch["labels"].float()
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
@@ -137,8 +140,8 @@ def test_predictions_depend_on_the_row_alone(family: str, tmp_path: Path) -> Non
 def test_loss_and_predictions_of_pairs_use_token_types(tmp_path: Path) -> None:
     prepared = Prepared("bert", "single", tmp_path, paired=True)
     batch = prepared.batch()
-    objective = APPLICATION.objective(prepared.facts, prepared.pipeline.training.loss)
-    outputs = APPLICATION.forward(prepared.model, batch)
+    objective = APPLICATION.learning.objective(prepared.facts, prepared.pipeline.training.loss)
+    outputs = APPLICATION.learning.forward(prepared.model, batch)
     assert set(batch["token_type_ids"].unique().tolist()) == {0, 1}
     expected = prepared.tokenizer(
         TEXTS,
@@ -154,7 +157,9 @@ def test_loss_and_predictions_of_pairs_use_token_types(tmp_path: Path) -> None:
     total = objective.total(outputs, batch) / objective.weight(batch)
     assert total.item() == pytest.approx(loss, rel=1e-6)
     del batch["token_type_ids"]
-    assert not torch.allclose(APPLICATION.forward(prepared.model, batch), outputs, atol=1e-3)
+    assert not torch.allclose(
+        APPLICATION.learning.forward(prepared.model, batch), outputs, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("family", CONFIGS)
@@ -175,13 +180,13 @@ def test_a_text_cannot_spell_the_end_of_an_input(family: str, tmp_path: Path) ->
     prepared = Prepared(family, "single", tmp_path / "base")
     texts = ["the [SEP] film [SEP]", *TEXTS[1:]]
     stored = {**prepared.stored.to_pydict(), "text": texts}
-    encoded = APPLICATION.encode(stored, prepared.codec, prepared.facts)
+    encoded = APPLICATION.tokens.encode(stored, prepared.codec, prepared.facts)
     ends = [ids.count(prepared.tokenizer.eos_token_id) for ids in encoded.columns["input_ids"]]
     assert set(ends) == {1 if family == "t5" else 0}
     prepared.table = pa.table({name: pa.array(v) for name, v in encoded.columns.items()})
     prepared.model.save_pretrained(tmp_path / "model")
     prepared.tokenizer.save_pretrained(tmp_path / "model")
-    settings = {"max_length": LENGTH, "token_types": False, "prefix": "", **prepared.facts}
+    settings = {"max_length": LENGTH, "token_types": False, "prefix": "", **prepared.facts.record()}
     model = serving.Model(tmp_path / "model", settings, torch.device("cpu"))
     with torch.inference_mode():
         answers = model.answer([{"text": text} for text in texts])
@@ -194,7 +199,7 @@ def test_single_texts_have_no_token_types(tmp_path: Path) -> None:
     assert set(prepared.encoded.columns) == {"input_ids", "labels"}
     assert set(prepared.batch()) == {"input_ids", "attention_mask", "labels"}
     assert prepared.encoded.truncated == 1
-    assert prepared.facts["inputs"] == ["text"]
+    assert prepared.facts.inputs == ("text",)
 
 
 @pytest.mark.parametrize("paired", [False, True])
@@ -216,16 +221,16 @@ def test_served_model_answers_as_validation_measures(
     prepared.model.save_pretrained(tmp_path / "model")
     prepared.tokenizer.save_pretrained(tmp_path / "model")
     settings = {"max_length": LENGTH, "token_types": True, "prefix": "this: ", "threshold": 0.5}
-    settings |= prepared.facts
+    settings |= prepared.facts.record()
     inputs, outputs, example = serving.describe(settings)
-    assert list(inputs) == list(example) == prepared.facts["inputs"]
+    assert tuple(inputs) == tuple(example) == prepared.facts.inputs
     model = serving.Model(tmp_path / "model", settings, torch.device("cpu"))
     asked = prepared.frame[list(inputs)].to_dict("records")
     with torch.inference_mode():
         answers = pd.DataFrame(model.answer(asked))
         assert model.answer([example])
     assert list(answers) == list(outputs)
-    (values,) = APPLICATION.served(answers).values()
+    (values,) = APPLICATION.scoring.served(answers).values()
     expected = prepared.predict(prepared.batch())
     assert np.allclose(values, expected, atol=1e-5)
     assert [*answers.get("label", answers.get("labels"))] == named(labelling, expected)
@@ -245,16 +250,16 @@ def test_scorer_takes_what_training_and_serving_give(labelling: str, tmp_path: P
     prepared = Prepared("bert", labelling, tmp_path)
     batch = prepared.batch()
     with torch.inference_mode():
-        outputs = APPLICATION.forward(prepared.model, batch)
-    targets, predictions = APPLICATION.infer(prepared.model, outputs, batch, prepared.view)
+        outputs = APPLICATION.learning.forward(prepared.model, batch)
+    targets, predictions = APPLICATION.learning.infer(prepared.model, outputs, batch, prepared.view)
     table = prepared.stored.to_pandas()
-    during, after = (APPLICATION.scorer(prepared.facts) for _ in range(2))
+    during, after = (APPLICATION.scoring.scorer(prepared.facts) for _ in range(2))
     during.update(targets, predictions)
     after.update({name: table[name].to_numpy() for name in targets}, predictions)
     assert during.metrics() == after.metrics()
-    names = APPLICATION.metrics(prepared.pipeline.data)
+    names = [metric.name for metric in APPLICATION.scoring.metrics(prepared.pipeline.data)]
     assert set(during.metrics()) == {*names, "rows"}
-    assert APPLICATION.headline(prepared.pipeline.data) in names
+    assert APPLICATION.scoring.headline(prepared.pipeline.data) in names
 
 
 @pytest.mark.parametrize(
@@ -274,11 +279,11 @@ def test_baseline_answers_the_same_to_every_row(
     target = "labels" if labelling == "multiple" else "label"
     frame[target] = pd.Series(values[labelling], dtype=object)
     facts = learn(frame, pipeline)
-    stored = pd.DataFrame(APPLICATION.finish(frame, facts))
+    stored = pd.DataFrame(APPLICATION.rows.store(frame, facts))
     if labelling == "multiple":
-        facts |= {"threshold": 0.5}
-    scorer = APPLICATION.scorer(facts)
-    scorer.update({target: stored[target].to_numpy()}, APPLICATION.baseline(stored, facts))
+        facts = replace(facts, threshold=0.5)
+    scorer = APPLICATION.scoring.scorer(facts)
+    scorer.update({target: stored[target].to_numpy()}, APPLICATION.baseline.predict(stored, facts))
     found = scorer.metrics()
     if labelling == "ordinal":
         assert found["mean_absolute_error"] == pytest.approx(4 / 5)
@@ -287,9 +292,14 @@ def test_baseline_answers_the_same_to_every_row(
 
 
 def test_texts_for_a_vocabulary_hold_both_of_a_pair() -> None:
-    texts, targets = APPLICATION.vocabulary_text({"text": ["a", "b"], "text_pair": ["c", "d"]})
+    texts, targets = APPLICATION.tokens.vocabulary_text(
+        {"text": ["a", "b"], "text_pair": ["c", "d"]}
+    )
     assert (texts, targets) == (["a c", "b d"], [])
-    assert APPLICATION.vocabulary_text({"text": ["a", "b"], "label": [0, 1]}) == (["a", "b"], [])
+    assert APPLICATION.tokens.vocabulary_text({"text": ["a", "b"], "label": [0, 1]}) == (
+        ["a", "b"],
+        [],
+    )
 
 
 def test_a_pair_needs_both_texts() -> None:
@@ -299,9 +309,9 @@ def test_a_pair_needs_both_texts() -> None:
     frame.loc[2, "text_pair"] = None
     frame.loc[3, "text_pair"] = " "
     pipeline = config()
-    APPLICATION.normalize(frame, pipeline.data, None)
+    APPLICATION.rows.normalize(frame, pipeline.data, None)
     with pytest.raises(SchemaErrors) as caught:
-        APPLICATION.contract(pipeline).validate(frame, lazy=True)
+        APPLICATION.rules.schema(pipeline).validate(frame, lazy=True)
     assert set(caught.value.failure_cases["index"]) == {2, 3}
 
 
@@ -319,11 +329,13 @@ REFUSED = [
 def test_losses_that_a_labelling_lacks_are_refused(
     labelling: str, loss: dict[str, Any], where: str
 ) -> None:
-    assert [place for place, _ in APPLICATION.check(config(labelling, loss))] == [where]
+    assert [place for place, _ in APPLICATION.rules.check(config(labelling, loss))] == [where]
 
 
 def test_a_separator_without_use_is_refused() -> None:
-    assert [place for place, _ in APPLICATION.check(config(separator=";"))] == ["data.separator"]
+    assert [place for place, _ in APPLICATION.rules.check(config(separator=";"))] == [
+        "data.separator"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -336,20 +348,20 @@ def test_a_separator_without_use_is_refused() -> None:
     ],
 )
 def test_losses_that_make_sense_are_accepted(labelling: str, loss: dict[str, Any]) -> None:
-    assert list(APPLICATION.check(config(labelling, loss))) == []
+    assert list(APPLICATION.rules.check(config(labelling, loss))) == []
 
 
 @pytest.mark.parametrize("family", [name for name in CONFIGS if name != "gpt2"])
 def test_an_ordinal_model_begins_at_the_mean_of_the_labels(family: str, tmp_path: Path) -> None:
     prepared = Prepared(family, "ordinal", tmp_path)
     before = [parameter.clone() for parameter in prepared.model.parameters()]
-    APPLICATION.begin(prepared.model, prepared.facts)
+    APPLICATION.learning.initialize(prepared.model, prepared.facts)
     changed = [
         parameter
         for old, parameter in zip(before, prepared.model.parameters(), strict=True)
         if not torch.equal(old, parameter)
     ]
-    counts = prepared.facts["counts"]
+    counts = prepared.facts.counts
     mean = sum(index * counts[label] for index, label in enumerate("123")) / sum(counts.values())
     assert [parameter.tolist() for parameter in changed] == [[pytest.approx(mean)]]
 
@@ -358,16 +370,20 @@ def test_an_ordinal_model_begins_at_the_mean_of_the_labels(family: str, tmp_path
 def test_other_models_begin_as_they_are(labelling: str, tmp_path: Path) -> None:
     prepared = Prepared("bert", labelling, tmp_path)
     before = {name: p.clone() for name, p in prepared.model.named_parameters()}
-    APPLICATION.begin(prepared.model, prepared.facts)
+    APPLICATION.learning.initialize(prepared.model, prepared.facts)
     assert all(torch.equal(before[name], p) for name, p in prepared.model.named_parameters())
 
 
 def test_weights_of_labels_that_the_rows_lack_are_found() -> None:
-    known = {"labels": ["a", "b"]}
+    known = ClassificationFacts(
+        inputs=("text",), labelling="single", labels=("a", "b"), counts={"a": 1, "b": 1}, rows=2
+    )
     fits = config(loss={"class_weights": {"a": 2.0}})
-    assert list(APPLICATION.misfits(fits, known)) == []
-    assert list(APPLICATION.misfits(config(loss={"class_weights": "balanced"}), known)) == []
+    assert list(APPLICATION.rules.check_facts(fits, known)) == []
+    assert (
+        list(APPLICATION.rules.check_facts(config(loss={"class_weights": "balanced"}), known)) == []
+    )
     wrong = config(loss={"class_weights": {"a": 2.0, "nope": 3.0}})
-    ((where, reason),) = APPLICATION.misfits(wrong, known)
+    ((where, reason),) = APPLICATION.rules.check_facts(wrong, known)
     assert where == "training.loss.class_weights"
     assert reason == "expected labels of the data ('a', 'b'), found nope"

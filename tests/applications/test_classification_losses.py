@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 
 from configs.schema import Loss
-from tasks.applications.base import Facts
+from tasks.applications.shared.classification.facts import ClassificationFacts
 from tasks.applications.topics.application import APPLICATION
 
 ROWS, LABELS = 12, ["a", "b", "c"]
@@ -21,14 +21,16 @@ CLASSES = torch.arange(ROWS) % 3
 SETS = (torch.rand(ROWS, 3, generator=GENERATOR) < 0.4).long()
 
 
-def facts(labelling: str) -> Facts:
+def facts(labelling: Any) -> ClassificationFacts:
     """What 40 training rows taught."""
-    return {"labelling": labelling, "labels": LABELS, "counts": COUNTS, "rows": 40}
+    return ClassificationFacts(
+        inputs=("text",), labelling=labelling, labels=tuple(LABELS), counts=COUNTS, rows=40
+    )
 
 
 def mean(labelling: str, loss: dict[str, Any], logits: torch.Tensor, labels: torch.Tensor) -> float:
     """The loss of a step of two batches."""
-    objective = APPLICATION.objective(facts(labelling), Loss(**loss))
+    objective = APPLICATION.learning.objective(facts(labelling), Loss(**loss))
     batches = [(logits[:5], {"labels": labels[:5]}), (logits[5:], {"labels": labels[5:]})]
     total = sum(objective.total(outputs, batch) for outputs, batch in batches)
     return float(total / sum(objective.weight(batch) for _, batch in batches))
@@ -75,7 +77,9 @@ def test_sets_have_the_focal_loss_of_its_definition(gamma: float, weights: Any) 
 
 
 def test_focal_loss_of_a_certain_model_has_a_finite_slope() -> None:
-    objective = APPLICATION.objective(facts("multiple"), Loss(name="focal", focal_gamma=0.5))
+    objective = APPLICATION.learning.objective(
+        facts("multiple"), Loss(name="focal", focal_gamma=0.5)
+    )
     logits = torch.full((1, 3), 200.0, requires_grad=True)
     objective.total(logits, {"labels": torch.ones(1, 3)}).backward()
     assert logits.grad is not None
@@ -116,11 +120,15 @@ def test_expected_initial_loss_is_that_of_a_model_that_knows_nothing(
     labelling: str, loss: dict[str, Any]
 ) -> None:
     outputs, labels = spread(labelling)
-    objective = APPLICATION.objective(facts(labelling), Loss(**loss))
-    assert objective.expected_initial == pytest.approx(mean(labelling, loss, outputs, labels))
+    objective = APPLICATION.learning.objective(facts(labelling), Loss(**loss))
+    assert objective.expected_initial(outputs) == pytest.approx(
+        mean(labelling, loss, outputs, labels)
+    )
 
 
 def test_expected_initial_losses_in_nats() -> None:
-    of = {kind: APPLICATION.objective(facts(kind), Loss()) for kind in ("single", "multiple")}
-    assert of["single"].expected_initial == pytest.approx(math.log(3))
-    assert of["multiple"].expected_initial == pytest.approx(math.log(2))
+    of = {
+        kind: APPLICATION.learning.objective(facts(kind), Loss()) for kind in ("single", "multiple")
+    }
+    assert of["single"].expected_initial(LOGITS) == pytest.approx(math.log(3))
+    assert of["multiple"].expected_initial(LOGITS) == pytest.approx(math.log(2))

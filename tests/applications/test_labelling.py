@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from configs.schema import Pipeline
-from tasks.applications.base import Facts, Reasons
+from tasks.applications.base import Reasons
 from tasks.applications.census import Census
+from tasks.applications.shared.classification.facts import ClassificationFacts
 from tasks.applications.topics.application import APPLICATION
 from tasks.contract.rules.cells import violations
 from tasks.errors import DataError
@@ -34,17 +35,17 @@ def frame_of(labelling: str, values: list[Any]) -> pd.DataFrame:
 def normalize(pipeline: Pipeline, values: list[Any], names: list[str] | None = None) -> list[Any]:
     """Labels in canonical form."""
     frame = frame_of(pipeline.data.labelling, values)
-    APPLICATION.normalize(frame, pipeline.data, names)
+    APPLICATION.rows.normalize(frame, pipeline.data, names)
     return frame[TARGETS[pipeline.data.labelling]].to_list()
 
 
-def learn(pipeline: Pipeline, values: list[Any]) -> Facts:
+def learn(pipeline: Pipeline, values: list[Any]) -> ClassificationFacts:
     """What rows with some labels teach."""
     frame = frame_of(pipeline.data.labelling, values)
-    APPLICATION.normalize(frame, pipeline.data, None)
-    counted = census(train=frame)
-    facts = APPLICATION.learn(counted, pipeline.data)
-    return facts | APPLICATION.tally(counted, facts)
+    APPLICATION.rows.normalize(frame, pipeline.data, None)
+    facts = APPLICATION.learning.learn(census(train=frame), pipeline.data)
+    assert isinstance(facts, ClassificationFacts)
+    return facts
 
 
 def census(**splits: pd.DataFrame) -> Census:
@@ -52,10 +53,10 @@ def census(**splits: pd.DataFrame) -> Census:
     counts: dict[str, Counter[Any]] = {}
     first: dict[tuple[str, Any], str] = {}
     for split, frame in splits.items():
-        briefs = APPLICATION.brief(frame)
-        assert briefs is not None
-        counts[split] = Counter(briefs)
-        for value, row in zip(briefs, frame["row"], strict=True):
+        keys = APPLICATION.rows.target_keys(frame)
+        assert keys is not None
+        counts[split] = Counter(keys)
+        for value, row in zip(keys, frame["row"], strict=True):
             first.setdefault((split, value), f"train.csv row {row}")
     return Census(("text",), counts, first)
 
@@ -63,8 +64,8 @@ def census(**splits: pd.DataFrame) -> Census:
 def reasons(pipeline: Pipeline, values: list[Any]) -> Reasons:
     """Why rows are set aside."""
     frame = frame_of(pipeline.data.labelling, values)
-    APPLICATION.normalize(frame, pipeline.data, None)
-    return violations(frame, APPLICATION.contract(pipeline))
+    APPLICATION.rows.normalize(frame, pipeline.data, None)
+    return violations(frame, APPLICATION.rules.schema(pipeline))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_any_label_will_do_if_none_is_declared() -> None:
 
 def test_facts_of_sets() -> None:
     facts = learn(config("multiple"), ["b|a", [], ["c", "a"], "a"])
-    assert facts == {
+    assert facts.record() == {
         "inputs": ["text"],
         "labelling": "multiple",
         "labels": ["a", "b", "c"],
@@ -141,9 +142,9 @@ def test_facts_of_sets() -> None:
 def test_declared_labels_keep_their_order_in_sets() -> None:
     pipeline = config("multiple", labels=["z", "a", "m"])
     facts = learn(pipeline, ["a", "m|z"])
-    assert facts["labels"] == ["z", "a", "m"]
+    assert facts.labels == ("z", "a", "m")
     frame = frame_of("multiple", [["a"], [], ["m", "z"]])
-    stored = APPLICATION.finish(frame, facts)
+    stored = APPLICATION.rows.store(frame, facts)
     assert stored["labels"] == [[0, 1, 0], [0, 0, 0], [1, 0, 1]]
 
 
@@ -164,7 +165,7 @@ def test_problems_of_sets() -> None:
     train = frame_of("multiple", [["a", "b"], ["a"], []])
     test = frame_of("multiple", [[], ["c", "a"], ["c"]])
     counted = census(train=train, validation=train, test=test)
-    assert APPLICATION.problems(counted, facts, 2) == [
+    assert APPLICATION.rules.dataset_problems(counted, facts, 2) == [
         "label 'b': expected at least 2 training rows, found 1",
         "label 'c' never occurs in training (2 test rows, first at train.csv row 2)",
     ]
@@ -180,23 +181,23 @@ def test_problems_of_sets() -> None:
 )
 def test_numbers_are_ordered_as_numbers(values: list[Any], labels: list[str]) -> None:
     facts = learn(config("ordinal"), values)
-    assert facts["labels"] == labels
-    assert facts["scale"] == [float(label) for label in labels]
+    assert facts.labels == tuple(labels)
+    assert facts.scale == tuple(float(label) for label in labels)
 
 
 def test_declared_order_of_words() -> None:
     pipeline = config("ordinal", labels=["bad", "fair", "good"])
     facts = learn(pipeline, ["good", "0", "fair", 1.0])
-    assert (facts["labels"], facts["scale"]) == (["bad", "fair", "good"], [0.0, 1.0, 2.0])
-    assert facts["counts"] == {"bad": 1, "fair": 2, "good": 1}
+    assert (facts.labels, facts.scale) == (("bad", "fair", "good"), (0.0, 1.0, 2.0))
+    assert facts.counts == {"bad": 1, "fair": 2, "good": 1}
     undeclared = [("unknown_label", "label: the label is not declared")]
     assert reasons(pipeline, ["good", "excellent"]) == {1: undeclared}
 
 
 def test_declared_order_of_numbers() -> None:
-    assert learn(config("ordinal", labels=[1, 2, 5]), ["5", "1.0", 2])["scale"] == [1.0, 2.0, 5.0]
+    assert learn(config("ordinal", labels=[1, 2, 5]), ["5", "1.0", 2]).scale == (1.0, 2.0, 5.0)
     falling = learn(config("ordinal", labels=[3, 2, 1]), ["1", "2", "3"])
-    assert (falling["labels"], falling["scale"]) == (["3", "2", "1"], [0.0, 1.0, 2.0])
+    assert (falling.labels, falling.scale) == (("3", "2", "1"), (0.0, 1.0, 2.0))
 
 
 @pytest.mark.parametrize("word", ["good", "nan", "inf", "true"])
@@ -208,7 +209,7 @@ def test_words_without_an_order_are_refused(word: str) -> None:
 def test_steps_are_stored_as_positions() -> None:
     facts = learn(config("ordinal"), ["1", "3", "5"])
     frame = frame_of("ordinal", ["5", "1", "3"])
-    assert APPLICATION.finish(frame, facts)["label"] == [2, 0, 1]
+    assert APPLICATION.rows.store(frame, facts)["label"] == [2, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -223,11 +224,11 @@ def test_what_each_labelling_asks_of_the_model(
     labelling: str, headline: str, outputs: int, kind: str
 ) -> None:
     pipeline = config(labelling)
-    arguments = APPLICATION.model_arguments(learn(pipeline, ["1", "2", "3"]))
+    arguments = APPLICATION.learning.model_arguments(learn(pipeline, ["1", "2", "3"]))
     assert arguments["num_labels"] == outputs
     assert arguments["problem_type"] == kind
     named = {0: "1", 1: "2", 2: "3"} if outputs == 3 else None
     assert arguments.get("id2label") == named
-    assert APPLICATION.headline(pipeline.data) == headline
-    columns = [(column.name, column.optional) for column in APPLICATION.columns(pipeline.data)]
+    assert APPLICATION.scoring.headline(pipeline.data) == headline
+    columns = [(column.name, column.optional) for column in APPLICATION.rows.columns(pipeline.data)]
     assert columns == [("text", False), ("text_pair", True), (TARGETS[labelling], False)]

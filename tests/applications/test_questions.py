@@ -4,6 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -20,22 +21,27 @@ from hypothesis import strategies as st
 from configs.schema import Loss, Pipeline
 from tasks import arrow
 from tasks.applications.base import View
-from tasks.applications.questions.application import APPLICATION, canonical, sentences
-from tasks.applications.questions import serving as decoder
 from tasks.applications.census import Census
 from tasks.applications.codec import Codec
+from tasks.applications.questions import serving as decoder
+from tasks.applications.questions.application import APPLICATION, sentences
+from tasks.applications.questions.facts import QuestionFacts
+from tasks.applications.questions.rows import canonical
 from tasks.contract.rules.cells import violations
 from tests.support import tables
 from tests.support.questions import FAMILIES, KINDS, TEXTS, questions, reader, stored, tokenizer
 
 Row = dict[str, Any]
-FACTS: Row = {
-    "language": "en",
-    "stride": 8,
-    "max_answer_length": 12,
-    "n_best": 5,
-    "unanswerable": True,
-}
+FACTS = QuestionFacts(
+    inputs=("context", "question"),
+    answered={},
+    unanswered={},
+    language="en",
+    stride=8,
+    max_answer_length=12,
+    n_best=5,
+    unanswerable=True,
+)
 LONG = " ".join(f"Rule {number} is about the colour of door {number}." for number in range(60))
 
 
@@ -54,9 +60,9 @@ def codec(kind: str, max_length: int = 48, *, token_types: bool = False) -> Code
     )
 
 
-def table(rows: Row, coder: Codec, facts: Row = FACTS) -> pa.Table:
+def table(rows: Row, coder: Codec, facts: QuestionFacts = FACTS) -> pa.Table:
     """Windows as the tokenization stage stores them."""
-    encoded = APPLICATION.encode(rows, coder, facts)
+    encoded = APPLICATION.tokens.encode(rows, coder, facts)
     assert encoded.rows is not None
     columns = {**encoded.columns, "row": list(encoded.rows)}
     return pa.table(
@@ -69,8 +75,8 @@ def table(rows: Row, coder: Codec, facts: Row = FACTS) -> pa.Table:
     )
 
 
-def collated(rows: Row, coder: Codec, facts: Row = FACTS) -> dict[str, torch.Tensor]:
-    return APPLICATION.collate(table(rows, coder, facts), coder)
+def collated(rows: Row, coder: Codec, facts: QuestionFacts = FACTS) -> dict[str, torch.Tensor]:
+    return APPLICATION.tokens.collate(table(rows, coder, facts), coder)
 
 
 # Windows.
@@ -168,7 +174,7 @@ def read_back(rows: Row, encoded: Any) -> Iterator[tuple[int, int, int]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_targets_point_exactly_at_the_answers(kind: str) -> None:
     rows = stored(questions())
-    encoded = APPLICATION.encode(rows, codec(kind, 64), FACTS)
+    encoded = APPLICATION.tokens.encode(rows, codec(kind, 64), FACTS)
     found = {row: rows["context"][row][start:end] for row, start, end in read_back(rows, encoded)}
     assert list(found) == list(range(len(questions())))
     exact = [found[row] == texts[0] for row, texts in enumerate(rows["answer_texts"])]
@@ -205,7 +211,7 @@ def test_marked_tokens_are_the_fewest_that_cover_an_answer(
         "answer_texts": [[answer]],
         "answer_starts": [[begin]],
     }
-    encoded = APPLICATION.encode(rows, codec(kind, length), FACTS | {"stride": stride})
+    encoded = APPLICATION.tokens.encode(rows, codec(kind, length), replace(FACTS, stride=stride))
     columns = encoded.columns
     bare = begin + len(answer) - len(answer.lstrip()), begin + len(answer.rstrip())
     for window in range(len(columns["start"])):
@@ -230,7 +236,7 @@ def test_marked_tokens_are_the_fewest_that_cover_an_answer(
 
 def test_an_answer_longer_than_a_window_is_counted_and_marked_as_missing() -> None:
     rows = stored([(LONG, "Which rules?", LONG[100:900]), (TEXTS[0], "Where?", "Oslo")])
-    encoded = APPLICATION.encode(rows, codec("wordpiece", 60), FACTS)
+    encoded = APPLICATION.tokens.encode(rows, codec("wordpiece", 60), FACTS)
     assert encoded.truncated == 1
     assert encoded.counts == {
         "windows": len(encoded.columns["input_ids"]),
@@ -242,7 +248,7 @@ def test_an_answer_longer_than_a_window_is_counted_and_marked_as_missing() -> No
 
 def test_windows_without_the_answer_and_rows_without_one_point_at_null() -> None:
     rows = stored([(LONG, "Which door?", "door 41"), (LONG, "Which wall?", "Rule")], missing=(1,))
-    encoded = APPLICATION.encode(rows, codec("wordpiece", 60), FACTS)
+    encoded = APPLICATION.tokens.encode(rows, codec("wordpiece", 60), FACTS)
     assert encoded.truncated == 0
     columns = encoded.columns
     answered = [row for row, _, _ in read_back(rows, encoded)]
@@ -281,10 +287,10 @@ def test_loss_is_that_of_plain_transformers(family: str) -> None:
     batch = collated(stored(questions(), missing=(3,)), coder)
     names = ("input_ids", "attention_mask", "token_type_ids")
     inputs = {name: batch[name] for name in names if name in batch}
-    objective = APPLICATION.objective(FACTS, Loss())
+    objective = APPLICATION.learning.objective(FACTS, Loss())
     with torch.no_grad():
         plain = model(**inputs, start_positions=batch["start"], end_positions=batch["end"])
-        outputs = APPLICATION.forward(model, batch)
+        outputs = APPLICATION.learning.forward(model, batch)
         total, weight = objective.total(outputs, batch), objective.weight(batch)
     assert outputs.shape == (len(batch["row"]), 2, batch["input_ids"].shape[1])
     assert weight.item() == len(batch["row"])
@@ -300,17 +306,17 @@ def test_focal_loss_weighs_down_what_is_easy() -> None:
     outputs = torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(0))
     logs = outputs.log_softmax(-1)
     picked = torch.stack([logs[0, 0, 0], logs[0, 1, 0], logs[1, 0, 1], logs[1, 1, 2]])
-    objective = APPLICATION.objective(FACTS, Loss(name="focal", focal_gamma=1.5))
+    objective = APPLICATION.learning.objective(FACTS, Loss(name="focal", focal_gamma=1.5))
     expected = ((1 - picked.exp()) ** 1.5 * -picked).sum() / 2
     assert objective.total(outputs, batch).item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_a_model_that_knows_nothing_has_the_expected_loss() -> None:
     batch = collated(stored(questions()), codec("wordpiece"))
-    objective = APPLICATION.objective(FACTS, Loss())
+    objective = APPLICATION.learning.objective(FACTS, Loss())
     outputs = torch.zeros(len(batch["row"]), 2, batch["input_ids"].shape[1])
     mean = (objective.total(outputs, batch) / objective.weight(batch)).item()
-    assert mean == pytest.approx(objective.expected_initial, abs=1e-5)
+    assert mean == pytest.approx(objective.expected_initial(outputs), abs=1e-5)
 
 
 # Decoding.
@@ -407,7 +413,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def served(root: str, family: str, **changes: Any) -> decoder.Model:
-    settings = FACTS | {
+    settings = FACTS.record() | {
         "max_length": 48,
         "prefix": "",
         "token_types": family == "bert",
@@ -475,17 +481,17 @@ def test_validation_measures_what_is_served(
 ) -> None:
     tokens, model = reader(family)
     coder = Codec(tokens, tokens, "question-answering", 48, token_types=family == "bert")
-    facts = FACTS | {"unanswerable": unanswerable}
+    facts = replace(FACTS, unanswerable=unanswerable)
     rows = stored([*questions(), (LONG, "Which door?", "door 41")], missing=(3,) * unanswerable)
     windows = table(rows, coder, facts)
     view = View(coder, mapped(tmp_path, rows), facts)
-    scorer = APPLICATION.scorer(facts)
+    scorer = APPLICATION.scoring.scorer(facts)
     order = np.random.default_rng(0).permutation(windows.num_rows)
     for part in np.array_split(order, 4):
-        batch = APPLICATION.collate(windows.take(part), coder)
+        batch = APPLICATION.tokens.collate(windows.take(part), coder)
         with torch.inference_mode():
-            outputs = APPLICATION.forward(model, batch)
-            scorer.update(*APPLICATION.infer(model, outputs, batch, view))
+            outputs = APPLICATION.learning.forward(model, batch)
+            scorer.update(*APPLICATION.learning.infer(model, outputs, batch, view))
     learned = scorer.learned()
     assert set(learned) == ({"null_threshold"} if unanswerable else set())
     with torch.inference_mode():
@@ -495,9 +501,9 @@ def test_validation_measures_what_is_served(
                 for context, question in zip(rows["context"], rows["question"], strict=True)
             ]
         )
-    expected = APPLICATION.scorer(facts)
+    expected = APPLICATION.scoring.scorer(facts)
     expected.update(
-        {"answer_texts": rows["answer_texts"]}, APPLICATION.served(pd.DataFrame(answers))
+        {"answer_texts": rows["answer_texts"]}, APPLICATION.scoring.served(pd.DataFrame(answers))
     )
     assert scorer.metrics() == pytest.approx(expected.metrics())
 
@@ -536,7 +542,7 @@ def frame(answers: list[object], context: str = "It is in Oslo.") -> pd.DataFram
     }
     made = pd.DataFrame({name: pd.Series(list(v), dtype=object) for name, v in columns.items()})
     made.index = pd.Index(range(10, 10 + size))
-    APPLICATION.normalize(made, pipeline().data, None)
+    APPLICATION.rows.normalize(made, pipeline().data, None)
     return made
 
 
@@ -562,7 +568,7 @@ MALFORMED: list[object] = [
 def test_malformed_answers_are_found_one_by_one() -> None:
     good: list[object] = [{"text": ["Oslo"], "answer_start": [9]}, NONE]
     rows = frame([*MALFORMED, *good])
-    found = violations(rows, APPLICATION.contract(pipeline()))
+    found = violations(rows, APPLICATION.rules.schema(pipeline()))
     shape = "answers: expected `text` and `answer_start`, two lists of the same length"
     wrong = {10 + row: [("wrong_type", shape)] for row in range(len(MALFORMED))}
     missing = [("missing", "answers: the value is missing")]
@@ -582,7 +588,7 @@ def test_offsets_that_do_not_point_at_the_answer_are_found() -> None:
         ]
     )
     off = "does not point at the answer"
-    assert APPLICATION.findings(rows, pipeline()) == {
+    assert APPLICATION.rules.findings(rows, pipeline()) == {
         row: [(rule, words)]
         for row, rule, words in (
             (11, "answer_offset", f"answer 2: offset 8 {off}; it occurs at 9"),
@@ -597,31 +603,33 @@ def test_offsets_that_do_not_point_at_the_answer_are_found() -> None:
 
 def test_the_nearest_occurrence_is_named() -> None:
     rows = frame([{"text": ["aa"], "answer_start": [6]}], "aaa - - aa aa")
-    assert APPLICATION.findings(rows, pipeline()) == {
+    assert APPLICATION.rules.findings(rows, pipeline()) == {
         10: [("answer_offset", "answer 1: offset 6 does not point at the answer; it occurs at 8")]
     }
 
 
 def test_a_row_without_an_answer_may_be_declared() -> None:
     config = pipeline(answering={"unanswerable": True})
-    assert APPLICATION.findings(frame([NONE]), config) == {}
+    assert APPLICATION.rules.findings(frame([NONE]), config) == {}
 
 
 def test_training_needs_an_answer() -> None:
     rows = frame([NONE, {"text": ["Oslo"], "answer_start": [9]}])
-    briefs = APPLICATION.brief(rows).to_list()
-    assert briefs == [False, True]
+    keys = APPLICATION.rows.target_keys(rows).to_list()
+    assert keys == [False, True]
     without = Census(("context", "question"), {"train": {False: 2}, "test": {True: 1}})
-    assert APPLICATION.problems(without, {}, 1) == ["no training row has an answer"]
-    counted = Census(("context", "question"), {"train": Counter(briefs)})
-    assert APPLICATION.problems(counted, {}, 1) == []
+    assert APPLICATION.rules.dataset_problems(without, FACTS, 1) == [
+        "no training row has an answer"
+    ]
+    counted = Census(("context", "question"), {"train": Counter(keys)})
+    assert APPLICATION.rules.dataset_problems(counted, FACTS, 1) == []
 
 
 def test_stored_columns_keep_their_types_without_an_answer() -> None:
-    made = pa.table(APPLICATION.finish(frame([NONE, NONE]), {}))
+    made = pa.table(APPLICATION.rows.store(frame([NONE, NONE]), FACTS))
     assert made.schema.field("answer_texts").type == pa.list_(pa.string())
     assert made.schema.field("answer_starts").type == pa.list_(pa.int32())
-    full = pa.table(APPLICATION.finish(frame([FLAT]), {}))
+    full = pa.table(APPLICATION.rows.store(frame([FLAT]), FACTS))
     assert full.to_pylist() == [
         {
             "context": "It is in Oslo.",
@@ -643,7 +651,7 @@ def test_stored_columns_keep_their_types_without_an_answer() -> None:
     ],
 )
 def test_settings_without_a_meaning_are_refused(sections: Row, where: str) -> None:
-    assert [place for place, _ in APPLICATION.check(pipeline(**sections))] == [where]
+    assert [place for place, _ in APPLICATION.rules.check(pipeline(**sections))] == [where]
 
 
 def test_sensible_settings_are_accepted() -> None:
@@ -652,14 +660,10 @@ def test_sensible_settings_are_accepted() -> None:
         evaluation={"headline": "no_answer_accuracy"},
         training={"loss": {"name": "focal"}},
     )
-    assert list(APPLICATION.check(config)) == []
-    assert APPLICATION.settings(config) == {
-        "language": "en",
-        "stride": 128,
-        "max_answer_length": 30,
-        "n_best": 20,
-        "unanswerable": True,
-    }
+    assert list(APPLICATION.rules.check(config)) == []
+    assert APPLICATION.learning.configure(FACTS, config) == replace(
+        FACTS, language="en", stride=128, max_answer_length=30, n_best=20, unanswerable=True
+    )
 
 
 # The trivial method.
@@ -672,7 +676,7 @@ def test_the_baseline_is_the_sentence_that_shares_most_words() -> None:
             "question": ["Where is the shop in Oslo?", "xyz", "商店几点开门？", "Who?"],
         }
     )
-    found = APPLICATION.baseline(rows, FACTS)
+    found = APPLICATION.baseline.predict(rows, FACTS)
     assert found["answer"] == [
         "The shop in Oslo opens at nine o'clock.",
         "Parcels may be sent back within thirty days.",
@@ -794,8 +798,9 @@ def test_a_headline_about_some_rows_needs_such_rows(
     )
     both = {True: 9, False: 3}
     census = Census(("question",), {"train": both, "validation": both, "test": counts})
-    found = list(APPLICATION.misfits(declared, APPLICATION.tally(census, {})))
+    facts = APPLICATION.learning.learn(census, declared.data)
+    found = list(APPLICATION.rules.check_facts(declared, facts))
     assert [where for where, _ in found] == ["evaluation.headline"] * len(words)
     assert all(said in reason for said, (_, reason) in zip(words, found, strict=True))
     plain = pipeline(answering={"unanswerable": True})
-    assert list(APPLICATION.misfits(plain, APPLICATION.tally(census, {}))) == []
+    assert list(APPLICATION.rules.check_facts(plain, facts)) == []

@@ -12,9 +12,9 @@ import pytest
 
 from tasks.applications.base import Scorer
 from tasks.applications.questions.scores import AnswerScorer
-from tasks.applications.shared.classification.scores.single_label import ClassificationScorer
 from tasks.applications.shared.classification.scores.multi_label import MultiLabelScorer
 from tasks.applications.shared.classification.scores.ordinal import OrdinalScorer
+from tasks.applications.shared.classification.scores.single_label import ClassificationScorer
 from tasks.applications.summarization.scores import SummaryScorer
 from tasks.applications.translation.scores import TranslationScorer
 

@@ -8,8 +8,9 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from configs.schema import Pipeline
-from tasks.applications.summarization.scores import TYPES, SummaryScorer, WordsAndCharacters
+from tasks.applications.shared.generation.facts import GenerationFacts
 from tasks.applications.summarization.application import APPLICATION
+from tasks.applications.summarization.scores import TYPES, SummaryScorer, WordsAndCharacters
 from tests.support import tables
 
 DOCUMENTS = [
@@ -121,16 +122,20 @@ def test_the_signature_says_what_was_stemmed(language: str, stem: str) -> None:
     assert f"stem:{stem}" in signature
 
 
+def facts(language: str) -> GenerationFacts:
+    return GenerationFacts(inputs=("document",), language=language)
+
+
 def test_the_baseline_is_lead_3() -> None:
     frame = pd.DataFrame({"document": [DOCUMENTS[1], "One. Two.", "Single"]})
-    found = APPLICATION.baseline(frame, {"language": "en"})["text"]
+    found = APPLICATION.baseline.predict(frame, facts("en"))["text"]
     assert found == [
         "A storm closed the harbour. Ferries stopped at noon. Crews worked all night.",
         "One. Two.",
         "Single",
     ]
     chinese = pd.DataFrame({"document": ["一。二！三？四。"]})
-    assert APPLICATION.baseline(chinese, {"language": "zh"})["text"] == ["一。二！三？"]
+    assert APPLICATION.baseline.predict(chinese, facts("zh"))["text"] == ["一。二！三？"]
 
 
 def articles(count: int = 20) -> list[dict[str, Any]]:
@@ -184,7 +189,7 @@ def config(**sections: Any) -> Pipeline:
 
 def test_long_documents_are_handled_as_declared() -> None:
     chunked = config(model={"long_inputs": "chunk"})
-    assert list(APPLICATION.check(chunked)) == []
-    assert APPLICATION.decoding(chunked)["long_inputs"] == "chunk"
-    assert APPLICATION.settings(chunked)["long_inputs"] == "truncate"
-    assert APPLICATION.headline(chunked.data) == "rougeLsum"
+    assert list(APPLICATION.rules.check(chunked)) == []
+    assert APPLICATION.serving.configure(facts("en"), chunked).long_inputs == "chunk"
+    assert APPLICATION.learning.configure(facts("en"), chunked).long_inputs == "truncate"
+    assert APPLICATION.scoring.headline(chunked.data) == "rougeLsum"

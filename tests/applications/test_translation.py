@@ -8,10 +8,12 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF
 
 from configs.schema import Pipeline
-from tasks.applications.translation.scores import TranslationScorer, tokenizer_for
+from tasks.applications.shared.generation.facts import GenerationFacts
 from tasks.applications.translation.application import APPLICATION
+from tasks.applications.translation.scores import TranslationScorer, tokenizer_for
 from tests.support import tables
 
+FACTS = GenerationFacts(inputs=("source",), language="zh")
 SOURCES = ["We open at nine.", "Where is my parcel?", "The blue jacket is too small.", "Call us."]
 REFERENCES = {
     "zh": ["我们九点开门。", "我的包裹在哪里？", "蓝色的夹克太小了。", "请打电话给我们。"],
@@ -112,9 +114,9 @@ def test_details_cover_every_row_once() -> None:
 
 def test_the_baseline_copies_the_source() -> None:
     frame = pd.DataFrame({"source": SOURCES, "target": REFERENCES["zh"]})
-    assert APPLICATION.baseline(frame, {"language": "zh"}) == {"text": SOURCES}
+    assert APPLICATION.baseline.predict(frame, FACTS) == {"text": SOURCES}
     found = TranslationScorer("zh")
-    found.update(frame.to_dict("list"), APPLICATION.baseline(frame, {}))
+    found.update(frame.to_dict("list"), APPLICATION.baseline.predict(frame, FACTS))
     assert found.metrics()["bleu"] < 5
 
 
@@ -215,15 +217,16 @@ def config(**sections: Any) -> Pipeline:
     ],
 )
 def test_settings_that_make_no_sense_are_refused(sections: dict[str, Any], where: str) -> None:
-    assert where in dict(APPLICATION.check(config(**sections)))
+    assert where in dict(APPLICATION.rules.check(config(**sections)))
 
 
 def test_sensible_settings_pass() -> None:
-    assert list(APPLICATION.check(config(language={"target": "zh"}))) == []
+    assert list(APPLICATION.rules.check(config(language={"target": "zh"}))) == []
 
 
 def test_validation_is_greedy_and_the_served_model_searches() -> None:
     declared = config(language={"target": "zh"}, generation={"num_beams": 6, "length_penalty": 0.6})
-    settings, decoding = APPLICATION.settings(declared), APPLICATION.decoding(declared)
-    assert (settings["num_beams"], settings["language"]) == (1, "zh")
-    assert (decoding["num_beams"], decoding["length_penalty"]) == (6, 0.6)
+    trained = APPLICATION.learning.configure(FACTS, declared)
+    assert (trained.num_beams, trained.language) == (1, "zh")
+    served = APPLICATION.serving.configure(trained, declared)
+    assert (served.num_beams, served.length_penalty, served.language) == (6, 0.6, "zh")

@@ -13,14 +13,14 @@ import torch
 from torch.nn.functional import log_softmax
 
 from configs.schema import Loss
-from tasks.applications.shared.generation.serving import Writer, sentences
 from tasks.applications.codec import Codec
+from tasks.applications.shared.generation.serving import Generator, sentences
 from tasks.applications.shared.generation.tokens import target_ids
 from tasks.applications.translation.application import APPLICATION
 from tasks.errors import ModelError
 from tasks.training.model import tokenizers
 from tests.support import writers
-from tests.support.writers import SOURCES, TARGETS
+from tests.support.writers import FACTS, SOURCES, TARGETS
 
 SETTINGS: dict[str, Any] = {
     "inputs": ["source"],
@@ -45,18 +45,18 @@ def model(family: str) -> Any:
     return writers.model(family, codec(family))
 
 
-def writer(family: str, **settings: Any) -> Writer:
+def writer(family: str, **settings: Any) -> Generator:
     found = codec(family)
     settings = SETTINGS | {"head": found.head, "num_beams": 1} | settings
-    return Writer(model(family), found.tokenizer, found.target, settings)
+    return Generator(model(family), found.tokenizer, found.target, settings)
 
 
 def our_loss(family: str, loss: Loss, rows: list[int]) -> float:
     """The loss of a step of one batch."""
     batch = writers.batch(codec(family), rows)
-    objective = APPLICATION.objective({}, loss)
+    objective = APPLICATION.learning.objective(FACTS, loss)
     with torch.no_grad():
-        outputs = APPLICATION.forward(model(family), batch)
+        outputs = APPLICATION.learning.forward(model(family), batch)
     return float(objective.total(outputs, batch) / objective.weight(batch))
 
 
@@ -112,7 +112,7 @@ def test_loss_is_that_of_plain_transformers(family: str, rows: list[int]) -> Non
 @pytest.mark.parametrize("family", writers.FAMILIES)
 def test_loss_of_a_batch_is_the_sum_over_its_rows(family: str) -> None:
     whole = our_loss(family, Loss(), [0, 1, 2, 3, 4])
-    objective = APPLICATION.objective({}, Loss())
+    objective = APPLICATION.learning.objective(FACTS, Loss())
     weights = [
         float(objective.weight(writers.batch(codec(family), [row]))) for row in range(len(SOURCES))
     ]
@@ -129,7 +129,7 @@ def test_smoothed_and_focal_losses_follow_their_formulas(
 ) -> None:
     batch = writers.batch(codec(family), [0, 1, 4])
     with torch.no_grad():
-        logits = APPLICATION.forward(model(family), batch).double()
+        logits = APPLICATION.learning.forward(model(family), batch).double()
     kept = batch["labels"] != -100
     logs = log_softmax(logits[kept], -1)
     truth = logs.gather(1, batch["labels"][kept][:, None]).squeeze(1)
@@ -147,10 +147,10 @@ def test_smoothed_and_focal_losses_follow_their_formulas(
 def test_a_guess_costs_the_logarithm_of_the_vocabulary() -> None:
     batch = writers.batch(codec("t5"), [0, 1])
     size = len(codec("t5").tokenizer)
-    objective = APPLICATION.objective({}, Loss())
+    objective = APPLICATION.learning.objective(FACTS, Loss())
     total = objective.total(torch.zeros(*batch["labels"].shape, size), batch)
     assert float(total / objective.weight(batch)) == pytest.approx(math.log(size))
-    assert objective.expected_initial == pytest.approx(math.log(size))
+    assert objective.expected_initial(torch.zeros(1, size)) == pytest.approx(math.log(size))
 
 
 def test_a_causal_model_learns_the_target_only() -> None:
@@ -170,10 +170,12 @@ def test_a_causal_model_learns_the_target_only() -> None:
 @pytest.mark.parametrize("family", [*writers.FAMILIES, "mbart50"])
 def test_what_is_too_long_is_cut_and_counted(family: str) -> None:
     short = replace(codec(family), max_length=12, max_target_length=6)
-    encoded = APPLICATION.encode({"source": SOURCES, "target": TARGETS}, short, {})
+    encoded = APPLICATION.tokens.encode({"source": SOURCES, "target": TARGETS}, short, FACTS)
     whole = replace(short, max_length=999, max_target_length=999)
-    uncut = APPLICATION.encode({"source": SOURCES, "target": TARGETS}, whole, {})
-    inputs, targets = APPLICATION.lengths({"source": SOURCES, "target": TARGETS}, codec(family))
+    uncut = APPLICATION.tokens.encode({"source": SOURCES, "target": TARGETS}, whole, FACTS)
+    inputs, targets = APPLICATION.tokens.lengths(
+        {"source": SOURCES, "target": TARGETS}, codec(family)
+    )
     assert uncut.truncated == 0
     assert encoded.truncated == sum(a >= 12 or b >= 6 for a, b in zip(inputs, targets, strict=True))
     written = target_ids(short, TARGETS)
@@ -191,9 +193,9 @@ def test_what_is_too_long_is_cut_and_counted(family: str) -> None:
 def test_outputs_do_not_depend_on_batch_size_and_order(family: str, beams: int) -> None:
     one = writer(family, num_beams=beams)
     with torch.inference_mode():
-        together = one.write(SOURCES)
-        alone = [one.write([text])[0] for text in SOURCES]
-        backwards = one.write(SOURCES[::-1])[::-1]
+        together = one.generate(SOURCES)
+        alone = [one.generate([text])[0] for text in SOURCES]
+        backwards = one.generate(SOURCES[::-1])[::-1]
     assert together == alone == backwards
     assert len(set(together)) > 1
 
@@ -210,7 +212,7 @@ def test_greedy_search_takes_the_likeliest_token(family: str) -> None:
             written.append(int(logits.argmax()))
             if written[-1] == known.target.eos_token_id:
                 break
-        (found,) = writer(family, max_new_tokens=8).write([source])
+        (found,) = writer(family, max_new_tokens=8).generate([source])
         expected = known.target.decode(written, skip_special_tokens=True)
         assert found.replace(" ", "") == expected.replace(" ", "")
 
@@ -238,7 +240,7 @@ def test_a_causal_model_is_padded_on_the_left() -> None:
 def test_a_limit_of_new_tokens_holds() -> None:
     one = writer("bart", max_new_tokens=3)
     known = codec("bart").target
-    for text in one.write(SOURCES):
+    for text in one.generate(SOURCES):
         assert len(known(text, add_special_tokens=False)["input_ids"]) <= 4
 
 
@@ -274,10 +276,10 @@ def test_parts_of_a_long_document_are_written_one_by_one_and_joined() -> None:
     one = writer("t5", long_inputs="chunk", language="en", max_length=40)
     pieces = one.pieces(DOCUMENT)
     limit = max(writers.LONGEST_TARGET // len(pieces), 16)
-    alone = [writer("t5", language="en", max_new_tokens=limit).write([p])[0] for p in pieces]
-    assert one.write([DOCUMENT, SOURCES[0]]) == [
+    alone = [writer("t5", language="en", max_new_tokens=limit).generate([p])[0] for p in pieces]
+    assert one.generate([DOCUMENT, SOURCES[0]]) == [
         " ".join(alone).strip(),
-        writer("t5", language="en").write([SOURCES[0]])[0],
+        writer("t5", language="en").generate([SOURCES[0]])[0],
     ]
 
 
@@ -314,7 +316,7 @@ def test_spaces_between_characters_are_dropped(language: str, text: str, expecte
 
 def test_chinese_output_has_no_spaces() -> None:
     for family in ("t5", "pair", "gpt2"):
-        for text in writer(family).write(SOURCES):
+        for text in writer(family).generate(SOURCES):
             assert not any(
                 text[i] == " " and not (text[i - 1] + text[i + 1]).isascii()
                 for i in range(1, len(text) - 1)
@@ -336,6 +338,6 @@ def test_a_tokenizer_that_does_not_know_the_targets_is_refused(tmp_path: Path) -
     ours = writers.codec("pair", tmp_path / "ours")
     english = tokenizers.train(SOURCES * 9, "wordpiece", 200, tmp_path / "english", writes=True)
     rows = {"source": SOURCES, "target": TARGETS}
-    APPLICATION.encode(rows, ours, {})
+    APPLICATION.tokens.encode(rows, ours, FACTS)
     with pytest.raises(ModelError, match=r"knows only \d+% of the tokens.*decoder\.vocabulary"):
-        APPLICATION.encode(rows, replace(ours, target=english), {})
+        APPLICATION.tokens.encode(rows, replace(ours, target=english), FACTS)

@@ -40,7 +40,7 @@ def validated(folder: Path, **declared: Any) -> tuple[Pipeline, Validated]:
 
 def found(config: Pipeline, of: Validated) -> dict[str, slices.Mask]:
     rows = MappedTable(of.stored.path / "test.arrow")
-    return slices.find(config, rows, of.facts["inputs"], of.sources)
+    return slices.find(config, rows, of.facts.inputs, of.sources)
 
 
 def test_every_row_is_in_one_slice_by_length(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_page_leads_to_a_model_that_answers_without_this_project(
     reader.follow(DOCS / "how-to" / f"{config.application}.md")
     assert (versions(home, name), aliases(home, name)) == ([1], {"champion": 1})
     application = applications.get(config.application)
-    asked = [c.name for c in application.columns(config.data) if c.kind == "text"]
+    asked = [c.name for c in application.rows.columns(config.data) if c.kind == "text"]
     (sample,) = config.data.test
     rows = rows_of(pipeline.parent / sample)
     answers = answered(reader, f"onestep predict {name} configs/{sample} > ")

@@ -90,7 +90,7 @@ def check(
 
 def split_rows(validated: Validated, split: str) -> list[Row]:
     """The stored rows of a split, labels by name."""
-    labels = validated.facts["labels"]
+    labels = validated.facts.labels
     with pa.OSFile(str(validated.stored.path / f"{split}.arrow")) as source:
         rows = pa.ipc.open_stream(source).read_all().to_pylist()
     return [{**row, "label": labels[row["label"]]} for row in rows]

@@ -30,9 +30,11 @@ from transformers import (
 
 from tasks.applications.base import Batch
 from tasks.applications.codec import Codec
+from tasks.applications.shared.generation.facts import GenerationFacts
 from tasks.applications.translation.application import APPLICATION as TRANSLATION
 from tasks.training.model import tokenizers
 
+FACTS = GenerationFacts(inputs=("source",), language="zh")
 SOURCES = [
     "We open at nine.",
     "Please call us before you visit the shop, or write to us if nobody answers the phone!",
@@ -175,5 +177,5 @@ def batch(codec: Codec, rows: Sequence[int]) -> Batch:
         "source": [SOURCES[row] for row in rows],
         "target": [TARGETS[row] for row in rows],
     }
-    encoded = TRANSLATION.encode(chosen, codec, {})
-    return dict(TRANSLATION.collate(pa.table(encoded.columns), codec))
+    encoded = TRANSLATION.tokens.encode(chosen, codec, FACTS)
+    return dict(TRANSLATION.tokens.collate(pa.table(encoded.columns), codec))

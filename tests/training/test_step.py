@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from configs.schema import Loss
 from tasks.applications import registry as applications
 from tasks.applications.base import Batch
+from tasks.applications.shared.classification.facts import ClassificationFacts
 from tasks.training.session import Session
 from tasks.training.step import StepReport, optimizer_step
 from tests.support.pipelines import CONSTANT, SGD, Start
@@ -21,11 +22,13 @@ from tests.support.pipelines import CONSTANT, SGD, Start
 pytest_plugins = ["tests.support.fixtures"]
 
 PLAIN_SGD = {"optimizer": SGD, "schedule": CONSTANT, "learning_rate": 0.5, "max_grad_norm": None}
-FACTS = {
-    "labels": ["a", "b", "c"],
-    "counts": {"a": 10, "b": 3, "c": 1},
-    "labelling": "single",
-}
+FACTS = ClassificationFacts(
+    inputs=("text",),
+    labelling="single",
+    labels=("a", "b", "c"),
+    counts={"a": 10, "b": 3, "c": 1},
+    rows=14,
+)
 
 
 def step(session: Session, *sizes: int) -> StepReport:
@@ -171,7 +174,7 @@ def test_objective_is_the_mean_of_torch(
     smoothing: float, class_weights: str | dict[str, float]
 ) -> None:
     loss = Loss.model_validate({"label_smoothing": smoothing, "class_weights": class_weights})
-    objective = applications.get("topics").objective(FACTS, loss)
+    objective = applications.get("topics").learning.objective(FACTS, loss)
     parts = [random_batch(rows, 3, rows) for rows in (5, 1, 9)]
     logits = torch.cat([outputs for outputs, _ in parts])
     labels = torch.cat([batch["labels"] for _, batch in parts])
@@ -186,7 +189,7 @@ def test_objective_is_the_mean_of_torch(
 
 
 def test_balanced_weights_are_those_of_scikit_learn() -> None:
-    objective = applications.get("topics").objective(FACTS, Loss(class_weights="balanced"))
+    objective = applications.get("topics").learning.objective(FACTS, Loss(class_weights="balanced"))
     rows = np.repeat(["a", "b", "c"], [10, 3, 1])
     expected = compute_class_weight("balanced", classes=np.array(["a", "b", "c"]), y=rows)
     found = [objective.weight({"labels": torch.tensor([index])}).item() for index in range(3)]
@@ -194,10 +197,10 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
 
 
 def test_model_that_knows_nothing_has_the_expected_loss() -> None:
-    objective = applications.get("topics").objective(FACTS, Loss(label_smoothing=0.2))
+    objective = applications.get("topics").learning.objective(FACTS, Loss(label_smoothing=0.2))
     _, batch = random_batch(6, 3, 0)
     share = objective.total(torch.zeros(6, 3), batch) / objective.weight(batch)
-    assert share.item() == pytest.approx(objective.expected_initial)
+    assert share.item() == pytest.approx(objective.expected_initial(torch.zeros(6, 3)))
 
 
 def test_dropout_is_on_during_a_step(start: Start) -> None:

@@ -57,7 +57,9 @@ class QuestionRows(Rows[QuestionFacts]):
         context = rewritten.get("context")
         if context is None or not is_canonical(target):
             return target
-        parts = [_shifted(text, start, context) for text, start in zip(*target.values(), strict=True)]
+        parts = [
+            _shifted(text, start, context) for text, start in zip(*target.values(), strict=True)
+        ]
         return {part: [answer[n] for answer in parts] for n, part in enumerate(ANSWER_PARTS)}
 
     def target_keys(self, frame: pd.DataFrame) -> pd.Series[Any] | None:

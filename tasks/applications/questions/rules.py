@@ -87,9 +87,7 @@ class QuestionRules(Rules[QuestionFacts]):
         return [] if census.counts["train"].get(True) else ["no training row has an answer"]
 
 
-def _broken(
-    context: str, answers: dict[str, Any], unanswerable: bool
-) -> Iterator[tuple[str, str]]:
+def _broken(context: str, answers: dict[str, Any], unanswerable: bool) -> Iterator[tuple[str, str]]:
     if not answers["text"] and not unanswerable:
         yield "answer_missing", "no answer, and answering.unanswerable is false"
     for number, (text, start) in enumerate(zip(*answers.values(), strict=True), 1):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.applications.shared.bootstrap import interval_of, mean_of
 from tasks.applications.scoring import Predictions, Scorer
+from tasks.applications.shared.bootstrap import interval_of, mean_of
 from tasks.text.languages import UNSPACED, has_spaces
 
 if TYPE_CHECKING:

@@ -90,7 +90,9 @@ def _cross_entropy(loss: Loss) -> TargetLoss:
 
 
 def _focal(loss: Loss) -> TargetLoss:
-    return partial(cross_entropy_sum, focal_gamma=loss.focal_gamma)
+    return partial(
+        cross_entropy_sum, label_smoothing=loss.label_smoothing, focal_gamma=loss.focal_gamma
+    )
 
 
 LOSSES: Final[Mapping[str, Callable[[Loss], TargetLoss]]] = {

@@ -76,5 +76,12 @@ APPLICATION = Application(
     scoring=SummarizationScoring("summary"),
     baseline=Lead(),
     serving=GenerationServing(SERVING),
-    uses=frozenset({"generation", "model.max_target_length", "model.long_inputs", *(f"contract.rules.{rule}" for rule in RULES)}),
+    uses=frozenset(
+        {
+            "generation",
+            "model.max_target_length",
+            "model.long_inputs",
+            *(f"contract.rules.{rule}" for rule in RULES),
+        }
+    ),
 )

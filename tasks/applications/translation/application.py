@@ -76,5 +76,12 @@ APPLICATION = Application(
     scoring=TranslationScoring("translation"),
     baseline=SourceCopy(),
     serving=GenerationServing(SERVING),
-    uses=frozenset({"generation", "model.max_target_length", "language.target", *(f"contract.rules.{rule}" for rule in RULES)}),
+    uses=frozenset(
+        {
+            "generation",
+            "model.max_target_length",
+            "language.target",
+            *(f"contract.rules.{rule}" for rule in RULES),
+        }
+    ),
 )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.applications.shared.bootstrap import interval_of, mean_of
 from tasks.applications.scoring import Predictions, Scorer
+from tasks.applications.shared.bootstrap import interval_of, mean_of
 from tasks.applications.shared.generation.figures import length_groups, row_scores
 from tasks.text.languages import has_spaces
 

@@ -59,7 +59,9 @@ class Rewriter:
         self._application = application
         self._texts = list(application.rows.texts(config))
         self._targets = [
-            column.name for column in application.rows.columns(config.data) if column.kind == "target"
+            column.name
+            for column in application.rows.columns(config.data)
+            if column.kind == "target"
         ]
         self._known: dict[str, set[str]] = {}
 
@@ -143,7 +145,9 @@ class Rewriter:
     def _store(self, frame: pd.DataFrame, index: int, rewritten: Mapping[str, Rewritten]) -> None:
         for name in self._targets if rewritten else ():
             if name not in rewritten:
-                frame.at[index, name] = self._application.rows.realign(frame.at[index, name], rewritten)
+                frame.at[index, name] = self._application.rows.realign(
+                    frame.at[index, name], rewritten
+                )
         for name, text in rewritten.items():
             frame.at[index, name] = text.text
 

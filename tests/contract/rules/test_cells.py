@@ -29,7 +29,7 @@ def cells(*rows: tuple[Any, Any], labels: Any = ("a", "b")) -> Reasons:
     texts, targets = zip(*rows, strict=True)
     columns = {"text": pd.Series(texts, dtype=object), "label": pd.Series(targets, dtype=object)}
     frame = pd.DataFrame(columns).set_index(pd.Index(range(START, START + len(rows))))
-    return rules.violations(frame, TOPICS.contract(config(labels=list(labels))))
+    return rules.violations(frame, TOPICS.rules.schema(config(labels=list(labels))))
 
 
 def characters(texts: Iterable[str | None], **contract: Any) -> dict[int, list[str]]:
@@ -84,7 +84,7 @@ def test_reasons_keep_the_order_of_rows_and_columns_apart() -> None:
 
 def test_no_rows_break_no_rule() -> None:
     frame = pd.DataFrame({"text": [], "label": []}, dtype=object)
-    assert rules.violations(frame, TOPICS.contract(config(labels=["a", "b"]))) == {}
+    assert rules.violations(frame, TOPICS.rules.schema(config(labels=["a", "b"]))) == {}
     assert characters([]) == {}
 
 

@@ -830,13 +830,13 @@ def as_stored(rows: Sequence[Row], validated: Validated) -> Counter[str]:
     return Counter(repr(sorted(_as_stored(row, validated.facts).items())) for row in rows)
 
 
-def _as_stored(row: Row, facts: Mapping[str, Any]) -> Row:
+def _as_stored(row: Row, facts: Any) -> Row:
     stored = {name: value for name, value in row.items() if name != "customer"}
     if "label" in row:
-        stored["label"] = facts["labels"].index(row["label"])
+        stored["label"] = facts.labels.index(row["label"])
     if "labels" in row:
         held = row["labels"].split("|")
-        stored["labels"] = [int(label in held) for label in facts["labels"]]
+        stored["labels"] = [int(label in held) for label in facts.labels]
     if answers := stored.pop("answers", None):
         stored["answer_texts"] = answers["text"]
         stored["answer_starts"] = answers["answer_start"]

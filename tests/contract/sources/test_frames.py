@@ -265,7 +265,7 @@ def test_a_data_set_may_declare_the_names_of_its_label_sets(tmp_path: Path) -> N
     assert raw.layout.names == ["late", "broken"]
     data = Data.model_validate({"dataset": "hub", "labelling": "multiple"})
     frame = raw.frame()
-    TOPICS.normalize(frame, data, raw.layout.names)
+    TOPICS.rows.normalize(frame, data, raw.layout.names)
     assert frame["labels"].to_list() == [["broken", "late"], []]
 
 

@@ -26,10 +26,15 @@ class ClassificationFacts(Facts):
     labels: tuple[str, ...]
     counts: Mapping[str, int]
     rows: int
-    scale: tuple[float, ...] = ()
+    scale: tuple[float, ...] | None = None
     threshold: float | None = None
 
     @property
     def frequencies(self) -> list[int]:
         """Training rows with each label, in the order of the labels."""
         return [self.counts[label] for label in self.labels]
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The scale; empty where labels have no order."""
+        return self.scale or ()

@@ -71,7 +71,7 @@ class Labelling(Protocol):
         """A fresh scorer."""
 
     def baseline(self, rows: int, facts: ClassificationFacts) -> Predictions:
-        """A constant prediction for every row, from the frequencies of the training labels alone."""
+        """A constant prediction per row, from the frequencies of the training labels."""
 
 
 def get(name: str) -> Labelling:

@@ -30,7 +30,7 @@ class ClassificationLearning(Learning[ClassificationFacts]):
             labels=tuple(labels),
             counts={label: counts[label] for label in labels},
             rows=census.rows("train"),
-            scale=scale,
+            scale=scale or None,
         )
 
     def model_arguments(self, facts: ClassificationFacts) -> dict[str, Any]:

@@ -99,13 +99,13 @@ class Ordinal:
         import numpy as np
 
         positions = logits.squeeze(-1).cpu().numpy()
-        return {"score": np.interp(positions, range(len(facts.scale)), facts.scale)}
+        return {"score": np.interp(positions, range(len(facts.numbers)), facts.numbers)}
 
     def scorer(self, facts: ClassificationFacts) -> OrdinalScorer:
         """Metrics over positions."""
         from tasks.applications.shared.classification.scores.ordinal import OrdinalScorer
 
-        return OrdinalScorer(facts.labels, facts.scale)
+        return OrdinalScorer(facts.labels, facts.numbers)
 
     def baseline(self, rows: int, facts: ClassificationFacts) -> Predictions:
         """The median of the training labels, which has the least absolute error of all constants.
@@ -116,7 +116,7 @@ class Ordinal:
 
         counts = np.array(facts.frequencies)
         median = int(np.searchsorted(counts.cumsum(), counts.sum() / 2))
-        return {"score": np.full(rows, facts.scale[median])}
+        return {"score": np.full(rows, facts.numbers[median])}
 
 
 def _tidy(label: str) -> str:

@@ -88,13 +88,14 @@ class ClassificationRules(Rules[ClassificationFacts]):
         self, census: Census, facts: ClassificationFacts, minimum: int
     ) -> list[str]:
         """Labels with too few training rows, and labels of other splits that training lacks."""
-        return [*_rare(facts, minimum), *_unseen(census, facts)]
+        return [*_rare(census, facts, minimum), *_unseen(census, facts)]
 
 
-def _rare(facts: ClassificationFacts, minimum: int) -> Iterator[str]:
+def _rare(census: Census, facts: ClassificationFacts, minimum: int) -> Iterator[str]:
+    counts = census.labels("train")
     for label in facts.labels:
-        if facts.counts[label] < minimum:
-            name, found = label_names.shown(label), facts.counts[label]
+        if counts[label] < minimum:
+            name, found = label_names.shown(label), counts[label]
             yield f"label {name}: expected at least {minimum} training rows, found {found}"
 
 

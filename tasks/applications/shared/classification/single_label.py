@@ -83,7 +83,9 @@ class SingleLabel:
 
     def scorer(self, facts: ClassificationFacts) -> ClassificationScorer:
         """Metrics over single-label predictions."""
-        from tasks.applications.shared.classification.scores.single_label import ClassificationScorer
+        from tasks.applications.shared.classification.scores.single_label import (
+            ClassificationScorer,
+        )
 
         return ClassificationScorer(facts.labels)
 

@@ -28,7 +28,7 @@ class ClassificationTokens(Tokens[ClassificationFacts]):
     def encode(
         self, rows: Mapping[str, list[Any]], codec: Codec, facts: ClassificationFacts
     ) -> Encoded:
-        """Tokenize and cut on the right, of a pair the longer text; count the rows that were cut."""
+        """Tokenize and cut on the right, of a pair the longer text; count cut rows."""
         texts = [codec.prefix + text for text in rows["text"]] if codec.prefix else rows["text"]
         pairs = rows[PAIR] if PAIR in facts.inputs else None
         tokens = codec.tokenizer(

@@ -44,7 +44,9 @@ class GenerationTokens(Tokens[GenerationFacts]):
         whole = replace(codec, max_target_length=UNCUT)
         return inputs, [len(ids) for ids in target_ids(whole, rows[self.target])]
 
-    def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: GenerationFacts) -> Encoded:
+    def encode(
+        self, rows: Mapping[str, list[Any]], codec: Codec, facts: GenerationFacts
+    ) -> Encoded:
         """Tokenize sources and targets; a causal model gets both in one sequence."""
         sources = [codec.prefix + text for text in rows[self.source]]
         targets = target_ids(codec, rows[self.target])

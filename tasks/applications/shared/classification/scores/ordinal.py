@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tasks.applications.scoring import Predictions, Scorer
 from tasks.applications.shared.classification.scores.single_label import (
     Floats,
     Ints,
@@ -14,11 +15,9 @@ from tasks.applications.shared.classification.scores.single_label import (
     confusions_of,
     per_class,
 )
-from tasks.applications.scoring import Predictions, Scorer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
 
 
 class OrdinalScorer(Scorer):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.applications.shared.bootstrap import mean_of
 from tasks.applications.scoring import Predictions, Scorer
+from tasks.applications.shared.bootstrap import mean_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

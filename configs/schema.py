@@ -6,7 +6,6 @@ Every section is frozen and refuses unknown keys. The text under a field is its 
 
 from __future__ import annotations
 
-import pkgutil
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -217,10 +216,9 @@ class Compute(Section):
 
 
 def application_names() -> tuple[str, ...]:
-    """Names of the applications: the modules beside ``tasks/applications/base.py``."""
+    """Names of the built-in applications: the folders with an ``application.py``."""
     folder = Path(__file__).resolve().parent.parent / "tasks" / "applications"
-    names = (m.name for m in pkgutil.iter_modules([str(folder)]) if not m.ispkg)
-    return tuple(sorted(name for name in names if name != "base"))
+    return tuple(sorted(path.parent.name for path in folder.glob("*/application.py")))
 
 
 class Pipeline(Section):

@@ -18,23 +18,30 @@ if TYPE_CHECKING:
     from flows.run.outcome import Outcome
 
 
-def run(source: Path | Pipeline, overrides: Sequence[str] = (), *, fresh: bool = False) -> Outcome:
+def run(
+    source: Path | Pipeline,
+    overrides: Sequence[str] = (),
+    *,
+    fresh: bool = False,
+    home: Path | None = None,
+) -> Outcome:
     """Run a pipeline to its end.
 
     Args:
         source: a YAML file, or a pipeline that :func:`flows.run.reading.read` has checked.
         overrides: ``dotted.key=value`` strings.
         fresh: compute every stage even if a verified output exists.
+        home: the folder to write to; by default that of the environment.
 
     Raises:
         UserError: the pipeline, its data or its base model is wrong.
         Failure: the input is fine, and the run is not.
     """
     file, settings = _parameters(source)
-    with _servers():
+    with _servers(home):
         from flows.pipeline import pipeline
 
-        return pipeline(file, list(overrides), fresh, settings)
+        return pipeline(file, list(overrides), fresh, settings, str(home) if home else None)
 
 
 def retrain(
@@ -56,12 +63,12 @@ def retrain(
 
 
 @contextmanager
-def _servers() -> Iterator[None]:
-    """Provide Prefect, and begin to load MLflow. Prefect must not be imported before."""
+def _servers(home: Path | None = None) -> Iterator[None]:
+    """Provide Prefect, and begin to load MLflow."""
     from flows.servers.prefect import prefect_api
     from flows.tracking.tracker import connection
 
-    workspace = Workspace.open()
+    workspace = Workspace.open(home)
     with prefect_api(workspace):
         connection(workspace)
         yield

@@ -18,7 +18,11 @@ from flows.stages import STAGES
 @flow(name="onestep", flow_run_name=first_name, persist_result=False)
 @explained
 def pipeline(
-    file: str, overrides: list[str], fresh: bool = False, settings: dict[str, Any] | None = None
+    file: str,
+    overrides: list[str],
+    fresh: bool = False,
+    settings: dict[str, Any] | None = None,
+    home: str | None = None,
 ) -> Outcome:
     """Run every stage of a pipeline, reusing what is already computed.
 
@@ -27,8 +31,9 @@ def pipeline(
         overrides: ``dotted.key=value`` strings.
         fresh: compute every stage even if a verified output exists.
         settings: a pipeline as JSON values, in place of what the file says.
+        home: the folder to write to; by default that of the environment.
     """
-    with opened(file, overrides, fresh, STAGES, settings) as run:
+    with opened(file, overrides, fresh, STAGES, settings, home) as run:
         rename(run.config, run.inputs.sources.digest)
         for stage in STAGES:
             execute(stage, run)

@@ -39,9 +39,18 @@ class Problem:
 
 
 class OneStepError(Exception):
-    """Base of every deliberate error."""
+    """Base of every deliberate error.
+
+    Attributes:
+        problems: what is wrong with the input; empty for a failure.
+    """
 
     exit_code = 1
+    problems: tuple[Problem, ...] = ()
+
+    def _render_traceback_(self) -> list[str]:
+        """The lines that IPython shows instead of a stack trace."""
+        return [f"{type(self).__name__}: {line}" for line in str(self).splitlines()]
 
 
 class UserError(OneStepError):

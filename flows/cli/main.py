@@ -177,16 +177,9 @@ def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None
     from flows.cli import terminal
     from flows.run import check
     from flows.run.reading import read
-    from tasks.finetuning import preflight as take_one_step
 
-    started = time.perf_counter()
     pipeline, workspace = read(file, set_ or []), open_workspace()
-    ready = check.prepare(pipeline, workspace)
-    prepared = time.perf_counter() - started
-    report = take_one_step(pipeline, workspace, ready.validated, ready.tokenized, ready.base)
-    forecast = report["forecast"]
-    parts = ("training_seconds", "test_seconds")
-    report["run_seconds"] = prepared + report["setup_seconds"] + sum(forecast[p] for p in parts)
+    ready, report = check.preflight(pipeline, workspace)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
         return

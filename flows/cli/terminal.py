@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -50,12 +50,36 @@ def table(
     return drawn
 
 
-class Display:
-    """Draws events as they come; plain lines where there is no terminal."""
+class Bar(Protocol):
+    """The part of rich's progress bar that is used."""
 
-    def __init__(self, console: Console) -> None:
+    def start(self) -> None:
+        """Begin to draw."""
+
+    def add_task(self, description: str, *, total: float, state: str) -> TaskID:
+        """Show a bar."""
+
+    def update(self, task_id: TaskID, *, completed: float, state: str) -> None:
+        """Move a bar."""
+
+    def remove_task(self, task_id: TaskID) -> None:
+        """Take a bar away."""
+
+    def stop(self) -> None:
+        """End drawing."""
+
+
+class Display:
+    """Draws events as they come; plain lines where there is no terminal.
+
+    Args:
+        console: where lines go.
+        bar: what shows the training; by default a bar in the terminal.
+    """
+
+    def __init__(self, console: Console, bar: Bar | None = None) -> None:
         self.console = console
-        self.bar = Progress(
+        self.bar = bar or Progress(
             TextColumn("  {task.description}"),
             BarColumn(bar_width=28),
             TextColumn("{task.fields[state]}"),

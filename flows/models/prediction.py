@@ -6,11 +6,11 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.contract.sources import reading
 from tasks.errors import DataError, ModelError, Problem
@@ -18,6 +18,9 @@ from tasks.text.retrieval import Passages
 from tasks.tracking import registry, runs
 from tasks.tracking.registry import Reference
 from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 CHUNK = 512
 PASSAGES = 3
@@ -64,23 +67,72 @@ def stream(workspace: Workspace, request: Request) -> Iterator[str]:
     where, kind, rows = _input(request)
     mapping = _mapping(request.columns)
     passages = Passages.read(request.documents) if request.documents else None
-    client = runs.reach(workspace)
-    version = registry.look_up(client, Reference.parse(request.model))
+    version = look_up(workspace, request.model)
     first = next(rows, None)
     if first is None:
         return
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    loaded = runs.load_model(workspace, version)
-    inputs = [column.name for column in loaded.metadata.get_input_schema().inputs]
-    if passages and not {"question", CONTEXT} <= set(inputs):
-        message = f"its input is {', '.join(inputs)}; only a model for questions looks answers up"
+    model = LoadedModel.load(workspace, version)
+    if passages and not {"question", CONTEXT} <= set(model.inputs):
+        found = ", ".join(model.inputs)
+        message = f"its input is {found}; only a model for questions looks answers up"
         raise ModelError(Problem(request.model, message, "leave --documents out"))
-    _require(first, [n for n in inputs if not (passages and n == CONTEXT)], mapping, where)
+    needed = [n for n in model.inputs if not (passages and n == CONTEXT)]
+    _require(first, needed, mapping, where)
     writer = _Writer(kind)
-    for chunk in _chunks(_chain(first, rows)):
-        table = _table(chunk, inputs, mapping)
-        answers = _look_up(loaded, table, passages) if passages else _predict(loaded, table)
-        yield writer.lines(_merged(chunk, answers, request.probabilities))
+    for chunk in chunks(_chain(first, rows)):
+        table = model.table(chunk, mapping)
+        answers = _look_up(model, table, passages) if passages else model.predict(table)
+        yield writer.lines(merged(chunk, answers, request.probabilities))
+
+
+def look_up(workspace: Workspace, reference: str) -> ModelVersion:
+    """Find a registered version.
+
+    Args:
+        workspace: where the registry is.
+        reference: NAME, NAME@ALIAS or NAME/VERSION.
+
+    Raises:
+        ModelError: no such model.
+    """
+    return registry.look_up(runs.reach(workspace), Reference.parse(reference))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A registered model in memory.
+
+    Attributes:
+        served: the model as MLflow loads it.
+        inputs: names of its input columns.
+    """
+
+    served: Any
+    inputs: list[str]
+
+    @classmethod
+    def load(cls, workspace: Workspace, version: ModelVersion) -> LoadedModel:
+        """Load a registered version."""
+        served = runs.load_model(workspace, version)
+        return cls(served, [column.name for column in served.metadata.get_input_schema().inputs])
+
+    def table(self, rows: Iterable[Row], columns: Mapping[str, str]) -> list[Row]:
+        """The input columns of rows as text; a missing value is the empty text.
+
+        Args:
+            rows: with columns of their own names.
+            columns: input column to the name in the rows, where they differ.
+        """
+        pairs = [(name, columns.get(name, name)) for name in self.inputs]
+        return [{name: str(row.get(own) or "") for name, own in pairs} for row in rows]
+
+    def predict(self, table: Sequence[Row]) -> list[Row]:
+        """Answer each row of a table of the input columns."""
+        import pandas as pd
+
+        answers: list[Row] = self.served.predict(pd.DataFrame(table)).to_dict("records")
+        return answers
 
 
 def _input(request: Request) -> tuple[str, str, Iterator[Row]]:
@@ -123,14 +175,37 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _require(row: Row, inputs: list[str], mapping: dict[str, str], where: str) -> None:
-    missing = [name for name in inputs if mapping.get(name, name) not in row]
-    if missing:
-        actual = mapping.get(missing[0], missing[0])
-        message = f"expected a column {actual!r}, found {reading.names(row)}"
+    if missing := missing_inputs(row, inputs, mapping):
         advice = f"rename it with --column {missing[0]}=YOURS"
         if missing[0] == CONTEXT and "question" in inputs:
             advice += ", or name a folder of texts with --documents"
-        raise DataError(Problem(where, message, advice))
+        raise DataError(missing_column(where, row, mapping.get(missing[0], missing[0]), advice))
+
+
+def missing_inputs(
+    row: Iterable[str], inputs: Iterable[str], columns: Mapping[str, str]
+) -> list[str]:
+    """The input columns that a row lacks."""
+    present = set(row)
+    return [name for name in inputs if columns.get(name, name) not in present]
+
+
+def require(rows: Iterable[Row], inputs: Sequence[str], columns: Mapping[str, str]) -> None:
+    """Make sure that every row has the input columns.
+
+    Raises:
+        DataError: naming the first row that lacks one.
+    """
+    for at, row in enumerate(rows):
+        if missing := missing_inputs(row, inputs, columns):
+            advice = f"rename it with columns={{{missing[0]!r}: YOURS}}"
+            column = columns.get(missing[0], missing[0])
+            raise DataError(missing_column(f"rows[{at}]", row, column, advice))
+
+
+def missing_column(where: str, row: Iterable[str], column: str, advice: str) -> Problem:
+    """The problem of a row that lacks an input column."""
+    return Problem(where, f"expected a column {column!r}, found {reading.names(row)}", advice)
 
 
 def _chain(first: Row, rest: Iterator[Row]) -> Iterator[Row]:
@@ -138,23 +213,13 @@ def _chain(first: Row, rest: Iterator[Row]) -> Iterator[Row]:
     yield from rest
 
 
-def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Rows in groups that are predicted at once."""
     while chunk := list(islice(rows, CHUNK)):
         yield chunk
 
 
-def _table(chunk: list[Row], inputs: list[str], mapping: dict[str, str]) -> list[Row]:
-    return [{n: str(row.get(mapping.get(n, n)) or "") for n in inputs} for row in chunk]
-
-
-def _predict(model: Any, table: list[Row]) -> list[Row]:
-    import pandas as pd
-
-    answers: list[Row] = model.predict(pd.DataFrame(table)).to_dict("records")
-    return answers
-
-
-def _look_up(model: Any, table: list[Row], passages: Passages) -> list[Row]:
+def _look_up(model: LoadedModel, table: list[Row], passages: Passages) -> list[Row]:
     """Answer each row from its own context, or else from the passages that fit it best.
 
     Of several passages the surest answer wins, and the better fit among equals.
@@ -167,7 +232,7 @@ def _look_up(model: Any, table: list[Row], passages: Passages) -> list[Row]:
         found = passages.best(row["question"], PASSAGES)
         tried += [(at, passage.reference, row | {CONTEXT: passage.text}) for passage in found]
     best: dict[int, Row] = {}
-    predicted = _predict(model, [row for _, _, row in tried]) if tried else []
+    predicted = model.predict([row for _, _, row in tried]) if tried else []
     for (at, source, _), answer in zip(tried, predicted, strict=True):
         answer["source"] = source if answer["answered"] else ""
         if at not in best or _surer(answer, best[at]):
@@ -181,7 +246,8 @@ def _surer(answer: Row, other: Row) -> bool:
     return bool(answer["score"] > other["score"])
 
 
-def _merged(chunk: list[Row], answers: list[Row], probabilities: bool) -> Iterator[Row]:
+def merged(chunk: Iterable[Row], answers: Iterable[Row], probabilities: bool) -> Iterator[Row]:
+    """Add the answers to the rows; an answer whose column exists is named ``predicted_``."""
     for row, answer in zip(chunk, answers, strict=True):
         shown = {k: v for k, v in answer.items() if probabilities or k != "probabilities"}
         yield row | {f"predicted_{k}" if k in row else k: v for k, v in shown.items()}

@@ -15,6 +15,7 @@ from tasks.contract.report.record import Report
 from tasks.contract.rows import quarantine
 from tasks.contract.sources import frames
 from tasks.errors import DataError
+from tasks.finetuning import preflight as take_one_step
 from tasks.store import read_json
 from tasks.tokenization import Tokenized, tokenize_rows
 from tasks.training.model.base_model import BaseModel
@@ -61,6 +62,22 @@ def prepare(pipeline: Pipeline, workspace: Workspace) -> Prepared:
     validated = validate(pipeline, workspace, found.sources)
     tokenized = tokenize_rows(pipeline, workspace, validated, found.base)
     return Prepared(validated, tokenized, found.base)
+
+
+def preflight(pipeline: Pipeline, workspace: Workspace) -> tuple[Prepared, dict[str, Any]]:
+    """Run the stages before training, take one optimizer step, and predict the cost of a run.
+
+    Returns:
+        The stages' results and the record of the step, with ``run_seconds`` of the whole run.
+    """
+    started = time.perf_counter()
+    ready = prepare(pipeline, workspace)
+    prepared = time.perf_counter() - started
+    report = take_one_step(pipeline, workspace, ready.validated, ready.tokenized, ready.base)
+    forecast = report["forecast"]
+    parts = ("training_seconds", "test_seconds")
+    report["run_seconds"] = prepared + report["setup_seconds"] + sum(forecast[p] for p in parts)
+    return ready, report
 
 
 def check(pipeline: Pipeline, workspace: Workspace) -> Checked:

@@ -69,6 +69,7 @@ def opened(
     fresh: bool,
     stages: Sequence[Stage],
     settings: Mapping[str, Any] | None = None,
+    home: str | None = None,
 ) -> Iterator[Run]:
     """Prepare a run; record in MLflow how it ended, and tell Prefect why it failed.
 
@@ -78,10 +79,11 @@ def opened(
         fresh: compute every stage even if a verified output exists.
         stages: of the pipeline.
         settings: a pipeline as JSON values, in place of what the file says.
+        home: the folder to write to; by default that of the environment.
     """
     with told(Path(file).stem) as subject:
         quiet()
-        workspace = shared(Workspace.open(fresh=fresh))
+        workspace = shared(Workspace.open(Path(home) if home else None, fresh=fresh))
         with claimed_flow(workspace) as claim:
             run = Run(read(Path(file), overrides, settings), workspace, claim, stages)
             subject.run = run

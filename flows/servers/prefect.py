@@ -24,6 +24,7 @@ from tasks.workspace import Workspace
 PORT = 4200
 ADDRESS = "server.json"
 LOG = "server.log"
+DRAIN_SECONDS = 10.0
 SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -55,8 +56,6 @@ def configured() -> str | None:
 def prefect_api(workspace: Workspace) -> Iterator[str]:
     """Provide a Prefect API for the block, and set the environment for it.
 
-    Call it before prefect is imported.
-
     Yields:
         The API's URL.
 
@@ -76,7 +75,27 @@ def prefect_api(workspace: Workspace) -> Iterator[str]:
             port = _running(workspace) or _start(workspace, users)
         url = _address(port)
         os.environ.update(_environment(workspace, url))
+        if "prefect" in sys.modules:
+            read_environment()
         yield url
+
+
+def read_environment() -> None:
+    """Let Prefect read its settings again."""
+    from prefect.context import refresh_global_settings_context
+    from prefect.logging.configuration import setup_logging
+
+    refresh_global_settings_context()
+    setup_logging()
+
+
+def drain() -> None:
+    """Send what Prefect's threads still hold to the server, and end them."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (EventsWorker, APILogWorker):
+        worker.drain_all(timeout=DRAIN_SECONDS)
 
 
 def _address(port: int) -> str:

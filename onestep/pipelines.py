@@ -1,0 +1,191 @@
+"""Check, try and run a pipeline that is given as a file, a dict or a ``Pipeline``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from configs.reading import parse
+from configs.schema import Pipeline
+from onestep import display, tables
+from onestep.results import CheckResult, PreflightResult, RunResult
+from onestep.session import Home, outside_loop, session
+from onestep.tables import Table
+from tasks.errors import ConfigError, DataError, Problem
+
+if TYPE_CHECKING:
+    from tasks.workspace import Workspace
+
+Config: TypeAlias = "str | Path | Mapping[str, Any] | Pipeline"
+Data: TypeAlias = "Table | Mapping[str, Table]"
+GIVEN = Path("config")
+"""What a dict is called in an error."""
+TRAIN, *REST = ("train", "validation", "test")
+FRACTION = 0.1
+"""Of the training rows, for a split without a table, unless the config has another."""
+
+
+def run(
+    config: Config,
+    data: Data | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    fresh: bool = False,
+    home: Home = None,
+    verbose: bool = True,
+) -> RunResult:
+    """Run a pipeline: five stages, from labelled text to a registered model.
+
+    Args:
+        config: path of a YAML file, its content as a dict, or a ``Pipeline``. Names of files in a
+            dict are relative to the working directory.
+        data: a table of pandas, polars, pyarrow or ``datasets``, or a mapping from ``train``,
+            ``validation`` and ``test`` to tables. It takes the place of the files that the config
+            names. Of a split without a table a fraction of the training rows is taken.
+        overrides: ``dotted.key=value`` strings.
+        fresh: compute every stage even if a verified output exists.
+        home: the folder to work in; ``ONESTEP_HOME`` or ``./mlruns`` by default.
+        verbose: whether to show progress, in a notebook as a bar.
+
+    Raises:
+        ConfigError: the config is not valid.
+        DataError: the data cannot be read or breaks the contract.
+        ModelError: the base model cannot be used.
+        Failure: the run failed for another reason.
+    """
+
+    def work() -> RunResult:
+        from flows import execution
+        from flows.run import inputs
+
+        began = time.monotonic()
+        with session(home) as workspace:
+            changes = [*_changes(config, data, workspace), *overrides]
+            pipeline = _read(config, changes)
+            inputs.require(pipeline)
+            title = f"{pipeline.name}: {pipeline.application} from {pipeline.model.origin}"
+            source = (Path(config), changes) if isinstance(config, str | Path) else (pipeline,)
+            with display.progress(title, verbose=verbose) as shown:
+                shown.started = began
+                outcome = execution.run(*source, fresh=fresh, home=workspace.root)
+            return RunResult(outcome, workspace.root, shown, time.monotonic() - began)
+
+    return outside_loop(work)
+
+
+def check(
+    config: Config,
+    data: Data | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    home: Home = None,
+) -> CheckResult:
+    """Check the config and the data against the contract; train nothing.
+
+    Data that breaks the contract is a result, whose ``problems`` say why. For the arguments see
+    :func:`run`.
+
+    Raises:
+        ConfigError: the config is not valid.
+        ModelError: the base model cannot be used.
+    """
+
+    def work() -> CheckResult:
+        from flows.run import check as checks
+
+        with session(home) as workspace:
+            pipeline = _read(config, [*_changes(config, data, workspace), *overrides])
+            return CheckResult(checks.check(pipeline, workspace), workspace.root)
+
+    return outside_loop(work)
+
+
+def preflight(
+    config: Config,
+    data: Data | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    home: Home = None,
+) -> PreflightResult:
+    """Check, then take exactly one optimizer step and predict the cost of a run.
+
+    For the arguments see :func:`run`.
+
+    Raises:
+        ConfigError: the config is not valid.
+        DataError: the data cannot be read or breaks the contract.
+        ModelError: the base model cannot be used.
+        Failure: the step failed.
+    """
+
+    def work() -> PreflightResult:
+        from flows.run import check as checks
+
+        with session(home) as workspace:
+            pipeline = _read(config, [*_changes(config, data, workspace), *overrides])
+            return PreflightResult(*checks.preflight(pipeline, workspace))
+
+    return outside_loop(work)
+
+
+def _read(config: Config, overrides: Sequence[str]) -> Pipeline:
+    """Check a config in every form.
+
+    Raises:
+        ConfigError: with every problem that was found.
+    """
+    from flows.run.reading import read
+
+    if isinstance(config, str | Path):
+        return read(Path(config), overrides)
+    folder = config.data.folder if isinstance(config, Pipeline) else Path()
+    return read(folder / GIVEN, overrides, _values(config))
+
+
+def _values(config: Config) -> Mapping[str, Any]:
+    """The config as plain values."""
+    if isinstance(config, str | Path):
+        return parse(Path(config)).values
+    if isinstance(config, Pipeline):
+        return config.model_dump(mode="json", exclude_unset=True)
+    if isinstance(config, Mapping):
+        return config
+    found = type(config).__name__
+    raise ConfigError(Problem(str(GIVEN), f"expected a path, a dict or a Pipeline, found {found}"))
+
+
+def _changes(config: Config, data: Data | None, workspace: Workspace) -> Iterator[str]:
+    """The overrides that put tables in the place of the declared files.
+
+    Raises:
+        DataError: what is given is no table, or for no split.
+    """
+    if data is None:
+        return
+    section = _values(config).get("data")
+    declared = section if isinstance(section, Mapping) else {}
+    for split, table in _splits(data).items():
+        arrow = tables.to_arrow(table, f"data[{split!r}]")
+        yield f"data.{split}={json.dumps(str(tables.keep(arrow, split, workspace)))}"
+    for split in REST:
+        if split not in _splits(data) and not isinstance(declared.get(split), float):
+            yield f"data.{split}={FRACTION}"
+    yield from (f"data.{k}=null" for k in ("dataset", "subset", "revision") if k in declared)
+
+
+def _splits(data: Any) -> dict[str, Any]:
+    """Tables by split.
+
+    Raises:
+        DataError: a split that there is not, or no training rows.
+    """
+    if not isinstance(data, Mapping):
+        return {TRAIN: data}
+    if TRAIN not in data or not set(data) <= {TRAIN, *REST}:
+        found = ", ".join(map(repr, data)) or "none"
+        message = f"expected tables by split: {TRAIN} and, if you like, {' and '.join(REST)}"
+        raise DataError(Problem("data", f"{message}; found {found}"))
+    return dict(data)

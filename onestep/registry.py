@@ -1,0 +1,204 @@
+"""Registered models: load one and predict with it, or list them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from onestep import display, tables
+from onestep.session import Home, outside_loop, session
+from onestep.tables import Row
+from tasks.errors import DataError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flows.models.prediction import LoadedModel
+    from tasks.workspace import Workspace
+
+NO_COLUMNS: Mapping[str, str] = {}
+
+
+class Model:
+    """A registered model in memory.
+
+    Attributes:
+        name: of the registered model.
+        version: its number.
+    """
+
+    def __init__(self, name: str, version: int, loaded: LoadedModel) -> None:
+        self.name = name
+        self.version = version
+        self._loaded = loaded
+
+    @classmethod
+    def load(cls, workspace: Workspace, reference: str) -> Model:
+        """Find and load a version.
+
+        Raises:
+            ModelError: no such model.
+        """
+        from flows.models import prediction
+        from flows.run.libraries import quiet
+
+        quiet()
+        version = prediction.look_up(workspace, reference)
+        loaded = prediction.LoadedModel.load(workspace, version)
+        return cls(version.name, int(version.version), loaded)
+
+    @property
+    def uri(self) -> str:
+        """What MLflow calls the version."""
+        return f"models:/{self.name}/{self.version}"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the columns that it reads."""
+        return tuple(self._loaded.inputs)
+
+    def predict(
+        self,
+        rows: Any,
+        *,
+        columns: Mapping[str, str] = NO_COLUMNS,
+        probabilities: bool = False,
+    ) -> Any:
+        """Predict rows.
+
+        Args:
+            rows: texts, for a model of one input column; dicts; or a table of pandas, polars,
+                pyarrow or ``datasets``.
+            columns: input column to the name in ``rows``, where they differ.
+            probabilities: whether to add the probability of every label.
+
+        Returns:
+            The rows with the answers' columns: a list of dicts for dicts, a table of the same
+            library for a table, and a pandas data frame for texts.
+
+        Raises:
+            DataError: a row lacks an input column.
+        """
+        if tables.is_table(rows):
+            arrow = tables.to_arrow(rows, "rows")
+            answered = self._answered(arrow.to_pylist(), columns, probabilities)
+            new = tables.columns_of(answered, arrow.column_names)
+            return tables.with_columns(rows, arrow, new)
+        given: list[Any] = [rows] if isinstance(rows, str) else list(rows)
+        if all(isinstance(row, Mapping) for row in given):
+            return self._answered([dict(row) for row in given], columns, probabilities)
+        import pandas as pd
+
+        return pd.DataFrame(self._answered(self._texts(given), {}, probabilities))
+
+    def _texts(self, texts: Sequence[Any]) -> list[Row]:
+        """Texts as rows of the only input column."""
+        names = ", ".join(self.inputs)
+        for at, text in enumerate(texts):
+            if not isinstance(text, str):
+                message = f"expected text or a dict, found {type(text).__name__}"
+                raise DataError(Problem(f"rows[{at}]", message))
+        if len(self.inputs) > 1:
+            advice = "give dicts or a table"
+            raise DataError(Problem("rows", f"expected the columns {names}, found texts", advice))
+        return [{names: text} for text in texts]
+
+    def _answered(
+        self, rows: list[Row], columns: Mapping[str, str], probabilities: bool
+    ) -> list[Row]:
+        from flows.models import prediction
+
+        prediction.require(rows, self.inputs, columns)
+        answered: list[Row] = []
+        for chunk in prediction.chunks(iter(rows)):
+            answers = self._loaded.predict(self._loaded.table(chunk, columns))
+            answered += prediction.merged(chunk, answers, probabilities)
+        return answered
+
+    def __repr__(self) -> str:
+        """Name and inputs."""
+        return f"<Model {self.uri} of {', '.join(self.inputs)}>"
+
+
+class ModelTable(Sequence[Row]):
+    """Registered versions, one record each; shown as a table.
+
+    Args:
+        records: of the versions.
+    """
+
+    def __init__(self, records: Iterable[Row]) -> None:
+        self._records = list(records)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        """The record of a version, as ``onestep models --json`` prints it."""
+        return self._records[index]
+
+    def __len__(self) -> int:
+        """How many versions there are."""
+        return len(self._records)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The records as a data frame."""
+        import pandas as pd
+
+        return pd.DataFrame(self._records)
+
+    def _drawn(self) -> display.Drawing:
+        from flows.cli import tables as drawings
+
+        if not self._records:
+            return "no model is registered yet; onestep.run registers one"
+        return drawings.models(self._records, time.time())
+
+    def __repr__(self) -> str:
+        """The table as text."""
+        return display.text(self._drawn())
+
+    def _repr_html_(self) -> str:
+        return display.html(self._drawn())
+
+
+def load(model: str, *, home: Home = None) -> Model:
+    """Load a registered model.
+
+    Args:
+        model: ``NAME``, ``NAME@ALIAS`` or ``NAME/VERSION``; a name alone is its champion.
+        home: the folder where runs are kept; ``ONESTEP_HOME`` or ``./mlruns`` by default.
+
+    Raises:
+        ModelError: no such model.
+    """
+
+    def work() -> Model:
+        with session(home) as workspace:
+            return Model.load(workspace, model)
+
+    return outside_loop(work)
+
+
+def models(name: str | None = None, *, home: Home = None) -> ModelTable:
+    """List registered models.
+
+    Args:
+        name: list every version of this model, newest first; by default the served ones of all.
+        home: the folder where runs are kept; ``ONESTEP_HOME`` or ``./mlruns`` by default.
+
+    Raises:
+        ModelError: no such model.
+    """
+
+    def work() -> ModelTable:
+        from flows.models import query
+
+        with session(home) as workspace:
+            return ModelTable(query.registered(workspace, name))
+
+    return outside_loop(work)

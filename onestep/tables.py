@@ -1,0 +1,176 @@
+"""Tables of pandas, polars, pyarrow and datasets as Arrow, in the home, and back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from tasks.errors import DataError, Problem
+from tasks.store import commit_folder, file_digest, lock, storage_errors
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas as pd
+    import pyarrow as pa
+
+
+class ArrowTable(Protocol):
+    """Any table that hands its columns on as Arrow, such as a polars data frame."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Export the columns by Arrow's C stream interface."""
+
+
+Table: TypeAlias = "pd.DataFrame | pa.Table | datasets.Dataset | ArrowTable"
+Row: TypeAlias = dict[str, Any]
+FOLDER = "tables"
+DIGITS = 32
+EXPECTED = "expected a pandas or polars data frame, a pyarrow table or a datasets.Dataset"
+
+
+def library(value: object) -> str:
+    """The package that the class of a value comes from."""
+    return type(value).__module__.partition(".")[0]
+
+
+def is_table(value: object) -> bool:
+    """Whether a value is a table that :func:`to_arrow` reads."""
+    known = (library(value), type(value).__name__) == ("datasets", "Dataset")
+    return known or hasattr(value, "__arrow_c_stream__")
+
+
+def to_arrow(table: Any, where: str) -> pa.Table:
+    """The rows as an Arrow table of plain columns.
+
+    An index of pandas is left out, and class labels of ``datasets`` become their names.
+
+    Args:
+        table: rows in columns.
+        where: what the table is called in an error.
+
+    Raises:
+        DataError: it is no table, or a column has values of several types.
+    """
+    import pyarrow as pa
+
+    if not is_table(table):
+        raise DataError(Problem(where, f"{EXPECTED}, found {type(table).__name__}"))
+    try:
+        if library(table) == "pandas":
+            found = pa.Table.from_pandas(table, preserve_index=False)
+        elif library(table) == "datasets":
+            found = _from_dataset(table)
+        else:
+            found = pa.table(table)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        # Arrow's own message may quote a value.
+        raise DataError(_mixed(table, where)) from None
+    return _plain(found)
+
+
+def _mixed(table: Any, where: str) -> list[Problem]:
+    """A problem for each column that Arrow cannot convert."""
+    import pyarrow as pa
+
+    problems = []
+    for name in map(str, table.columns):
+        try:
+            pa.array(table[name], from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError):
+            advice = f"convert it, for example with .astype(str): column {name!r}"
+            problems.append(Problem(where, f"column {name!r} has values of several types", advice))
+    return problems or [Problem(where, "Arrow cannot convert the table")]
+
+
+def _from_dataset(dataset: datasets.Dataset) -> pa.Table:
+    """The rows of a data set, with class labels as text."""
+    table = dataset.with_format("arrow")[:]
+    for at, (name, feature) in enumerate(dataset.features.items()):
+        if names := getattr(getattr(feature, "feature", feature), "names", None):
+            column = [_named(value, names) for value in table[name].to_pylist()]
+            table = table.set_column(at, name, [column])
+    return table
+
+
+def _named(value: Any, names: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_named(one, names) for one in value]
+    return None if value is None or value < 0 else names[value]
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Columns without dictionaries and views, and a schema without metadata."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    for at, field in enumerate(table.schema):
+        kind = field.type.value_type if types.is_dictionary(field.type) else field.type
+        if types.is_string_view(kind):
+            kind = pa.large_string()
+        if kind != field.type:
+            table = table.set_column(at, field.name, table[at].cast(kind))
+    return table.replace_schema_metadata(None)
+
+
+def keep(table: pa.Table, name: str, workspace: Workspace) -> Path:
+    """Write a table as Parquet below the home, in a folder named by its content.
+
+    Args:
+        table: the rows.
+        name: of the file, such as the split, which errors name.
+        workspace: the home.
+
+    Returns:
+        The file. The same rows are the same file, whichever library they come from.
+    """
+    import pyarrow.parquet as pq
+
+    with storage_errors(), TemporaryDirectory(dir=workspace.temporary) as scratch:
+        folder = Path(scratch) / FOLDER
+        folder.mkdir()
+        partial = folder / f"{name}.parquet"
+        pq.write_table(table.combine_chunks(), partial, store_schema=False)
+        final = workspace.root / FOLDER / file_digest(partial)[:DIGITS]
+        with lock(workspace.locks / f"{FOLDER}.lock"):
+            final.parent.mkdir(exist_ok=True)
+            if not (final / partial.name).exists():
+                commit_folder(folder, final)
+        return final / partial.name
+
+
+def with_columns(table: Any, arrow: pa.Table, columns: Mapping[str, list[Any]]) -> Any:
+    """Add columns to a table, in the same library if it is a known one, else in pandas.
+
+    Args:
+        table: the rows as they were given.
+        arrow: the same rows.
+        columns: the new columns.
+    """
+    import pandas as pd
+
+    if library(table) == "pandas":
+        return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
+    for name, values in columns.items():
+        arrow = arrow.append_column(name, [values])
+    if library(table) == "pyarrow":
+        return arrow
+    if library(table) == "polars":
+        return sys.modules["polars"].from_arrow(arrow)
+    if library(table) == "datasets":
+        return type(table)(arrow)
+    return arrow.to_pandas()
+
+
+def columns_of(rows: Iterable[Row], without: Iterable[str]) -> dict[str, list[Any]]:
+    """Rows as columns, less some of them."""
+    kept: dict[str, list[Any]] = {}
+    left_out = set(without)
+    for row in rows:
+        for name, value in row.items():
+            if name not in left_out:
+                kept.setdefault(name, []).append(value)
+    return kept

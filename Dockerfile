@@ -11,6 +11,7 @@ WORKDIR /opt/onestep
 COPY Makefile pyproject.toml README.md LICENSE requirements*.lock ./
 COPY configs configs
 COPY flows flows
+COPY onestep onestep
 COPY tasks tasks
 
 # An index with CPU wheels of PyTorch; without one, the build with CUDA.

@@ -175,4 +175,4 @@ lock:
 clean:
 	rm -rf $(VENV) .uv build site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.import_linter_cache .coverage .coverage.* htmlcov
-	find configs flows tasks tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find configs flows onestep tasks tests -name __pycache__ -type d -prune -exec rm -rf {} +

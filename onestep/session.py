@@ -6,10 +6,12 @@ import ctypes
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import copy_context
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,9 +61,9 @@ def _no_foreign_bars() -> Iterator[None]:
     The variables that runs set turn bars off for good in a library that is imported under them:
     tqdm and the hub are imported before, and what is loaded has switches.
     """
-    import tqdm.auto  # noqa: F401
-    from huggingface_hub.utils import tqdm as hub
-
+    with warnings.catch_warnings(action="ignore"):
+        import_module("tqdm.auto")
+    hub: Any = import_module("huggingface_hub.utils")
     shown = not hub.are_progress_bars_disabled()
     before: Any = sys.modules.get(TRANSFORMERS)
     transformers_shown = before.is_progress_bar_enabled() if before else shown

@@ -117,12 +117,13 @@ def _in_thread(work: Callable[[], T]) -> T:
             done.set_exception(error)
 
     thread = threading.Thread(target=target, name="onestep")
-    thread.start()
     while True:
         try:
+            if thread.ident is None:
+                thread.start()
             return done.result()
         except KeyboardInterrupt:
-            if done.done():
+            if done.done() or thread.ident is None:
                 raise
             _interrupt(thread)
 

@@ -104,16 +104,22 @@ def _named(value: Any, names: list[str]) -> Any:
 
 def _plain(table: pa.Table) -> pa.Table:
     """Columns without dictionaries and views, and a schema without metadata."""
+    for at, name in enumerate(table.column_names):
+        table = table.set_column(at, name, _plain_column(table[name]))
+    return table.replace_schema_metadata(None)
+
+
+def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow as pa
     from pyarrow import types
 
-    for at, field in enumerate(table.schema):
-        kind = field.type.value_type if types.is_dictionary(field.type) else field.type
-        if types.is_string_view(kind):
-            kind = pa.large_string()
-        if kind != field.type:
-            table = table.set_column(at, field.name, table[at].cast(kind))
-    return table.replace_schema_metadata(None)
+    if types.is_dictionary(column.type):
+        # Of the casts that decode a dictionary, none takes one of views.
+        values = [_plain_column(pa.chunked_array([c.dictionary])) for c in column.chunks]
+        decoded = [v.take(c.indices) for v, c in zip(values, column.chunks, strict=True)]
+        chunks = [chunk for part in decoded for chunk in part.chunks]
+        return pa.chunked_array(chunks, None if chunks else pa.large_string())
+    return column.cast(pa.large_string()) if types.is_string_view(column.type) else column
 
 
 def keep(table: pa.Table, name: str, workspace: Workspace) -> Path:

@@ -36,6 +36,7 @@ SETTINGS = {
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
 }
+_started: list[subprocess.Popen[bytes]] = []
 
 
 def configured() -> str | None:
@@ -159,7 +160,7 @@ def _start(workspace: Workspace, users: Path) -> int:
         (workspace.prefect / LOG).unlink(missing_ok=True)
         with (workspace.prefect / LOG).open("wb") as log:
             arguments = ["--socket", str(listener.fileno()), "--users", str(users)]
-            subprocess.Popen(
+            server = subprocess.Popen(
                 [sys.executable, "-m", "flows.servers.prefect_process", *arguments],
                 pass_fds=(listener.fileno(), alive),
                 stdin=subprocess.DEVNULL,
@@ -168,6 +169,8 @@ def _start(workspace: Workspace, users: Path) -> int:
                 start_new_session=True,
                 env=os.environ | _environment(workspace, url),
             )
+        # Python warns about a child that is forgotten while it runs; one that ended is reaped.
+        _started[:] = [server, *(earlier for earlier in _started if earlier.poll() is None)]
         write_json(workspace.prefect / ADDRESS, {"port": port})
     return port
 

@@ -113,13 +113,14 @@ def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow as pa
     from pyarrow import types
 
-    if types.is_dictionary(column.type):
-        # Of the casts that decode a dictionary, none takes one of views.
-        values = [_plain_column(pa.chunked_array([c.dictionary])) for c in column.chunks]
-        decoded = [v.take(c.indices) for v, c in zip(values, column.chunks, strict=True)]
-        chunks = [chunk for part in decoded for chunk in part.chunks]
-        return pa.chunked_array(chunks, None if chunks else pa.large_string())
-    return column.cast(pa.large_string()) if types.is_string_view(column.type) else column
+    encoded = types.is_dictionary(column.type)
+    kind = column.type.value_type if encoded else column.type
+    if types.is_string_view(kind):
+        kind = pa.large_string()
+        if encoded:
+            # A dictionary of views cannot be decoded at once.
+            column = column.cast(pa.dictionary(column.type.index_type, kind))
+    return column.cast(kind)
 
 
 def keep(table: pa.Table, name: str, workspace: Workspace) -> Path:

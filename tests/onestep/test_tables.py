@@ -12,9 +12,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tasks.errors import DataError
 
 from onestep import tables
+from tasks.errors import DataError
 from tasks.workspace import Workspace
 
 ROWS = {"text": ["good", None, "bad"], "label": ["positive", "positive", "negative"]}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Head = Literal["sequence-classification", "question-answering", "seq2seq", "causal"]
+Head = Literal[
+    "sequence-classification", "token-classification", "question-answering", "seq2seq", "causal"
+]
 
 
 @dataclass(frozen=True, slots=True)

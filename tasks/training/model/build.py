@@ -20,6 +20,7 @@ from tasks.training.model.start import Start
 T = TypeVar("T")
 AUTO_CLASSES: Final[dict[Head, str]] = {
     "sequence-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
     "question-answering": "AutoModelForQuestionAnswering",
     "seq2seq": "AutoModelForSeq2SeqLM",
     "causal": "AutoModelForCausalLM",

@@ -19,16 +19,20 @@ Ability = Head | Literal["pair-encoder", "pair-decoder"]
 """A head, or a side of an encoder pair."""
 
 ENCODER: Final[frozenset[Ability]] = frozenset(
-    {"sequence-classification", "question-answering", "pair-encoder"}
+    {"sequence-classification", "token-classification", "question-answering", "pair-encoder"}
 )
 PAIRABLE: Final[frozenset[Ability]] = ENCODER | {"pair-decoder"}
 """An encoder that also has cross-attention, to be the right half of a pair."""
 DECODER: Final[frozenset[Ability]] = frozenset(
-    {"sequence-classification", "question-answering", "causal", "pair-decoder"}
+    {
+        *("sequence-classification", "token-classification", "question-answering"),
+        *("causal", "pair-decoder"),
+    }
 )
 ENCODER_DECODER: Final[frozenset[Ability]] = frozenset(
     {"sequence-classification", "question-answering", "seq2seq"}
 )
+TEXT_TO_TEXT: Final[frozenset[Ability]] = ENCODER_DECODER | {"token-classification"}
 TRANSLATOR: Final[frozenset[Ability]] = frozenset({"seq2seq"})
 NOTHING: Final[frozenset[Ability]] = frozenset()
 
@@ -49,10 +53,10 @@ FAMILIES: Final[dict[str, frozenset[Ability]]] = {
     "mbart": ENCODER_DECODER,
     "modernbert": ENCODER,
     "mpnet": ENCODER,
-    "mt5": ENCODER_DECODER,
+    "mt5": TEXT_TO_TEXT,
     "pegasus": TRANSLATOR,
     "roberta": PAIRABLE,
-    "t5": ENCODER_DECODER,
+    "t5": TEXT_TO_TEXT,
     "vit": NOTHING,
     "whisper": NOTHING,
     "xlm-roberta": PAIRABLE,
@@ -65,6 +69,7 @@ SCRATCH: Final[dict[str, str]] = {
 """The family that a model from scratch belongs to, by its architecture."""
 HEAD_NAMES: Final[dict[Head, str]] = {
     "sequence-classification": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "token-classification": "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES",
     "question-answering": "MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES",
     "seq2seq": "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
     "causal": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",

@@ -50,7 +50,7 @@ class Start:
         """
         from tasks.training.model import tokenizers
 
-        exact = self.head in {"question-answering", "sequence-classification"}
+        exact = self.head not in {"seq2seq", "causal"}
         tokenizer = tokenizers.load(
             Path(self.tokenizer),
             whole=whole,

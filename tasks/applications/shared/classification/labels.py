@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Data
@@ -13,6 +13,8 @@ from tasks.errors import DataError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tasks.applications.census import Census
 
 MOST_LABELS = 1000
 LONGEST_SHOWN = 40
@@ -97,6 +99,30 @@ def vocabulary(counts: Mapping[str, int], data: Data, target: str = "label") -> 
     if names is not None:
         return list(names)
     return sorted(present, key=_natural)
+
+
+def problems(census: Census, labels: Sequence[str], minimum: int) -> Iterator[str]:
+    """Labels with too few training rows, and labels of other splits that training lacks."""
+    counts = census.labels("train")
+    for label in labels:
+        if counts[label] < minimum:
+            found = f"expected at least {minimum} training rows, found {counts[label]}"
+            yield f"label {shown(label)}: {found}"
+    for split in ("validation", "test"):
+        for label, rows in sorted(census.labels(split).items()):
+            if label not in labels:
+                where = f"{rows} {split} rows, first at {census.place(split, label)}"
+                yield f"label {shown(str(label))} never occurs in training ({where})"
+
+
+def difference(theirs: Sequence[str], ours: Sequence[str]) -> str:
+    """How the labels of two models differ."""
+    parts = {
+        "lacks": sorted(set(ours) - set(theirs)),
+        "has besides": sorted(set(theirs) - set(ours)),
+    }
+    named = [f"{verb} {', '.join(labels[:5])}" for verb, labels in parts.items() if labels]
+    return f"other labels: it {' and '.join(named)}"
 
 
 def positions(values: pd.Series[Any], labels: Sequence[str]) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.applications.base import Column, Problems, Rows, Rules
@@ -88,21 +88,4 @@ class ClassificationRules(Rules[ClassificationFacts]):
         self, census: Census, facts: ClassificationFacts, minimum: int
     ) -> list[str]:
         """Labels with too few training rows, and labels of other splits that training lacks."""
-        return [*_rare(census, facts, minimum), *_unseen(census, facts)]
-
-
-def _rare(census: Census, facts: ClassificationFacts, minimum: int) -> Iterator[str]:
-    counts = census.labels("train")
-    for label in facts.labels:
-        if counts[label] < minimum:
-            name, found = label_names.shown(label), counts[label]
-            yield f"label {name}: expected at least {minimum} training rows, found {found}"
-
-
-def _unseen(census: Census, facts: ClassificationFacts) -> Iterator[str]:
-    for split in ("validation", "test"):
-        for label, rows in sorted(census.labels(split).items()):
-            if label not in facts.labels:
-                where = f"{rows} {split} rows, first at {census.place(split, label)}"
-                name = label_names.shown(str(label))
-                yield f"label {name} never occurs in training ({where})"
+        return list(label_names.problems(census, facts.labels, minimum))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tasks.applications.base import Baseline, Metric, Predictions, Scorer, Scoring
-from tasks.applications.shared.classification import labelling
+from tasks.applications.shared.classification import labelling, labels
 from tasks.applications.shared.classification.facts import ClassificationFacts
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class ClassificationScoring(Scoring[ClassificationFacts]):
     ) -> tuple[pd.DataFrame, ClassificationFacts]:
         """The same labels in this model's order, and the other's threshold."""
         if sorted(theirs.labels) != sorted(ours.labels):
-            raise ValueError(_difference(theirs.labels, ours.labels))
+            raise ValueError(labels.difference(theirs.labels, ours.labels))
         if ours.scale and theirs.labels != ours.labels:
             raise ValueError("another order of its labels")
         threshold = ours.threshold if theirs.threshold is None else theirs.threshold
@@ -66,16 +65,6 @@ class ClassificationScoring(Scoring[ClassificationFacts]):
         """The labels; a row with several counts for each."""
         name = "labels" if "labels" in predictions else "label"
         return [str(label) for label in predictions[name].explode().dropna()]
-
-
-def _difference(theirs: Sequence[str], ours: Sequence[str]) -> str:
-    """How two sets of labels differ."""
-    parts = {
-        "lacks": sorted(set(ours) - set(theirs)),
-        "has besides": sorted(set(theirs) - set(ours)),
-    }
-    named = [f"{verb} {', '.join(labels[:5])}" for verb, labels in parts.items() if labels]
-    return f"other labels: it {' and '.join(named)}"
 
 
 class ConstantPrediction(Baseline[ClassificationFacts]):

@@ -31,7 +31,7 @@ class Rules(Section):
     rare_label: Severity = "refuse"
     """A label has fewer training rows than `contract.min_rows_per_class`."""
     length: Severity = "quarantine"
-    """A text is shorter or longer than `contract.characters` allows."""
+    """A text is shorter than `contract.min_characters` or longer than `contract.max_characters`."""
     mojibake: Severity = "quarantine"
     """UTF-8 was read in another encoding, so that é became Ã©."""
     replacement: Severity = "warn"
@@ -49,7 +49,7 @@ class Rules(Section):
     leakage: Severity = "quarantine"
     """The same text in two splits: the row is kept in the test split, then in validation."""
     group_leakage: Severity = "quarantine"
-    """The same `data.group` in two splits: its rows are kept in the test split, then in
+    """The same `data.group_column` in two splits: its rows are kept in the test split, then in
     validation."""
     near_duplicates: Severity = "warn"
     """Two nearly equal texts in one split: the first is kept."""
@@ -115,12 +115,12 @@ class Drift(Section):
 
     severity: Literal["refuse", "warn"] = "warn"
     """`refuse` fails the run."""
-    max_effect: Annotated[float, Field(gt=0)] = 0.2
+    max_effect_size: Annotated[float, Field(gt=0)] = 0.2
     """Largest effect size that counts as no drift: Cohen's w of labels, vocabulary and the
     champion's predictions, Cohen's d of text lengths. 0.1 is small, 0.3 medium, 0.5 large."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
+    confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
     """How sure it must be that the effect is larger than that."""
-    predictions: Annotated[int, Field(ge=0)] = 500
+    num_predictions: Annotated[int, Field(ge=0)] = 500
     """Rows that the champion predicts to compare its answers; 0 for none."""
 
 
@@ -137,11 +137,13 @@ class Contract(Section):
     """Comparison with the data of the champion."""
     repair: bool = False
     """Mend damaged encoding, control characters and entities of HTML where that needs no guess."""
-    characters: tuple[int, int] = (1, 1_000_000)
-    """Fewest and most characters of a text."""
-    near_threshold: Annotated[float, Field(ge=0.5, le=1)] = 0.8
+    min_characters: Annotated[int, Field(ge=0)] = 1
+    """Shortest text, in characters."""
+    max_characters: Annotated[int, Field(ge=0)] = 1_000_000
+    """Longest text, in characters."""
+    near_duplicate_threshold: Annotated[float, Field(ge=0.5, le=1)] = 0.8
     """Jaccard similarity from which two texts are nearly equal."""
-    sample: Annotated[int, Field(ge=0)] = 10_000
+    sample_size: Annotated[int, Field(ge=0)] = 10_000
     """Texts that the slow rules look at (language, nearly equal texts, label quality); 0 turns them
     off. The report says what share that was."""
     label_quality: bool = False
@@ -156,13 +158,8 @@ class Contract(Section):
     show_text: bool = False
     """Whether the report may quote rows; nothing else ever does."""
 
-    @field_validator("characters", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
-
     @model_validator(mode="after")
     def _bounds_are_ordered(self) -> Contract:
-        if not 0 <= self.characters[0] <= self.characters[1]:
-            raise ValueError("`characters`: expected the fewest, then the most")
+        if self.min_characters > self.max_characters:
+            raise ValueError("`min_characters` is greater than `max_characters`")
         return self

@@ -34,7 +34,7 @@ class Decoder(Section):
     """Where its weights come from: as `model.base`."""
     revision: str | None = None
     """The commit or tag of a hub model."""
-    vocabulary: Annotated[int, Field(ge=100)] | None = None
+    vocab_size: Annotated[int, Field(ge=100)] | None = None
     """Train a tokenizer of this size on the targets, and fresh embeddings for it: for a target
     language that the decoder's own tokenizer does not know. By default it keeps its own."""
 
@@ -44,18 +44,18 @@ class Scratch(Section):
 
     architecture: Literal["encoder", "decoder", "encoder-decoder"]
     """`encoder` (as BERT), `decoder` (as GPT-2), or `encoder-decoder` (as Vaswani et al. 2017)."""
-    layers: Annotated[int, Field(ge=1)] = 3
+    num_layers: Annotated[int, Field(ge=1)] = 3
     """Layers of each stack."""
     hidden_size: Annotated[int, Field(ge=8)] = 256
     """Width of the model."""
-    heads: Annotated[int, Field(ge=1)] = 4
+    num_heads: Annotated[int, Field(ge=1)] = 4
     """Attention heads; they divide `hidden_size`."""
     intermediate_size: Annotated[int, Field(ge=8)] | None = None
     """Width of the feed-forward layers; by default four times `hidden_size`."""
     tokenizer: Literal["bpe", "unigram", "wordpiece", "words"] = "unigram"
     """What to train: byte-level `bpe`, `unigram` (as SentencePiece), `wordpiece` (as BERT), or
     whole `words`, which word vectors need."""
-    vocabulary: Annotated[int, Field(ge=100)] = 8000
+    vocab_size: Annotated[int, Field(ge=100)] = 8000
     """Most tokens that the tokenizer may have."""
     vectors: str | None = None
     """A file of word vectors (Word2Vec text or binary, or GloVe; also .gz) that input embeddings
@@ -63,8 +63,8 @@ class Scratch(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Scratch:
-        if self.hidden_size % self.heads:
-            raise ValueError("`heads` must divide `hidden_size`")
+        if self.hidden_size % self.num_heads:
+            raise ValueError("`num_heads` must divide `hidden_size`")
         if self.vectors and self.tokenizer != "words":
             raise ValueError("`vectors` are of whole words, so they need `tokenizer: words`")
         return self
@@ -98,7 +98,7 @@ class Model(Section):
     """Activation of the feed-forward layers; by default what the base model declares."""
     change_activation: bool = False
     """Acknowledges that another activation makes a pretrained model compute something else."""
-    attention: Literal["auto", "eager", "sdpa"] = "auto"
+    attn_implementation: Literal["auto", "eager", "sdpa"] = "auto"
     """The attention kernel; `auto` takes the fastest one for the device."""
 
     _folder: Path = PrivateAttr(default=Path())

@@ -19,7 +19,7 @@ class Slices(Section):
     language: bool = False
     """Whether the languages that are detected in the texts are slices."""
     max_drop: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """How much of the champion's headline metric a slice may lose, as a share of it."""
+    """How much of the champion's primary metric a slice may lose, as a share of it."""
     min_rows: Annotated[int, Field(ge=1)] = 100
     """Smaller slices are shown, but do not decide."""
 
@@ -27,20 +27,20 @@ class Slices(Section):
 class Gate(Section):
     """What a model must reach to be promoted."""
 
-    rule: Literal["better", "surely_better", "not_worse"] = "better"
-    """How a challenger's headline metric must compare with the champion's on the same rows.
-    `better`: higher, and surely not lower by more than `margin`; `surely_better`: surely higher;
-    `not_worse`: surely not lower by more than `margin`, for models that are to follow the data.
+    rule: Literal["better", "superior", "non_inferior"] = "better"
+    """How a challenger's primary metric must compare with the champion's on the same rows.
+    `better`: higher, and surely not lower by more than `margin`; `superior`: surely higher;
+    `non_inferior`: surely not lower by more than `margin`, for models that are to follow the data.
     In each case a model that scores every row just as the champion does is not promoted."""
-    floors: dict[str, float] = Field(default_factory=dict)
+    thresholds: dict[str, float] = Field(default_factory=dict)
     """Lowest acceptable value of a metric, for example `accuracy: 0.85`; of a metric that is
     better when lower, the highest."""
     min_gain: Annotated[float, Field(ge=0)] = 0.0
-    """How much better than the champion's headline metric a challenger must be, in units of the
-    metric; with `surely_better` the lower bound of the gain must be."""
+    """How much better than the champion's primary metric a challenger must be, in units of the
+    metric; with `superior` the lower bound of the gain must be."""
     margin: Annotated[float, Field(ge=0, le=1)] = 0.02
-    """The loss that counts as none, as a share of the champion's headline metric."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """The loss that counts as none, as a share of the champion's primary metric."""
+    confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Coverage of the interval behind `surely`."""
     slices: Slices = Slices()
     """Parts of the test split on which a new model must not fall."""

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from configs.renames import renamed
 from configs.schema import Pipeline, application_names
 from tasks.errors import ConfigError, Problem
 
@@ -39,7 +40,10 @@ class Source:
 
     def where(self, location: Path_) -> str:
         """Name the place of a config path: ``file:line: a.b`` or ``--set a.b``."""
-        dotted = ".".join(str(part) for part in location)
+        dotted = _dotted(location)
+        for override in self.overridden - self.lines.keys():
+            if override[: len(location)] == location and location not in self.lines:
+                return f"{OVERRIDE} {_dotted(override)}"
         for end in range(len(location), -1, -1):
             if location[:end] in self.overridden:
                 return f"{OVERRIDE} {dotted}"
@@ -195,8 +199,10 @@ def validate(source: Source) -> Pipeline:
     try:
         pipeline = Pipeline.model_validate_json(_json(source), strict=True)
     except ValidationError as error:
-        found = [_problem(source, details) for details in error.errors()]
-        raise ConfigError(_merged(problems + found)) from None
+        errors = error.errors()
+        found = [_problem(source, e) for e in errors if not _renamed(source, e)]
+        old = [problem for e in errors for problem in _renamed(source, e)]
+        raise ConfigError(_merged(problems + found) + old) from None
     if problems:
         raise ConfigError(problems)
     return pipeline
@@ -216,6 +222,18 @@ def _application_problems(source: Source) -> list[Problem]:
         return []
     message = f"expected one of {', '.join(names)}, found {value!r}"
     return [Problem(source.where(("application",)), message, _did_you_mean(value, names))]
+
+
+def _renamed(source: Source, details: ErrorDetails) -> list[Problem]:
+    """Where a key or a value has a new name."""
+    if details["type"] not in {"extra_forbidden", "literal_error"}:
+        return []
+    news = renamed(_dotted(details["loc"]), details["input"])
+    return [Problem(source.where(tuple(old.split("."))), what) for old, what in news.items()]
+
+
+def _dotted(location: Path_) -> str:
+    return ".".join(str(part) for part in location)
 
 
 def _problem(source: Source, details: ErrorDetails) -> Problem:

@@ -26,7 +26,7 @@ class Retraining(Section):
     so that a restart moves nothing."""
     timezone: str = "UTC"
     """The time zone of `cron`, as in the IANA database."""
-    when: Literal["changed", "drift", "always"] = "changed"
+    retrain_when: Literal["changed", "drift", "always"] = "changed"
     """What a scheduled run needs to train: rows or settings that no version has been made from,
     rows that have drifted from the champion's, or nothing."""
     overlap: Literal["skip", "coalesce"] = "skip"

@@ -17,7 +17,7 @@ from configs.model import Decoder, Language, Model, Scratch
 from configs.promotion import Gate, Slices
 from configs.retraining import Retraining
 from configs.section import Section
-from configs.training import Adapter, Loss, Optimizer, Schedule, Training
+from configs.training import Adapter, Loss, LrScheduler, Optimizer, Training
 from configs.values import Files, Labels, Name, Split
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Generation",
     "Language",
     "Loss",
+    "LrScheduler",
     "Model",
     "Optimizer",
     "Pipeline",
@@ -40,7 +41,6 @@ __all__ = [
     "Registry",
     "Retraining",
     "Rules",
-    "Schedule",
     "Scratch",
     "Section",
     "Slices",
@@ -101,7 +101,7 @@ class Data(Section):
     labels: Labels | None = None
     """Label names in order, or a mapping from the value in the file to the name. By default the
     distinct labels of the training rows, sorted. The result is frozen into the model."""
-    group: str | None = None
+    group_column: str | None = None
     """A column whose rows must stay in one split, such as a customer id."""
     quotes: bool = True
     """Whether CSV and TSV fields may be quoted; false takes a quotation mark as text."""
@@ -110,7 +110,7 @@ class Data(Section):
     labelling: Literal["single", "multiple", "ordinal"] = "single"
     """How rows are labelled: one label each (column `label`), any number of them (column `labels`,
     a list), or one step of an ordered scale, such as stars (column `label`)."""
-    separator: Annotated[str, Field(min_length=1)] = "|"
+    label_separator: Annotated[str, Field(min_length=1)] = "|"
     """What stands between the labels of one row in CSV and TSV, with `labelling: multiple`."""
 
     _folder: Path = PrivateAttr(default=Path())
@@ -167,16 +167,16 @@ class Generation(Section):
 class Evaluation(Section):
     """How the fine-tuned model is measured on the test split."""
 
-    headline: str | None = None
+    primary_metric: str | None = None
     """The metric that chooses the checkpoint and decides promotion; by default the
     application's own."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Rows predicted at once."""
     bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
-    """Resamples behind the interval of the headline metric."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Resamples behind the interval of the primary metric."""
+    confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Coverage of that interval."""
-    mistakes: Annotated[int, Field(ge=0, le=10_000)] = 20
+    num_mistakes: Annotated[int, Field(ge=0, le=10_000)] = 20
     """How many of the most confident mistakes to list, by row number."""
 
 
@@ -231,6 +231,8 @@ class Pipeline(Section):
         Field(json_schema_extra=lambda schema: schema.update(enum=list(application_names()))),
     ]
     """The NLP problem."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """Seed of the splits, the batches, the head's initial weights and the dropout."""
     data: Data
     """Where the labelled text is."""
     contract: Contract = Contract()

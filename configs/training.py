@@ -23,18 +23,18 @@ class Optimizer(Section):
     """Decay rates of the moment estimates; `sgd` and `muon` take the first as their momentum."""
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
     """Added to the denominator of the `adam` and `adamw` updates."""
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    layerwise_lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Each layer learns at this share of the rate of the layer above it (Howard and Ruder 2018);
     the head learns at the full rate."""
 
 
-class Schedule(Section):
+class LrScheduler(Section):
     """How the learning rate moves over the run."""
 
     name: Literal["constant", "linear", "cosine", "inverse_sqrt", "one_cycle"] = "linear"
     """What follows the warm-up: a constant rate, decay to zero at the last step, or decay with the
     inverse square root of the step; `one_cycle` warms up and anneals along cosines (Smith 2018)."""
-    warmup: Fraction = 0.1
+    warmup_ratio: Fraction = 0.1
     """Share of all steps over which the rate rises, from zero; with `one_cycle` from a
     25th of the peak."""
 
@@ -66,7 +66,7 @@ class Adapter(Section):
     """The update is scaled by `alpha / rank`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout before the adapter's first matrix."""
-    targets: tuple[str, ...] = ()
+    target_modules: tuple[str, ...] = ()
     """Names of the layers to adapt, such as `query`; by default every linear layer."""
 
 
@@ -83,17 +83,15 @@ class Training(Section):
     """Forward passes whose gradients make one optimizer step."""
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """Gradients are scaled down to this global norm; null leaves them alone."""
-    early_stopping: Annotated[int, Field(ge=1)] | None = None
+    early_stopping_patience: Annotated[int, Field(ge=1)] | None = None
     """Stop after this many epochs without a better validation metric."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Compute precision; `auto` is bf16 where the hardware multiplies it natively."""
-    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    save_steps: Annotated[int, Field(ge=1)] | None = None
     """Write a resumable checkpoint every so many steps; by default about once a minute."""
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
-    """Seed of the splits, the batches, the head's initial weights and the dropout."""
     optimizer: Optimizer = Optimizer()
     """The update rule."""
-    schedule: Schedule = Schedule()
+    lr_scheduler: LrScheduler = LrScheduler()
     """The learning-rate schedule."""
     loss: Loss = Loss()
     """The training loss."""
@@ -101,7 +99,7 @@ class Training(Section):
     """Which weights are trained, if not all."""
     frozen_layers: Annotated[int, Field(ge=0)] = 0
     """Keep the embeddings and this many of the lowest layers as they are."""
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of a moving average of the weights, which is validated and kept in their place."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, about a third more time."""

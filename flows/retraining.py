@@ -104,7 +104,7 @@ def _train(file: str, overrides: Sequence[str], name: str) -> State[Retrained]:
 
 def nothing_to_do(run: Run) -> str:
     """Why a run would find nothing new, or nothing that has drifted; empty if it has a reason."""
-    when = run.config.schedule.when
+    when = run.config.schedule.retrain_when
     if when == "always":
         return ""
     versions = _versions(run)

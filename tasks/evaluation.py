@@ -239,7 +239,7 @@ def _write(
 ) -> dict[str, Any]:
     section, headline, scorer = config.evaluation, headline_of(config), asked.scorer
     metrics = scorer.metrics()
-    interval = scorer.interval(headline, section.bootstrap_samples, section.confidence)
+    interval = scorer.interval(headline, section.bootstrap_samples, section.confidence_level)
     record = {"headline": headline, "metrics": metrics, "interval": list(interval)}
     record |= {"baseline": asked.baseline.metrics(), "signatures": scorer.signatures()}
     record |= {"cost": asked.cost, "holdout": validated.digest}
@@ -248,7 +248,7 @@ def _write(
     write_json(folder / "slices.json", _slices(folder, config, scorer, rows, validated))
     _outcomes(scorer, headline, rows, validated).to_parquet(folder / OUTCOMES, index=False)
     write_json(
-        folder / "mistakes.json", _locate(scorer.mistakes(section.mistakes), rows, validated)
+        folder / "mistakes.json", _locate(scorer.mistakes(section.num_mistakes), rows, validated)
     )
     write_json(folder / "matrix.json", scorer.matrix())
     figures = dict(scorer.figures()) | {"loss_curves": loss_curves(tuned.stored.path)}

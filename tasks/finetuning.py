@@ -64,15 +64,14 @@ class Tuned:
 
 def headline_of(config: Pipeline) -> str:
     """The declared headline metric, or the application's own."""
-    return config.evaluation.headline or applications.get(config.application).scoring.headline(
-        config.data
-    )
+    scoring = applications.get(config.application).scoring
+    return config.evaluation.primary_metric or scoring.headline(config.data)
 
 
 def key_inputs(config: Pipeline, tokenized: Tokenized, base: BaseModel) -> Record:
     """Everything that the trained weights depend on."""
     application = applications.get(config.application)
-    ignored = {"checkpoint_steps"}
+    ignored = {"save_steps"}
     return {
         "version": VERSION,
         "application": [application.name, application.version],
@@ -81,6 +80,7 @@ def key_inputs(config: Pipeline, tokenized: Tokenized, base: BaseModel) -> Recor
         "model": config.model.model_dump(mode="json", exclude={"base", "revision"}),
         "facts": tokenized.facts.record(),
         "training": config.training.model_dump(mode="json", exclude=ignored),
+        "seed": config.seed,
         "headline": headline_of(config),
         "device": config.compute.device,
     }
@@ -140,6 +140,7 @@ def make_job(
         start=asdict(tokenized.start),
         model=config.model.model_dump(mode="json", exclude={"base", "revision", "decoder"}),
         training=config.training.model_dump(mode="json"),
+        seed=config.seed,
         headline=headline_of(config),
         device=config.compute.device,
         threads=config.compute.threads,

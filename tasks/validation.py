@@ -109,7 +109,7 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
         "contract": config.contract.model_dump(mode="json", exclude=NOT_ROWS),
         "language": config.language.model_dump(mode="json"),
         "rules": application.rules.inputs(config),
-        "seed": config.training.seed,
+        "seed": config.seed,
     }
 
     def build(folder: Path) -> dict[str, Any]:

@@ -77,8 +77,8 @@ def test_run_killed_before_its_commit_is_only_committed(
 
 
 def test_starter_learns_in_one_epoch(tmp_path: Path) -> None:
-    training = {"epochs": 1, "batch_size": 8, "learning_rate": 3e-4, "precision": "fp32", "seed": 2}
-    prepared = prepare(tmp_path, "starter", {"train": reviews()}, training=training)
+    training = {"epochs": 1, "batch_size": 8, "learning_rate": 3e-4, "precision": "fp32"}
+    prepared = prepare(tmp_path, "starter", {"train": reviews()}, training=training, seed=2)
     heard: list[Event] = []
     watched: list[Path] = []
     with listening(heard.append):

@@ -100,7 +100,7 @@ def shop(
 
 
 def test_first_version_is_champion(shop: Shop) -> None:
-    registered = shop.with_gate(floors={"accuracy": 0.8}).register("first")
+    registered = shop.with_gate(thresholds={"accuracy": 0.8}).register("first")
     assert (registered.version, registered.alias, registered.reused) == (1, "champion", False)
     assert "first version" in registered.verdict
     assert shop.aliases() == {"champion": 1}
@@ -146,7 +146,7 @@ def test_version_of_another_problem_does_not_replace_the_champion(
 
 
 def test_version_below_a_floor_gets_no_alias(shop: Shop, constant: Evaluated) -> None:
-    registered = shop.with_gate(floors={"accuracy": 0.8}).register("weak", constant)
+    registered = shop.with_gate(thresholds={"accuracy": 0.8}).register("weak", constant)
     assert (registered.version, registered.alias) == (1, None)
     assert "accuracy 0.5000 is below its floor 0.8" in registered.verdict
     assert shop.aliases() == {}
@@ -181,7 +181,7 @@ def test_the_comparison_is_kept_with_the_run(shop: Shop, constant: Evaluated) ->
 
 def test_a_slice_that_falls_keeps_a_version_back(shop: Shop, constant: Evaluated) -> None:
     slices = {"min_rows": 5, "max_drop": 0.0}
-    gated = shop.with_gate(rule="not_worse", margin=1.0, slices=slices)
+    gated = shop.with_gate(rule="non_inferior", margin=1.0, slices=slices)
     gated.register("old")
     registered = gated.register("new", constant)
     assert (registered.version, registered.alias) == (2, "challenger")
@@ -205,7 +205,7 @@ def test_version_that_gains_too_little_is_challenger(shop: Shop, constant: Evalu
 
 def test_version_that_answers_like_the_champion_is_challenger(shop: Shop) -> None:
     shop.register("old")
-    registered = shop.with_gate(rule="not_worse").register("new")
+    registered = shop.with_gate(rule="non_inferior").register("new")
     assert (registered.version, registered.alias) == (2, "challenger")
     assert "scores every row as the champion does" in registered.verdict
 

@@ -364,7 +364,7 @@ def test_a_renamed_file_is_the_same_data(tmp_path: Path) -> None:
         ({"validation": 0.3}, {}, {}),
         ({"labels": ["delivery", "billing"]}, {}, {}),
         ({}, {"rules": {"duplicates": "warn"}}, {}),
-        ({}, {}, {"training": {"seed": 7}}),
+        ({}, {}, {"seed": 7}),
         ({}, {}, {"application": "sentiment"}),
     ],
     ids=["fraction", "labels", "contract", "seed", "application"],
@@ -412,7 +412,7 @@ def test_the_same_rows_elsewhere_are_stored_as_the_same_bytes(tmp_path: Path) ->
 
 def test_groups_stay_whole(tmp_path: Path) -> None:
     rows = [{**row, "customer": f"c{n // 4}"} for n, row in enumerate(parcels(120))]
-    validated = check(tmp_path, rows, {"group": "customer"})
+    validated = check(tmp_path, rows, {"group_column": "customer"})
     homes: dict[str, set[str]] = {}
     for split in validated.rows:
         for row in split_rows(validated, split):

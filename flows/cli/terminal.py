@@ -403,7 +403,7 @@ def when(one: Scheduled) -> str:
     """A schedule in a few words."""
     schedule = one.config.schedule
     times = f"every {schedule.interval}" if schedule.interval else str(schedule.cron)
-    return f"{times}, if {schedule.when}" if schedule.when != "always" else times
+    return f"{times}, if {schedule.retrain_when}" if schedule.retrain_when != "always" else times
 
 
 def happened(event: Happening) -> str:

@@ -119,7 +119,7 @@ def drift(pipeline: Pipeline, workspace: Workspace) -> Drifted | None:
     """
     quiet()
     validated = validate(pipeline, workspace, frames.locate(pipeline.data))
-    rows = pipeline.contract.drift.predictions
+    rows = pipeline.contract.drift.num_predictions
     drifted = measure(pipeline, workspace, validated, rows)
     publish(pipeline, workspace, validated, drifted)
     return drifted

@@ -144,7 +144,7 @@ def _answers(
     application = applications.get(config.application)
     rows = MappedTable(validated.stored.path / "train.arrow")
     size = min(size, len(rows))
-    chosen = np.sort(np.random.default_rng(config.training.seed).permutation(len(rows))[:size])
+    chosen = np.sort(np.random.default_rng(config.seed).permutation(len(rows))[:size])
     table = rows.take(chosen).to_pandas()[list(validated.facts.inputs)]
     model = load_model(workspace, version)
     return Counter(application.scoring.categories(model.predict(table)) or [])

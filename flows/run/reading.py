@@ -39,8 +39,8 @@ def _metric_names(config: Pipeline) -> Iterator[tuple[str, str]]:
 
     metrics = applications.get(config.application).scoring.metrics(config.data)
     known = [metric.name for metric in metrics]
-    named = [("evaluation.headline", config.evaluation.headline)]
-    named += [(f"gate.floors.{name}", name) for name in config.gate.floors]
+    named = [("evaluation.primary_metric", config.evaluation.primary_metric)]
+    named += [(f"gate.thresholds.{name}", name) for name in config.gate.thresholds]
     for where, name in named:
         if name is not None and name not in known:
             yield (
@@ -61,8 +61,8 @@ def _settings(config: Pipeline) -> Iterator[tuple[str, str]]:
             yield where, f"{application.name} has no use for it; leave it out"
     if training.loss.name == "focal" and training.loss.label_smoothing:
         yield "training.loss.label_smoothing", "`focal` has no smoothing: set it to 0"
-    if config.schedule.when == "drift" and config.contract.drift.severity == "refuse":
-        yield "schedule.when", "`drift` waits for what `contract.drift.severity` refuses"
+    if config.schedule.retrain_when == "drift" and config.contract.drift.severity == "refuse":
+        yield "schedule.retrain_when", "`drift` waits for what `contract.drift.severity` refuses"
     if config.model.scratch and training.adapter.name != "none":
         yield "training.adapter", "an adapter needs pretrained weights, and `scratch` has none"
     if config.model.scratch and training.frozen_layers:

@@ -63,7 +63,7 @@ def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
         "headline": evaluated.headline,
         "metrics": evaluated.metrics,
         "interval": list(evaluated.interval),
-        "confidence": run.config.evaluation.confidence,
+        "confidence": run.config.evaluation.confidence_level,
         "baseline": {"name": evaluated.baseline_name} | evaluated.baseline,
         "details": evaluated.details,
         "matrix": read_json(folder / "matrix.json"),

@@ -111,7 +111,7 @@ def _inputs(rivals: Rivals, champion: ModelVersion, reference: str) -> dict[str,
         "rows": rivals.validated.digest,
         "headline": rivals.evaluated.headline,
         "samples": config.evaluation.bootstrap_samples,
-        "confidence": config.gate.confidence,
+        "confidence": config.gate.confidence_level,
         "slices": config.gate.slices.model_dump(mode="json"),
         "rows_of_slices": rivals.evaluated.stored.content(f"{ANSWERS}/{SLICES}"),
         "application": [application.name, application.version],
@@ -196,7 +196,7 @@ class _Asked:
         self, challenger: Scorer, champion: Scorer, metrics: list[str]
     ) -> tuple[Paired, ...]:
         samples = self._config.evaluation.bootstrap_samples
-        confidence = self._config.gate.confidence
+        confidence = self._config.gate.confidence_level
         return paired.compare(challenger, champion, metrics, len(self._rows), samples, confidence)
 
     def _slices(self, challenger: Scorer, champion: Scorer) -> list[paired.Slice]:

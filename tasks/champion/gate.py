@@ -119,7 +119,7 @@ def _checks(evidence: Evidence, gate: Gate) -> Iterator[Check]:
     yield _holdout(evidence)
     yield _contract(evidence)
     yield _headline(evidence)
-    yield from _floors(evidence.metrics, gate.floors)
+    yield from _floors(evidence.metrics, gate.thresholds)
     yield from _bounds(evidence.cost, gate)
     if (comparison := evidence.comparison) is None:
         if evidence.champion is not None:
@@ -211,7 +211,7 @@ def _figures(paired: Paired) -> str:
 
 def _shortfalls(paired: Paired, gate: Gate, margin: float) -> Iterator[str]:
     """What the gain lacks; written so that NaN lacks everything."""
-    if gate.rule == "surely_better":
+    if gate.rule == "superior":
         if not (paired.low > 0 and paired.low >= gate.min_gain):
             yield f"surely more than {gate.min_gain:g} is needed"
         return

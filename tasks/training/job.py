@@ -30,6 +30,7 @@ class Job:
         start: weights, tokenizers and lengths to start from.
         model: the ``model`` section.
         training: the ``training`` section.
+        seed: of the batches, the head's initial weights and the dropout.
         headline: the metric that chooses the best checkpoint.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads, or None for one per core.
@@ -46,6 +47,7 @@ class Job:
     start: dict[str, Any]
     model: dict[str, Any]
     training: dict[str, Any]
+    seed: int
     headline: str
     device: str
     threads: int | None

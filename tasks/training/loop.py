@@ -118,7 +118,7 @@ def evaluate(session: Session, split: str) -> Measured:
 
 
 def _stalled(session: Session, position: Position) -> bool:
-    patience = session.training.early_stopping
+    patience = session.training.early_stopping_patience
     if patience is None or position.best_epoch is None:
         return False
     return position.epoch - position.best_epoch >= patience
@@ -150,7 +150,7 @@ class Saver:
         """Whether to write one after this step; only the first rank writes."""
         if not self.session.rank.first:
             return False
-        every = self.session.training.checkpoint_steps
+        every = self.session.training.save_steps
         if every is not None:
             return position.step % every == 0
         return time.monotonic() - self._last > SECONDS_BETWEEN_CHECKPOINTS

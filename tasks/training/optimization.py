@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from configs.schema import Schedule, Training
+from configs.schema import LrScheduler, Training
 from tasks.training.model import layers
 
 NORMALIZATIONS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
@@ -30,7 +30,7 @@ def parameter_groups(model: nn.Module, training: Training) -> Groups:
     """Split trainable parameters by learning rate, weight decay and kind of update.
 
     Biases and normalization weights are not decayed. A parameter below ``d`` layers learns at
-    ``learning_rate * layer_decay ** d`` (Howard and Ruder 2018); the layers of a decoder are
+    ``learning_rate * layerwise_lr_decay ** d`` (Howard and Ruder 2018); the layers of a decoder are
     counted from its own top.
 
     Returns:
@@ -44,8 +44,8 @@ def parameter_groups(model: nn.Module, training: Training) -> Groups:
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        depth = layers.depth(name, lengths) if declared.layer_decay < 1 else 0
-        rate = training.learning_rate * declared.layer_decay**depth
+        depth = layers.depth(name, lengths) if declared.layerwise_lr_decay < 1 else 0
+        rate = training.learning_rate * declared.layerwise_lr_decay**depth
         plain = name in exempt or name.rsplit(".", 1)[-1] == "bias"
         decay = 0.0 if plain else declared.weight_decay
         hidden = parameter.ndim == 2 and name not in embeddings and layers.layer_of(name)
@@ -134,7 +134,7 @@ def _muon(groups: Groups, training: Training) -> Optimizer:
     return Muon(groups)
 
 
-def factor(schedule: Schedule, step: int, total: int) -> float:
+def factor(schedule: LrScheduler, step: int, total: int) -> float:
     """Learning rate at a step, as a share of the peak.
 
     Args:
@@ -148,8 +148,8 @@ def factor(schedule: Schedule, step: int, total: int) -> float:
         with the warm-up as its time scale), and as ``OneCycleLR`` of torch.
     """
     if schedule.name == "one_cycle":
-        return _one_cycle(schedule.warmup, min(step, total - 1), total)
-    warmup = math.ceil(schedule.warmup * total)
+        return _one_cycle(schedule.warmup_ratio, min(step, total - 1), total)
+    warmup = math.ceil(schedule.warmup_ratio * total)
     if step < warmup:
         return step / max(1, warmup)
     if schedule.name == "constant":
@@ -177,7 +177,7 @@ def _half_cosine(start: float, end: float, done: float) -> float:
 
 def build_schedule(optimizer: Optimizer, training: Training, total: int) -> LambdaLR:
     """The declared schedule over ``total`` optimizer steps, of each group's own peak."""
-    return LambdaLR(optimizer, lambda step: factor(training.schedule, step, total))
+    return LambdaLR(optimizer, lambda step: factor(training.lr_scheduler, step, total))
 
 
 def build_average(model: nn.Module, decay: float | None) -> AveragedModel | None:

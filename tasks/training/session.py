@@ -94,7 +94,7 @@ class Session:
     def plan(self, epoch: int) -> list[list[Ints]]:
         """Row positions of each batch of each optimizer step of an epoch."""
         training, lengths = self.training, self.splits["train"].lengths
-        batches = batching.plan_epoch(lengths, training.batch_size, training.seed, epoch)
+        batches = batching.plan_epoch(lengths, training.batch_size, self.job.seed, epoch)
         return batching.plan_steps(batches, training.gradient_accumulation_steps)
 
     def batch(self, split: str, rows: Ints) -> Batch:
@@ -133,7 +133,7 @@ def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
         name: Split.open(Path(job.tokens) / f"{name}.arrow")
         for name in ("train", "validation", "test")
     }
-    seed_everything(training.seed)
+    seed_everything(job.seed)
     codec = job.beginning.codec()
     facts = application.facts.read(job.facts)
     model = _model(job, application, facts, codec, device)
@@ -153,7 +153,7 @@ def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
         schedule=optimization.build_schedule(optimizer, training, total),
         accelerator=accelerator,
         max_grad_norm=training.max_grad_norm,
-        average=optimization.build_average(accelerator.unwrap_model(prepared), training.ema),
+        average=optimization.build_average(accelerator.unwrap_model(prepared), training.ema_decay),
     )
     return Session(job, folder, application, learner, codec, splits, rank)
 
@@ -163,7 +163,7 @@ def _model(
 ) -> nn.Module:
     """Load the model and decide which of its weights are trained."""
     training, section = job.training_section, job.model_section
-    attention = hardware.choose_attention(section.attention, device)
+    attention = hardware.choose_attention(section.attn_implementation, device)
     arguments = application.learning.model_arguments(facts)
     loaded = models.load(job.beginning, section, codec, arguments, attention)
     application.learning.initialize(loaded.model, facts)

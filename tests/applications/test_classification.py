@@ -333,8 +333,8 @@ def test_losses_that_a_labelling_lacks_are_refused(
 
 
 def test_a_separator_without_use_is_refused() -> None:
-    assert [place for place, _ in APPLICATION.rules.check(config(separator=";"))] == [
-        "data.separator"
+    assert [place for place, _ in APPLICATION.rules.check(config(label_separator=";"))] == [
+        "data.label_separator"
     ]
 
 

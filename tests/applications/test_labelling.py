@@ -93,7 +93,10 @@ def test_sets_of_labels_in_canonical_form(cell: Any, expected: Any) -> None:
 
 
 def test_separator_is_declared() -> None:
-    assert normalize(config("multiple", separator="; "), ["a|b; c", "d"]) == [["a|b", "c"], ["d"]]
+    assert normalize(config("multiple", label_separator="; "), ["a|b; c", "d"]) == [
+        ["a|b", "c"],
+        ["d"],
+    ]
 
 
 def test_sets_of_declared_labels_by_value_and_by_position() -> None:

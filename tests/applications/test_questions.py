@@ -647,7 +647,7 @@ def test_stored_columns_keep_their_types_without_an_answer() -> None:
         ({"training": {"loss": {"label_smoothing": 0.1}}}, "training.loss.label_smoothing"),
         ({"data": {"train": "a.csv", "labels": ["a", "b"]}}, "data.labels"),
         ({"data": {"train": "a.csv", "labelling": "multiple"}}, "data.labelling"),
-        ({"evaluation": {"headline": "has_answer_f1"}}, "evaluation.headline"),
+        ({"evaluation": {"primary_metric": "has_answer_f1"}}, "evaluation.primary_metric"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(sections: Row, where: str) -> None:
@@ -657,7 +657,7 @@ def test_settings_without_a_meaning_are_refused(sections: Row, where: str) -> No
 def test_sensible_settings_are_accepted() -> None:
     config = pipeline(
         answering={"unanswerable": True},
-        evaluation={"headline": "no_answer_accuracy"},
+        evaluation={"primary_metric": "no_answer_accuracy"},
         training={"loss": {"name": "focal"}},
     )
     assert list(APPLICATION.rules.check(config)) == []
@@ -794,13 +794,13 @@ def test_a_headline_about_some_rows_needs_such_rows(
     counts: dict[bool, int], words: list[str]
 ) -> None:
     declared = pipeline(
-        answering={"unanswerable": True}, evaluation={"headline": "no_answer_accuracy"}
+        answering={"unanswerable": True}, evaluation={"primary_metric": "no_answer_accuracy"}
     )
     both = {True: 9, False: 3}
     census = Census(("question",), {"train": both, "validation": both, "test": counts})
     facts = APPLICATION.learning.learn(census, declared.data)
     found = list(APPLICATION.rules.check_facts(declared, facts))
-    assert [where for where, _ in found] == ["evaluation.headline"] * len(words)
+    assert [where for where, _ in found] == ["evaluation.primary_metric"] * len(words)
     assert all(said in reason for said, (_, reason) in zip(words, found, strict=True))
     plain = pipeline(answering={"unanswerable": True})
     assert list(APPLICATION.rules.check_facts(plain, facts)) == []

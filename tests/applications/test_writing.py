@@ -339,5 +339,5 @@ def test_a_tokenizer_that_does_not_know_the_targets_is_refused(tmp_path: Path) -
     english = tokenizers.train(SOURCES * 9, "wordpiece", 200, tmp_path / "english", writes=True)
     rows = {"source": SOURCES, "target": TARGETS}
     APPLICATION.tokens.encode(rows, ours, FACTS)
-    with pytest.raises(ModelError, match=r"knows only \d+% of the tokens.*decoder\.vocabulary"):
+    with pytest.raises(ModelError, match=r"knows only \d+% of the tokens.*decoder\.vocab_size"):
         APPLICATION.tokens.encode(rows, replace(ours, target=english), FACTS)

@@ -63,9 +63,9 @@ def _peer(home: Path, folder: Path, options: Options, chosen: Sequence[str]) -> 
         "batch_size": training.batch_size,
         "epochs": training.epochs,
         "learning_rate": training.learning_rate,
-        "warmup": training.schedule.warmup,
+        "warmup": training.lr_scheduler.warmup_ratio,
         "weight_decay": training.optimizer.weight_decay,
-        "seed": training.seed,
+        "seed": config.seed,
         "threads": options.threads or 2,
     }
     (folder / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")

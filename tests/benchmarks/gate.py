@@ -69,7 +69,7 @@ def _versions(options: Options, name: str) -> list[Version]:
     with scratch() as folder:
         home, known = folder / "home", set[Path]()
         for version, changes in _challengers(options, name, folder).items():
-            chosen = [*overrides(options, name, folder), "gate.floors={}", "training.epochs=1"]
+            chosen = [*overrides(options, name, folder), "gate.thresholds={}", "training.epochs=1"]
             record = run(home, HERE / f"{name}.yaml", [*chosen, *changes]).record
             (path,) = set((home / "stages" / "evaluation").rglob(OUTCOMES)) - known
             known.add(path)
@@ -85,7 +85,7 @@ def _challengers(options: Options, name: str, folder: Path) -> dict[str, list[st
     return {
         f"{FEW_ROWS:,} training rows": [f"data.train={few}"],
         ALL: [f"data.train={everything}"],
-        ALIKE: [f"data.train={everything}", "training.seed=7"],
+        ALIKE: [f"data.train={everything}", "seed=7"],
         f"{WRONG:.0%} of the labels wrong": [f"data.train={_spoil(everything, folder)}"],
     }
 

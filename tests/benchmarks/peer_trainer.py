@@ -39,8 +39,8 @@ def arguments(job: dict[str, Any], folder: Path) -> TrainingArguments:
         per_device_train_batch_size=training["batch_size"],
         num_train_epochs=training["epochs"],
         learning_rate=training["learning_rate"],
-        lr_scheduler_type=training["schedule"]["name"],
-        warmup_steps=training["schedule"]["warmup"],
+        lr_scheduler_type=training["lr_scheduler"]["name"],
+        warmup_steps=training["lr_scheduler"]["warmup_ratio"],
         optim="adamw_torch_fused",
         weight_decay=optimizer["weight_decay"],
         adam_beta1=optimizer["betas"][0],
@@ -56,7 +56,7 @@ def arguments(job: dict[str, Any], folder: Path) -> TrainingArguments:
         logging_strategy="no",
         report_to="none",
         disable_tqdm=True,
-        seed=training["seed"],
+        seed=job["seed"],
     )
 
 

@@ -65,20 +65,40 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
         (evidence(GOOD, BETTER, rows=0), {}, None, "the test split is empty"),
         (evidence(GOOD, contract_rules=0), {}, None, "no rule of the data contract ran"),
         # Floors, which are ceilings where less is better.
-        (evidence(GOOD), {"floors": {"f1": 0.8}}, "champion", "promoted"),
-        (evidence({"f1": 0.79}), {"floors": {"f1": 0.8}}, None, "f1 0.7900 is below its floor 0.8"),
-        (evidence(GOOD), {"floors": {"recall": 0.1}}, None, "recall nan is below its floor 0.1"),
-        (evidence(GOOD | {"log_loss": 0.5}), {"floors": {"log_loss": 0.5}}, "champion", "promoted"),
+        (evidence(GOOD), {"thresholds": {"f1": 0.8}}, "champion", "promoted"),
+        (
+            evidence({"f1": 0.79}),
+            {"thresholds": {"f1": 0.8}},
+            None,
+            "f1 0.7900 is below its floor 0.8",
+        ),
+        (
+            evidence(GOOD),
+            {"thresholds": {"recall": 0.1}},
+            None,
+            "recall nan is below its floor 0.1",
+        ),
+        (
+            evidence(GOOD | {"log_loss": 0.5}),
+            {"thresholds": {"log_loss": 0.5}},
+            "champion",
+            "promoted",
+        ),
         (
             evidence(GOOD | {"log_loss": 0.6}),
-            {"floors": {"log_loss": 0.5}},
+            {"thresholds": {"log_loss": 0.5}},
             None,
             "log_loss 0.6000 is above its ceiling 0.5",
         ),
-        (evidence(GOOD | {"log_loss": NAN}), {"floors": {"log_loss": 9}}, None, "above its ceil"),
+        (
+            evidence(GOOD | {"log_loss": NAN}),
+            {"thresholds": {"log_loss": 9}},
+            None,
+            "above its ceil",
+        ),
         (
             evidence({"f1": 0.1, "log_loss": 2.0}, BETTER),
-            {"floors": {"f1": 0.5, "log_loss": 1.0}},
+            {"thresholds": {"f1": 0.5, "log_loss": 1.0}},
             None,
             "f1 0.1000 is below its floor 0.5; log_loss 2.0000 is above its ceiling 1",
         ),
@@ -112,41 +132,41 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
         ),
         (evidence(GOOD, against(0.8, 0.7, -0.15, -0.05)), {}, "challenger", "against 0.8000"),
         # Surely better.
-        (evidence(GOOD, BETTER), {"rule": "surely_better"}, "champion", "promoted"),
+        (evidence(GOOD, BETTER), {"rule": "superior"}, "champion", "promoted"),
         (
             evidence(GOOD, CLOSE),
-            {"rule": "surely_better"},
+            {"rule": "superior"},
             "challenger",
             "surely more than 0 is needed",
         ),
         (
             evidence(GOOD, BETTER),
-            {"rule": "surely_better", "min_gain": 0.06},
+            {"rule": "superior", "min_gain": 0.06},
             "challenger",
             "surely more than 0.06 is needed",
         ),
         (
             evidence(GOOD, against(0.7, 0.8, 0.0, 0.15)),
-            {"rule": "surely_better"},
+            {"rule": "superior"},
             "challenger",
             "surely more than 0 is needed",
         ),
         # Not worse: follows the data, within the margin.
         (
             evidence(GOOD, against(0.8, 0.79, -0.015, 0.005)),
-            {"rule": "not_worse"},
+            {"rule": "non_inferior"},
             "champion",
             "gain -0.0100 [-0.0150, 0.0050]",
         ),
         (
             evidence(GOOD, against(0.8, 0.79, -0.02, 0.005)),
-            {"rule": "not_worse"},
+            {"rule": "non_inferior"},
             "challenger",
             "a loss of more than 0.0160 cannot be ruled out",
         ),
         (
             evidence(GOOD, against(0.8, 0.8, same_scores=True)),
-            {"rule": "not_worse"},
+            {"rule": "non_inferior"},
             "challenger",
             "it scores every row as the champion does",
         ),
@@ -184,7 +204,7 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
         (evidence(GOOD, against(0.5, 0.8, NAN, NAN)), {}, "challenger", "cannot be ruled out"),
         (
             evidence(GOOD, against(0.5, 0.8, NAN, NAN)),
-            {"rule": "surely_better"},
+            {"rule": "superior"},
             "challenger",
             "surely more",
         ),
@@ -266,7 +286,7 @@ def test_a_version_is_promoted_only_if_nothing_speaks_against_it(
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    gate = Gate(floors={"f1": 0.9}, max_megabytes=10, min_gain=0.5)
+    gate = Gate(thresholds={"f1": 0.9}, max_megabytes=10, min_gain=0.5)
     reason = decide(evidence(GOOD, BETTER), gate).reason
     for words in ("below its floor", "80.0 MB", "0.5 is needed"):
         assert words in reason

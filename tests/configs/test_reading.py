@@ -4,12 +4,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from configs.reading import load
+from configs.reading import load, section_at
+from configs.renames import KEYS, VALUES
 from configs.schema import Pipeline
 from tasks.errors import ConfigError
 
@@ -83,14 +85,14 @@ contract:
 
 
 def test_the_suggestion_may_be_the_last_allowed_value(file: Path) -> None:
-    text = GOOD + "model:\n  attention: sdpaa\n"
+    text = GOOD + "model:\n  attn_implementation: sdpaa\n"
     assert problems(file, text)[0].endswith("(did you mean `sdpa`?)")
 
 
 def test_an_unknown_key_of_a_nested_section_names_a_near_one(file: Path) -> None:
-    text = GOOD + "training:\n  schedule:\n    warm_up: 0.1\n"
+    text = GOOD + "training:\n  lr_scheduler:\n    warm_up: 0.1\n"
     assert problems(file, text) == [
-        "FILE:7: training.schedule.warm_up: unknown key (did you mean `warmup`?)"
+        "FILE:7: training.lr_scheduler.warm_up: unknown key (did you mean `warmup_ratio`?)"
     ]
 
 
@@ -98,8 +100,8 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(file: Path) -> None:
     text = GOOD + "contract:\n  zzz: 1\n"
     assert problems(file, text) == [
         "FILE:6: contract.zzz: unknown key (known here: max_quarantined, rules, privacy, drift, "
-        "repair, characters, near_threshold, sample, label_quality, min_rows_per_class, "
-        "max_truncated, max_length_ratio, show_text)"
+        "repair, min_characters, max_characters, near_duplicate_threshold, sample_size, "
+        "label_quality, min_rows_per_class, max_truncated, max_length_ratio, show_text)"
     ]
 
 
@@ -130,7 +132,9 @@ def test_a_tab_is_named_with_its_line(file: Path) -> None:
 
 
 def test_a_duplicate_key_names_both_lines(file: Path) -> None:
-    text = GOOD + "training:\n  epochs: 1\n  seed: 2\n  epochs: 3\ndata:\n  train: other.csv\n"
+    text = (
+        GOOD + "training:\n  epochs: 1\n  batch_size: 2\n  epochs: 3\ndata:\n  train: other.csv\n"
+    )
     assert problems(file, text) == [
         "FILE:8: training.epochs: duplicate key, already given on line 6 (keep one of the two)",
         "FILE:9: data: duplicate key, already given on line 3 (keep one of the two)",
@@ -203,12 +207,12 @@ def test_no_file_crashes_the_reader(file: Path, text: str) -> None:
 
 
 def test_yaml_is_version_1_2(file: Path) -> None:
-    text = GOOD.replace("parcels", "no") + "  labels: [yes, off, 1]\ntraining:\n"
-    config = loaded(file, text + "  learning_rate: 1e-4\n  seed: 012\n")
+    text = "seed: 012\n" + GOOD.replace("parcels", "no") + "  labels: [yes, off, 1]\ntraining:\n"
+    config = loaded(file, text + "  learning_rate: 1e-4\n")
     assert config.name == "no"
     assert config.data.labels == ("yes", "off", "1")
     assert config.training.learning_rate == 1e-4
-    assert config.training.seed == 12
+    assert config.seed == 12
 
 
 @pytest.mark.parametrize(
@@ -221,7 +225,7 @@ def test_yaml_is_version_1_2(file: Path) -> None:
         ("learning_rate: '1e-4'", '"1e-4"'),
         ("learning_rate: .nan", "NaN"),
         ("learning_rate: .inf", "Infinity"),
-        ("seed: -1", "-1"),
+        ("frozen_layers: -1", "-1"),
     ],
 )
 def test_values_are_not_converted(file: Path, line: str, found: str) -> None:
@@ -232,8 +236,8 @@ def test_values_are_not_converted(file: Path, line: str, found: str) -> None:
 
 @pytest.mark.parametrize("value", [".nan", ".inf"])
 def test_a_number_is_finite(file: Path, value: str) -> None:
-    (problem,) = problems(file, GOOD + f"gate:\n  floors:\n    accuracy: {value}\n")
-    assert problem.startswith("FILE:7: gate.floors.accuracy: expected a finite number")
+    (problem,) = problems(file, GOOD + f"gate:\n  thresholds:\n    accuracy: {value}\n")
+    assert problem.startswith("FILE:7: gate.thresholds.accuracy: expected a finite number")
 
 
 def test_an_integer_is_a_number(file: Path) -> None:
@@ -241,11 +245,16 @@ def test_an_integer_is_a_number(file: Path) -> None:
 
 
 def test_overrides_win_and_reach_sections_that_the_file_does_not_have(file: Path) -> None:
-    overrides = ["training.epochs=7", "name=other", "gate.floors={accuracy: 0.5}", "model.base=a=b"]
-    config = loaded(file, GOOD + "training:\n  epochs: 1\n  seed: 3\n", *overrides)
-    assert (config.training.epochs, config.training.seed) == (7, 3)
+    overrides = [
+        "training.epochs=7",
+        "name=other",
+        "gate.thresholds={accuracy: 0.5}",
+        "model.base=a=b",
+    ]
+    config = loaded(file, "seed: 3\n" + GOOD + "training:\n  epochs: 1\n", *overrides)
+    assert (config.training.epochs, config.seed) == (7, 3)
     assert config.name == "other"
-    assert config.gate.floors == {"accuracy": 0.5}
+    assert config.gate.thresholds == {"accuracy": 0.5}
     assert config.model.base == "a=b"
 
 
@@ -286,14 +295,14 @@ def test_checks_report_at_the_line_of_the_key_or_the_nearest_one_above(file: Pat
     def check(config: Pipeline) -> Iterator[tuple[str, str]]:
         yield "data.train", f"nothing of {config.name}"
         yield "data.columns.text", "no such"
-        yield "gate.floors", "none"
+        yield "gate.thresholds", "none"
 
     with pytest.raises(ConfigError) as caught:
-        load(file, ["gate.floors={}"], checks=[check])
+        load(file, ["gate.thresholds={}"], checks=[check])
     assert [str(problem) for problem in caught.value.problems] == [
         f"{file}:4: data.train: nothing of parcels",
         f"{file}:3: data.columns.text: no such",
-        "--set gate.floors: none",
+        "--set gate.thresholds: none",
     ]
 
 
@@ -314,9 +323,9 @@ def test_a_key_of_a_section_that_may_be_absent_is_known(tmp_path: Path) -> None:
     path = tmp_path / "parcels.yaml"
     text = "name: parcels\napplication: topics\ndata:\n  train: train.csv\n"
     path.write_text(
-        text + "model:\n  scratch: {architecture: encoder, head: 3}\n", encoding="utf-8"
+        text + "model:\n  scratch: {architecture: encoder, num_head: 3}\n", encoding="utf-8"
     )
-    with pytest.raises(ConfigError, match=r"model\.scratch\.head: unknown key .*`heads`"):
+    with pytest.raises(ConfigError, match=r"model\.scratch\.num_head: unknown key .*`num_heads`"):
         load(path)
 
 
@@ -327,3 +336,79 @@ def test_a_wrong_language_code_is_told_with_right_ones(tmp_path: Path, code: str
     path.write_text(f"{text}language: {{source: {code}}}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"language\.source: expected a code such as `en`"):
         load(path)
+
+
+def test_old_names_are_told_the_new_ones_all_at_once(file: Path) -> None:
+    text = """\
+name: parcels
+application: topics
+data:
+  train: train.csv
+  group: customer
+training:
+  seed: 7
+  schedule:
+    name: cosine
+    warmup: 0.2
+evaluation: {headline: macro_f1}
+gate:
+  rule: not_worse
+  floors: {accuracy: 0.8}
+"""
+    assert ConfigError.exit_code == 2
+    assert sorted(problems(file, text), key=lambda one: int(one.split(":")[1])) == [
+        "FILE:5: data.group: `data.group` is now `data.group_column`",
+        "FILE:7: training.seed: `training.seed` is now `seed`",
+        "FILE:8: training.schedule: `training.schedule` is now `training.lr_scheduler`",
+        "FILE:10: training.schedule.warmup: `training.schedule.warmup` is now "
+        "`training.lr_scheduler.warmup_ratio`",
+        "FILE:11: evaluation.headline: `evaluation.headline` is now `evaluation.primary_metric`",
+        "FILE:13: gate.rule: `not_worse` is now `non_inferior`",
+        "FILE:14: gate.floors: `gate.floors` is now `gate.thresholds`",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "new"),
+    [
+        ("training.ema=0.9", ["`training.ema` is now `training.ema_decay`"]),
+        ("gate.rule=surely_better", ["`surely_better` is now `superior`"]),
+        (
+            "contract.characters=[1, 9]",
+            [
+                "`contract.characters` is now `contract.min_characters` and "
+                "`contract.max_characters`"
+            ],
+        ),
+        (
+            "training.schedule.warmup=0.2",
+            [
+                "`training.schedule` is now `training.lr_scheduler`",
+                "`training.schedule.warmup` is now `training.lr_scheduler.warmup_ratio`",
+            ],
+        ),
+        ("model.scratch={layers: 2}", ["`model.scratch.layers` is now `model.scratch.num_layers`"]),
+    ],
+)
+def test_an_override_with_an_old_name_is_told_the_new_one(
+    file: Path, override: str, new: list[str]
+) -> None:
+    said = problems(file, GOOD, override)
+    assert [one.split(": ", 1)[1] for one in said if "is now" in one] == new
+    assert all(one.startswith("--set ") for one in said if "is now" in one)
+
+
+def test_every_new_name_exists() -> None:
+    for old, new in KEYS.items():
+        for name in new.split("` and `"):
+            section, _, last = name.rpartition(".")
+            found = section_at(tuple(section.split(".") if section else ()))
+            assert found is not None
+            assert last in found.model_fields, old
+    for (key, old), new in VALUES.items():
+        path, _, last = key.rpartition(".")
+        section_of = section_at(tuple(path.split(".")))
+        assert section_of is not None
+        allowed = get_args(section_of.model_fields[last].annotation)
+        assert new in allowed
+        assert old not in allowed

@@ -42,9 +42,9 @@ def test_defaults_are_what_the_documentation_promises() -> None:
     assert set(config.contract.privacy.treated("redact")) == set(KINDS)
     assert config.model.base == "starter"
     assert config.training.optimizer == Optimizer(name="adamw", betas=(0.9, 0.999))
-    assert config.training.schedule.name == "linear"
+    assert config.training.lr_scheduler.name == "linear"
     assert config.training.loss.class_weights == "none"
-    assert config.gate.floors == {}
+    assert config.gate.thresholds == {}
     assert config.schedule.cron is None
     assert config.compute.device == "auto"
     assert config.model_name == "parcels"
@@ -91,10 +91,11 @@ def test_the_countries_are_those_that_are_known() -> None:
     assert Privacy.model_validate({"countries": ["US", "de"]}).countries == ("us", "de")
 
 
-@pytest.mark.parametrize("bounds", [[5, 4], [-1, 4]], ids=str)
-def test_bounds_of_lengths_are_ordered(bounds: list[int]) -> None:
-    with pytest.raises(ValidationError, match="expected the fewest, then the most"):
-        Contract.model_validate({"characters": bounds})
+@pytest.mark.parametrize("bounds", [(5, 4), (-1, 4)], ids=str)
+def test_bounds_of_lengths_are_ordered(bounds: tuple[int, int]) -> None:
+    least, most = bounds
+    with pytest.raises(ValidationError, match="min_characters"):
+        Contract.model_validate({"min_characters": least, "max_characters": most})
 
 
 def test_the_json_schema_is_one() -> None:
@@ -144,7 +145,7 @@ def test_the_json_schema_and_the_typed_one_accept_the_same_data_sections(text: s
         {"contract": {"rules": {"leakage": "ignore"}}},
         {"contract": {"rules": {"missing": "warn"}}},
         {"contract": {"privacy": {"email": "warn"}}},
-        {"contract": {"near_threshold": 0.2}},
+        {"contract": {"near_duplicate_threshold": 0.2}},
         {"model": {"max_length": 4}},
         {"data": {"train": []}},
         {"data": {"train": "a", "validation": 1.0}},

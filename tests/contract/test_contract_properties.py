@@ -242,7 +242,7 @@ def test_one_text_with_two_labels_comes_to_one_split(tmp_path: Path, seed: int) 
     torn = [{**row, "label": label} for row in anchors(18, 30) for label in "ab"]
     write_table(tmp_path / "train.jsonl", [*anchors(30), *torn])
     contract = {"rules": {"duplicates": "warn"}}
-    config = pipeline(tmp_path, {"train": "train.jsonl"}, contract, training={"seed": seed})
+    config = pipeline(tmp_path, {"train": "train.jsonl"}, contract, seed=seed)
     assert aside(run(config)) == []
 
 
@@ -251,7 +251,7 @@ def test_groups_come_to_the_same_splits_in_any_order(tmp_path: Path) -> None:
     found = []
     for home, ordered in (("forwards", rows), ("backwards", rows[::-1])):
         write_table(tmp_path / "train.jsonl", ordered)
-        data = {"train": "train.jsonl", "group": "customer"}
+        data = {"train": "train.jsonl", "group_column": "customer"}
         found.append(content(run(pipeline(tmp_path, data), home=home)))
     assert found[0] == found[1]
 
@@ -261,7 +261,9 @@ def test_a_rare_label_with_groups_is_split_without_a_warning(tmp_path: Path) -> 
     rare = {"text": CHAIN[0], "label": "rare", "customer": "c5"}
     write_table(tmp_path / "train.jsonl", [*rows, rare])
     contract = {"rules": {"rare_label": "quarantine"}}
-    validated = run(pipeline(tmp_path, {"train": "train.jsonl", "group": "customer"}, contract))
+    validated = run(
+        pipeline(tmp_path, {"train": "train.jsonl", "group_column": "customer"}, contract)
+    )
     assert sum(validated.rows.values()) + validated.quarantined == len(rows) + 1
 
 
@@ -306,7 +308,7 @@ def test_order_does_not_decide_which_of_two_equal_rows_a_leaked_group_takes(tmp_
         write_table(tmp_path / "validation.jsonl", others[20:26])
         write_table(tmp_path / "test.jsonl", [{**others[26], "customer": "leaked"}, *others[27:]])
         names = {split: f"{split}.jsonl" for split in SPLITS}
-        validated = run(pipeline(tmp_path, {**names, "group": "customer"}), home=home)
+        validated = run(pipeline(tmp_path, {**names, "group_column": "customer"}), home=home)
         found.append(Counter(row["text"] for row in split_rows(validated, "train")))
     assert found[0] == found[1]
 
@@ -343,7 +345,7 @@ def test_several_processes_find_what_one_finds(tmp_path: Path, kind: str) -> Non
     path = write_table(tmp_path / f"train.{kind}", quoted_rows(1500))
     with path.open("ab") as stream:
         stream.write(b"a field too few\n{")
-    config = pipeline(tmp_path, {"train": path.name}, {"sample": 0})
+    config = pipeline(tmp_path, {"train": path.name}, {"sample_size": 0})
     one = run(config, home="one")
     with pytest.MonkeyPatch.context() as patch:
         in_blocks(patch)
@@ -366,7 +368,7 @@ def test_several_processes_refuse_what_one_refuses(
     path = write_table(tmp_path / f"train.{kind}", quoted_rows(1500))
     with path.open("ab") as stream:
         stream.write(damage)
-    config = pipeline(tmp_path, {"train": path.name}, {"sample": 0})
+    config = pipeline(tmp_path, {"train": path.name}, {"sample_size": 0})
     with pytest.raises(DataError) as by_one:
         run(config, home="one")
     with pytest.MonkeyPatch.context() as patch:

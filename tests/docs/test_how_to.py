@@ -21,7 +21,7 @@ PIPELINES = [
     for name, block in files.items()
     if block.language == "yaml"
 ]
-FEW_ROWS = ("contract.min_rows_per_class=1", "contract.max_quarantined=0", "data.group=null")
+FEW_ROWS = ("contract.min_rows_per_class=1", "contract.max_quarantined=0", "data.group_column=null")
 """A page shows a few rows: they are also those to validate and to test with."""
 
 

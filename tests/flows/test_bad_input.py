@@ -135,8 +135,8 @@ WRONG_CONFIG = {
         ["reviews.yaml:12: training.learning_rate", "greater than 0", "-0.005"],
     ),
     "a metric of another application": (
-        rewrite("training:", "evaluation:\n  headline: bleu\ntraining:"),
-        ["evaluation.headline", "accuracy", "'bleu'"],
+        rewrite("training:", "evaluation:\n  primary_metric: bleu\ntraining:"),
+        ["evaluation.primary_metric", "accuracy", "'bleu'"],
     ),
     "a setting of another application": (
         rewrite("training:", "answering:\n  unanswerable: true\ntraining:"),

@@ -26,10 +26,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_grou
 
 SPLITS = {"validation": slice(0, 16), "test": slice(16, 40), "train": slice(40, None)}
 TINY: dict[str, Any] = {
-    "contract": {"min_rows_per_class": 1, "sample": 0, "max_quarantined": 0.1},
+    "contract": {"min_rows_per_class": 1, "sample_size": 0, "max_quarantined": 0.1},
     "training": {"epochs": 1, "precision": "fp32"},
     "evaluation": {"bootstrap_samples": 100},
-    "gate": {"floors": {"accuracy": 0.0}, "min_gain": 1.0},
+    "gate": {"thresholds": {"accuracy": 0.0}, "min_gain": 1.0},
     "compute": {"device": "cpu", "threads": 1, "energy": False},
 }
 """Only the first version is promoted by itself."""

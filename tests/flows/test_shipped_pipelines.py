@@ -29,7 +29,7 @@ SHRUNK: dict[str, Any] = {
     "training": {"epochs": 1, "batch_size": 8},
     "contract": {"min_rows_per_class": 1, "max_truncated": 1.0},
     "model": {"max_length": 96},
-    "gate": {"rule": "not_worse"},
+    "gate": {"rule": "non_inferior"},
     "compute": {"threads": 1, "energy": False},
 }
 WRITING = {"model": {"max_target_length": 24}, "generation": {"num_beams": 2}}
@@ -74,7 +74,7 @@ def shrink(pipeline: Path) -> None:
     record = merged(config.model_dump(mode="json", exclude_unset=True), SHRUNK)
     if "generation" in applications.get(config.application).uses:
         record = merged(record, WRITING)
-    record["gate"].pop("floors", None)
+    record["gate"].pop("thresholds", None)
     write_yaml(pipeline, record)
 
 

@@ -24,10 +24,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_grou
 SPLITS = {"validation": slice(0, 16), "test": slice(16, 40), "train": slice(40, None)}
 """Of the tiny rows, those in place of each file of the sample: few in the first month."""
 SHRUNK: dict[str, Any] = {
-    "contract": {"min_rows_per_class": 1, "sample": 0},
-    "training": {"epochs": 4, "learning_rate": 5e-3, "precision": "fp32", "seed": 2},
+    "contract": {"min_rows_per_class": 1, "sample_size": 0},
+    "seed": 2,
+    "training": {"epochs": 4, "learning_rate": 5e-3, "precision": "fp32"},
     "evaluation": {"bootstrap_samples": 100},
-    "gate": {"rule": "not_worse", "margin": 1.0, "floors": {"accuracy": 0.0}},
+    "gate": {"rule": "non_inferior", "margin": 1.0, "thresholds": {"accuracy": 0.0}},
     "compute": {"device": "cpu", "threads": 1, "energy": False},
 }
 

@@ -108,7 +108,7 @@ def test_workers_with_three_homes_agree_on_versions_and_champion(
     with ExitStack() as stack:
 
         def start(name: str) -> Running:
-            seed = ("--set", f"training.seed={seeds[name]}")
+            seed = ("--set", f"seed={seeds[name]}")
             return stack.enter_context(started(tmp_path / name, *command, *seed, extra=extra))
 
         workers = {name: start(name) for name in seeds}

@@ -27,6 +27,7 @@ STEPS = 36
 CONFIG = """\
 name: reviews
 application: sentiment
+seed: 2
 data:
   train: reviews.csv
   validation: 0.2
@@ -38,8 +39,7 @@ training:
   batch_size: 8
   learning_rate: 5e-3
   precision: fp32
-  checkpoint_steps: 7
-  seed: 2
+  save_steps: 7
 compute:
   device: cpu
   threads: 1

@@ -214,5 +214,5 @@ def learner(model: Any, *, total: int = 1000, **training: Any) -> Learner:
         schedule=optimization.build_schedule(optimizer, section, total),
         accelerator=accelerator,
         max_grad_norm=section.max_grad_norm,
-        average=optimization.build_average(model, section.ema),
+        average=optimization.build_average(model, section.ema_decay),
     )

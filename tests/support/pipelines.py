@@ -26,7 +26,7 @@ TRAINING: dict[str, Any] = {
     "learning_rate": 5e-3,
     "precision": "fp32",
 }
-CONSTANT = {"name": "constant", "warmup": 0.0}
+CONSTANT = {"name": "constant", "warmup_ratio": 0.0}
 SGD = {"name": "sgd", "weight_decay": 0.0, "betas": (0.0, 0.999)}
 
 
@@ -48,7 +48,7 @@ class Prepared:
         update = {
             "training": section,
             "model": Model(base=self.config.model.base, dropout=dropout),
-            "evaluation": self.config.evaluation.model_copy(update={"headline": headline}),
+            "evaluation": self.config.evaluation.model_copy(update={"primary_metric": headline}),
         }
         config = self.config.model_copy(update=update)
         return make_job("train", config, self.validated, self.tokenized)
@@ -59,7 +59,7 @@ class Prepared:
 
 
 def prepare(
-    folder: Path, base: str, splits: Mapping[str, Iterable[Row]], **sections: dict[str, Any]
+    folder: Path, base: str, splits: Mapping[str, Iterable[Row]], **sections: Any
 ) -> Prepared:
     """Write the rows to files, validate and tokenize them."""
     files = {name: str(write_rows(folder / f"{name}.csv", rows)) for name, rows in splits.items()}

@@ -52,7 +52,7 @@ def run_steps(session: Session, first: int, last: int) -> list[tuple[float, floa
     "settings",
     [
         {},
-        {"optimizer": {"name": "sgd"}, "schedule": {"name": "cosine", "warmup": 0.5}},
+        {"optimizer": {"name": "sgd"}, "lr_scheduler": {"name": "cosine", "warmup_ratio": 0.5}},
         {"optimizer": {"name": "sgd", "betas": (0.0, 0.9)}, "gradient_accumulation_steps": 2},
     ],
 )
@@ -102,7 +102,7 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and one == other
 
 
-@pytest.mark.parametrize("settings", [{}, {"layer_decay": 0.8}])
+@pytest.mark.parametrize("settings", [{}, {"layerwise_lr_decay": 0.8}])
 @pytest.mark.parametrize("name", get_args(Optimizer.model_fields["name"].annotation))
 def test_every_optimizer_goes_on_bit_for_bit(
     tmp_path: Path, name: str, settings: dict[str, float]
@@ -120,7 +120,7 @@ def test_every_optimizer_goes_on_bit_for_bit(
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_average_goes_on_bit_for_bit(tmp_path: Path, family: str) -> None:
     def build() -> Learner:
-        return learners.learner(learners.build(family), ema=0.9, total=6)
+        return learners.learner(learners.build(family), ema_decay=0.9, total=6)
 
     whole, second, losses, found = continued(tmp_path, build)
     assert found == losses
@@ -136,7 +136,7 @@ def test_adapters_and_frozen_weights_go_on_bit_for_bit(tmp_path: Path, stop: int
         model = learners.build("bert")
         layers.freeze(model, 1)
         adapters.attach(model, Adapter(name="dora", dropout=0.2))
-        return learners.learner(model, total=6, ema=0.5)
+        return learners.learner(model, total=6, ema_decay=0.5)
 
     whole, second, losses, found = continued(tmp_path, build, stop)
     assert found == losses

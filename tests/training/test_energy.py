@@ -128,7 +128,7 @@ def forget() -> None:
 @pytest.fixture(scope="module")
 def job(prepared: Prepared) -> Job:
     """A training that asks for its energy."""
-    return replace(prepared.job(epochs=EPOCHS, checkpoint_steps=20), energy=True)
+    return replace(prepared.job(epochs=EPOCHS, save_steps=20), energy=True)
 
 
 @pytest.fixture(scope="module")

@@ -42,13 +42,13 @@ def weights(model: Any) -> dict[str, torch.Tensor]:
 
 def reopened(current: Session, folder: Path) -> Session:
     """A session whose base model is a folder that training kept."""
-    training = current.job.training | {"adapter": {"name": "none"}, "ema": None}
+    training = current.job.training | {"adapter": {"name": "none"}, "ema_decay": None}
     start = current.job.start | {"base": str(folder)}
     return session.build(replace(current.job, start=start, training=training), folder)
 
 
 def test_average_is_kept_in_place_of_the_weights(start: Start) -> None:
-    current = start(ema=0.8, epochs=1, schedule=CONSTANT)
+    current = start(ema_decay=0.8, epochs=1, lr_scheduler=CONSTANT)
     saved = load_file(train(current) / "model.safetensors")
     assert current.learner.average is not None
     average = weights(current.learner.average.module)
@@ -59,7 +59,7 @@ def test_average_is_kept_in_place_of_the_weights(start: Start) -> None:
 
 
 def test_average_is_measured_in_place_of_the_weights(start: Start) -> None:
-    current = start(ema=0.8, epochs=1, schedule=CONSTANT, dropout=0.3)
+    current = start(ema_decay=0.8, epochs=1, lr_scheduler=CONSTANT, dropout=0.3)
     folder = train(current)
     found = loop.evaluate(current, "validation").metrics
     expected = loop.evaluate(reopened(current, folder), "validation").metrics
@@ -73,7 +73,7 @@ def test_average_is_measured_in_place_of_the_weights(start: Start) -> None:
 @pytest.mark.parametrize("name", ["lora", "dora"])
 @pytest.mark.parametrize("ema", [None, 0.8])
 def test_adapter_is_kept_merged(start: Start, name: str, ema: float | None) -> None:
-    current = start(adapter={"name": name}, ema=ema, epochs=1, learning_rate=1e-2)
+    current = start(adapter={"name": name}, ema_decay=ema, epochs=1, learning_rate=1e-2)
     folder = train(current)
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     assert not [key for key in load_file(folder / "model.safetensors") if "lora" in key]
@@ -100,7 +100,7 @@ def test_best_folder_has_tokenizer_and_what_was_learned(start: Start) -> None:
 @pytest.mark.usefixtures("other_precision")
 @pytest.mark.parametrize("ema", [None, 0.5])
 def test_half_precision_is_measured_alike(start: Start, ema: float | None) -> None:
-    current = start(precision="bf16", epochs=1, ema=ema)
+    current = start(precision="bf16", epochs=1, ema_decay=ema)
     assert current.precision == "bf16"
     folder = train(current)
     found = loop.evaluate(current, "validation").metrics
@@ -110,7 +110,7 @@ def test_half_precision_is_measured_alike(start: Start, ema: float | None) -> No
 
 @pytest.mark.usefixtures("other_precision")
 def test_adapter_is_kept_merged_in_half_precision(start: Start) -> None:
-    current = start(precision="bf16", epochs=1, ema=0.5, adapter={"name": "lora"})
+    current = start(precision="bf16", epochs=1, ema_decay=0.5, adapter={"name": "lora"})
     folder = train(current)
     found = loop.evaluate(current, "validation").metrics
     expected = loop.evaluate(reopened(current, folder), "validation").metrics
@@ -121,10 +121,13 @@ def test_adapter_is_kept_merged_in_half_precision(start: Start) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"optimizer": {"name": "adafactor", "layer_decay": 0.9}},
-        {"optimizer": {"name": "lion"}, "schedule": {"name": "one_cycle", "warmup": 0.3}},
-        {"optimizer": {"name": "muon"}, "schedule": {"name": "inverse_sqrt", "warmup": 0.1}},
-        {"frozen_layers": 1, "gradient_checkpointing": True, "ema": 0.9},
+        {"optimizer": {"name": "adafactor", "layerwise_lr_decay": 0.9}},
+        {"optimizer": {"name": "lion"}, "lr_scheduler": {"name": "one_cycle", "warmup_ratio": 0.3}},
+        {
+            "optimizer": {"name": "muon"},
+            "lr_scheduler": {"name": "inverse_sqrt", "warmup_ratio": 0.1},
+        },
+        {"frozen_layers": 1, "gradient_checkpointing": True, "ema_decay": 0.9},
         {"adapter": {"name": "dora"}, "frozen_layers": 1, "gradient_checkpointing": True},
     ],
 )
@@ -132,7 +135,7 @@ def test_resumed_training_ends_in_the_same_weights(
     start: Start, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     def run(name: str) -> Session:
-        current = start(epochs=2, dropout=0.2, checkpoint_steps=7, **settings)
+        current = start(epochs=2, dropout=0.2, save_steps=7, **settings)
         (tmp_path / name).mkdir(exist_ok=True)
         train(replace(current, folder=tmp_path / name))
         return current

@@ -22,7 +22,7 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
-from configs.schema import Optimizer, Schedule, Training
+from configs.schema import LrScheduler, Optimizer, Training
 from tasks.training import optimization
 from tasks.training.model import layers
 from tasks.training.step import optimizer_step
@@ -82,7 +82,7 @@ def sgd() -> torch.optim.Optimizer:
     [(0, 0.0, 50), (5, 0.1, 50), (4, 0.13, 30), (7, 1.0, 7), (1, 0.5, 1)],
 )
 def test_schedule_is_that_of_transformers(name: str, warmup: int, share: float, total: int) -> None:
-    training = Training.model_validate({"schedule": {"name": name, "warmup": share}})
+    training = Training.model_validate({"lr_scheduler": {"name": name, "warmup_ratio": share}})
     found = rates(optimization.build_schedule(sgd(), training, total), total)
     expected = rates(SCHEDULES[name](sgd(), warmup, total), total)
     assert found == pytest.approx(expected, rel=1e-12)
@@ -90,14 +90,16 @@ def test_schedule_is_that_of_transformers(name: str, warmup: int, share: float, 
 
 @pytest.mark.parametrize("name", ["linear", "cosine"])
 def test_rate_ends_at_zero(name: str) -> None:
-    training = Training.model_validate({"schedule": {"name": name}})
+    training = Training.model_validate({"lr_scheduler": {"name": name}})
     assert rates(optimization.build_schedule(sgd(), training, 20), 21)[-1] == pytest.approx(0)
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.13, 0.5, 1.0])
 @pytest.mark.parametrize("total", [3, 30, 101])
 def test_one_cycle_is_that_of_torch(warmup: float, total: int) -> None:
-    training = Training.model_validate({"schedule": {"name": "one_cycle", "warmup": warmup}})
+    training = Training.model_validate(
+        {"lr_scheduler": {"name": "one_cycle", "warmup_ratio": warmup}}
+    )
     reference = OneCycleLR(
         sgd(), max_lr=3e-4, total_steps=total, pct_start=warmup, cycle_momentum=False
     )
@@ -113,14 +115,14 @@ def test_one_cycle_is_that_of_torch(warmup: float, total: int) -> None:
 @pytest.mark.parametrize("total", [1, 2, 5])
 @pytest.mark.parametrize("warmup", [0.0, 0.2, 0.5, 1.0])
 def test_one_cycle_of_a_short_run_is_defined(warmup: float, total: int) -> None:
-    schedule = Schedule(name="one_cycle", warmup=warmup)
+    schedule = LrScheduler(name="one_cycle", warmup_ratio=warmup)
     found = [optimization.factor(schedule, step, total) for step in range(total + 1)]
     assert all(0 < share <= 1 for share in found)
     assert max(found) > 0.2 or total == 1
 
 
 def test_inverse_square_root_without_warm_up_starts_at_the_peak() -> None:
-    schedule = Schedule(name="inverse_sqrt", warmup=0.0)
+    schedule = LrScheduler(name="inverse_sqrt", warmup_ratio=0.0)
     found = [optimization.factor(schedule, step, 100) for step in range(4)]
     assert found == pytest.approx([1, 1 / math.sqrt(2), 1 / math.sqrt(3), 1 / 2])
 
@@ -155,7 +157,7 @@ def test_frozen_parameters_are_in_no_group() -> None:
 @pytest.mark.parametrize("family", ["bert", "t5", "pair"])
 def test_lower_layers_learn_more_slowly(family: str, name: str) -> None:
     model = learners.build(family)
-    section = {"name": name, "layer_decay": 0.8}
+    section = {"name": name, "layerwise_lr_decay": 0.8}
     training = Training.model_validate({"learning_rate": 0.1, "optimizer": section})
     optimizer = optimization.build_optimizer(model, training)
     schedule = optimization.build_schedule(optimizer, training, 10)
@@ -288,7 +290,7 @@ def test_muon_update_is_nearly_orthogonal_and_as_large_as_that_of_adamw() -> Non
     model = learners.build("bert")
     name = "bert.encoder.layer.1.intermediate.dense.weight"
     section = {"name": "muon", "weight_decay": 0.0}
-    learner = learners.learner(model, optimizer=section, schedule=CONSTANT, learning_rate=1e-2)
+    learner = learners.learner(model, optimizer=section, lr_scheduler=CONSTANT, learning_rate=1e-2)
     before = model.get_parameter(name).detach().clone()
     optimizer_step(learner, learners.batches(1))
     update = (model.get_parameter(name).detach() - before) / 1e-2
@@ -303,7 +305,7 @@ def test_muon_update_is_nearly_orthogonal_and_as_large_as_that_of_adamw() -> Non
 def test_every_optimizer_lowers_the_loss(name: str) -> None:
     rate = {"sgd": 0.05, "lion": 3e-3}.get(name, 1e-2)
     learner = learners.learner(
-        learners.build("bert"), optimizer={"name": name}, schedule=CONSTANT, learning_rate=rate
+        learners.build("bert"), optimizer={"name": name}, lr_scheduler=CONSTANT, learning_rate=rate
     )
     torch.manual_seed(0)
     losses = [optimizer_step(learner, [batch]).loss for batch in learners.batches(5) * 6]
@@ -313,7 +315,7 @@ def test_every_optimizer_lowers_the_loss(name: str) -> None:
 def test_average_is_the_closed_form() -> None:
     """After n steps: d^(n-1) w_1 + (1 - d) sum of d^(n-k) w_k for k from 2."""
     decay, count = 0.7, 6
-    learner = learners.learner(learners.build("bert"), ema=decay, schedule=CONSTANT)
+    learner = learners.learner(learners.build("bert"), ema_decay=decay, lr_scheduler=CONSTANT)
     assert learner.average is not None
     weights = []
     for batch in learners.batches(count):
@@ -351,5 +353,5 @@ def test_average_is_optional() -> None:
 
 
 def test_first_update_of_a_warm_up_changes_nothing(start: Start) -> None:
-    session = start(schedule={"name": "linear", "warmup": 0.5})
+    session = start(lr_scheduler={"name": "linear", "warmup_ratio": 0.5})
     assert set(session.learner.schedule.get_last_lr()) == {0.0}

@@ -38,8 +38,8 @@ def losses(session: Session) -> list[float]:
 
 def test_preflight_takes_exactly_one_step_on_the_longest_batch(start: Start) -> None:
     inspected, stepped = (
-        start(dropout=0.3, schedule=CONSTANT),
-        start(dropout=0.3, schedule=CONSTANT),
+        start(dropout=0.3, lr_scheduler=CONSTANT),
+        start(dropout=0.3, lr_scheduler=CONSTANT),
     )
     before = weights(inspected)
     torch.manual_seed(5)
@@ -143,7 +143,7 @@ def test_muon_keeps_one_moment_of_matrices(start: Start) -> None:
     "settings",
     [
         {},
-        {"optimizer": {"name": "muon"}, "ema": 0.9},
+        {"optimizer": {"name": "muon"}, "ema_decay": 0.9},
         {"adapter": {"name": "dora", "dropout": 0.1}, "gradient_checkpointing": True},
     ],
 )

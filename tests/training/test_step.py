@@ -21,7 +21,12 @@ from tests.support.pipelines import CONSTANT, SGD, Start
 
 pytest_plugins = ["tests.support.fixtures"]
 
-PLAIN_SGD = {"optimizer": SGD, "schedule": CONSTANT, "learning_rate": 0.5, "max_grad_norm": None}
+PLAIN_SGD = {
+    "optimizer": SGD,
+    "lr_scheduler": CONSTANT,
+    "learning_rate": 0.5,
+    "max_grad_norm": None,
+}
 FACTS = ClassificationFacts(
     inputs=("text",),
     labelling="single",
@@ -109,13 +114,13 @@ def test_small_gradient_is_not_scaled(start: Start) -> None:
 
 
 def test_report_names_the_rate_of_this_update(start: Start) -> None:
-    session = start(epochs=2, schedule={"name": "linear", "warmup": 0.5})
+    session = start(epochs=2, lr_scheduler={"name": "linear", "warmup_ratio": 0.5})
     rates = [step(session, 4).learning_rate for _ in range(3)]
     assert rates == pytest.approx([0.0, 5e-3 / 18, 5e-3 * 2 / 18])
 
 
 def test_report_names_the_rate_of_the_head(start: Start) -> None:
-    session = start(schedule=CONSTANT, optimizer={"layer_decay": 0.5})
+    session = start(lr_scheduler=CONSTANT, optimizer={"layerwise_lr_decay": 0.5})
     assert step(session, 4).learning_rate == 5e-3
     assert {group["lr"] for group in session.learner.optimizer.param_groups} == {
         5e-3 * 0.5**depth for depth in range(4)
@@ -123,7 +128,7 @@ def test_report_names_the_rate_of_the_head(start: Start) -> None:
 
 
 def test_step_moves_the_average(start: Start) -> None:
-    session = start(**PLAIN_SGD, ema=0.75)
+    session = start(**PLAIN_SGD, ema_decay=0.75)
     assert session.learner.average is not None
     expected = None
     for _ in range(3):
@@ -137,7 +142,7 @@ def test_step_moves_the_average(start: Start) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_loss_that_is_not_finite_leaves_everything_as_it_was(start: Start, optimizer: str) -> None:
-    session = start(optimizer={"name": optimizer}, schedule=CONSTANT)
+    session = start(optimizer={"name": optimizer}, lr_scheduler=CONSTANT)
     learner = session.learner
     step(session, 4)
     before = weights(session)

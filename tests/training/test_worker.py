@@ -71,9 +71,9 @@ def misled(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, P
     prepared = prepare(tmp_path_factory.mktemp("misled"), str(base), splits)
     settings: dict[str, Any] = {
         "epochs": 9,
-        "early_stopping": 2,
-        "checkpoint_steps": 7,
-        "schedule": CONSTANT,
+        "early_stopping_patience": 2,
+        "save_steps": 7,
+        "lr_scheduler": CONSTANT,
     }
     job = prepared.job(headline="log_loss", **settings)
     folder = tmp_path_factory.mktemp("misled-run")
@@ -122,7 +122,7 @@ def test_epoch_with_the_highest_accuracy_is_kept(prepared: Prepared, reference: 
 def test_killed_run_resumes_bit_for_bit(
     prepared: Prepared, reference: Path, tmp_path: Path
 ) -> None:
-    job = prepared.job(checkpoint_steps=2)
+    job = prepared.job(save_steps=2)
     killer = kill_at(tmp_path, 21)
     with pytest.raises(WorkerFailure, match=r"killed by SIGKILL.*run again to resume"):
         run(job, tmp_path)

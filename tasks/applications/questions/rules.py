@@ -41,20 +41,20 @@ class QuestionRules(Rules[QuestionFacts]):
         if declared and isinstance(length, int) and stride > length // 2:
             reason = f"expected at most half of model.max_length, {length // 2}, found {stride}"
             yield "answering.stride", reason
-        if config.evaluation.headline in SUBSET_METRICS and not config.answering.unanswerable:
-            reason = f"{config.evaluation.headline} needs answering.unanswerable: true"
-            yield "evaluation.headline", reason
+        if config.evaluation.primary_metric in SUBSET_METRICS and not config.answering.unanswerable:
+            reason = f"{config.evaluation.primary_metric} needs answering.unanswerable: true"
+            yield "evaluation.primary_metric", reason
 
     def check_facts(self, config: Pipeline, facts: QuestionFacts) -> Problems:
         """The headline metric is about some rows of each split that it is taken of."""
-        headline = config.evaluation.headline
+        headline = config.evaluation.primary_metric
         if headline not in SUBSET_METRICS:
             return
         for split in ("validation", "test"):
             for counts, words in ((facts.answered, "with"), (facts.unanswered, "without")):
                 if not counts.get(split):
                     reason = f"no row of the {split} split is {words} an answer"
-                    yield "evaluation.headline", f"{headline} needs such rows: {reason}"
+                    yield "evaluation.primary_metric", f"{headline} needs such rows: {reason}"
 
     def inputs(self, config: Pipeline) -> dict[str, Any]:
         """Whether rows may have no answer."""

@@ -26,8 +26,8 @@ def quality(folder: Path, config: Pipeline, facts: Facts, files: Sequence[str]) 
     texts = _texts(rows, facts.inputs)
     options: dict[str, Any] = {
         "language": config.language.source,
-        "budget": config.contract.sample,
-        "seed": config.training.seed,
+        "budget": config.contract.sample_size,
+        "seed": config.seed,
     }
     if facts.labelling == "multiple":
         held = rows.column("labels").to_pylist()

@@ -37,7 +37,7 @@ class Catalogue:
         content: hash of inputs and target.
         duplicates: hash of what makes two rows of a split the same.
         leakage: hash of what makes two rows of different splits the same.
-        group: hash of ``data.group``; empty without one.
+        group: hash of ``data.group_column``; empty without one.
         brief: position in ``values``; empty if the application needs none.
         values: what the application keeps of targets, each once.
         moment: where a training row is in time, NaN for other rows; empty without a window by

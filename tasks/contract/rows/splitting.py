@@ -44,14 +44,14 @@ def assign(rows: Catalogue, kept: NDArray[np.bool_], config: Pipeline) -> NDArra
     left = 1.0
     for name, share in fractions.items():
         pool = np.flatnonzero(kept & (assigned == 0))
-        if config.data.group:
+        if config.data.group_column:
             # By content, so that the order of the rows decides nothing.
             pool = pool[np.argsort(rows.content[pool], kind="stable")]
         labels = _strata(rows, pool)
-        groups = rows.group[pool] if config.data.group else None
+        groups = rows.group[pool] if config.data.group_column else None
         try:
-            ranks = _mixed(rows.leakage[pool], config.training.seed)
-            chosen = _chosen(ranks, share / left, labels, groups, config.training.seed)
+            ranks = _mixed(rows.leakage[pool], config.seed)
+            chosen = _chosen(ranks, share / left, labels, groups, config.seed)
         except ValueError:
             kinds = f" of {len(np.unique(labels))} labels" if labels is not None else ""
             message = f"cannot set aside {share:g} of {len(pool)} rows{kinds} for {name}"

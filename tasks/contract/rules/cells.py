@@ -60,7 +60,7 @@ def form_schema(texts: Iterable[str], contract: Contract) -> DataFrameSchema:
     """Checks of the characters of every text column."""
     from pandera.pandas import Column, DataFrameSchema
 
-    least, most = contract.characters
+    least, most = contract.min_characters, contract.max_characters
     bounds = f"expected {least:,} to {most:,} characters"
     checks = [
         _arrow_check("missing", "the text has nothing to see", characters.missing),

@@ -70,7 +70,7 @@ class Whole:
         Raises:
             DataError: the splits cannot be made.
         """
-        if self.config.data.group:
+        if self.config.data.group_column:
             # First, or a row could leave as a duplicate of one that leaves with its group.
             self._apply("group_leakage", self._leaks(self.rows.group, "group"))
         if self.application.rows.one_target_per_input:
@@ -134,21 +134,21 @@ class Whole:
         return SPLITS[self.rows.split[position]]
 
     def _language(self) -> None:
-        sample = sampling.smallest(self.rows, self.kept, self.config.contract.sample)
+        sample = sampling.smallest(self.rows, self.kept, self.config.contract.sample_size)
         languages = self.application.rows.texts(self.config)
         found = dict(sampling.in_wrong_language(self.spool, sample, languages))
         self.findings.saw(["wrong_language"], len(sample))
         self._apply("wrong_language", found.items(), looked_at=False)
 
     def _near(self) -> None:
-        contract, seed = self.config.contract, self.config.training.seed
-        sample = sampling.smallest(self.rows, self.kept, contract.sample)
+        contract, seed = self.config.contract, self.config.seed
+        sample = sampling.smallest(self.rows, self.kept, contract.sample_size)
         same = self.application.rows.identity("leakage", self.config.data)
         near = self.application.rows.compared(self.config.data)
         texts = sampling.texts_of(self.spool, sample, near)
         others = sampling.texts_of(self.spool, sample, tuple(n for n in same if n not in near))
         compared, pairs = sampling.near(
-            texts, others, sample, self.rows, contract.near_threshold, seed
+            texts, others, sample, self.rows, contract.near_duplicate_threshold, seed
         )
         self.findings.saw(["near_duplicates", "near_leakage"], compared)
         inside = (pair for pair in pairs if self.rows.split[pair[0]] == self.rows.split[pair[1]])

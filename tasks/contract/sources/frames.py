@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 WINDOW = "window"
 """The column that says how old a training row is, under its canonical name."""
-OTHER_SECTIONS = {"group": "data.group", WINDOW: "data.window.column"}
+OTHER_SECTIONS = {"group": "data.group_column", WINDOW: "data.window.column"}
 """Where columns are named that are not the application's."""
 CHUNK = 4_000_000
 """Characters of a chunk, about."""
@@ -256,7 +256,7 @@ def _mapping(data: Data, application: Application, sources: Sources) -> dict[str
     if absent:
         absent -= {name for name in absent if mapping[name] in _first_header(data, sources)}
     kept = {name: actual for name, actual in mapping.items() if name not in absent}
-    extra = {"group": data.group, WINDOW: data.window.column}
+    extra = {"group": data.group_column, WINDOW: data.window.column}
     return kept | {name: actual for name, actual in extra.items() if actual}
 
 

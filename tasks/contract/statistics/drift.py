@@ -121,7 +121,7 @@ def _distance(
     common = draws[0] * draws[1] / (draws[0] + draws[1])
     freedom = min(max(freedom, 1.0), cells)
     scale = freedom / cells
-    low = _noncentrality(common * squared * scale, freedom, settings.confidence)
+    low = _noncentrality(common * squared * scale, freedom, settings.confidence_level)
     value = math.sqrt(max(squared - cells / common, 0.0))
     return _measure(name, W, value, math.sqrt(low / (common * scale)), settings, note)
 
@@ -151,13 +151,13 @@ def _lengths(name: str, now: Lengths, before: Lengths, settings: Drift) -> Measu
     error = math.sqrt(
         1 / now.draws + 1 / before.draws + value**2 / (2 * (now.draws + before.draws))
     )
-    low = max(value - NormalDist().inv_cdf(settings.confidence) * error, 0.0)
+    low = max(value - NormalDist().inv_cdf(settings.confidence_level) * error, 0.0)
     means = f"typically {math.expm1(before.mean):,.0f} before, {math.expm1(now.mean):,.0f} now"
     return _measure(label, D, value, low, settings, means)
 
 
 def _measure(name: str, how: str, value: float, low: float, settings: Drift, note: str) -> Measure:
-    threshold = settings.max_effect
+    threshold = settings.max_effect_size
     return Measure(name, how, value, low, threshold, low > threshold, note)
 
 

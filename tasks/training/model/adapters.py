@@ -121,13 +121,13 @@ def _is_whole(model: nn.Module, name: str, fresh: Collection[str]) -> bool:
 
 def _targets(model: nn.Module, adapter: Adapter, whole: set[str]) -> list[str]:
     linear = linear_layers(model)
-    chosen = adapter.targets or tuple(linear)
+    chosen = adapter.target_modules or tuple(linear)
     unknown = [t for t in chosen if not any(_ends(name, t) for name in linear)]
     if unknown:
         known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
         raise ModelError(
             Problem(
-                "training.adapter.targets",
+                "training.adapter.target_modules",
                 f"expected linear layers of the model, found {', '.join(unknown)}",
                 f"it has {known}",
             )
@@ -144,7 +144,7 @@ def _targets(model: nn.Module, adapter: Adapter, whole: set[str]) -> list[str]:
             Problem(
                 "training.adapter",
                 "expected a layer to adapt, and all are frozen or trained whole",
-                "lower training.frozen_layers, or choose other training.adapter.targets",
+                "lower training.frozen_layers, or choose other training.adapter.target_modules",
             )
         )
     return adaptable

@@ -59,7 +59,7 @@ def start(config: Pipeline, base: BaseModel, folder: Path, lengths: dict[str, in
 def _target(model: Model, base: BaseModel, folder: Path) -> str | None:
     if model.decoder is None or base.decoder is None:
         return None
-    return str(folder / TARGET) if model.decoder.vocabulary else str(base.decoder.path)
+    return str(folder / TARGET) if model.decoder.vocab_size else str(base.decoder.path)
 
 
 def train_tokenizers(
@@ -74,17 +74,17 @@ def train_tokenizers(
         ModelError: the vectors cannot be read, or the vocabulary is too small.
     """
     model = config.model
-    if model.decoder is not None and model.decoder.vocabulary:
+    if model.decoder is not None and model.decoder.vocab_size:
         texts = (text for _, targets in _texts(application, rows) for text in targets)
-        size = model.decoder.vocabulary
-        where = "model.decoder.vocabulary"
+        size = model.decoder.vocab_size
+        where = "model.decoder.vocab_size"
         tokenizers.train(texts, "unigram", size, folder / TARGET, writes=True, where=where)
     if model.scratch is None:
         return {}
     writes = model.scratch.architecture != "encoder"
     both = (text for pair in _texts(application, rows) for texts in pair for text in texts)
     tokenizer = tokenizers.train(
-        both, model.scratch.tokenizer, model.scratch.vocabulary, folder / TOKENIZER, writes=writes
+        both, model.scratch.tokenizer, model.scratch.vocab_size, folder / TOKENIZER, writes=writes
     )
     return _cover(folder, base, tokenizer) if base.vectors else {}
 

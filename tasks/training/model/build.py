@@ -160,7 +160,9 @@ def _with_attention(build: Callable[[str], T], attention: str) -> T:
         if attention != wanted:
             return build("eager")
         message = f"the model has no {wanted!r} attention"
-        raise ModelError(Problem("model.attention", message, "use auto or eager")) from None
+        raise ModelError(
+            Problem("model.attn_implementation", message, "use auto or eager")
+        ) from None
 
 
 def _pair(start: Start, section: Model, codec: Codec, attention: str) -> Loaded:
@@ -234,8 +236,8 @@ def scratch_config(
         config = BertConfig(
             vocab_size=vocabulary,
             hidden_size=size,
-            num_hidden_layers=scratch.layers,
-            num_attention_heads=scratch.heads,
+            num_hidden_layers=scratch.num_layers,
+            num_attention_heads=scratch.num_heads,
             intermediate_size=inner,
             max_position_embeddings=positions,
             hidden_act=section.activation or "gelu",
@@ -244,8 +246,8 @@ def scratch_config(
         config = GPT2Config(
             vocab_size=vocabulary,
             n_embd=size,
-            n_layer=scratch.layers,
-            n_head=scratch.heads,
+            n_layer=scratch.num_layers,
+            n_head=scratch.num_heads,
             n_inner=inner,
             n_positions=positions,
             activation_function=section.activation or "gelu_new",
@@ -254,10 +256,10 @@ def scratch_config(
         config = MBartConfig(
             vocab_size=vocabulary,
             d_model=size,
-            encoder_layers=scratch.layers,
-            decoder_layers=scratch.layers,
-            encoder_attention_heads=scratch.heads,
-            decoder_attention_heads=scratch.heads,
+            encoder_layers=scratch.num_layers,
+            decoder_layers=scratch.num_layers,
+            encoder_attention_heads=scratch.num_heads,
+            decoder_attention_heads=scratch.num_heads,
             encoder_ffn_dim=inner,
             decoder_ffn_dim=inner,
             max_position_embeddings=positions,

@@ -92,7 +92,7 @@ def train(
     folder: Path,
     *,
     writes: bool,
-    where: str = "model.scratch.vocabulary",
+    where: str = "model.scratch.vocab_size",
 ) -> Any:
     """Train a tokenizer and save it.
 

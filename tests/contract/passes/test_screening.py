@@ -244,7 +244,7 @@ def test_a_part_is_counted_catalogued_and_spooled(tmp_path: Path) -> None:
 def test_row_numbers_go_on_over_chunks(tmp_path: Path) -> None:
     rows = [{"text": f"{n} " + "word " * 300_000, "label": "ab"[n % 2]} for n in range(7)]
     rows[5]["label"] = None
-    result = screened(tmp_path, rows, contract={"characters": [1, 5_000_000]})
+    result = screened(tmp_path, rows, contract={"min_characters": 1, "max_characters": 5_000_000})
     assert result.catalogue.row.tolist() == [1, 2, 3, 4, 5, 7]
     assert [record["row"] for record in quarantined(result.refused)] == [6]
 

@@ -302,7 +302,11 @@ def test_the_tally_counts_each_row_once() -> None:
 
 def test_rows_of_private_groups_are_found() -> None:
     config = Pipeline.model_validate(
-        {"name": "shop", "application": "topics", "data": {"train": "a.csv", "group": "customer"}}
+        {
+            "name": "shop",
+            "application": "topics",
+            "data": {"train": "a.csv", "group_column": "customer"},
+        }
     )
     rewriter = Rewriter(config, applications.get("topics"))
     groups = ["c1", MAIL, None, 7]

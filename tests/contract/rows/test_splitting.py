@@ -35,7 +35,7 @@ def assigned(
     """The split of each row."""
     section = {"train": "a.csv", **data}
     record = {"name": "parcels", "application": "topics", "data": section}
-    config = Pipeline.model_validate(record | {"training": {"seed": seed}})
+    config = Pipeline.model_validate(record | {"seed": seed})
     mask = np.ones(len(rows), dtype=bool) if kept is None else np.array(kept)
     return [SPLITS[split] for split in assign(rows, mask, config)]
 
@@ -60,7 +60,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
 @pytest.mark.parametrize("groups", [None, 25])
 def test_the_order_of_the_rows_does_not_decide(groups: int | None) -> None:
     rows = table(100, groups)
-    data = {"group": "customer"} if groups else {}
+    data = {"group_column": "customer"} if groups else {}
     moved = np.random.default_rng(0).permutation(100)
     columns = [rows.split, rows.file, rows.row, rows.content, rows.duplicates, rows.leakage]
     group = rows.group[moved] if groups else rows.group
@@ -145,7 +145,7 @@ def test_most_rows_stay_in_their_split_when_rows_are_added() -> None:
 )
 def test_a_group_is_never_in_two_splits(groups: int, share: float, strata: bool, seed: int) -> None:
     rows = table(240, groups) if strata else table(240, groups, labels=None)
-    parts = assigned(rows, seed, validation=share, test=0.2, group="customer")
+    parts = assigned(rows, seed, validation=share, test=0.2, group_column="customer")
     homes = set(zip(rows.group.tolist(), parts, strict=True))
     assert len(homes) == groups
     assert set(parts) == set(SPLITS)
@@ -154,7 +154,7 @@ def test_a_group_is_never_in_two_splits(groups: int, share: float, strata: bool,
 def test_groups_need_no_order_and_rows_without_one_stay_together() -> None:
     groups = [[None, 7, f"g{n % 24}"][min(n % 24, 2)] for n in range(120)]
     rows = catalogue(["train"] * 120, list(range(120)), ["a", "b"] * 60, groups)
-    parts = assigned(rows, validation=0.2, test=0.2, group="customer")
+    parts = assigned(rows, validation=0.2, test=0.2, group_column="customer")
     assert len(set(zip(map(repr, groups), parts, strict=True))) == 24
     assert len(set(parts)) == 3
 
@@ -164,10 +164,10 @@ def test_groups_need_no_order_and_rows_without_one_stay_together() -> None:
     [
         (table(4), {"validation": 0.1}),
         (table(3, classes=3), {"validation": 0.5}),
-        (table(100, groups=1), {"validation": 0.6, "group": "customer"}),
-        (table(100, groups=2), {"validation": 0.1, "group": "customer"}),
+        (table(100, groups=1), {"validation": 0.6, "group_column": "customer"}),
+        (table(100, groups=2), {"validation": 0.1, "group_column": "customer"}),
         (table(0), {"validation": 0.1}),
-        (table(0, groups=1), {"validation": 0.1, "group": "customer"}),
+        (table(0, groups=1), {"validation": 0.1, "group_column": "customer"}),
         (table(1, labels=None), {"validation": 0.1}),
     ],
     ids=[

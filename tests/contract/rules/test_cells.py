@@ -119,14 +119,14 @@ def test_a_text_may_break_several_rules() -> None:
 
 def test_lengths_are_declared_and_counted_in_characters() -> None:
     texts = ["ab", "abc", "🙂é漢字", "abcde"]
-    assert characters(texts, characters=(3, 4)) == {0: ["length"], 3: ["length"]}
+    assert characters(texts, min_characters=3, max_characters=4) == {0: ["length"], 3: ["length"]}
     assert characters(texts) == {}
 
 
 def test_reasons_never_show_a_text() -> None:
     text = f"{SECRET} cafÃ© <b>\x07\ufffd"
     column = pd.Series([text], dtype=pd.ArrowDtype(pa.large_string()))
-    schema = rules.form_schema(["text"], Contract(characters=(1, 5)))
+    schema = rules.form_schema(["text"], Contract(min_characters=1, max_characters=5))
     found = rules.violations(pd.DataFrame({"text": column}), schema)
     assert len(found[0]) == 5
     assert "xylo" not in str(found)

@@ -163,7 +163,7 @@ def test_the_rows_of_a_group_stay_in_one_split(tmp_path: Path) -> None:
         ]
         for split, some in names.items()
     }
-    whole = judged_files(tmp_path, rows, {"group": "customer"})
+    whole = judged_files(tmp_path, rows, {"group_column": "customer"})
     assert leaves(whole) == {
         ("train", 2): [("group_leakage", "leakage: the same group is in the validation split")],
         ("train", 3): [("group_leakage", "leakage: the same group is in the test split")],
@@ -197,11 +197,11 @@ def test_nearly_equal_texts_leave_the_test_split_alone(tmp_path: Path) -> None:
 
 
 def test_nearly_equal_is_what_the_threshold_says(tmp_path: Path) -> None:
-    assert counted(judged(tmp_path, *NEAR, near_threshold=1.0)) == {}
+    assert counted(judged(tmp_path, *NEAR, near_duplicate_threshold=1.0)) == {}
 
 
 def test_a_sample_of_none_turns_slow_rules_off(tmp_path: Path) -> None:
-    whole = judged(tmp_path, *NEAR, sample=0)
+    whole = judged(tmp_path, *NEAR, sample_size=0)
     assert counted(whole) == {}
     assert whole.findings.looked_at["near_leakage"] == 0
     assert whole.findings.looked_at["wrong_language"] == 0
@@ -223,7 +223,7 @@ def test_texts_in_another_language_count_and_may_leave(tmp_path: Path) -> None:
 def test_rare_labels_leave_if_they_are_to(tmp_path: Path) -> None:
     rows = [("train", f"text {n}", "ab"[n % 2]) for n in range(10)]
     rare = [("train", "rare one", "c"), ("test", "rare other", "c")]
-    contract: dict[str, Any] = {"min_rows_per_class": 3, "sample": 0}
+    contract: dict[str, Any] = {"min_rows_per_class": 3, "sample_size": 0}
     whole = judged(tmp_path / "refuse", *rows, *rare, **contract)
     assert (whole.kept.all(), counted(whole), whole.rare_minimum) == (True, {}, 3)
     contract["rules"] = {"rare_label": "quarantine"}

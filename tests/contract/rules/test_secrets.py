@@ -120,7 +120,7 @@ def test_a_secret_in_any_column_is_only_in_the_quarantine(
     value = SECRETS[name]
     caplog.set_level(0)
     path = write_table(tmp_path / f"train.{kind}", planted(value))
-    data = {"train": path.name, "group": "customer"}
+    data = {"train": path.name, "group_column": "customer"}
     validated = run(pipeline(tmp_path, data))
     assert holders(tmp_path / "mlruns", value) == []
     assert value not in said(capfd, caplog)
@@ -186,7 +186,7 @@ def test_a_refusal_shows_no_secret(
     write_table(tmp_path / "test.jsonl", [{**strange, "customer": "late", "note": "nothing"}])
     data = {"train": "train.jsonl", **data}
     if reason not in ("secret as text", "secret as label"):
-        data["group"] = "customer"
+        data["group_column"] = "customer"
     with pytest.raises(DataError) as caught:
         run(pipeline(tmp_path, data, contract))
     assert value not in told(caught.value)
@@ -208,7 +208,7 @@ def test_a_secret_that_may_be_shown_by_label_quality_is_not(tmp_path: Path, name
     value = SECRETS[name]
     write_table(tmp_path / "train.jsonl", planted(value))
     contract = {"label_quality": True, "show_text": True}
-    run(pipeline(tmp_path, {"train": "train.jsonl", "group": "customer"}, contract))
+    run(pipeline(tmp_path, {"train": "train.jsonl", "group_column": "customer"}, contract))
     assert holders(tmp_path / "mlruns", value) == []
 
 
@@ -223,7 +223,7 @@ def die(*_):
     os._exit(9)
 
 validation.Judged.hold_against_each_other = die
-run(pipeline(Path(sys.argv[1]), {"train": "train.jsonl", "group": "customer"}))
+run(pipeline(Path(sys.argv[1]), {"train": "train.jsonl", "group_column": "customer"}))
 """
 
 

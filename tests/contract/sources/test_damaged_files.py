@@ -47,7 +47,7 @@ CUSTOMERS = [{**row, "customer": f"c{n}"} for n, row in enumerate(healthy.topics
 SHEETS = {
     "topics": Sheet(healthy.topics()),
     "declared": Sheet(healthy.topics(), {"labels": ["cooking", "sport"]}),
-    "customers": Sheet(CUSTOMERS, {"group": "customer"}),
+    "customers": Sheet(CUSTOMERS, {"group_column": "customer"}),
     "stars": Sheet(
         healthy.reviews(),
         {"labelling": "ordinal", "labels": ["1", "2", "3"]},
@@ -267,16 +267,21 @@ CASES = [
         "text is too long",
         "length",
         [sport(" ".join(healthy.SPORT[n] + healthy.COOKING[n] for n in (2, 9, 4)))],
-        contract={"characters": [5, 150]},
+        contract={"min_characters": 5, "max_characters": 150},
         kind="csv",
     ),
-    Case("text is too short", "length", [sport("Goal!")], contract={"characters": [10, 150]}),
+    Case(
+        "text is too short",
+        "length",
+        [sport("Goal!")],
+        contract={"min_characters": 10, "max_characters": 150},
+    ),
     Case(
         "summary is too short",
         "length",
         [report(HOUSE, "Maps")],
         "summarization",
-        contract={"characters": [10, 500]},
+        contract={"min_characters": 10, "max_characters": 500},
     ),
     Case(
         "accents are mojibake",

@@ -147,7 +147,10 @@ def test_columns_are_mapped(tmp_path: Path) -> None:
     rows = [{"review": "x", "stars": "5", "label": "other", "customer": "c1"}]
     write_table(tmp_path / "a.csv", rows)
     raw = read(
-        tmp_path, train="a.csv", columns={"text": "review", "label": "stars"}, group="customer"
+        tmp_path,
+        train="a.csv",
+        columns={"text": "review", "label": "stars"},
+        group_column="customer",
     )
     assert raw.frame()[["text", "label", "group"]].to_numpy().tolist() == [["x", "5", "c1"]]
     assert raw.layout.mapping == {"text": "review", "label": "stars", "group": "customer"}
@@ -174,8 +177,8 @@ def test_a_missing_column_suggests_a_near_name(tmp_path: Path) -> None:
 
 def test_a_column_in_use_is_not_suggested(tmp_path: Path) -> None:
     write_table(tmp_path / "a.csv", [{"text": "x", "label": "a", "customr": 1}])
-    (problem,) = refused(tmp_path, train="a.csv", group="customer")
-    assert problem.endswith("(set data.group: customr)")
+    (problem,) = refused(tmp_path, train="a.csv", group_column="customer")
+    assert problem.endswith("(set data.group_column: customr)")
     (problem,) = refused(tmp_path, train="a.csv", columns={"label": "texts"})
     assert "data.columns.label: text" not in problem
 

@@ -103,7 +103,7 @@ def test_no_rows_are_not_compared() -> None:
 
 def test_the_declared_threshold_decides() -> None:
     now, before = rows(2000, 11, share=0.7), rows(2000, 12)
-    assert not measured(now, before, max_effect=0.6)["labels"].drifted
+    assert not measured(now, before, max_effect_size=0.6)["labels"].drifted
 
 
 @settings(max_examples=50, deadline=None)
@@ -117,7 +117,7 @@ def test_whatever_the_counts_the_bound_is_below_the_estimate_of_the_sample(
     found = drift.shares("labels", now, before, SETTINGS)
     assert 0 <= found.low <= 2
     assert 0 <= found.value <= 2
-    assert found.drifted == (found.low > SETTINGS.max_effect)
+    assert found.drifted == (found.low > SETTINGS.max_effect_size)
 
 
 def test_the_sentence_names_what_drifted() -> None:

@@ -19,7 +19,7 @@ from tests.support.rows import reviews, write_rows
 
 pytestmark = pytest.mark.xdist_group("monitoring")
 SECRET = "xylophone"
-REFUSED = "gate.floors={log_loss: 1e-9}"
+REFUSED = "gate.thresholds={log_loss: 1e-9}"
 BROKEN = "data.columns={text: review}"
 
 

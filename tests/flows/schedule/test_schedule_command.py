@@ -195,7 +195,9 @@ def test_a_person_retrains_only_for_a_reason(trained: tuple[Path, Path]) -> None
 @pytest.mark.xdist_group("retrain")
 def test_always_runs_and_reuses_everything(trained: tuple[Path, Path]) -> None:
     home, file = trained
-    record = json.loads(succeed(home, "retrain", file, "--set", "schedule.when=always", "--json"))
+    record = json.loads(
+        succeed(home, "retrain", file, "--set", "schedule.retrain_when=always", "--json")
+    )
     assert record["trained"]
     assert all(record["reused"].values())
     assert (record["version"], versions(home)) == (1, [1])

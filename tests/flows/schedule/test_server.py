@@ -280,7 +280,7 @@ def test_a_pipeline_that_is_put_into_the_folder_is_taken_up(tmp_path: Path) -> N
     """Also one that gets its schedule later; what cannot be served is told once."""
     world = World(tmp_path, "2026-05-01T12:00")
     write(tmp_path, "a", "interval: 1d")
-    write(tmp_path, "b", "when: always")
+    write(tmp_path, "b", "retrain_when: always")
     world.taken = {"d"}
 
     def put(_: str) -> Ended:
@@ -411,7 +411,9 @@ def test_only_rows_that_drifted_are_a_reason(
     tmp_path: Path, store: tuple[Workspace, MlflowClient], base: Path
 ) -> None:
     workspace, client = store
-    file = write(tmp_path, "drifting", "interval: 1d, when: drift", f"model: {{base: {base}}}\n")
+    file = write(
+        tmp_path, "drifting", "interval: 1d, retrain_when: drift", f"model: {{base: {base}}}\n"
+    )
     rows, data = reviews(), tmp_path / "reviews.csv"
     write_rows(data, rows)
     train = Trainer(file, workspace, client)
@@ -439,9 +441,9 @@ def test_a_month_of_data_that_grows(
         # The same rows and one of them again, which the contract drops.
         15: lambda: write_rows(data, [*rows, *reviews()[80:100], rows[0]]),
         20: lambda: write_rows(data, reviews()),
-        21: lambda: file.write_text(file.read_text("utf-8") + "training: {seed: 7}\n", "utf-8"),
+        21: lambda: file.write_text(file.read_text("utf-8") + "seed: 7\n", "utf-8"),
         # As it was on the fifth, which has a version.
-        25: lambda: file.write_text(file.read_text("utf-8").replace("training: {seed: 7}\n", "")),
+        25: lambda: file.write_text(file.read_text("utf-8").replace("seed: 7\n", "")),
     }
     world = World(tmp_path, "2026-05-01T00:00")
     train = Trainer(file, workspace, client)

@@ -68,7 +68,7 @@ def learned(folder: Path) -> list[tuple[float, ...]]:
 
 def test_two_ranks_meet_and_agree(prepared: Prepared, two_ranks: str, tmp_path: Path) -> None:
     """Both see the same batches, so each step is that of one worker; only the first one writes."""
-    job = prepared.job(epochs=1, checkpoint_steps=5)
+    job = prepared.job(epochs=1, save_steps=5)
     two, one = tmp_path / "two", tmp_path / "one"
     two.mkdir()
     one.mkdir()

@@ -16,7 +16,7 @@ from tasks.training.step import optimizer_step
 from tests.support import learners
 
 ADAPTED = ("bart", "bert", "deberta-v2", "distilbert", "gpt2", "gpt2-lm", "pair", "roberta", "t5")
-CONSTANT = {"name": "constant", "warmup": 0.0}
+CONSTANT = {"name": "constant", "warmup_ratio": 0.0}
 
 
 def adapted(family: str, **section: Any) -> Any:
@@ -86,7 +86,7 @@ def test_fresh_adapter_changes_nothing(name: str) -> None:
 def test_training_moves_the_adapter_and_the_head_alone(name: str) -> None:
     model = adapters.attach(learners.build("bert"), Adapter(name=name, rank=2))
     before = copy.deepcopy(model.state_dict())
-    learner = learners.learner(model, schedule=CONSTANT)
+    learner = learners.learner(model, lr_scheduler=CONSTANT)
     for batch in learners.batches(3):
         optimizer_step(learner, [batch])
     moved = {key for key, tensor in model.state_dict().items() if not tensor.equal(before[key])}
@@ -142,7 +142,7 @@ def test_every_linear_layer_is_adapted_by_default() -> None:
 
 def test_named_targets_alone_are_adapted() -> None:
     targets = ("query", "encoder.layer.1.output.dense")
-    model = adapters.attach(learners.build("bert"), Adapter(name="lora", targets=targets))
+    model = adapters.attach(learners.build("bert"), Adapter(name="lora", target_modules=targets))
     found = {name.split(".lora_A")[0] for name in trainable(model) if "lora_A" in name}
     queries = {f"bert.encoder.layer.{i}.attention.self.query" for i in range(learners.LAYERS)}
     assert found == queries | {"bert.encoder.layer.1.output.dense"}
@@ -164,9 +164,11 @@ def test_frozen_layers_get_no_adapter() -> None:
 
 def test_unknown_target_is_refused_with_the_names_that_exist() -> None:
     with pytest.raises(ModelError) as caught:
-        adapters.attach(learners.build("bert"), Adapter(name="lora", targets=("query", "q_proj")))
+        adapters.attach(
+            learners.build("bert"), Adapter(name="lora", target_modules=("query", "q_proj"))
+        )
     message = str(caught.value)
-    assert "training.adapter.targets" in message
+    assert "training.adapter.target_modules" in message
     assert "found q_proj" in message
     assert "it has dense, key, query, value" in message
 
@@ -175,20 +177,22 @@ def test_unknown_target_is_refused_with_the_names_that_exist() -> None:
 def test_head_and_output_layer_are_no_targets(target: str) -> None:
     family = "bert" if target == "classifier" else "t5"
     with pytest.raises(ModelError, match=f"found {target}"):
-        adapters.attach(learners.build(family), Adapter(name="lora", targets=(target,)))
+        adapters.attach(learners.build(family), Adapter(name="lora", target_modules=(target,)))
 
 
 def test_nothing_left_to_adapt_is_refused() -> None:
     model = learners.build("bert")
     layers.freeze(model, 2)
-    section = Adapter(name="lora", targets=("encoder.layer.1.output.dense",))
+    section = Adapter(name="lora", target_modules=("encoder.layer.1.output.dense",))
     with pytest.raises(ModelError, match="expected a layer to adapt"):
         adapters.attach(model, section)
 
 
 def test_layer_decay_reaches_adapters() -> None:
     model = adapters.attach(learners.build("bert"), Adapter(name="lora"))
-    section = Training.model_validate({"learning_rate": 0.1, "optimizer": {"layer_decay": 0.5}})
+    section = Training.model_validate(
+        {"learning_rate": 0.1, "optimizer": {"layerwise_lr_decay": 0.5}}
+    )
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     rates = {
         names[id(parameter)]: group["lr"]

@@ -189,7 +189,7 @@ def test_a_model_from_scratch_is_what_it_is_declared_to_be() -> None:
     first = declared()
     assert (first.name, first.path, first.family) == ("scratch", None, "bert")
     assert declared() == first
-    assert declared(layers=2).digest != first.digest
+    assert declared(num_layers=2).digest != first.digest
 
 
 def test_a_model_from_scratch_that_cannot_do_it_is_refused() -> None:

@@ -21,7 +21,11 @@ from tasks.training.model.start import Start
 from tests.support.models import LONGEST, tiny_bert
 from tests.support.rows import words
 
-KERNELS = [name for name in get_args(Model.model_fields["attention"].annotation) if name != "auto"]
+KERNELS = [
+    name
+    for name in get_args(Model.model_fields["attn_implementation"].annotation)
+    if name != "auto"
+]
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "relu": nn.functional.relu,
     "elu": nn.functional.elu,
@@ -85,7 +89,7 @@ def build(beginning: Start, attention: str = "eager", **section: Any) -> models.
 
 def scratch(base: Path, architecture: str, **fields: Any) -> Start:
     """A declared model of two layers."""
-    shape = {"layers": 2, "hidden_size": 32, "heads": HEADS, "intermediate_size": 48}
+    shape = {"num_layers": 2, "hidden_size": 32, "num_heads": HEADS, "intermediate_size": 48}
     declared = {"architecture": architecture, **shape}
     known = {"base": None, "scratch": declared} | fields
     if architecture != "encoder":
@@ -163,7 +167,9 @@ def test_a_declared_kernel_that_a_family_lacks_is_refused(base: Path, tmp_path: 
     config = DebertaV2Config(**shape, intermediate_size=16, vocab_size=300)
     DebertaV2Model(config).save_pretrained(tmp_path)
     beginning = start(base, base=str(tmp_path))
-    with pytest.raises(ModelError, match=r"model\.attention.*no 'sdpa' attention.*auto or eager"):
+    with pytest.raises(
+        ModelError, match=r"model\.attn_implementation.*no 'sdpa' attention.*auto or eager"
+    ):
         build(beginning, "sdpa")
     assert build(beginning, "auto:sdpa").model.config._attn_implementation == "eager"
 

@@ -129,7 +129,7 @@ def test_frozen_weights_do_not_move() -> None:
     model = learners.build("bert")
     layers.freeze(model, 2)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    learner = learners.learner(model, schedule={"name": "constant", "warmup": 0.0})
+    learner = learners.learner(model, lr_scheduler={"name": "constant", "warmup_ratio": 0.0})
     for batch in learners.batches(3):
         optimizer_step(learner, [batch])
     same = {name for name, p in model.named_parameters() if torch.equal(p, before[name])}

@@ -93,10 +93,10 @@ def test_the_vocabulary_is_no_larger_than_declared(kind: str, tmp_path: Path) ->
 
 def test_a_vocabulary_smaller_than_the_alphabet_names_its_field(tmp_path: Path) -> None:
     texts = [chr(0x4E00 + n) for n in range(500)]
-    with pytest.raises(ModelError, match=r"^model\.scratch\.vocabulary: 100 tokens are too few"):
+    with pytest.raises(ModelError, match=r"^model\.scratch\.vocab_size: 100 tokens are too few"):
         tokenizers.train(texts, "unigram", 100, tmp_path, writes=True)
-    where = "model.decoder.vocabulary"
-    with pytest.raises(ModelError, match=r"^model\.decoder\.vocabulary: 100 tokens"):
+    where = "model.decoder.vocab_size"
+    with pytest.raises(ModelError, match=r"^model\.decoder\.vocab_size: 100 tokens"):
         tokenizers.train(texts, "unigram", 100, tmp_path, writes=True, where=where)
 
 

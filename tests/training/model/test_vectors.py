@@ -64,7 +64,7 @@ def scratch(path: Path, size: int) -> Model:
     section = {
         "architecture": "encoder",
         "hidden_size": size,
-        "heads": 2,
+        "num_heads": 2,
         "tokenizer": "words",
         "vectors": path.name,
     }

@@ -44,7 +44,7 @@ class MultiLabel:
     ) -> list[Any]:
         """Sets as lists of names without repetition; what is not a set stays as it is."""
         known = label_names.translation(data, names)
-        return [_label_set(value, data.separator, known) for value in values]
+        return [_label_set(value, data.label_separator, known) for value in values]
 
     def column(self, declared: Sequence[str] | None) -> Column:
         """A list of labels that are declared."""

@@ -56,10 +56,10 @@ class ClassificationRules(Rules[ClassificationFacts]):
 
     def check(self, config: Pipeline) -> Problems:
         """Losses that the labelling does not have, and a separator that nothing is split at."""
-        usual = type(config.data).model_fields["separator"].default
-        if config.data.labelling != "multiple" and config.data.separator != usual:
+        usual = type(config.data).model_fields["label_separator"].default
+        if config.data.labelling != "multiple" and config.data.label_separator != usual:
             yield (
-                "data.separator",
+                "data.label_separator",
                 "expected none, since only `labelling: multiple` has a use for it",
             )
         yield from labelling.get(config.data.labelling).check(config)

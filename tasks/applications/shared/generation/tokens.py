@@ -126,5 +126,5 @@ def _require_known(codec: Codec, targets: list[list[int]]) -> None:
     found, tokens = sum(ids.count(unknown) for ids in targets), sum(map(len, targets))
     if found > MOST_UNKNOWN * tokens:
         message = f"the tokenizer knows only {1 - found / tokens:.0%} of the tokens of the targets"
-        advice = "train one on them: model.decoder.vocabulary, or take a model of their language"
+        advice = "train one on them: model.decoder.vocab_size, or take a model of their language"
         raise ModelError(Problem("model", message, advice))

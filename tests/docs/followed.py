@@ -1,4 +1,4 @@
-"""Which pages are followed command by command, and what is left to others there."""
+"""Which test runs the commands of which page."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from pathlib import Path
 from tests.docs.markdown import DOCS, ROOT, blocks
 
 README = ROOT / "README.md"
+PIPELINE_FILES = DOCS / "guide" / "pipeline-files.md"
+RETRAINING = DOCS / "retraining.md"
 OVERVIEW = [
     README,
     DOCS / "index.md",
+    DOCS / "installation.md",
+    *sorted((DOCS / "guide").glob("*.md")),
     *sorted((DOCS / "concepts").glob("*.md")),
-    DOCS / "retraining.md",
+    RETRAINING,
 ]
-"""By ``tests/flows/test_documents_followed.py``."""
+"""By ``tests/flows/test_documents_followed.py``, in this order."""
 TUTORIAL = DOCS / "tutorial.md"
 """By ``tests/flows/test_tutorial.py``."""
 APPLICATIONS = sorted((DOCS / "how-to").glob("*.md"))
@@ -23,11 +27,9 @@ OPERATIONS = DOCS / "operations.md"
 """By ``tests/server/test_operations.py``."""
 
 INSTALLING = ("make ", "python3 -m venv", "pip install", ".venv/bin/pre-commit install")
-"""Lines that begin so are run by whoever installs, and ``make check`` and ``make test`` by CI."""
-ON_OTHER_PAGES = (*INSTALLING, "cp .env.example", "docker ", "onestep predict questions")
-"""Lines of the overview that need servers, or the model of another page."""
+"""Commands that begin like this belong to the installation, and ``make`` runs in CI."""
 
 
 def lines(pages: Iterable[Path]) -> list[str]:
-    """Every line that pages tell to type."""
+    """Every command line that the pages show."""
     return [line for page in pages for block in blocks(page) for line in block.lines()]

@@ -16,7 +16,6 @@ from flows.run.reading import read
 from tests.docs.followed import (
     APPLICATIONS,
     INSTALLING,
-    ON_OTHER_PAGES,
     OPERATIONS,
     OVERVIEW,
     TUTORIAL,
@@ -46,7 +45,6 @@ TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 VARIABLES = set(re.findall(r"^([A-Z_]+) *[?:]?=", MAKEFILE, re.MULTILINE))
 YAML_BLOCKS = [b for document in DOCUMENTS for b in blocks(document) if b.language == "yaml"]
 MINIMAL: dict[str, Any] = {"name": "a", "application": "topics", "data": {"train": "a.csv"}}
-NAMING_FILES = ("README.md", "CONTRIBUTING.md")
 PLACEHOLDER = re.compile(r"\b[A-Z]{4,}\b")
 MOST_BYTES_OF_AN_IMAGE = 200_000
 
@@ -78,16 +76,15 @@ def test_every_override_names_a_key(command: Command, tmp_path: Path) -> None:
 
 
 def test_every_line_shown_is_typed_by_a_test() -> None:
-    overview = [line for line in lines(OVERVIEW) if not line.startswith(ON_OTHER_PAGES)]
-    typed = {*overview, *lines([TUTORIAL, OPERATIONS, *APPLICATIONS])}
+    typed = {*lines([*OVERVIEW, TUTORIAL, OPERATIONS, *APPLICATIONS])}
     for document in DOCUMENTS:
         untried = [line for line in lines([document]) if line not in typed]
         assert [line for line in untried if not line.startswith(INSTALLING)] == [], document
 
 
-def test_the_readme_shows_every_command() -> None:
-    shown = {command.words[1] for command in ONESTEP if command.where.startswith("README.md")}
-    assert shown >= set(GROUP.commands)
+def test_the_documentation_shows_every_command() -> None:
+    typed = [c for c in ONESTEP if c.where.startswith("docs/") and ":" in c.where]
+    assert {command.words[1] for command in typed} >= set(GROUP.commands)
 
 
 @pytest.mark.parametrize("command", MAKE, ids=str)
@@ -124,19 +121,23 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
             assert anchor in anchors(path), target
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.png")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((DOCS / "images").iterdir()), ids=lambda p: p.name)
 def test_every_image_is_small_and_shown(path: Path) -> None:
     assert path.stat().st_size <= MOST_BYTES_OF_AN_IMAGE
-    name = path.relative_to(ROOT).as_posix()
-    assert any(name in document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    shown = [
+        document.parent / target
+        for document in DOCUMENTS
+        for target in LINK.findall(document.read_text(encoding="utf-8"))
+    ]
+    assert path in [link.resolve() for link in shown]
 
 
 def test_every_file_that_the_prose_names_exists() -> None:
-    pattern = re.compile(r"`((?:configs|flows|tasks|tests|docs)/[\w./-]*)`")
-    for name in NAMING_FILES:
-        for path in pattern.findall((ROOT / name).read_text(encoding="utf-8")):
+    pattern = re.compile(r"`((?:configs|flows|tasks|tests|docs|onestep)/[\w./-]*)`")
+    for document in DOCUMENTS:
+        for path in pattern.findall(document.read_text(encoding="utf-8")):
             if not PLACEHOLDER.search(path):
-                assert (ROOT / path).exists(), f"{name}: {path}"
+                assert (ROOT / path).exists(), f"{document}: {path}"
 
 
 def test_the_changelog_and_the_readme_speak_of_this_version() -> None:

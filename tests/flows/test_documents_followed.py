@@ -1,5 +1,5 @@
-"""What the README, the first page, and the pages about concepts and retraining show can be done:
-each of their commands runs, in order, with little data and tiny models.
+"""The README, the first pages, the guide, the concepts and the page about retraining can be
+followed: each of their commands runs, in order, with little data and tiny models.
 
 The tutorial, the pages about applications and the page about operations have tests of their own.
 """
@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from configs.reading import load
-from tests.docs.followed import ON_OTHER_PAGES, OVERVIEW, README
-from tests.docs.markdown import DOCS, blocks, merged, parsed
+from tests.docs.followed import INSTALLING, OVERVIEW, PIPELINE_FILES, README, RETRAINING
+from tests.docs.markdown import blocks, merged, parsed
 from tests.support.commands import assert_nothing_runs
 from tests.support.homes import Finished, aliases, versions
 from tests.support.reader import Reader, reading
@@ -66,7 +66,7 @@ def reader(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Iter
             record = shipped.model_dump(mode="json", exclude_unset=True)
             working.write_pipeline(f"configs/{name}.yaml", record)
         for page in OVERVIEW:
-            working.follow(page, BEFORE, without=ON_OTHER_PAGES)
+            working.follow(page, BEFORE, without=INSTALLING)
         yield working
     assert_nothing_runs(home)
 
@@ -82,7 +82,7 @@ def write_reviews(reader: Reader) -> None:
 
 def name_the_files(reader: Reader) -> None:
     """Give a month of tickets to a pipeline of one's own."""
-    (shown,) = yaml_of(DOCS / "retraining.md")
+    (shown,) = yaml_of(RETRAINING)
     reader.write_pipeline("tickets.yaml", {"name": "tickets", "application": "topics"} | shown)
     add_a_month(reader, slice(0, 100))
 
@@ -97,14 +97,8 @@ def add_a_month(reader: Reader, chosen: slice) -> None:
 
 
 def make_mistakes(reader: Reader) -> None:
-    """Write a file with the mistakes that the README shows."""
-    (reader.folder / "reviews.yaml").write_text(MISTAKES, encoding="utf-8")
-
-
-def mend(reader: Reader) -> None:
-    """Write the README's pipeline again."""
-    (block,) = [b for b in blocks(README) if b.title == "reviews.yaml"]
-    reader.write(block.title, block)
+    """Write a file with the mistakes that the page about pipeline files shows."""
+    (reader.folder / "typos.yaml").write_text(MISTAKES, encoding="utf-8")
 
 
 def set_a_row_aside(reader: Reader) -> None:
@@ -141,11 +135,9 @@ def schedule(reader: Reader) -> None:
     """A folder with a pipeline that is due on Mondays."""
     folder = reader.folder / "pipelines"
     folder.mkdir(exist_ok=True)
-    shown = yaml_of(README)
-    whole = next(record for record in shown if "name" in record)
-    timed = next(record for record in shown if "schedule" in record)
-    data = {"data": {"train": "../reviews.csv"}}
-    reader.write_pipeline("pipelines/reviews.yaml", merged(whole, data) | timed)
+    (whole,), (timed,) = yaml_of(README), yaml_of(RETRAINING)
+    scheduled = {"data": {"train": "../reviews.csv"}, "schedule": timed["schedule"]}
+    reader.write_pipeline("pipelines/reviews.yaml", merged(whole, scheduled))
 
 
 def yaml_of(page: Path) -> list[dict[str, Any]]:
@@ -161,28 +153,27 @@ def retrain(reader: Reader) -> None:
 
 SECOND_UI = "onestep ui --mlflow-port 5050"
 BEFORE = {
-    "onestep predict sentiment@champion reviews.csv": write_reviews,
+    "onestep preflight reviews.yaml": write_reviews,
     SECOND_UI: Reader.interrupt,
     "onestep check tickets.yaml": name_the_files,
-    "onestep check reviews.yaml": make_mistakes,
+    "onestep check typos.yaml": make_mistakes,
     "onestep quarantine configs/topics.yaml": set_a_row_aside,
     "export PREFECT_API_URL": find_prefect,
     "prefect automation create": name_a_block,
     "onestep schedule pipelines": schedule,
-    "onestep retrain reviews.yaml": mend,
     "onestep models tickets --history": retrain,
 }
 
 
-def shown_below(line: str) -> str:
-    """What the README prints below a command."""
-    found = [shown for b in blocks(README) for typed, shown in b.session() if typed == line]
+def shown_below(line: str, page: Path) -> str:
+    """The output that a page shows below a command."""
+    found = [shown for b in blocks(page) for typed, shown in b.session() if typed == line]
     return found[-1]
 
 
 def test_mistakes_are_told_as_shown(reader: Reader) -> None:
-    line = "onestep check reviews.yaml"
-    assert reader.said[line] == shown_below(line)
+    line = "onestep check typos.yaml"
+    assert reader.said[line] == shown_below(line, PIPELINE_FILES)
 
 
 def test_what_a_person_decides_moves_the_champion(reader: Reader) -> None:
@@ -192,7 +183,7 @@ def test_what_a_person_decides_moves_the_champion(reader: Reader) -> None:
     assert "complaints from the shop" in reader.said["onestep models sentiment --history"]
 
 
-def test_a_pipeline_of_ones_own_is_retrained(reader: Reader) -> None:
+def test_a_pipeline_of_ones_own_is_trained(reader: Reader) -> None:
     assert versions(reader.folder / "mlruns", "reviews") == [1]
 
 
@@ -205,5 +196,5 @@ def test_every_way_to_ask_gives_the_same_answer(reader: Reader) -> None:
 def test_the_next_runs_are_listed_as_shown(reader: Reader) -> None:
     line = "onestep schedule pipelines --dry-run 2"
     columns, first, second = reader.said[line].splitlines()
-    assert columns.split() == shown_below(line).splitlines()[0].split()
+    assert columns.split() == shown_below(line, RETRAINING).splitlines()[0].split()
     assert first.split()[1] == second.split()[1] == "pipelines/reviews.yaml"

@@ -21,8 +21,9 @@ from tasks.errors import TrackingFailure
 from tasks.store import PARTIAL, lock
 from tasks.tracking import registry
 from tasks.tracking import runs as tracking
+from tasks.tracking.client import patiently
 from tasks.tracking.relay import MARKER, Relay
-from tasks.tracking.runs import FINGERPRINT, patiently
+from tasks.tracking.runs import FINGERPRINT
 from tasks.tracking.step_sender import StepSender, elsewhere
 from tasks.workspace import Workspace
 

@@ -28,7 +28,8 @@ from flows.stages import STAGES
 from tasks.errors import TrackingFailure
 from tasks.progress import Notice, announce
 from tasks.tracking import registry
-from tasks.tracking.runs import FINGERPRINT, patiently
+from tasks.tracking.client import patiently
+from tasks.tracking.runs import FINGERPRINT
 from tasks.validation import validate
 from tasks.workspace import Workspace
 

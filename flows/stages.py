@@ -95,7 +95,7 @@ def _register(run: Run) -> Registered:
         events.decided(run.workspace, run.config.name, registered, run.tracker.url())
 
     inputs = run.tracker.client, run[Evaluated], run[Validated], run.origin
-    return register(run.config, run.workspace, *inputs, decided=decided)
+    return register(run.config, run.workspace, *inputs, on_decision=decided)
 
 
 STAGES: list[Stage] = [

@@ -7,21 +7,22 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Pipeline
-from tasks.applications import registry as applications
 from tasks.champion import gate
-from tasks.champion.comparison import PROBLEM, Rivals, compare
+from tasks.champion.comparison import PROBLEM, Challenger, compare
 from tasks.champion.gate import Decision, Evidence
 from tasks.champion.paired import Comparison
 from tasks.errors import DataError, Problem
 from tasks.evaluation import Evaluated
 from tasks.store import read_json
 from tasks.tracking import artifacts, lineage, packaging, registry
+from tasks.tracking.client import patiently
 from tasks.tracking.registry import Move
-from tasks.tracking.runs import FINGERPRINT, log_folder, patiently
+from tasks.tracking.runs import FINGERPRINT, log_folder
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 ARTIFACT = "model"
 PACKAGE = "onestep.package"
 """Tag with the digest of everything that a version serves."""
+Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Registered:
         verdict: why, in words.
         reused: whether an earlier run had registered this fingerprint.
         seconds: wall time.
-        gate: the decision and what it rests on: see :meth:`tasks.champion.gate.Decision.record`.
+        gate: the decision and its evidence: see :meth:`tasks.champion.gate.Decision.record`.
     """
 
     name: str
@@ -54,7 +56,7 @@ class Registered:
     verdict: str
     reused: bool
     seconds: float
-    gate: dict[str, Any] = field(default_factory=dict)
+    gate: Record = field(default_factory=dict)
 
     @property
     def stored(self) -> None:
@@ -97,7 +99,7 @@ class Origin:
     tags: dict[str, str]
 
 
-Told = Callable[[Registered], None]
+OnDecision = Callable[[Registered], None]
 
 
 def register(
@@ -108,12 +110,9 @@ def register(
     validated: Validated,
     origin: Origin,
     *,
-    decided: Told = lambda _: None,
+    on_decision: OnDecision = lambda _: None,
 ) -> Registered:
     """Register the evaluated model, unless its fingerprint is registered, and apply the gate.
-
-    The champion is asked before the lease is taken, since that takes long; if there is another
-    champion by then, it is asked too.
 
     Args:
         config: the pipeline.
@@ -122,51 +121,71 @@ def register(
         evaluated: the model.
         validated: the rows that it was made from.
         origin: where it comes from.
-        decided: told the decision when it is carried out, and before it counts as settled: again
-            in a later run if this one is killed in between.
+        on_decision: called after the aliases have moved and before the verdict is written: if
+            this run is killed in between, a later run calls it again.
 
     Raises:
         TrackingFailure: MLflow stayed out of reach.
-        DataError: no check of the data contract has seen the rows of the model.
+        DataError: the data contract has not been checked for the rows of the model.
     """
     started = time.perf_counter()
-    stage = _Registration(config, workspace, client, evaluated, validated, origin, decided, started)
-    return patiently(stage.settle, f"register {config.model_name}")
+    made = evaluated, validated, origin
+    stage = _Registration(config, workspace, client, *made, on_decision, started)
+    return patiently(stage.run, f"register {config.model_name}")
+
+
+class State(Enum):
+    """How far the version of a fingerprint has got, as its tags say."""
+
+    ABSENT = "no version"
+    REGISTERED = "a version without a decision that holds today"
+    DECIDED = "a decision, and perhaps not yet its alias"
+    SETTLED = "a verdict: nothing is left to do"
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
-    """What the registry has of a model.
+class _Entry:
+    """What the registry has of a fingerprint.
 
     Attributes:
-        found: the version of this fingerprint.
-        champion: the version that is served.
-        record: what has been decided about the version, by an earlier run.
+        state: how far its version has got.
+        version: that version, unless it is absent.
+        champion: the version that is served, if there is one.
+        record: the decision, if it is decided or settled.
     """
 
-    found: ModelVersion | None
+    state: State
+    version: ModelVersion | None
     champion: ModelVersion | None
-    record: dict[str, Any] | None
-
-    @property
-    def settled(self) -> bool:
-        """Whether an earlier run has done everything."""
-        return self.found is not None and registry.settled(self.found)
-
-    @property
-    def rival(self) -> ModelVersion | None:
-        """The champion that the version is yet to be compared with."""
-        return None if self.record is not None or self.by_hand else self.champion
+    record: Record | None = None
 
     @property
     def by_hand(self) -> bool:
-        """Whether the version is the champion already."""
-        return self.found is not None and _number(self.found) == _number(self.champion)
+        """Whether a person has made the version the champion before the gate decided."""
+        return self.version is not None and _number(self.version) == _number(self.champion)
+
+    @property
+    def compared_with(self) -> ModelVersion | None:
+        """The champion that the version has to be compared with."""
+        undecided = self.state in (State.ABSENT, State.REGISTERED)
+        return self.champion if undecided and not self.by_hand else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Registration:
-    """What the steps of the stage share."""
+    """Takes the version of a fingerprint from the state that it is in to the last one.
+
+    ::
+
+        ABSENT ── create ──> REGISTERED ── decide ──> DECIDED ── carry out ──> SETTLED
+                                  ^                      │
+                                  └── another champion ──┘
+
+    Each step ends with a tag of the version, and may be repeated: a run that is killed between two
+    of them leaves a state that the next run goes on from. ``decide`` writes the decision down
+    before an alias moves; ``carry out`` moves the aliases, and writes the verdict last.
+    A decision holds as long as the champion is the one that it was made against.
+    """
 
     config: Pipeline
     workspace: Workspace
@@ -174,7 +193,7 @@ class _Registration:
     evaluated: Evaluated
     validated: Validated
     origin: Origin
-    decided: Told
+    on_decision: OnDecision
     started: float
 
     @property
@@ -182,58 +201,72 @@ class _Registration:
         """The registered model."""
         return self.config.model_name
 
-    def settle(self) -> Registered:
-        """Find or make the version, and decide about it with the champion of that moment."""
+    def run(self) -> Registered:
+        """Compare with the champion, then take every step that is left, under the lease.
+
+        The comparison takes long, and comes before the lease. If there is another champion by
+        then, it is compared with that one too.
+        """
         rules = _require_checks(self.evaluated.package)
         while True:
-            seen = self._stand()
-            comparison = self._compare(seen.rival) if seen.rival is not None else None
+            seen = self._look().compared_with
+            comparison = self._compare(seen) if seen is not None else None
             with registry.lease(self.workspace, self.name):
-                now = self._stand()
-                if _number(now.rival) != _number(seen.rival):
-                    continue
-                evidence = _evidence(self.evaluated, rules, _number(seen.rival), comparison)
-                version, record = self._decide(now, evidence)
-            return self._registered(version, record, now.settled)
+                entry = self._look()
+                if _number(entry.compared_with) == _number(seen):
+                    evidence = _evidence(self.evaluated, rules, _number(seen), comparison)
+                    return self._advance(entry, evidence)
 
-    def _registered(
-        self, version: ModelVersion, record: dict[str, Any], settled: bool
-    ) -> Registered:
+    def _advance(self, entry: _Entry, evidence: Evidence) -> Registered:
+        """Take the steps that are left."""
+        version, record = entry.version, entry.record
+        if version is None:
+            version = self._create()
+        elif record is None:
+            self._complete(version)
+        if record is None:
+            record = self._decide(version, entry.by_hand, evidence)
+        reused = entry.state is State.SETTLED
+        registered = self._registered(version, record, reused)
+        if not reused:
+            self._carry_out(version, record, registered)
+        return registered
+
+    def _registered(self, version: ModelVersion, record: Record, reused: bool) -> Registered:
         number, alias, verdict = int(version.version), record["alias"], record["verdict"]
         seconds = time.perf_counter() - self.started
-        return Registered(self.name, number, alias, verdict, settled, seconds, record)
+        return Registered(self.name, number, alias, verdict, reused, seconds, record)
 
-    def _stand(self) -> _Standing:
-        """What the registry has of this model now."""
+    def _look(self) -> _Entry:
+        """Read the state from the registry."""
         champion = registry.champion(self.client, self.name)
-        found = registry.find(self.client, self.name, self.origin.fingerprint)
-        if found is None:
-            return _Standing(None, champion, None)
-        if registry.settled(found):
-            return _Standing(found, champion, self._settled(found))
-        # Carried out as a killed run has decided, unless there is another champion since.
-        record = self._recorded(found) if _decided(found, champion) else None
-        return _Standing(found, champion, record)
+        version = registry.find(self.client, self.name, self.origin.fingerprint)
+        if version is None:
+            return _Entry(State.ABSENT, None, champion)
+        if registry.settled(version):
+            return _Entry(State.SETTLED, version, champion, self._verdict(version))
+        record = self._decision(version) if _holds(version, champion) else None
+        state = State.REGISTERED if record is None else State.DECIDED
+        return _Entry(state, version, champion, record)
 
-    def _compare(self, rival: ModelVersion) -> Comparison:
+    def _decision(self, version: ModelVersion) -> Record | None:
+        """The decision that an earlier run has written down."""
+        record: Record | None = artifacts.read(
+            self.client, self.workspace, str(version.run_id), lineage.GATE
+        )
+        return record
+
+    def _verdict(self, version: ModelVersion) -> Record:
+        """The decision of an earlier run, with the alias that the version has now."""
+        known = registry.aliases(self.client, self.name)
+        held = [a for a in registry.ROLES if known.get(a) == int(version.version)]
+        now = {"verdict": version.tags[registry.VERDICT], "alias": held[0] if held else None}
+        return (self._decision(version) or {}) | now
+
+    def _compare(self, champion: ModelVersion) -> Comparison:
         tags = {**self.origin.tags, PROBLEM: _problem(self.evaluated)}
-        rivals = Rivals(self.config, self.workspace, self.client, self.evaluated, self.validated)
-        return compare(rivals, rival, tags)
-
-    def _decide(self, now: _Standing, evidence: Evidence) -> tuple[ModelVersion, dict[str, Any]]:
-        """Apply the gate once per version.
-
-        The decision is written down before an alias moves, so that a killed run is completed and
-        not decided again; the verdict last, which says that all is settled.
-        """
-        if now.found is not None and now.record is not None:
-            if not now.settled:
-                self._carry_out(now.found, now.record)
-            return now.found, now.record
-        version = self._complete(now.found) if now.found is not None else self._create()
-        record = self._new_decision(version, now, evidence)
-        self._carry_out(version, record)
-        return version, record
+        made = self.config, self.workspace, self.client, self.evaluated, self.validated
+        return compare(Challenger(*made), champion, tags)
 
     def _create(self) -> ModelVersion:
         run_id = self.origin.run_id()
@@ -251,62 +284,51 @@ class _Registration:
 
     def _upload(self, run_id: str) -> None:
         scratch = self.workspace.scratch(f"register-{self.origin.fingerprint[:32]}")
-        model = _save(scratch / ARTIFACT, self.config, self.evaluated)
+        batch_size = self.config.evaluation.batch_size
+        model = packaging.save(scratch / ARTIFACT, self.evaluated.package, batch_size)
         log_folder(self.client, run_id, model, ARTIFACT)
         shutil.rmtree(scratch)
         written = lineage.record(self.config, self.validated)
         self.client.log_dict(run_id, written, lineage.FILE)
 
-    def _complete(self, version: ModelVersion) -> ModelVersion:
-        """Make sure that a killed run's version holds the very model that is judged now."""
+    def _complete(self, version: ModelVersion) -> None:
+        """Make sure that a killed run's version holds the model that was evaluated now."""
         package = packaging.package_digest(self.evaluated.package)
         if version.tags.get(PACKAGE) != package:
             self._upload(str(version.run_id))
             self._tag(version, PACKAGE, package)
-        return version
 
-    def _new_decision(
-        self, version: ModelVersion, now: _Standing, evidence: Evidence
-    ) -> dict[str, Any]:
+    def _decide(self, version: ModelVersion, by_hand: bool, evidence: Evidence) -> Record:
+        """Apply the gate, and write the decision down."""
         decision = gate.decide(evidence, self.config.gate)
-        if now.by_hand:
+        if by_hand:
             decision = Decision("champion", "promoted by hand before the gate had decided")
         record = decision.record(evidence)
         self.client.log_dict(str(version.run_id), record, lineage.GATE)
-        brief = {"alias": record["alias"], "before": evidence.champion}
-        self._tag(version, registry.DECISION, json.dumps(brief))
+        written = {"alias": record["alias"], "before": evidence.champion}
+        self._tag(version, registry.DECISION, json.dumps(written))
         return record
 
-    def _carry_out(self, version: ModelVersion, record: dict[str, Any]) -> None:
-        number, alias, verdict = int(version.version), record["alias"], record["verdict"]
+    def _carry_out(self, version: ModelVersion, record: Record, registered: Registered) -> None:
+        """Move the aliases as decided, and write the verdict."""
+        number, alias, verdict = registered.version, registered.alias, registered.verdict
         if alias == registry.CHAMPION:
             champion = registry.aliases(self.client, self.name).get(registry.CHAMPION)
             before = _number_in(record) if champion == number else champion
-            registry.enthrone(self.client, Move(self.name, number, before, "promoted", verdict))
+            registry.make_champion(
+                self.client, Move(self.name, number, before, "promoted", verdict)
+            )
         elif alias:
             registry.set_alias(self.client, self.name, alias, number)
-        self.decided(self._registered(version, record, settled=False))
+        self.on_decision(registered)
         self._tag(version, registry.VERDICT, verdict)
 
     def _tag(self, version: ModelVersion, key: str, value: str) -> None:
         self.client.set_model_version_tag(self.name, str(version.version), key, value)
 
-    def _settled(self, version: ModelVersion) -> dict[str, Any]:
-        """The decision of an earlier run, and the alias that the version has now."""
-        known = registry.aliases(self.client, self.name)
-        held = [a for a in registry.ROLES if known.get(a) == int(version.version)]
-        now = {"verdict": version.tags[registry.VERDICT], "alias": held[0] if held else None}
-        return (self._recorded(version) or {}) | now
-
-    def _recorded(self, version: ModelVersion) -> dict[str, Any] | None:
-        record: dict[str, Any] | None = artifacts.read(
-            self.client, self.workspace, str(version.run_id), lineage.GATE
-        )
-        return record
-
 
 def _require_checks(package: Path) -> int:
-    """Refuse a model of whose data nobody knows whether it is valid; return the rules that ran."""
+    """Refuse a model whose rows the contract has not checked; return how many rules ran."""
     try:
         report = read_json(package / "contract.json")
     except FileNotFoundError:
@@ -323,14 +345,14 @@ def _number(version: ModelVersion | None) -> int | None:
     return None if version is None else int(version.version)
 
 
-def _decided(version: ModelVersion, champion: ModelVersion | None) -> bool:
-    """Whether the gate has decided about a version, with the champion of today."""
+def _holds(version: ModelVersion, champion: ModelVersion | None) -> bool:
+    """Whether the gate has decided about a version, against the champion of today."""
     if not (written := version.tags.get(registry.DECISION)):
         return False
     return _number(champion) in (json.loads(written)["before"], int(version.version))
 
 
-def _number_in(record: dict[str, Any]) -> int | None:
+def _number_in(record: Record) -> int | None:
     """The champion that a decision was made against."""
     reference = record.get("reference")
     return int(reference.rpartition("/")[2]) if reference else None
@@ -348,41 +370,6 @@ def _evidence(
         champion,
         comparison,
     )
-
-
-def _save(path: Path, config: Pipeline, evaluated: Evaluated) -> Path:
-    """Write the model in MLflow's format: code, weights, signature, example, requirements."""
-    import mlflow.pyfunc
-    import pandas as pd
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import ParamSchema, ParamSpec
-
-    from tasks.predictor import load_module
-
-    decoding = load_module(applications.get(config.application).serving.file)
-    settings = read_json(evaluated.package / "predictor.json")
-    inputs, outputs, example = decoding.describe(settings)
-    batch = ParamSpec("batch_size", "long", config.evaluation.batch_size)
-    mlflow.pyfunc.save_model(
-        path,
-        python_model=str(packaging.PREDICTOR),
-        artifacts={"package": str(evaluated.package)},
-        signature=ModelSignature(_schema(inputs), _schema(outputs), ParamSchema([batch])),
-        input_example=pd.DataFrame([example]),
-        pip_requirements=packaging.requirements(evaluated.package),
-        metadata={"application": config.application},
-    )
-    return path
-
-
-def _schema(columns: dict[str, str]) -> Any:
-    from mlflow.types.schema import Array, ColSpec, DataType, Schema
-
-    types: dict[str, Any] = {
-        "array": Array(DataType.double),
-        "strings": Array(DataType.string),
-    }
-    return Schema([ColSpec(types.get(kind, kind), name) for name, kind in columns.items()])
 
 
 def _problem(evaluated: Evaluated) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import ModelError, Problem
 from tasks.evaluation import OUTCOMES
 from tasks.tracking import artifacts, lineage, registry, runs
+from tasks.tracking.client import reach
 from tasks.tracking.lineage import PACKAGE, Lineage
 from tasks.tracking.registry import Reference
 from tasks.tracking.runs import flatten
@@ -77,7 +78,7 @@ def compare(workspace: Workspace, name: str, first: str, second: str) -> Differe
     Raises:
         ModelError: no such version, or one that onestep did not make.
     """
-    client = runs.reach(workspace)
+    client = reach(workspace)
     versions = [registry.look_up(client, Reference(name, None, n)) for n in (first, second)]
     one, two = (lineage.of(client, workspace, version) for version in versions)
     seen = [_Seen(client, workspace, known) for known in (one, two)]

@@ -16,6 +16,7 @@ from tasks.contract.sources import reading
 from tasks.errors import DataError, ModelError, Problem
 from tasks.text.retrieval import Passages
 from tasks.tracking import registry, runs
+from tasks.tracking.client import reach
 from tasks.tracking.registry import Reference
 from tasks.workspace import Workspace
 
@@ -96,7 +97,7 @@ def look_up(workspace: Workspace, reference: str) -> ModelVersion:
     Raises:
         ModelError: no such model.
     """
-    return registry.look_up(runs.reach(workspace), Reference.parse(reference))
+    return registry.look_up(reach(workspace), Reference.parse(reference))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from flows.servers.leases import shared
 from tasks.errors import ModelError, Problem, UserError
 from tasks.tracking import lineage as origins
 from tasks.tracking import promotion, registry, runs
+from tasks.tracking.client import reach
 from tasks.tracking.promotion import Moved
 from tasks.tracking.registry import Reference
 from tasks.workspace import Workspace
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def connect(workspace: Workspace) -> MlflowClient:
     """Open the registry."""
-    return runs.reach(workspace)
+    return reach(workspace)
 
 
 def registered(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from tasks.finetuning import finetune
 from tasks.store import read_json
 from tasks.tokenization import tokenize_rows
 from tasks.tracking import artifacts, lineage, registry, runs
+from tasks.tracking.client import reach
 from tasks.tracking.lineage import PACKAGE, Lineage
 from tasks.tracking.registry import Reference
 from tasks.training.model import base_model
@@ -69,7 +70,7 @@ def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
         UserError: an input is gone or has changed; all of them are named.
     """
     quiet()
-    client = runs.reach(workspace)
+    client = reach(workspace)
     version = registry.look_up(client, Reference(name, None, number))
     known = lineage.of(client, workspace, version)
     config = known.config

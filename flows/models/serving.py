@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flows.run.libraries import quiet
 from flows.servers.ports import HOST, refuse_taken
 from tasks.tracking import registry, runs
+from tasks.tracking.client import reach
 from tasks.tracking.registry import Reference
 from tasks.workspace import Workspace
 
@@ -36,7 +37,7 @@ class Follower:
 
     def __init__(self, workspace: Workspace, reference: Reference, say: Say) -> None:
         self._workspace = workspace
-        self._client = runs.reach(workspace)
+        self._client = reach(workspace)
         self._reference = reference
         self._say = say
         self._refused = ""

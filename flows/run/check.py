@@ -105,9 +105,9 @@ def measure(
     pipeline: Pipeline, workspace: Workspace, validated: Validated, predictions: int = 0
 ) -> Drifted | None:
     """Compare valid rows with those of the champion."""
-    from tasks.tracking import runs
+    from tasks.tracking.client import reach
 
-    client = runs.reach(workspace)
+    client = reach(workspace)
     return against_champion(pipeline, workspace, client, validated, predictions=predictions)
 
 

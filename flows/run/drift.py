@@ -18,7 +18,8 @@ from tasks.contract.statistics.drift import Measure
 from tasks.contract.statistics.profile import Profile
 from tasks.errors import DataError, Problem
 from tasks.tracking import artifacts, registry
-from tasks.tracking.runs import load_model, patiently, uri_of
+from tasks.tracking.client import patiently
+from tasks.tracking.runs import load_model, uri_of
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 

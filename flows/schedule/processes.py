@@ -178,11 +178,11 @@ def serve(
 def _put_right(workspace: Workspace, pipelines: Sequence[Scheduled]) -> str:
     from flows.reconciling import reconcile
     from flows.servers.leases import shared
-    from tasks.tracking import runs
+    from tasks.tracking.client import connect
 
     models = {one.config.model_name for one in pipelines}
     try:
-        return reconcile(shared(workspace), runs.connect(workspace), sorted(models)).note
+        return reconcile(shared(workspace), connect(workspace), sorted(models)).note
     except Failure as error:
         # Each run tries again.
         return str(error)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from flows.servers.prefect import configured, hidden
 from tasks.errors import TrackingFailure
 from tasks.progress import Notice, announce
-from tasks.tracking.runs import public
+from tasks.tracking.client import public
 from tasks.workspace import Workspace
 
 LEASE_SECONDS = 120.0

@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 
 from flows.servers.prefect import configured, hidden_api
 from tasks.store import canonical, storage_errors, write_json
-from tasks.tracking.runs import public
+from tasks.tracking.client import public
 from tasks.workspace import Workspace
 
 NAMESPACE: Final = UUID("6f5e1c52-0c4b-5f6e-9d0a-2f6f3a1b7c11")

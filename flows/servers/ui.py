@@ -14,7 +14,7 @@ from flows.servers.ports import HOST, refuse_taken
 from flows.servers.prefect import prefect_api
 from tasks import child_processes
 from tasks.errors import Failure
-from tasks.tracking import runs
+from tasks.tracking.client import connect, reach, ui_address
 from tasks.workspace import Workspace
 
 READY_SECONDS = 90.0
@@ -45,11 +45,11 @@ def serve(workspace: Workspace, mlflow_port: int) -> Iterator[dict[str, str]]:
 @contextmanager
 def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
     if not workspace.embedded:
-        runs.reach(workspace)
-        yield runs.ui_address(workspace)
+        reach(workspace)
+        yield ui_address(workspace)
         return
     refuse_taken(port, "--mlflow-port")
-    runs.connect(workspace)
+    connect(workspace)
     arguments = ["server", "--backend-store-uri", workspace.tracking_uri, "--host", HOST]
     arguments += ["--port", str(port), "--workers", "1"]
     arguments += ["--default-artifact-root", str(workspace.artifacts)]

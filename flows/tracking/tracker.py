@@ -13,7 +13,7 @@ from flows.tracking.training import TrainingLog
 from tasks.claims import Claim
 from tasks.errors import TrackingFailure
 from tasks.tracking import runs
-from tasks.tracking.runs import patiently
+from tasks.tracking.client import connect, patiently
 from tasks.tracking.step_sender import elsewhere
 from tasks.workspace import Workspace
 
@@ -28,7 +28,7 @@ ENDING_SECONDS = 3.0
 def connection(workspace: Workspace) -> Future[MlflowClient]:
     """Connect in the background: MLflow loads while something else is waited for."""
     pool = ThreadPoolExecutor(1, "mlflow")
-    future = pool.submit(runs.connect, workspace)
+    future = pool.submit(connect, workspace)
     pool.shutdown(wait=False)
     return future
 

@@ -19,8 +19,9 @@ from tasks.errors import OneStepError
 from tasks.evaluation import ANSWERS, SLICES, Evaluated
 from tasks.store import read_json, write_json
 from tasks.tracking import artifacts
+from tasks.tracking.client import unreachable
 from tasks.tracking.packaging import package_digest
-from tasks.tracking.runs import FINGERPRINT, load_model, unreachable, uri_of
+from tasks.tracking.runs import FINGERPRINT, load_model, uri_of
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -42,7 +43,7 @@ class _OtherProblemError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rivals:
+class Challenger:
     """What a comparison needs besides the champion.
 
     Attributes:
@@ -60,25 +61,25 @@ class Rivals:
     validated: Validated
 
 
-def compare(rivals: Rivals, champion: ModelVersion, tags: Mapping[str, str]) -> Comparison:
+def compare(challenger: Challenger, champion: ModelVersion, tags: Mapping[str, str]) -> Comparison:
     """Ask the champion every test row, and hold its answers against those of the new model.
 
     The result is kept: the same two models on the same rows are compared once. What stands in the
     way of a comparison is a result too, but is not kept.
 
     Args:
-        rivals: the new model, and the rows.
+        challenger: the new model, and the rows.
         champion: the version that is served.
         tags: what kind of problem the new model solves.
     """
     reference = uri_of(champion)
     if reason := _other_problem(tags, champion):
         return Comparison(reference, problem=reason, other_problem=True)
-    if rivals.evaluated.holdout != rivals.validated.digest:
+    if challenger.evaluated.holdout != challenger.validated.digest:
         changed = "the test rows are no longer those that the new model was measured on"
         return Comparison(reference, problem=changed)
     try:
-        return _compared(rivals, champion, reference)
+        return _compared(challenger, champion, reference)
     except _OtherProblemError as error:
         advice = "give the pipeline a registry.name of its own"
         problem = f"version {champion.version} has {error}; {advice}"
@@ -90,30 +91,30 @@ def compare(rivals: Rivals, champion: ModelVersion, tags: Mapping[str, str]) -> 
         return Comparison(reference, problem=problem)
 
 
-def _compared(rivals: Rivals, champion: ModelVersion, reference: str) -> Comparison:
+def _compared(challenger: Challenger, champion: ModelVersion, reference: str) -> Comparison:
     def build(folder: Path) -> dict[str, Any]:
-        found = _Asked(rivals, champion).compare(reference)
+        found = _Models(challenger, champion).compare(reference)
         write_json(folder / RESULT, asdict(found))
         return {"reference": reference, "rows": found.rows}
 
-    inputs, fresh = _inputs(rivals, champion, reference), rivals.workspace.fresh
-    stored = rivals.workspace.store.produce("comparison", inputs, build, fresh=fresh)
+    inputs, fresh = _inputs(challenger, champion, reference), challenger.workspace.fresh
+    stored = challenger.workspace.store.produce("comparison", inputs, build, fresh=fresh)
     return Comparison.of(read_json(stored.path / RESULT))
 
 
-def _inputs(rivals: Rivals, champion: ModelVersion, reference: str) -> dict[str, Any]:
+def _inputs(challenger: Challenger, champion: ModelVersion, reference: str) -> dict[str, Any]:
     """What the result depends on."""
-    config, application = rivals.config, applications.get(rivals.config.application)
+    config, application = challenger.config, applications.get(challenger.config.application)
     return {
         "version": VERSION,
-        "challenger": package_digest(rivals.evaluated.package),
+        "challenger": package_digest(challenger.evaluated.package),
         "champion": [reference, champion.tags.get(FINGERPRINT), champion.creation_timestamp],
-        "rows": rivals.validated.digest,
-        "headline": rivals.evaluated.headline,
+        "rows": challenger.validated.digest,
+        "headline": challenger.evaluated.headline,
         "samples": config.evaluation.bootstrap_samples,
         "confidence": config.gate.confidence_level,
         "slices": config.gate.slices.model_dump(mode="json"),
-        "rows_of_slices": rivals.evaluated.stored.content(f"{ANSWERS}/{SLICES}"),
+        "rows_of_slices": challenger.evaluated.stored.content(f"{ANSWERS}/{SLICES}"),
         "application": [application.name, application.version],
     }
 
@@ -135,22 +136,22 @@ def _other_problem(tags: Mapping[str, str], champion: ModelVersion) -> str:
     return ""
 
 
-class _Asked:
+class _Models:
     """Both models on the test rows.
 
     Args:
-        rivals: the new model, and the rows.
+        challenger: the new model, and the rows.
         champion: the version that is served.
     """
 
-    def __init__(self, rivals: Rivals, champion: ModelVersion) -> None:
-        self._rivals = rivals
+    def __init__(self, challenger: Challenger, champion: ModelVersion) -> None:
+        self._challenger = challenger
         self._version = champion
-        self._config, self._evaluated = rivals.config, rivals.evaluated
-        self._application: Application = applications.get(rivals.config.application)
-        self._rows = MappedTable(rivals.validated.stored.path / "test.arrow")
+        self._config, self._evaluated = challenger.config, challenger.evaluated
+        self._application: Application = applications.get(challenger.config.application)
+        self._rows = MappedTable(challenger.validated.stored.path / "test.arrow")
         self._facts = self._application.facts.read(
-            read_json(rivals.evaluated.package / "predictor.json")
+            read_json(challenger.evaluated.package / "predictor.json")
         )
 
     def compare(self, reference: str) -> Comparison:
@@ -175,9 +176,9 @@ class _Asked:
 
     def _champion(self) -> Scorer:
         run_id = str(self._version.run_id)
-        if not artifacts.exists(self._rivals.client, run_id, MODEL_FILE):
+        if not artifacts.exists(self._challenger.client, run_id, MODEL_FILE):
             raise FileNotFoundError(f"its run has no {MODEL_FILE}")
-        loaded = load_model(self._rivals.workspace, self._version)
+        loaded = load_model(self._challenger.workspace, self._version)
         theirs = self._application.facts.read(loaded.unwrap_python_model().settings)
         if missing := set(theirs.inputs) - set(self._rows.schema.names):
             raise _OtherProblemError(f"another input: {', '.join(sorted(missing))}")

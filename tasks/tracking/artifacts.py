@@ -22,9 +22,16 @@ def read(client: MlflowClient, workspace: Workspace, run_id: str, path: str) -> 
 
 def fetch(client: MlflowClient, run_id: str, path: str, folder: Path) -> Path | None:
     """Download a file of a run; None if the run has no such file."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import ConnectionError
+
     if not exists(client, run_id, path):
         return None
-    return Path(client.download_artifacts(run_id, path, str(folder)))
+    try:
+        return Path(client.download_artifacts(run_id, path, str(folder)))
+    except MlflowException as error:
+        # The file is there, so that the server has not answered; MLflow calls it missing.
+        raise ConnectionError(f"{path} of run {run_id} was not downloaded") from error
 
 
 def exists(client: MlflowClient, run_id: str, path: str) -> bool:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.applications.base import Application
-from tasks.store import digest, file_digest, files_below
+from tasks.store import digest, file_digest, files_below, read_json
 
+DECODING = "decoding.py"
 PREDICTOR = Path(__file__).parent.parent / "predictor.py"
 CONTRACT = {"profile.json": "profile.json", "report.json": "contract.json"}
 """Of the validated rows, what goes with the model, and its name there."""
@@ -48,7 +49,7 @@ def build(
             target = folder / "model" / source.relative_to(model)
             target.parent.mkdir(parents=True, exist_ok=True)
             link(source, target)
-    shutil.copyfile(application.serving.file, folder / "decoding.py")
+    shutil.copyfile(application.serving.file, folder / DECODING)
     for name, kept in CONTRACT.items():
         link(data / name, folder / kept)
     text = json.dumps(dict(settings), indent=2, ensure_ascii=False)
@@ -64,6 +65,46 @@ def link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def save(path: Path, package: Path, batch_size: int) -> Path:
+    """Write a package as a model of MLflow: code, weights, signature, example, requirements.
+
+    Args:
+        path: the folder to write.
+        package: what :func:`build` filled.
+        batch_size: how many rows the served model predicts at once, unless it is told otherwise.
+    """
+    import mlflow.pyfunc
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ParamSchema, ParamSpec
+
+    from tasks.predictor import load_module
+
+    settings = read_json(package / "predictor.json")
+    inputs, outputs, example = load_module(package / DECODING).describe(settings)
+    params = ParamSchema([ParamSpec("batch_size", "long", batch_size)])
+    mlflow.pyfunc.save_model(
+        path,
+        python_model=str(PREDICTOR),
+        artifacts={"package": str(package)},
+        signature=ModelSignature(_schema(inputs), _schema(outputs), params),
+        input_example=pd.DataFrame([example]),
+        pip_requirements=requirements(package),
+        metadata={"application": settings["application"]},
+    )
+    return path
+
+
+def _schema(columns: dict[str, str]) -> Any:
+    from mlflow.types.schema import Array, ColSpec, DataType, Schema
+
+    types: dict[str, Any] = {
+        "array": Array(DataType.double),
+        "strings": Array(DataType.string),
+    }
+    return Schema([ColSpec(types.get(kind, kind), name) for name, kind in columns.items()])
 
 
 def requirements(package: Path) -> list[str]:

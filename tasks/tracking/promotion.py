@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import ModelError, Problem
 from tasks.tracking import registry
+from tasks.tracking.client import patiently
 from tasks.tracking.registry import CHAMPION, PREVIOUS, Move, Reference
-from tasks.tracking.runs import patiently
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> Moved:
                 message = f"version {champion} has become the champion in the meantime"
                 raise ModelError(Problem(move.name, message, "look at it, and decide again"))
             _settle(client, move)
-            registry.enthrone(client, move)
+            registry.make_champion(client, move)
 
     patiently(attempt, f"move the champion of {move.name}")
     verdict = version.tags.get(registry.VERDICT, "")

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ModelError, Problem, TrackingFailure
-from tasks.tracking.runs import FINGERPRINT, unhurried, uri_of
+from tasks.tracking.client import transfer
+from tasks.tracking.runs import FINGERPRINT, uri_of
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def create(
     """
     from mlflow.exceptions import MlflowException
 
-    with unhurried():
+    with transfer():
         try:
             client.create_registered_model(name)
         except MlflowException as error:
@@ -148,7 +149,7 @@ class Move:
     why: str
 
 
-def enthrone(client: MlflowClient, move: Move) -> None:
+def make_champion(client: MlflowClient, move: Move) -> None:
     """Make a version the champion, and leave a trail; call it under the lease.
 
     The trail comes first, so that no champion lacks one. What an attempt before has done is not

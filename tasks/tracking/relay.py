@@ -203,6 +203,6 @@ def _in_words(error: Exception) -> str:
 
 
 def _transient(error: Exception) -> bool:
-    from tasks.tracking.runs import transient
+    from tasks.tracking.client import transient
 
     return transient(error)

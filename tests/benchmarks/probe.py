@@ -21,7 +21,7 @@ from typing import Any
 from flows.cli import main as cli
 from flows.servers import prefect as embedded
 from tasks import progress
-from tasks.tracking import runs
+from tasks.tracking import client
 
 
 class Timeline:
@@ -87,7 +87,7 @@ class Timeline:
 def install(timeline: Timeline) -> None:
     """Patch what the command imports by name later on."""
     embedded.prefect_api = _server(timeline, embedded.prefect_api)
-    runs.connect = _connecting(timeline, runs.connect)
+    client.connect = _connecting(timeline, client.connect)
     progress.listening = _listening(timeline, progress.listening)
 
 

@@ -40,10 +40,11 @@ import sys, time
 from pathlib import Path
 from flows.servers.leases import shared
 from tasks.tracking import runs
+from tasks.tracking.client import reach
 from tasks.workspace import Workspace
 
 workspace = shared(Workspace.open())
-client = runs.reach(workspace)
+client = reach(workspace)
 print("ready", flush=True)
 while not Path(sys.argv[1]).exists():
     time.sleep(0.001)

@@ -11,7 +11,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from tasks.tracking import runs
+from tasks.tracking.client import BOUNDS, connect
 from tasks.workspace import Workspace
 
 
@@ -20,11 +20,11 @@ def embedded_store(root: Path) -> Iterator[tuple[Workspace, MlflowClient]]:
     """Open a workspace and its store; leave MLflow's settings as they were."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        for name, value in runs.BOUNDS.items():
+        for name, value in BOUNDS.items():
             patch.setenv(name, value)
         before = mlflow.get_tracking_uri()
         workspace = Workspace.open(root)
-        yield workspace, runs.connect(workspace)
+        yield workspace, connect(workspace)
         mlflow.set_tracking_uri(before)
         mlflow.set_registry_uri(before)
 

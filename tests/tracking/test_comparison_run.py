@@ -4,6 +4,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tasks.tracking import comparison_run, runs
+from tasks.tracking.client import ui_address
 from tasks.workspace import Workspace
 from tests.support.records import gate
 
@@ -72,4 +73,4 @@ def test_an_address_is_shown_without_its_login(
     address: str, store: tuple[Workspace, MlflowClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONESTEP_MLFLOW_UI_URL", f"{address}/")
-    assert runs.ui_address(store[0]) == "http://h:5000"
+    assert ui_address(store[0]) == "http://h:5000"

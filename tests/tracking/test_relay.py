@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from tasks.tracking import runs
+from tasks.tracking.client import connect
 from tasks.tracking.relay import STEP_METRICS, Relay
 from tasks.tracking.step_sender import TAG, StepSender
 from tasks.training import events
@@ -35,7 +36,7 @@ from tasks.tracking.step_sender import TAG, StepSender
 
 home, run_id, silence = sys.argv[1:]
 workspace = Workspace.open(Path(home))
-client = runs.connect(workspace)
+client = connect(workspace)
 writer = StepSender(client, workspace, "a fingerprint", float(silence))
 Relay(client, lambda: run_id, workspace.root, writer, print).start()
 time.sleep(600)
@@ -160,7 +161,7 @@ def test_unreachable_server_leaves_the_log_to_a_later_relay(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     workspace = Workspace.open(tmp_path / "mlruns")
     assert not workspace.embedded
-    unreachable = runs.connect(workspace)
+    unreachable = connect(workspace)
     troubles: list[str] = []
     over = threading.Event()
 

@@ -1,0 +1,221 @@
+"""The client of MLflow: how it connects, how long it waits, and which errors pass by themselves."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import sqlite3
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from tasks.errors import Problem, TrackingFailure, UserError
+from tasks.progress import Notice, announce
+from tasks.store import lock, storage_errors
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+T = TypeVar("T")
+PATIENCE_SECONDS: Final = 300.0
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 15.0
+FAR_SECONDS: Final = 60.0
+"""An attempt that took this long had found the server."""
+TIMEOUT: Final = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+TRANSFER_SECONDS: Final = 600.0
+DOWNLOADS: Final = "/mlflow-artifacts/artifacts/"
+"""In the address of each file that a server hands over."""
+UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS = 401, 403, 429
+UNANSWERED: Final = ("occurred while downloading", "API request to")
+"""Words of MLflow for a download without an answer."""
+BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+BOUNDS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    TIMEOUT: "5",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+_transfer: ContextVar[bool] = ContextVar("transfer", default=False)
+
+
+def connect(workspace: Workspace) -> MlflowClient:
+    """Open the tracking store, creating the SQLite file on first use."""
+    for name, value in BOUNDS.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="mlflow")
+    if workspace.embedded:
+        _create_database(workspace)
+    else:
+        _allow_slow_transfers()
+    mlflow.set_tracking_uri(workspace.tracking_uri)
+    mlflow.set_registry_uri(workspace.tracking_uri)
+    return mlflow.MlflowClient(workspace.tracking_uri, workspace.tracking_uri)
+
+
+@contextmanager
+def transfer() -> Iterator[None]:
+    """Wait longer for an answer to the calls of this thread: the server passes large files on.
+
+    A timeout that the user set stays.
+    """
+    token = _transfer.set(True)
+    try:
+        yield
+    finally:
+        _transfer.reset(token)
+
+
+def _allow_slow_transfers() -> None:
+    """Let a transfer have a timeout of its own: MLflow has one for all calls of a process."""
+    from mlflow.utils import request_utils
+
+    usual = request_utils.TCPKeepAliveHTTPAdapter
+
+    class Adapter(usual):  # type: ignore[misc, valid-type]
+        def send(self, request: Any, *args: Any, timeout: Any = None, **more: Any) -> Any:
+            slow = _transfer.get() or (request.method == "GET" and DOWNLOADS in request.url)
+            if slow and str(timeout) == BOUNDS[TIMEOUT]:
+                timeout = TRANSFER_SECONDS
+            return super().send(request, *args, timeout=timeout, **more)
+
+    if usual.__module__ == request_utils.__name__:
+        request_utils.TCPKeepAliveHTTPAdapter = Adapter  # type: ignore[misc]
+
+
+def _create_database(workspace: Workspace) -> None:
+    """Build the database beside its place and move it in whole, under a lock."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with storage_errors(), lock(workspace.locks / "mlflow-database.lock"):
+        if workspace.database.exists():
+            return
+        scratch = workspace.scratch("mlflow-database")
+        new = scratch / "mlflow.db"
+        store = SqlAlchemyStore(f"sqlite:///{new}", str(workspace.artifacts))  # type: ignore[no-untyped-call]
+        store.engine.dispose()
+        new.replace(workspace.database)
+        shutil.rmtree(scratch)
+
+
+def reach(workspace: Workspace) -> MlflowClient:
+    """Open the tracking store, and make sure that it answers.
+
+    Raises:
+        TrackingFailure: the server does not answer.
+        UserError: it refuses the login.
+    """
+    client = connect(workspace)
+    if not workspace.embedded:
+        where = f"connect to {public(workspace.tracking_uri)}"
+        patiently(lambda: client.search_experiments(max_results=1), where, 0.0)
+    return client
+
+
+def public(address: str) -> str:
+    """An address without the name and the password that it may contain."""
+    return re.sub("//[^/]*@", "//", address)
+
+
+def patiently(action: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
+    """Repeat a call until the server answers.
+
+    Raises:
+        TrackingFailure: it did not within ``seconds``.
+        UserError: it refuses the login or the permission.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    pause, failing = FIRST_PAUSE, 0.0
+    while True:
+        began = time.monotonic()
+        try:
+            return action()
+        except (MlflowException, RequestException) as error:
+            _require_access(error, what)
+            if not transient(error):
+                raise
+            now = time.monotonic()
+            failing = failing if failing and now - began < FAR_SECONDS else now
+            if now - failing >= seconds:
+                advice = "run the same command again when it answers: finished stages are reused"
+                raise TrackingFailure(f"cannot {what}: MLflow does not answer; {advice}") from error
+            if pause == FIRST_PAUSE:
+                announce(Notice(f"MLflow does not answer; waiting to {what}"))
+            time.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _require_access(error: Exception, what: str) -> None:
+    status = _status(error)
+    if status == UNAUTHORIZED:
+        advice = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        raise UserError(
+            Problem("MLFLOW_TRACKING_URI", "MLflow refuses the login", advice)
+        ) from None
+    if status == FORBIDDEN:
+        message = f"cannot {what}: this account of MLflow lacks the permission"
+        raise UserError(Problem("MLFLOW_TRACKING_USERNAME", message)) from None
+
+
+def unreachable(error: Exception) -> bool:
+    """Whether an error of any kind means that the server did not answer."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    return isinstance(error, MlflowException | RequestException) and transient(error)
+
+
+def transient(error: Exception) -> bool:
+    """Whether a failed call may succeed later: no answer, or a locked or overloaded store."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import OperationalError
+
+    if (status := _status(error)) is not None:
+        return status >= 500 or status == TOO_MANY_REQUESTS
+    if not isinstance(error, MlflowException):
+        return True
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, OperationalError):
+        return getattr(cause.orig, "sqlite_errorcode", BUSY[0]) in BUSY
+    # MLflow joins the failures of a download to one text.
+    return isinstance(cause, RequestException) or all(part in str(error) for part in UNANSWERED)
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status that a server answered with, if it is known."""
+    from mlflow.exceptions import MlflowException, RestException
+
+    if (response := getattr(error, "response", None)) is not None:
+        return int(response.status_code)
+    if not isinstance(error, MlflowException):
+        return None
+    # An answer that is not JSON; MLflow's own failures have a cause, or this code.
+    answered = error.__cause__ is None and error.error_code != "INTERNAL_ERROR"
+    if answered or isinstance(error, RestException):
+        return int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+    return None
+
+
+def ui_address(workspace: Workspace) -> str:
+    """Where people open MLflow: ``ONESTEP_MLFLOW_UI_URL``, else the server itself."""
+    server = workspace.tracking_uri
+    own = public(server) if server.startswith("http") else "http://127.0.0.1:5000"
+    return public(os.environ.get("ONESTEP_MLFLOW_UI_URL") or own).rstrip("/")

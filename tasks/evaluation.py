@@ -38,15 +38,15 @@ class Evaluated:
 
     Attributes:
         stored: the output folder: ``metrics.json``, tables, plots, and ``package/``, the model.
-        headline: the metric that decides.
+        headline: name of the primary metric.
         metrics: every metric on the test split.
         interval: bootstrap interval of the headline metric.
         details: rows of the detail table.
-        baseline_name: what the trivial method does.
+        baseline_name: of the trivial method.
         baseline: its metrics on the test split.
         signatures: how metrics were computed, where a library says so.
         cost: ``latency_ms``, the median time to answer one row, and ``megabytes`` on disk.
-        slices: the headline metric by parts of the test rows.
+        slices: the primary metric by slice of the test rows.
         holdout: digest of the validated rows that the model was measured on.
     """
 
@@ -81,7 +81,7 @@ class Evaluated:
 
     @property
     def answers(self) -> Path:
-        """The folder with what the model answered."""
+        """The folder with the answers of the model."""
         return self.stored.path / ANSWERS
 
 
@@ -106,10 +106,10 @@ def evaluate(
         )
         _use_threads(config.compute.threads)
         rows = arrow.MappedTable(validated.stored.path / "test.arrow")
-        asked = _ask(package, rows, application, settings)
-        answers.save(asked.answers, folder / ANSWERS)
-        write_json(folder / "predictions.json", asked.kinds)
-        return _write(folder, config, asked, rows, validated, tuned)
+        answered = _ask(package, rows, application, settings)
+        answers.save(answered.answers, folder / ANSWERS)
+        write_json(folder / "predictions.json", answered.kinds)
+        return _write(folder, config, answered, rows, validated, tuned)
 
     inputs = _inputs(config, application, settings, validated, tuned)
     stored = workspace.store.produce("evaluation", inputs, build, fresh=workspace.fresh)
@@ -123,7 +123,7 @@ def _inputs(
     validated: Validated,
     tuned: Tuned,
 ) -> dict[str, Any]:
-    """All that the output depends on."""
+    """Everything that the output depends on."""
     return {
         "version": VERSION,
         "application": [application.name, application.version],
@@ -157,7 +157,7 @@ def _read(stored: Stored, headline: str, baseline_name: str) -> Evaluated:
 
 
 def _slice_inputs(config: Pipeline, validated: Validated) -> dict[str, Any]:
-    """What slices depend on; columns of the files are not among the validated rows."""
+    """Inputs of the slices; columns of the files are not among the validated rows."""
     declared = config.gate.slices.model_dump(mode="json", exclude={"max_drop"})
     return declared | ({"sources": validated.sources.digest} if declared["columns"] else {})
 
@@ -165,7 +165,7 @@ def _slice_inputs(config: Pipeline, validated: Validated) -> dict[str, Any]:
 def _settings(
     config: Pipeline, application: Application, tokenized: Tokenized, tuned: Tuned
 ) -> dict[str, Any]:
-    """All that the served model has to know, as ``predictor.json`` will have it."""
+    """Settings of the served model, as in ``predictor.json``."""
     return {
         "application": config.application,
         "precision": config.training.precision,
@@ -184,13 +184,13 @@ def _use_threads(threads: int | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What the served model said to the test rows.
+class _Answered:
+    """The test rows with the answers of the served model.
 
     Attributes:
         answers: one row each.
-        scorer: has seen them.
-        baseline: has seen what the trivial method says.
+        scorer: has scored them.
+        baseline: has scored the answers of the trivial method.
         kinds: how often each kind of answer occurs.
         cost: as in :class:`Evaluated`.
     """
@@ -204,7 +204,7 @@ class _Asked:
 
 def _ask(
     package: Path, rows: arrow.MappedTable, application: Application, settings: dict[str, Any]
-) -> _Asked:
+) -> _Answered:
     """Score the served model, and the trivial method beside it."""
     from tasks.predictor import Predictor
 
@@ -213,13 +213,17 @@ def _ask(
     def predict(table: pd.DataFrame) -> pd.DataFrame:
         return predictor.predict(None, table)
 
-    found = answers.ask(predict, rows, facts.inputs)
-    baseline = application.scoring.scorer(facts)
-    for table in answers.chunks(rows):
-        baseline.update(answers.targets(table), application.baseline.predict(table, facts))
-    return _Asked(
+    scorer, baseline = application.scoring.scorer(facts), application.scoring.scorer(facts)
+
+    def observe(table: pd.DataFrame, answered: pd.DataFrame) -> None:
+        targets = answers.targets(table)
+        scorer.update(targets, application.scoring.served(answered))
+        baseline.update(targets, application.baseline.predict(table, facts))
+
+    found = answers.ask(predict, rows, facts.inputs, observe)
+    return _Answered(
         found,
-        answers.score(application.scoring.scorer(facts), rows, found, application),
+        scorer,
         baseline,
         Counter(application.scoring.categories(found) or []),
         {
@@ -232,17 +236,17 @@ def _ask(
 def _write(
     folder: Path,
     config: Pipeline,
-    asked: _Asked,
+    answered: _Answered,
     rows: arrow.MappedTable,
     validated: Validated,
     tuned: Tuned,
 ) -> dict[str, Any]:
-    section, headline, scorer = config.evaluation, headline_of(config), asked.scorer
+    section, headline, scorer = config.evaluation, headline_of(config), answered.scorer
     metrics = scorer.metrics()
     interval = scorer.interval(headline, section.bootstrap_samples, section.confidence_level)
     record = {"headline": headline, "metrics": metrics, "interval": list(interval)}
-    record |= {"baseline": asked.baseline.metrics(), "signatures": scorer.signatures()}
-    record |= {"cost": asked.cost, "holdout": validated.digest}
+    record |= {"baseline": answered.baseline.metrics(), "signatures": scorer.signatures()}
+    record |= {"cost": answered.cost, "holdout": validated.digest}
     write_json(folder / "metrics.json", record)
     write_json(folder / "details.json", scorer.details(metrics))
     write_json(folder / "slices.json", _slices(folder, config, scorer, rows, validated))
@@ -264,7 +268,7 @@ def _slices(
     rows: arrow.MappedTable,
     validated: Validated,
 ) -> list[dict[str, Any]]:
-    """The headline metric by slice; which rows each has is kept beside the answers."""
+    """The primary metric by slice; the rows of each slice are kept beside the answers."""
     import pandas as pd
 
     masks = slices.find(config, rows, validated.facts.inputs, validated.sources)
@@ -283,7 +287,7 @@ def _slices(
 def _outcomes(
     scorer: Scorer, headline: str, rows: arrow.MappedTable, validated: Validated
 ) -> pd.DataFrame:
-    """How good each answer is, by place and by a digest of the inputs; never text."""
+    """How good each answer is, by file, row and a digest of the inputs; never text."""
     import pandas as pd
 
     columns = [rows.column(name).to_pylist() for name in validated.facts.inputs]

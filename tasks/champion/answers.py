@@ -1,4 +1,4 @@
-"""What a served model answers to the test rows: asked for in chunks, kept, scored."""
+"""The answers of a model to the test rows: predicted in chunks, kept, scored."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ FILE: Final = "answers.parquet"
 TIMED_ROWS: Final = 16
 TIMED_SECONDS: Final = 2.0
 MOST_ROWS: Final = 20_000
-"""Beyond this, what each row adds to a metric of the whole is not worked out."""
+"""With more rows, the metric of each row alone is not computed."""
 AT_ONCE: Final = 64
 Predict = Callable[["pd.DataFrame"], "pd.DataFrame"]
+Observe = Callable[["pd.DataFrame", "pd.DataFrame"], None]
 
 
 def chunks(rows: MappedTable) -> Iterator[pd.DataFrame]:
@@ -36,13 +37,24 @@ def chunks(rows: MappedTable) -> Iterator[pd.DataFrame]:
         yield rows.slice(start, min(start + CHUNK, len(rows))).to_pandas()
 
 
-def ask(predict: Predict, rows: MappedTable, inputs: Sequence[str]) -> pd.DataFrame:
-    """Every answer, in the order of the rows."""
+def ask(
+    predict: Predict, rows: MappedTable, inputs: Sequence[str], observe: Observe | None = None
+) -> pd.DataFrame:
+    """Every answer, in the order of the rows.
+
+    Args:
+        predict: answers a table of inputs.
+        rows: what to answer.
+        inputs: its columns that the model reads.
+        observe: sees each chunk of the rows with its answers.
+    """
     import pandas as pd
 
     parts, done = [], 0
     for table in chunks(rows):
         parts.append(predict(table[list(inputs)]))
+        if observe is not None:
+            observe(table, parts[-1])
         done += len(table)
         announce(Progress("evaluating", {"done": done, "total": len(rows)}))
     return pd.concat(parts, ignore_index=True)
@@ -92,7 +104,7 @@ def latency(predict: Predict, rows: MappedTable, inputs: Sequence[str]) -> float
 
 
 def merits(scorer: Scorer, metric: str, rows: int) -> NDArray[np.float64]:
-    """How good each answer is: higher is better; NaN where that is not worked out.
+    """How good each answer is: higher is better; NaN where that is not computed.
 
     Right or wrong where the application knows that, else the headline metric of the row alone.
     """

@@ -14,7 +14,7 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
+from requests.exceptions import ConnectionError as RequestsConnectionError
 
 from configs.schema import Gate, Pipeline, Registry
 from tasks.champion import gate
@@ -23,8 +23,8 @@ from tasks.evaluation import Evaluated
 from tasks.predictor import Predictor, sha256
 from tasks.registration import Origin, Registered, register
 from tasks.store import file_digest
+from tasks.tracking import client, registry, runs
 from tasks.tracking import promotion as promoting
-from tasks.tracking import registry, runs
 from tasks.tracking.runs import FINGERPRINT
 from tasks.validation import Validated
 from tasks.workspace import Workspace
@@ -481,11 +481,11 @@ def test_a_rollback_that_is_cut_short_is_finished_by_its_retry(
 
     def flaky(self: MlflowClient, *arguments: str) -> object:
         if next(calls) == at:
-            raise MlflowException("Connection broken")
+            raise RequestsConnectionError("Connection broken")
         return plain(self, *arguments)
 
     plain = MlflowClient.set_registered_model_alias
-    monkeypatch.setattr(runs, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(client, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(MlflowClient, "set_registered_model_alias", flaky)
     promoting.roll_back(shop.workspace, shop.client, shop.name, "complaints")
     assert shop.aliases() == {"champion": 1, "previous": 2}

@@ -15,7 +15,8 @@ from flows.cli.options import File, Json, Overrides, console, open_workspace, ya
 from tasks.errors import ConfigError
 
 if TYPE_CHECKING:
-    from flows.schedule.server import Event, Scheduled
+    from flows.schedule.files import Scheduled
+    from flows.schedule.server import ScheduleEvent
 
 
 def retrain(
@@ -54,25 +55,25 @@ def schedule(
     as_json: Json = False,
 ) -> None:
     """Run pipelines when they are due, until Ctrl-C; a folder may get more of them meanwhile."""
-    from flows.schedule import processes, server
+    from flows.schedule import files, processes
 
-    found, folders = server.find(paths), [path for path in paths if path.is_dir()]
+    found, folders = files.find(paths), [path for path in paths if path.is_dir()]
     if not found and (dry_run or not folders):
-        raise ConfigError([server.none_yet(paths)])
+        raise ConfigError([files.none_yet(paths)])
     if dry_run:
         _show(found, dry_run, as_json)
         return
-    with processes.ready(open_workspace(), found) as ground:
+    with processes.prepared(open_workspace(), found) as resources:
         if found or as_json:
             _show(found, 1, as_json)
-        processes.serve(ground, found, folders, _teller(as_json), at_once)
+        processes.serve(resources, found, folders, _teller(as_json), at_once)
 
 
-def _teller(as_json: bool) -> Callable[[Event], None]:
+def _teller(as_json: bool) -> Callable[[ScheduleEvent], None]:
     """What prints events as they happen."""
     from flows.cli import terminal
 
-    def tell(event: Event) -> None:
+    def tell(event: ScheduleEvent) -> None:
         text = json.dumps(event.json()) if as_json else terminal.happened(event)
         typer.echo(text, err=event.kind == "failed" and not as_json)
         sys.stdout.flush()
@@ -83,11 +84,11 @@ def _teller(as_json: bool) -> Callable[[Event], None]:
 def _show(found: list[Scheduled], runs: int, as_json: bool) -> None:
     """Print the next runs of each pipeline."""
     from flows.cli import terminal
-    from flows.schedule import server
+    from flows.schedule import files
 
     now = datetime.now(UTC)
     if as_json:
-        typer.echo(json.dumps(server.listed(found, now, runs)))
+        typer.echo(json.dumps(files.listed(found, now, runs)))
     else:
         console().print(terminal.served(found, now, runs))
 

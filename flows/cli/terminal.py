@@ -22,8 +22,8 @@ from tasks.report.page import duration, size, watt_hours
 if TYPE_CHECKING:
     from flows.run.drift import Drifted
     from flows.run.outcome import Outcome
-    from flows.schedule.server import Event as Happening
-    from flows.schedule.server import Scheduled
+    from flows.schedule.files import Scheduled
+    from flows.schedule.server import ScheduleEvent
 
 PLAIN_SECONDS = 10.0
 AFTER_TRAINING_SECONDS = 5.0
@@ -389,7 +389,7 @@ def _measures(measures: Sequence[Mapping[str, Any]], reference: str) -> Table:
 
 def served(pipelines: Sequence[Scheduled], now: datetime, runs: int) -> Table:
     """What a schedule serves, and when each pipeline runs next."""
-    from flows.schedule.server import next_runs
+    from flows.schedule.files import next_runs
 
     rows = [
         [one.name, str(one.file), when(one), time.strftime(MOMENT + " %Z")]
@@ -406,7 +406,7 @@ def when(one: Scheduled) -> str:
     return f"{times}, if {schedule.retrain_when}" if schedule.retrain_when != "always" else times
 
 
-def happened(event: Happening) -> str:
+def happened(event: ScheduleEvent) -> str:
     """One line about a scheduled run."""
     due = f", due {event.due:%H:%M:%S}" if event.due else ""
     said = f": {event.note}" if event.note else ""

@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from flows.schedule.folder import Arrivals
+from flows.schedule.files import Scheduled, none_yet
+from flows.schedule.folders import Folders
 from flows.schedule.reservations import Reservations
-from flows.schedule.server import Ended, Event, Job, Memory, Scheduled, Server, none_yet
+from flows.schedule.server import Ended, Job, Memory, ScheduleEvent, Server
 from flows.servers.prefect import prefect_api
 from tasks import child_processes
 from tasks.errors import Failure
@@ -105,8 +106,8 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What a schedule is served on.
+class Resources:
+    """What serving a schedule takes.
 
     Attributes:
         memory: where due times are remembered.
@@ -122,7 +123,7 @@ class Ground:
 
 
 @contextmanager
-def ready(workspace: Workspace, pipelines: Sequence[Scheduled]) -> Iterator[Ground]:
+def prepared(workspace: Workspace, pipelines: Sequence[Scheduled]) -> Iterator[Resources]:
     """Reserve the pipelines, provide Prefect, and put right what dead processes left.
 
     Raises:
@@ -138,41 +139,40 @@ def ready(workspace: Workspace, pipelines: Sequence[Scheduled]) -> Iterator[Grou
         return Process(one.file, output, log, environment)
 
     with Reservations(workspace, pipelines) as reservations, prefect_api(workspace):
-        yield Ground(Memory(folder), launch, reservations, _put_right(workspace, pipelines))
+        yield Resources(Memory(folder), launch, reservations, _put_right(workspace, pipelines))
 
 
 def serve(
-    ground: Ground,
+    resources: Resources,
     found: Sequence[Scheduled],
-    folders: Sequence[Path],
-    tell: Callable[[Event], None],
+    paths: Sequence[Path],
+    tell: Callable[[ScheduleEvent], None],
     at_once: int,
 ) -> None:
-    """Serve schedules until an exception comes, and take up what is put into folders meanwhile.
+    """Serve schedules until an exception comes, and those that come into folders meanwhile.
 
     Args:
-        ground: of this process.
+        resources: of this process.
         found: what is served from the start.
-        folders: where more may come.
-        tell: told of everything that happens.
+        paths: of the folders to watch.
+        tell: called with every event.
         at_once: how many runs may go on at the same time.
     """
     clock = SystemClock()
 
     def say(kind: str, name: str, note: str) -> None:
-        tell(Event(kind, name, clock.now(), note))
+        tell(ScheduleEvent(kind, name, clock.now(), note))
 
     def complain(file: Path, note: str) -> None:
         say("failed", file.stem, note)
 
     if not found:
-        say("waiting", "schedule", str(none_yet(folders)))
-    if ground.note:
-        say("reconciled", "workspace", ground.note)
-    arrivals = Arrivals(folders, ground.reservations.take, complain).look
-    served = (found, ground.memory, ground.launch, clock, tell)
-    leave = ground.reservations.leave
-    Server(*served, at_once=at_once, arrivals=arrivals, leave=leave).serve()
+        say("waiting", "schedule", str(none_yet(paths)))
+    if resources.note:
+        say("reconciled", "workspace", resources.note)
+    folders = Folders(paths, resources.reservations, complain)
+    runs = resources.memory, resources.launch, folders
+    Server(found, *runs, clock, tell, at_once=at_once).serve()
 
 
 def _put_right(workspace: Workspace, pipelines: Sequence[Scheduled]) -> str:

@@ -1,11 +1,11 @@
-"""Which pipelines a process serves: each is served by one."""
+"""Reservations: each pipeline is served by one process."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
 
-from flows.schedule.server import Scheduled
+from flows.schedule.files import Scheduled
 from tasks.errors import Problem, UserError
 from tasks.store import lock
 from tasks.workspace import Workspace

@@ -12,17 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
-from zoneinfo import ZoneInfo
+from typing import Any, Protocol
 
 from configs.retraining import Retraining
-from configs.schema import Pipeline
 from flows.run.reading import read
-from flows.schedule.timetable import Timetable, decide
-from tasks.errors import ConfigError, Problem, UserError
+from flows.schedule.files import Scheduled, stamp
+from flows.schedule.folders import Folders
+from flows.schedule.timetable import decide
+from tasks.errors import UserError
 from tasks.store import read_json, write_json
-
-PATTERNS: Final = ("*.yaml", "*.yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ScheduleEvent:
     """Something that happened to a pipeline.
 
     Attributes:
@@ -94,81 +92,14 @@ class Event:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Scheduled:
-    """A pipeline that declares a schedule.
-
-    Attributes:
-        file: of the pipeline.
-        config: what it said.
-        stamp: of the file, from before it was read.
-    """
-
-    file: Path
-    config: Pipeline
-    stamp: tuple[int, int] = (0, 0)
-
-    @property
-    def name(self) -> str:
-        """The pipeline's name."""
-        return self.config.name
-
-    @property
-    def table(self) -> Timetable:
-        """Its due times."""
-        return Timetable(self.config.schedule, self.name)
-
-
-def find(paths: Iterable[Path]) -> list[Scheduled]:
-    """The pipelines that declare a schedule, in the given files and folders; perhaps none.
-
-    Raises:
-        ConfigError: with every problem of every file.
-    """
-    problems: list[Problem] = []
-    found: dict[str, Scheduled] = {}
-    for file in _files(paths):
-        before = stamp(file)
-        try:
-            config = read(file, [])
-        except UserError as error:
-            problems += error.problems
-            continue
-        if config.schedule.declared and config.name in found:
-            other = f"{found[config.name].file} has the same name and a schedule, too"
-            problems.append(Problem(f"{file}: name", other, "give each a name of its own"))
-        elif config.schedule.declared:
-            found[config.name] = Scheduled(file, config, before)
-    if problems:
-        raise ConfigError(problems)
-    return list(found.values())
-
-
-def none_yet(paths: Iterable[Path]) -> Problem:
-    """That there is nothing to serve."""
-    where = ", ".join(map(str, paths))
-    advice = "for example `schedule: {interval: 6h}`"
-    return Problem(where, "no pipeline declares a schedule", advice)
-
-
-def _files(paths: Iterable[Path]) -> list[Path]:
-    found = [f for path in paths for f in (files_in(path) if path.is_dir() else [path])]
-    return list({file.resolve(): file for file in found}.values())
-
-
-def files_in(folder: Path) -> list[Path]:
-    """The files of a folder that may be pipelines."""
-    return sorted(file for pattern in PATTERNS for file in folder.glob(pattern))
-
-
 class Memory:
-    """Until when each pipeline has been dealt with, on disk."""
+    """The time until which each pipeline has been dealt with, on disk."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def recall(self, one: Scheduled, now: datetime) -> datetime:
-        """What is remembered; from now on if nothing is, or of another schedule."""
+        """What is remembered; ``now`` if nothing is, or only of another schedule."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             known = read_json(self._path(one.name))
             if known["schedule"] == _when(one.config.schedule):
@@ -176,7 +107,7 @@ class Memory:
         return now
 
     def remember(self, one: Scheduled, since: datetime) -> None:
-        """Write it down."""
+        """Remember the time until which a pipeline has been dealt with."""
         record = {"since": since.isoformat(), "schedule": _when(one.config.schedule)}
         write_json(self._path(one.name), record)
 
@@ -185,19 +116,19 @@ class Memory:
 
 
 def _when(schedule: Retraining) -> dict[str, Any]:
-    """What decides the due times."""
+    """The settings that decide the due times."""
     return schedule.model_dump(mode="json", include={"cron", "interval", "timezone"})
 
 
-class Line:
+class Served:
     """A pipeline that is served.
 
     Attributes:
-        one: its file as it was last read.
+        one: its file when it was last read.
         since: everything that was due until then has been dealt with.
         job: the run that goes on.
-        due: what the run is for.
-        held: whether it was said that another run follows.
+        due: the due time of the run.
+        held: whether the event about a following run has been sent.
     """
 
     def __init__(self, one: Scheduled, since: datetime) -> None:
@@ -209,15 +140,6 @@ class Line:
         self.stamp = one.stamp
 
 
-def stamp(file: Path) -> tuple[int, int]:
-    """What changes with the content of a file, as far as the file system tells."""
-    try:
-        status = file.stat()
-    except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
-
-
 class Server:
     """Serves schedules until it is interrupted.
 
@@ -225,12 +147,10 @@ class Server:
         pipelines: what to serve.
         memory: where due times are remembered.
         launch: starts a run of a pipeline.
+        folders: where pipelines come and go.
         clock: the time.
-        tell: told of everything that happens.
+        tell: called with every event.
         at_once: how many runs may go on at the same time.
-        arrivals: tells which pipelines have come since it was last asked, given those that are
-            served.
-        leave: gives up the right to serve a pipeline.
     """
 
     def __init__(
@@ -238,24 +158,22 @@ class Server:
         pipelines: Iterable[Scheduled],
         memory: Memory,
         launch: Callable[[Scheduled], Job],
+        folders: Folders,
         clock: Clock,
-        tell: Callable[[Event], None],
+        tell: Callable[[ScheduleEvent], None],
         *,
         at_once: int = 1,
-        arrivals: Callable[[Iterable[Scheduled]], list[Scheduled]] = lambda _: [],
-        leave: Callable[[Scheduled], None] = lambda _: None,
     ) -> None:
         self.memory = memory
         self.launch = launch
         self.clock = clock
         self.tell = tell
         self.at_once = at_once
-        self.arrivals = arrivals
-        self.leave = leave
-        self.lines = [self._line(one) for one in pipelines]
+        self.folders = folders
+        self.served = [self._begin(one) for one in pipelines]
 
     def serve(self) -> None:
-        """Serve for ever; what goes on is ended when an exception comes."""
+        """Serve until an exception comes, then end the runs."""
         try:
             while True:
                 until = self.turn()
@@ -265,110 +183,94 @@ class Server:
                 job.stop()
 
     def turn(self) -> datetime | None:
-        """Do what is to be done now; return when to look again, at the latest."""
-        for line in self.lines:
-            self._collect(line)
-        self._drop_lost()
-        for line in self.lines:
-            self._read_again(line)
-        for one in self.arrivals([line.one for line in self.lines]):
-            self.lines.append(self._line(one))
-            self._tell(self.lines[-1], "added", f"it is served from {one.file}")
-        times = [self._take(line) for line in sorted(self.lines, key=_turn)]
+        """Take every step that is due; return when to look again, at the latest."""
+        for served in self.served:
+            self._collect(served)
+        for served in [one for one in self.served if one.job is None]:
+            self._follow_file(served)
+        for one in self.folders.arrivals([served.one for served in self.served]):
+            self.served.append(self._begin(one))
+            self._tell(self.served[-1], "added", f"it is served from {one.file}")
+        times = [self._take(served) for served in sorted(self.served, key=_turn)]
         return min((time for time in times if time is not None), default=None)
 
-    def _line(self, one: Scheduled) -> Line:
-        line = Line(one, self.memory.recall(one, self.clock.now()))
-        self.memory.remember(one, line.since)
-        return line
+    def _begin(self, one: Scheduled) -> Served:
+        served = Served(one, self.memory.recall(one, self.clock.now()))
+        self.memory.remember(one, served.since)
+        return served
 
     def _jobs(self) -> list[Job]:
-        return [line.job for line in self.lines if line.job is not None]
+        return [served.job for served in self.served if served.job is not None]
 
-    def _tell(self, line: Line, kind: str, note: str = "", **more: Any) -> None:
-        self.tell(Event(kind, line.one.name, self.clock.now(), note, **more))
+    def _tell(self, served: Served, kind: str, note: str = "", **more: Any) -> None:
+        self.tell(ScheduleEvent(kind, served.one.name, self.clock.now(), note, **more))
 
-    def _collect(self, line: Line) -> None:
+    def _collect(self, served: Served) -> None:
         """Report a run that has ended, and remember that."""
-        if line.job is None or (ended := line.job.poll()) is None:
+        if served.job is None or (ended := served.job.poll()) is None:
             return
-        line.job = None
-        self.memory.remember(line.one, line.since)
+        served.job = None
+        self.memory.remember(served.one, served.since)
         kind = "failed" if ended.code else "ended"
-        self._tell(line, kind, ended.note, due=line.due, record=ended.record)
+        self._tell(served, kind, ended.note, due=served.due, record=ended.record)
 
-    def _drop_lost(self) -> None:
-        """Serve no pipeline any more whose file is gone; it may come back under another name."""
-        for line in [one for one in self.lines if one.job is None and not one.one.file.exists()]:
-            self.lines.remove(line)
-            self.leave(line.one)
-            self._tell(line, "removed", f"{line.one.file} is gone")
+    def _follow_file(self, served: Served) -> None:
+        """Follow changes of the file; one that cannot be read keeps the schedule that it had.
 
-    def _read_again(self, line: Line) -> None:
-        """Follow changes of the file; one that cannot be read keeps the schedule that it had."""
-        if (now := stamp(line.one.file)) == line.stamp or line.job is not None:
+        Without its name or its schedule, a pipeline is no longer served. If its file lies in a
+        watched folder, it may come back under another name.
+        """
+        file, now = served.one.file, stamp(served.one.file)
+        if not file.exists():
+            self._drop(served, f"{file} is gone")
+        if now == served.stamp or not file.exists():
             return
-        line.stamp = now
+        served.stamp = now
         try:
-            config = read(line.one.file, [])
+            config = read(file)
         except UserError as error:
-            self._tell(line, "failed", str(error))
+            self._tell(served, "failed", str(error))
             return
-        if config.name != line.one.name or not config.schedule.declared:
-            self._tell(
-                line, "failed", "its name or schedule is gone; start `onestep schedule` anew"
-            )
-            return
-        before, line.one = line.one, Scheduled(line.one.file, config, now)
-        if _when(before.config.schedule) != _when(config.schedule):
-            line.since = self.clock.now()
-            self.memory.remember(line.one, line.since)
-            self._tell(line, "changed", "its schedule was changed")
+        if config.name != served.one.name:
+            self._drop(served, f"{file} is the file of {config.name!r} now")
+        elif not config.schedule.declared:
+            self._drop(served, f"{file} declares no schedule any more")
+        else:
+            self._change(served, Scheduled(file, config, now))
 
-    def _take(self, line: Line) -> datetime | None:
+    def _drop(self, served: Served, why: str) -> None:
+        self.served.remove(served)
+        self.folders.leave(served.one)
+        self._tell(served, "removed", why)
+
+    def _change(self, served: Served, one: Scheduled) -> None:
+        before, served.one = served.one, one
+        if _when(before.config.schedule) != _when(one.config.schedule):
+            served.since = self.clock.now()
+            self.memory.remember(served.one, served.since)
+            self._tell(served, "changed", "its schedule was changed")
+
+    def _take(self, served: Served) -> datetime | None:
         """Take the step that a pipeline is due for; return when to look at it again."""
-        now, running = self.clock.now(), line.job is not None
-        step = decide(line.one.table, line.since, now, running=running)
+        now, running = self.clock.now(), served.job is not None
+        step = decide(served.one.table, served.since, now, running=running)
         if step.action == "run" and len(self._jobs()) < self.at_once:
-            self._start(line, step.first, step.due)
-            return self._take(line)
+            self._start(served, step.first, step.due)
+            return self._take(served)
         if step.action == "skip":
-            line.since = step.due
-            self._tell(line, "skipped", "the run before it goes on", due=step.due)
-            return self._take(line)
-        if step.action == "hold" and not line.held:
-            line.held = True
-            self._tell(line, "held", "it follows the run that goes on", due=step.due)
+            served.since = step.due
+            self._tell(served, "skipped", "the run before it goes on", due=step.due)
+            return self._take(served)
+        if step.action == "hold" and not served.held:
+            served.held = True
+            self._tell(served, "held", "it follows the run that goes on", due=step.due)
         return step.until
 
-    def _start(self, line: Line, first: datetime, due: datetime) -> None:
-        line.job, line.since, line.due, line.held = self.launch(line.one), due, due, False
+    def _start(self, served: Served, first: datetime, due: datetime) -> None:
+        served.job, served.since, served.due, served.held = self.launch(served.one), due, due, False
         note = "" if first == due else f"one run for all since {first:%Y-%m-%d %H:%M} UTC"
-        self._tell(line, "started", note, due=due)
+        self._tell(served, "started", note, due=due)
 
 
-def _turn(line: Line) -> tuple[datetime, str]:
-    return line.one.table.after(line.since), line.one.name
-
-
-def next_runs(one: Scheduled, now: datetime, count: int) -> list[datetime]:
-    """The next times at which a pipeline runs, in its own time zone."""
-    times, moment = [], now
-    zone = ZoneInfo(one.config.schedule.timezone)
-    for _ in range(count):
-        moment = one.table.after(moment)
-        times.append(one.table.start(moment).astimezone(zone))
-    return times
-
-
-def listed(pipelines: Iterable[Scheduled], now: datetime, count: int) -> list[dict[str, Any]]:
-    """What is served and when it runs next, as JSON values."""
-    return [
-        {
-            "pipeline": one.name,
-            "file": str(one.file),
-            "schedule": one.config.schedule.model_dump(mode="json"),
-            "next": [time.isoformat() for time in next_runs(one, now, count)],
-        }
-        for one in pipelines
-    ]
+def _turn(served: Served) -> tuple[datetime, str]:
+    return served.one.table.after(served.since), served.one.name

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from flows.schedule.server import Ended, Event, Job, Scheduled
+from flows.schedule.files import Scheduled
+from flows.schedule.server import Ended, Job, ScheduleEvent
 
 LOOK_AGAIN = timedelta(minutes=30)
 
@@ -60,9 +61,9 @@ class Run:
 class Diary:
     """What happened, line by line."""
 
-    events: list[Event] = field(default_factory=list)
+    events: list[ScheduleEvent] = field(default_factory=list)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: ScheduleEvent) -> None:
         self.events.append(event)
 
     def lines(self, *kinds: str) -> list[str]:

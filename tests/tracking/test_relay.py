@@ -29,7 +29,7 @@ SILENCE = 4.0
 RELAYING = """
 import sys, time
 from pathlib import Path
-from tasks.tracking import runs
+from tasks.tracking.client import connect
 from tasks.tracking.relay import Relay
 from tasks.workspace import Workspace
 from tasks.tracking.step_sender import TAG, StepSender

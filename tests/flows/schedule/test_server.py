@@ -16,9 +16,10 @@ from flows.retraining import ROWS, nothing_to_do
 from flows.run.drift import PROFILE
 from flows.run.reading import read
 from flows.run.run import Run
-from flows.schedule.folder import Arrivals
+from flows.schedule.files import Scheduled, find
+from flows.schedule.folders import Folders
 from flows.schedule.reservations import Reservations
-from flows.schedule.server import Ended, Event, Memory, Server, find
+from flows.schedule.server import Ended, Memory, ScheduleEvent, Server
 from flows.stages import STAGES
 from tasks.claims import claimed
 from tasks.errors import UserError
@@ -65,14 +66,21 @@ class World:
         self.clock.cut = at(until)
         memory = Memory(self.folder / "memory")
         pipelines = find([self.folder])
-        arrivals = Arrivals([self.folder], lambda one: one.name not in self.taken, self._complain)
-        made_up = (memory, self.works, self.clock, self.diary)
-        server = Server(pipelines, *made_up, at_once=at_once, arrivals=arrivals.look)
+        folders = Folders([self.folder], self, self._complain)
+        made_up = (memory, self.works, folders, self.clock, self.diary)
+        server = Server(pipelines, *made_up, at_once=at_once)
         with pytest.raises(PowerCut):
             server.serve()
 
+    def take(self, one: Scheduled) -> bool:
+        """Whether the name of a pipeline is free."""
+        return one.name not in self.taken
+
+    def leave(self, one: Scheduled) -> None:
+        """Nothing is held."""
+
     def _complain(self, file: Path, note: str) -> None:
-        self.diary(Event("failed", file.stem, self.clock.now(), note))
+        self.diary(ScheduleEvent("failed", file.stem, self.clock.now(), note))
 
     def rest(self, until: str) -> None:
         """Nobody serves for a while."""
@@ -333,6 +341,36 @@ def test_a_file_that_is_renamed_or_gone_is_followed(tmp_path: Path) -> None:
         "02 00:20 a added",
         "03 00:00 a started 03 00:00",
         "03 00:20 a ended 03 00:00",
+    ]
+
+
+def test_a_file_without_its_name_or_its_schedule_is_no_longer_served(tmp_path: Path) -> None:
+    for name in "abc":
+        write(tmp_path, name, "interval: 1d")
+    world = World(tmp_path, "2026-05-01T12:00")
+
+    def edit() -> None:
+        if world.clock.waits == 1:
+            (tmp_path / "a.yaml").write_text((tmp_path / "b.yaml").read_text("utf-8"), "utf-8")
+            write(tmp_path, "b", "when: always")
+        if world.clock.waits == 2:
+            (tmp_path / "c.yaml").unlink()
+
+    world.clock.on_waiting = edit
+    world.serve("2026-05-02T06:00")
+    assert world.lines() == [
+        "02 00:00 a removed",
+        "02 00:00 b removed",
+        "02 00:00 b added",
+        "02 00:00 b started 02 00:00",
+        "02 00:20 b ended 02 00:00",
+        "02 00:20 c removed",
+    ]
+    notes = [event.note for event in world.diary.events if event.kind == "removed"]
+    assert notes == [
+        f"{tmp_path}/a.yaml is the file of 'b' now",
+        f"{tmp_path}/b.yaml declares no schedule any more",
+        f"{tmp_path}/c.yaml is gone",
     ]
 
 

@@ -16,11 +16,11 @@ from rich.progress import TaskID
 from rich.table import Table
 from rich.text import Text
 
-from flows.cli import terminal
+from flows.cli import progress
 from tasks.progress import Event, Progress, listening
 
 if TYPE_CHECKING:
-    from flows.cli.terminal import Display
+    from flows.cli.progress import Display
 
 Drawing = RenderableType
 WIDTH = 100
@@ -75,7 +75,7 @@ def progress(title: str, *, verbose: bool) -> Iterator[Display]:
     if verbose and in_notebook():
         shown = _in_cell(title)
     else:
-        shown = terminal.watching(_console(title, verbose))
+        shown = progress.watching(_console(title, verbose))
     with shown as drawn:
         yield drawn
 
@@ -97,7 +97,7 @@ def in_notebook() -> bool:
 def _in_cell(title: str) -> Iterator[Display]:
     cell = Cell()
     cell.console.print(title, highlight=False)
-    drawn = terminal.Display(cell.console, cell)
+    drawn = progress.Display(cell.console, cell)
 
     def listen(event: Event) -> None:
         drawn(event)

@@ -12,7 +12,7 @@ from onestep.registry import NO_COLUMNS, Model, load
 from tasks.errors import Problem
 
 if TYPE_CHECKING:
-    from flows.cli.terminal import Display
+    from flows.cli.progress import Display
     from flows.run.check import Checked, Prepared
     from flows.run.outcome import Outcome
     from tasks.contract.report.record import Report
@@ -91,9 +91,9 @@ class RunResult:
         return self._outcome.record() | {"seconds": self.seconds}
 
     def _drawn(self) -> display.Drawing:
-        from flows.cli import terminal
+        from flows.cli import reports
 
-        return terminal.report(self._outcome, self._shown, self.seconds)
+        return reports.report(self._outcome, self._shown, self.seconds)
 
     def __repr__(self) -> str:
         """The report at the end of a run, as text."""
@@ -147,11 +147,11 @@ class CheckResult:
         from rich.console import Group
         from rich.text import Text
 
-        from flows.cli import terminal
+        from flows.cli import reports
 
         parts: list[display.Drawing] = []
         if self.report:
-            parts.append(terminal.contract(self.report, self._home))
+            parts.append(reports.contract(self.report, self._home))
         if self._checked.prepared:
             parts.append(Text(f"valid: {self._checked.prepared.validated.note}"))
         return Group(*parts, *(Text(str(problem)) for problem in self.problems))
@@ -196,9 +196,9 @@ class PreflightResult:
         return dict(self._report)
 
     def _drawn(self) -> display.Drawing:
-        from flows.cli import terminal
+        from flows.cli import reports
 
-        return terminal.preflight(self._report)
+        return reports.preflight(self._report)
 
     def __repr__(self) -> str:
         """The report as text."""

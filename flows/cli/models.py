@@ -1,11 +1,10 @@
-"""Commands about registered models; ``flows.cli.main`` adds them to its own."""
+"""Commands about registered models."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -142,7 +141,7 @@ def serve(
     serving.serve(open_workspace(), model, port, say)
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (
+COMMANDS = (
     models,
     promote,
     rollback,

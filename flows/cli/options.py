@@ -1,8 +1,10 @@
-"""Arguments that several commands share, and what they print with."""
+"""Arguments that several commands share, and how they print."""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,3 +43,11 @@ def console(stderr: bool = False) -> Any:
     from rich.console import Console
 
     return Console(stderr=stderr, width=None if sys.stdout.isatty() else 120)
+
+
+def show(record: object, as_json: bool, draw: Callable[[], object]) -> None:
+    """Print JSON values for scripts, or what a function draws for people."""
+    if as_json:
+        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+    else:
+        console().print(draw())

@@ -1,4 +1,4 @@
-"""Commands that retrain; ``flows.cli.main`` adds them to its own."""
+"""Commands that retrain, once or by a schedule."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def retrain(
 
     inputs.require(read(file, set_ or []))
     open_workspace()
-    from flows.cli import terminal
+    from flows.cli import progress
 
-    with terminal.watching(console(stderr=as_json)):
+    with progress.watching(console(stderr=as_json)):
         done = execution.retrain(file, set_ or [], "scheduled" if scheduled else "manual")
     typer.echo(json.dumps(done.record(), indent=2) if as_json else f"{done.pipeline}: {done.note}")
 
@@ -71,10 +71,10 @@ def schedule(
 
 def _teller(as_json: bool) -> Callable[[ScheduleEvent], None]:
     """What prints events as they happen."""
-    from flows.cli import terminal
+    from flows.cli import reports
 
     def tell(event: ScheduleEvent) -> None:
-        text = json.dumps(event.json()) if as_json else terminal.happened(event)
+        text = json.dumps(event.json()) if as_json else reports.happened(event)
         typer.echo(text, err=event.kind == "failed" and not as_json)
         sys.stdout.flush()
 
@@ -83,14 +83,14 @@ def _teller(as_json: bool) -> Callable[[ScheduleEvent], None]:
 
 def _show(found: list[Scheduled], runs: int, as_json: bool) -> None:
     """Print the next runs of each pipeline."""
-    from flows.cli import terminal
+    from flows.cli import reports
     from flows.schedule import files
 
     now = datetime.now(UTC)
     if as_json:
         typer.echo(json.dumps(files.listed(found, now, runs)))
     else:
-        console().print(terminal.served(found, now, runs))
+        console().print(reports.served(found, now, runs))
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (retrain, schedule)
+COMMANDS = (retrain, schedule)

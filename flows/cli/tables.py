@@ -1,21 +1,40 @@
-"""Registered models in the terminal."""
+"""Tables in a terminal, such as those of registered models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flows.cli.terminal import WORDS, table
-from flows.models.diff import Difference, Examples
-from flows.models.reproduction import Reproduced
 from tasks.report.page import duration
 
+if TYPE_CHECKING:
+    from flows.models.diff import Difference, Examples
+    from flows.models.reproduction import Reproduced
+
 SHORT = 12
+WORDS = frozenset({"severity", "first", "split", "why", "file", "schedule", "next run", ""})
+
+
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    title: str = "",
+    words: frozenset[str] = frozenset(),
+) -> Table:
+    """A table whose numbers are aligned; columns of ``words`` begin at the left."""
+    drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        drawn.add_column(
+            column, justify="left" if index == 0 or column in words else "right", no_wrap=index == 0
+        )
+    for row in rows:
+        drawn.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row))
+    return drawn
 
 
 def models(records: Sequence[Mapping[str, Any]], now: float) -> Table:

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Group
 from rich.text import Text
 
-from flows.cli.terminal import Display, table
+from flows.cli.progress import Display
+from flows.cli.tables import table
 from onestep import display
 from tasks.progress import Progress, StageFinished
 

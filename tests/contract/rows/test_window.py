@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from configs.schema import Pipeline
-from flows.cli import terminal
+from flows.cli import reports
 from tasks.contract.passes import parallel
 from tasks.contract.report.page import render
 from tasks.contract.rows import readmission
@@ -256,7 +256,7 @@ def test_the_terminal_shows_the_rows_outside(tmp_path: Path) -> None:
     for name, data in (("all", {}), ("some", window(rows=20, column="at"))):
         stream = StringIO()
         report = check(tmp_path, dated(60), data).report
-        Console(width=120, file=stream).print(terminal.contract(report, tmp_path))
+        Console(width=120, file=stream).print(reports.contract(report, tmp_path))
         shown[name] = stream.getvalue()
     assert "outside the window" in shown["some"]
     assert "outside the window" not in shown["all"]

@@ -1,0 +1,188 @@
+"""Live progress in a terminal: a line per stage, and a progress bar."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from tasks.progress import Event, Notice, StageFinished, StageStarted, listening
+from tasks.progress import Progress as Training
+from tasks.report.page import duration, size
+
+PLAIN_SECONDS = 10.0
+AFTER_TRAINING_SECONDS = 5.0
+"""Loading the model, plots and registration: measured on two cores with the starter model."""
+
+
+class Bar(Protocol):
+    """The part of rich's progress bar that is used."""
+
+    def start(self) -> None:
+        """Begin to draw."""
+
+    def add_task(self, description: str, *, total: float, state: str) -> TaskID:
+        """Show a bar."""
+
+    def update(self, task_id: TaskID, *, completed: float, state: str) -> None:
+        """Move a bar."""
+
+    def remove_task(self, task_id: TaskID) -> None:
+        """Take a bar away."""
+
+    def stop(self) -> None:
+        """End drawing."""
+
+
+class Display:
+    """Draws events as they come; plain lines where there is no terminal.
+
+    Args:
+        console: where lines go.
+        bar: what shows the training; by default a bar in the terminal.
+    """
+
+    def __init__(self, console: Console, bar: Bar | None = None) -> None:
+        self.console = console
+        self.bar = bar or Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[state]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task: TaskID | None = None
+        self.pace = Pace()
+        self.stages: list[StageFinished] = []
+        self.started = time.monotonic()
+        self.predicted: float | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Draw one event."""
+        if isinstance(event, StageStarted):
+            if not self.console.is_terminal:
+                self.console.print(f"{event.stage} ...", highlight=False)
+        elif isinstance(event, StageFinished):
+            self._stage(event)
+        elif isinstance(event, Notice):
+            self.console.print(f"  note: {event.text}", style="yellow", highlight=False)
+        else:
+            self._training(event)
+
+    def _stage(self, event: StageFinished) -> None:
+        self._clear()
+        self.stages.append(event)
+        how = "reused" if event.reused else "done"
+        line = Text.assemble(
+            (f"{event.stage:<13}", "bold"),
+            (f"{how:<7}", "cyan" if event.reused else "green"),
+            f"{duration(event.seconds):>8}  ",
+            event.note,
+        )
+        self.console.print(line, soft_wrap=True)
+
+    def _training(self, event: Training) -> None:
+        values = event.values
+        if event.kind == "forecast":
+            self._forecast(values)
+        elif event.kind == "started":
+            self.pace = Pace(total=values["total_steps"], epochs=values["epochs"])
+            self._show("training", values["total_steps"])
+        elif event.kind == "resumed":
+            self.console.print(f"  resumed after step {values['step']}", highlight=False)
+        elif event.kind == "step":
+            self._step(values)
+        elif event.kind == "validation":
+            self._validation(values)
+        elif event.kind == "evaluating":
+            self._show("evaluating", values["total"])
+            self._advance(values["done"], f"{values['done']:,} of {values['total']:,} rows")
+
+    def _forecast(self, values: Mapping[str, Any]) -> None:
+        left = values["training_seconds"] + values["test_seconds"] + AFTER_TRAINING_SECONDS
+        self.predicted = time.monotonic() - self.started + left
+        seconds, memory = duration(values["training_seconds"]), size(values["peak_memory"])
+        line = f"  expected: {values['steps']} steps in {seconds}, {memory} at the peak"
+        self.console.print(line, highlight=False)
+
+    def _step(self, values: Mapping[str, Any]) -> None:
+        state = self.pace.take(values)
+        self._advance(values["step"], state)
+        if not self.console.is_terminal and self.pace.due():
+            self.console.print(
+                f"  step {values['step']}/{self.pace.total}  {state}", highlight=False
+            )
+
+    def _validation(self, values: Mapping[str, Any]) -> None:
+        metrics = values["metrics"]
+        shown = "  ".join(f"{k} {metrics[k]:.4f}" for k in ("loss", *list(metrics)[:2]))
+        best = "  best so far" if values["improved"] else ""
+        line = f"  epoch {values['epoch']}/{self.pace.epochs}  validation {shown}{best}"
+        self.console.print(line, highlight=False)
+
+    def _show(self, name: str, total: int) -> None:
+        if self.task is None:
+            self.bar.start()
+            self.task = self.bar.add_task(name, total=total, state="")
+
+    def _advance(self, done: int, state: str) -> None:
+        if self.task is not None:
+            self.bar.update(self.task, completed=done, state=state)
+
+    def _clear(self) -> None:
+        if self.task is not None:
+            self.bar.remove_task(self.task)
+            self.bar.stop()
+            self.task = None
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._clear()
+
+
+class Pace:
+    """Speed and time left, averaged over the recent steps."""
+
+    def __init__(self, total: int = 0, epochs: int = 0) -> None:
+        self.total = total
+        self.epochs = epochs
+        self.seconds = 0.0
+        self.samples = 0.0
+        self.steps = 0.0
+        self._printed = time.monotonic()
+
+    def take(self, values: Mapping[str, Any]) -> str:
+        """Account for a step; return epoch, loss, samples/s and time left."""
+        keep = 0.98
+        self.seconds = keep * self.seconds + values["seconds"]
+        self.samples = keep * self.samples + values["samples"]
+        self.steps = keep * self.steps + 1
+        left = (self.total - values["step"]) * self.seconds / self.steps
+        return (
+            f"epoch {values['epoch']:.2f}/{self.epochs}  loss {values['loss']:.4f}  "
+            f"{self.samples / max(self.seconds, 1e-9):.0f} samples/s  {duration(left)} left"
+        )
+
+    def due(self) -> bool:
+        """Whether a plain line should be printed now."""
+        if time.monotonic() - self._printed < PLAIN_SECONDS:
+            return False
+        self._printed = time.monotonic()
+        return True
+
+
+@contextmanager
+def watching(console: Console) -> Iterator[Display]:
+    """Show what happens inside the block."""
+    display = Display(console)
+    try:
+        with listening(display):
+            yield display
+    finally:
+        display.close()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from flows.servers import outbox
 from tasks import claims
-from tasks.claims import Left
+from tasks.claims import DeadClaim
 from tasks.errors import TrackingFailure
 from tasks.store import PARTIAL, lock
 from tasks.tracking import registry
@@ -90,12 +90,12 @@ def reconcile(
     """
     found = Reconciled()
     with lock(workspace.locks / "reconcile.lock"):
-        gone, living = claims.left(workspace.locks)
+        gone, living = claims.inspect(workspace.locks)
         held = claims.fingerprints(living)
         _crash([entry["id"] for one in gone for entry in one.of("flow_run")], found)
         for one in gone:
             if _end_runs(one, held, workspace, client, found):
-                one.settle()
+                one.remove()
         for model in models:
             _withdraw(workspace, client, model, held | set(expected), found)
         outbox.deliver(workspace)
@@ -137,7 +137,7 @@ def _crash_tasks(client: SyncPrefectClient, flow_run: str) -> None:
 
 
 def _end_runs(
-    one: Left, held: set[str], workspace: Workspace, client: MlflowClient, found: Reconciled
+    one: DeadClaim, held: set[str], workspace: Workspace, client: MlflowClient, found: Reconciled
 ) -> bool:
     """Complete the MLflow runs of a dead process, and say that they are over.
 
@@ -235,7 +235,7 @@ def _sweep(workspace: Workspace) -> Iterator[Path]:
     A run claims its fingerprint before it makes a folder, so the claims are read after the folders.
     """
     paths = sorted(workspace.temporary.iterdir())
-    _, living = claims.left(workspace.locks)
+    _, living = claims.inspect(workspace.locks)
     held = claims.fingerprints(living)
     for path in paths:
         owner = path.name.removeprefix(REGISTERING)

@@ -44,7 +44,7 @@ def _compare_with_champion(run: Run, validated: Validated) -> None:
     run.contract = drift.publish(config, workspace, validated, drifted)
     if drifted and drifted.found:
         announce(Notice(drifted.note))
-        events.drifted(config.name, drifted, run.tracker.url())
+        events.emit_drift(config.name, drifted, run.tracker.url())
     records.log_data(run.tracker, validated, run.contract)
     drift.require_none(config, drifted)
 
@@ -92,7 +92,7 @@ def _register(run: Run) -> Registered:
     """Register the model, and let the gate decide about its alias."""
 
     def decided(registered: Registered) -> None:
-        events.decided(run.workspace, run.config.name, registered, run.tracker.url())
+        events.note_decision(run.workspace, run.config.name, registered, run.tracker.url())
 
     inputs = run.tracker.client, run[Evaluated], run[Validated], run.origin
     return register(run.config, run.workspace, *inputs, on_decision=decided)

@@ -16,8 +16,8 @@ from rich.progress import TaskID
 from rich.table import Table
 from rich.text import Text
 
-from flows.cli import progress
-from tasks.progress import Event, Progress, listening
+from flows.cli import progress as terminal
+from tasks.progress import Progress, Update, listening
 
 if TYPE_CHECKING:
     from flows.cli.progress import Display
@@ -75,7 +75,7 @@ def progress(title: str, *, verbose: bool) -> Iterator[Display]:
     if verbose and in_notebook():
         shown = _in_cell(title)
     else:
-        shown = progress.watching(_console(title, verbose))
+        shown = terminal.watching(_console(title, verbose))
     with shown as drawn:
         yield drawn
 
@@ -97,9 +97,9 @@ def in_notebook() -> bool:
 def _in_cell(title: str) -> Iterator[Display]:
     cell = Cell()
     cell.console.print(title, highlight=False)
-    drawn = progress.Display(cell.console, cell)
+    drawn = terminal.Display(cell.console, cell)
 
-    def listen(event: Event) -> None:
+    def listen(event: Update) -> None:
         drawn(event)
         cell.draw(at_once=not isinstance(event, Progress))
 

@@ -36,7 +36,7 @@ def session(home: Home = None) -> Iterator[Workspace]:
     with _turn, _fresh_prefect(), _unchanged_environment(), _no_foreign_bars():
         workspace = Workspace.open(None if home is None else Path(home))
         if "mlflow" in sys.modules:
-            from tasks.tracking.runs import connect
+            from tasks.tracking.client import connect
 
             # An earlier call may have pointed MLflow to another home.
             connect(workspace)

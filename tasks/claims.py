@@ -1,7 +1,7 @@
-"""Which runs are alive: a claim for each execution, locked by the process that does it.
+"""Which runs are alive: a claim per execution, locked by its process.
 
-The kernel releases the lock when the process dies. What its claim names is then what it left
-behind: runs of Prefect and MLflow that nobody ends, and event logs that nobody sends.
+The kernel releases the lock when the process dies. Its claim then names what it has left behind:
+runs of Prefect and MLflow that are still shown as running, and event logs that were not sent.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def folder(locks: Path) -> Path:
 
 
 class Claim:
-    """What one execution has under way.
+    """The runs and logs of one execution.
 
     Attributes:
-        owed: whether something is left to do for it even though it ended.
+        owed: whether something is left to do after the execution has ended.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -38,14 +38,14 @@ class Claim:
         self.owed = False
 
     def note(self, kind: Kind, **values: str) -> None:
-        """Add to the claim before the thing is begun."""
+        """Add an entry before the run or log that it names begins."""
         self._stream.write(json.dumps({"kind": kind, **values}) + "\n")
         self._stream.flush()
 
 
 @contextmanager
 def claimed(locks: Path) -> Iterator[Claim]:
-    """Hold a claim for the block; it is gone afterwards, unless something is still owed."""
+    """Hold a claim for the block; it is deleted afterwards, unless something is still owed."""
     path = folder(locks) / f"{uuid4().hex}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + PARTIAL)
@@ -62,8 +62,8 @@ def claimed(locks: Path) -> Iterator[Claim]:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """The claim of a process that is gone.
+class DeadClaim:
+    """The claim of a dead process.
 
     Attributes:
         path: its file.
@@ -77,19 +77,19 @@ class Left:
         """The entries of a kind."""
         return [entry for entry in self.entries if entry["kind"] == kind]
 
-    def settle(self) -> None:
-        """Forget it: nothing is left to do."""
+    def remove(self) -> None:
+        """Delete it: nothing is left to do."""
         self.path.unlink(missing_ok=True)
 
 
-def left(locks: Path) -> tuple[list[Left], list[Entry]]:
-    """The claims of processes that are gone, and what those that live name."""
-    gone: list[Left] = []
+def inspect(locks: Path) -> tuple[list[DeadClaim], list[Entry]]:
+    """The claims of dead processes, and the entries of living ones."""
+    gone: list[DeadClaim] = []
     living: list[Entry] = []
     for path in sorted(folder(locks).glob("*.jsonl")):
         with lock(path, wait=False) as free:
             if free:
-                gone.append(Left(path, _read(path)))
+                gone.append(DeadClaim(path, _read(path)))
             else:
                 living += _read(path)
     return gone, living

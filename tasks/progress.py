@@ -1,6 +1,6 @@
-"""What a run tells whoever watches it: a terminal, a Prefect artifact, a test.
+"""Progress of a run for its listeners: a terminal, a Prefect artifact, a notebook, a test.
 
-Stages announce; they never print.
+Stages announce updates; they never print.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class Notice:
     text: str
 
 
-Event = StageStarted | StageFinished | Progress | Notice
-Listener = Callable[[Event], None]
+Update = StageStarted | StageFinished | Progress | Notice
+Listener = Callable[[Update], None]
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Send what happens inside the block to ``listener``."""
+    """Send the updates of the block to ``listener``."""
     token = _listener.set(listener)
     try:
         yield
@@ -71,7 +71,7 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def announce(event: Event) -> None:
-    """Tell the current listener, if there is one."""
+def announce(update: Update) -> None:
+    """Send an update to the current listener, if there is one."""
     if (listener := _listener.get()) is not None:
-        listener(event)
+        listener(update)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tasks.evaluation import evaluate
 from tasks.finetuning import Tuned, finetune
-from tasks.progress import Event, Progress, listening
+from tasks.progress import Progress, Update, listening
 from tasks.store import PARTIAL, read_json
 from tasks.training import events
 from tests.support.pipelines import Prepared, prepare
@@ -69,7 +69,7 @@ def test_run_killed_before_its_commit_is_only_committed(
     left = final.with_name(final.name + PARTIAL)
     shutil.copytree(tuned.stored.path, left)
     (left / "manifest.json").unlink()
-    heard: list[Event] = []
+    heard: list[Update] = []
     with listening(heard.append):
         finished = again(replace(prepared, workspace=workspace))
     assert heard == []
@@ -79,7 +79,7 @@ def test_run_killed_before_its_commit_is_only_committed(
 def test_starter_learns_in_one_epoch(tmp_path: Path) -> None:
     training = {"epochs": 1, "batch_size": 8, "learning_rate": 3e-4, "precision": "fp32"}
     prepared = prepare(tmp_path, "starter", {"train": reviews()}, training=training, seed=2)
-    heard: list[Event] = []
+    heard: list[Update] = []
     watched: list[Path] = []
     with listening(heard.append):
         tuned = again(prepared, watched)

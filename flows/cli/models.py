@@ -13,7 +13,7 @@ import typer
 from flows.cli.options import Json, console, open_workspace
 
 if TYPE_CHECKING:
-    from tasks.tracking.promotion import Moved
+    from tasks.tracking.promotion import ChampionChange
     from tasks.workspace import Workspace
 
 Name = Annotated[str, typer.Argument(help="The registered model.")]
@@ -80,16 +80,16 @@ def _deliver(workspace: Workspace) -> None:
         typer.echo(late, err=True)
 
 
-def _tell(moved: Moved, as_json: bool) -> None:
-    if moved.note:
-        typer.echo(moved.note, err=True)
+def _tell(change: ChampionChange, as_json: bool) -> None:
+    if change.note:
+        typer.echo(change.note, err=True)
     if as_json:
-        typer.echo(json.dumps(asdict(moved), indent=2))
+        typer.echo(json.dumps(asdict(change), indent=2))
         return
-    instead = f" instead of version {moved.before}" if moved.before else ""
-    typer.echo(f"models:/{moved.name}/{moved.version} is @champion{instead}")
-    if moved.verdict:
-        typer.echo(f"the gate had said: {moved.verdict}")
+    instead = f" instead of version {change.before}" if change.before else ""
+    typer.echo(f"models:/{change.name}/{change.version} is @champion{instead}")
+    if change.verdict:
+        typer.echo(f"the gate had said: {change.verdict}")
 
 
 def lineage(model: Reference, as_json: Json = False) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from tasks.progress import Event, Notice, StageFinished, StageStarted, listening
+from tasks.progress import Notice, StageFinished, StageStarted, Update, listening
 from tasks.progress import Progress as Training
 from tasks.report.page import duration, size
 
@@ -63,7 +63,7 @@ class Display:
         self.started = time.monotonic()
         self.predicted: float | None = None
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Update) -> None:
         """Draw one event."""
         if isinstance(event, StageStarted):
             if not self.console.is_terminal:

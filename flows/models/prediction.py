@@ -80,7 +80,7 @@ def stream(workspace: Workspace, request: Request) -> Iterator[str]:
         raise ModelError(Problem(request.model, message, "leave --documents out"))
     needed = [n for n in model.inputs if not (passages and n == CONTEXT)]
     _require(first, needed, mapping, where)
-    writer = _Writer(kind)
+    writer = _Output(kind)
     for chunk in chunks(_chain(first, rows)):
         table = model.table(chunk, mapping)
         answers = _look_up(model, table, passages) if passages else model.predict(table)
@@ -254,7 +254,7 @@ def merged(chunk: Iterable[Row], answers: Iterable[Row], probabilities: bool) ->
         yield row | {f"predicted_{k}" if k in row else k: v for k, v in shown.items()}
 
 
-class _Writer:
+class _Output:
     """Formats rows; the CSV header comes with the first ones. ``text`` is a single answer."""
 
     def __init__(self, kind: str) -> None:

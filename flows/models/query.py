@@ -12,7 +12,7 @@ from tasks.errors import ModelError, Problem, UserError
 from tasks.tracking import lineage as origins
 from tasks.tracking import promotion, registry, runs
 from tasks.tracking.client import reach
-from tasks.tracking.promotion import Moved
+from tasks.tracking.promotion import ChampionChange
 from tasks.tracking.registry import Reference
 from tasks.workspace import Workspace
 
@@ -99,7 +99,7 @@ def lineage(workspace: Workspace, model: str) -> dict[str, Any]:
     return origins.describe(client, workspace, origins.of(client, workspace, version))
 
 
-def promote(workspace: Workspace, name: str, version: int, reason: str) -> Moved:
+def promote(workspace: Workspace, name: str, version: int, reason: str) -> ChampionChange:
     """Make a version the champion.
 
     Raises:
@@ -107,11 +107,11 @@ def promote(workspace: Workspace, name: str, version: int, reason: str) -> Moved
         UserError: no reason is given.
     """
     client, said = connect(workspace), _given(reason)
-    moved = promotion.promote(shared(workspace), client, name, version, said)
-    return _noted(workspace, client, moved)
+    change = promotion.promote(shared(workspace), client, name, version, said)
+    return _noted(workspace, client, change)
 
 
-def roll_back(workspace: Workspace, name: str, reason: str) -> Moved:
+def roll_back(workspace: Workspace, name: str, reason: str) -> ChampionChange:
     """Bring the previous champion back.
 
     Raises:
@@ -119,19 +119,21 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> Moved:
         UserError: no reason is given.
     """
     client, said = connect(workspace), _given(reason)
-    moved = promotion.roll_back(shared(workspace), client, name, said)
-    return _noted(workspace, client, moved)
+    change = promotion.roll_back(shared(workspace), client, name, said)
+    return _noted(workspace, client, change)
 
 
-def _noted(workspace: Workspace, client: MlflowClient, moved: Moved) -> Moved:
-    """Note the event of a move. Whatever prevents that, the champion has moved."""
+def _noted(workspace: Workspace, client: MlflowClient, change: ChampionChange) -> ChampionChange:
+    """Note the event of a change; the change stands even if that fails."""
     try:
-        version = client.get_model_version(moved.name, str(moved.version))
+        version = client.get_model_version(change.name, str(change.version))
         entry = registry.trail(version)[-1]
-        events.moved(workspace, moved.name, entry, _run_url(client, workspace, version))
+        events.note_champion_change(
+            workspace, change.name, entry, _run_url(client, workspace, version)
+        )
     except Exception as error:
-        return replace(moved, note=f"no event tells of it ({type(error).__name__})")
-    return moved
+        return replace(change, note=f"no event tells of it ({type(error).__name__})")
+    return change
 
 
 def _run_url(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> str:

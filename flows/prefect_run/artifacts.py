@@ -24,7 +24,7 @@ from flows.prefect_run import markdown
 from flows.run.outcome import Outcome
 from flows.run.stage import Finished
 from tasks.contract.report.record import Report
-from tasks.progress import Event, Progress, announce, listening
+from tasks.progress import Progress, Update, announce, listening
 
 SECONDS_BETWEEN_UPDATES = 2.0
 
@@ -65,7 +65,7 @@ def progress() -> Iterator[None]:
 
     outer = copy_context()
 
-    def listener(event: Event) -> None:
+    def listener(event: Update) -> None:
         updater.take(event)
         outer.run(announce, event)
 
@@ -84,7 +84,7 @@ class _Updater:
         self.first: int | None = None
         self.last = 0.0
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Update) -> None:
         if not isinstance(event, Progress):
             return
         if event.kind == "started":

@@ -1,6 +1,6 @@
-"""Events for automations: what happened to a model, drift and a failure; never the text of a row.
+"""Events for automations of Prefect: promotions, refusals, drift, failures; never text of a row.
 
-What is decided about a model is noted before it is sent: it happens once, and is not tried again.
+A decision about a model is written to the outbox before it is sent, because it happens only once.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ DRIFTED = "onestep.data.drifted"
 FAILED = "onestep.pipeline.failed"
 
 
-def decided(workspace: Workspace, pipeline: str, registered: Registered, run_url: str) -> None:
-    """Note what the gate has decided, unless a person has yet to approve it."""
+def note_decision(
+    workspace: Workspace, pipeline: str, registered: Registered, run_url: str
+) -> None:
+    """Note the decision of the gate, unless a person has yet to approve it."""
     if registered.waits:
         return
     payload = {
@@ -37,18 +39,20 @@ def decided(workspace: Workspace, pipeline: str, registered: Registered, run_url
     }
     event = PROMOTED if registered.promoted else REFUSED
     resource = _resource("model", registered.name)
-    # Prefect is asked with the event in safety.
+    # On the disk before Prefect is asked what the event belongs to.
     outbox.note(workspace, event, resource, payload)
     outbox.note(workspace, event, resource, payload, _related())
 
 
-def moved(workspace: Workspace, name: str, entry: Mapping[str, Any], run_url: str) -> None:
-    """Note that a person has moved the champion.
+def note_champion_change(
+    workspace: Workspace, name: str, entry: Mapping[str, Any], run_url: str
+) -> None:
+    """Note that a person has changed the champion.
 
     Args:
         workspace: where.
         name: the model.
-        entry: of the trail that the move has left.
+        entry: of the audit trail, about the change.
         run_url: of the run that made the new champion.
     """
     payload = {
@@ -64,8 +68,8 @@ def moved(workspace: Workspace, name: str, entry: Mapping[str, Any], run_url: st
     outbox.note(workspace, event, _resource("model", name), payload)
 
 
-def drifted(pipeline: str, found: Drifted, run_url: str) -> None:
-    """Tell that new data is far from the champion's."""
+def emit_drift(pipeline: str, found: Drifted, run_url: str) -> None:
+    """Send that new data is far from the champion's."""
     payload = {
         "pipeline": pipeline,
         "reason": found.note,
@@ -76,8 +80,8 @@ def drifted(pipeline: str, found: Drifted, run_url: str) -> None:
     _emit(DRIFTED, "pipeline", pipeline, payload)
 
 
-def failed(pipeline: str, reason: str, run_url: str) -> None:
-    """Tell that a run ended without a model."""
+def emit_failure(pipeline: str, reason: str, run_url: str) -> None:
+    """Send that a run ended without a model."""
     payload = {"pipeline": pipeline, "reason": reason, "mlflow_run": run_url}
     _emit(FAILED, "pipeline", pipeline, payload)
 

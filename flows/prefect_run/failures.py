@@ -91,4 +91,4 @@ def _tell(subject: Subject, error: Exception) -> None:
     if subject.run is not None:
         name, url = subject.run.config.name, subject.run.tracker.known_url
     artifacts.failure(name, str(error) if known else sentence(error))
-    events.failed(name, sentence(error), url)
+    events.emit_failure(name, sentence(error), url)

@@ -139,8 +139,8 @@ def _gain(challenger: Scorer, champion: Scorer, metric: str, weights: NDArray[np
 def _paired(
     challenger: Scorer, champion: Scorer, metric: str, rows: int, gains: Floats, confidence: float
 ) -> Paired:
-    whole = np.ones((1, rows), dtype=np.int64)
-    ours, theirs = (float(one.resampled(metric, whole)[0]) for one in (challenger, champion))
+    all_rows = np.ones((1, rows), dtype=np.int64)
+    ours, theirs = (float(one.resampled(metric, all_rows)[0]) for one in (challenger, champion))
     tail = (1 - confidence) / 2
     low, high = (
         np.nanquantile(gains, [tail, 1 - tail]) if np.isfinite(gains).any() else (math.nan,) * 2

@@ -1,4 +1,4 @@
-"""What came of a run, as one HTML page that needs nothing but a browser.
+"""The report of a run, as one HTML page that needs nothing but a browser.
 
 Python decides what is shown and where points of a curve are; ``run_page.html.j2`` draws it.
 """
@@ -27,7 +27,7 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Line:
+class Curve:
     """One curve.
 
     Attributes:
@@ -59,7 +59,7 @@ class Chart:
     """
 
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[Curve, ...]
     levels: dict[float, str]
     ticks: dict[float, str]
 
@@ -70,8 +70,8 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """What a line is drawn from.
+class Series:
+    """The points of a curve.
 
     Attributes:
         name: what it shows.
@@ -185,13 +185,13 @@ def _strip(record: Record) -> Strip | None:
     if row is None or len(bounds) != 2 or not _finite(row["value"], *bounds):
         return None
     named = {"champion": row["champion"], _trivial(record): row["baseline"]}
-    others = {name: value for name, value in named.items() if _finite(value)}
-    least, most = _padded([*bounds, row["value"], *others.values()])
+    compared = {name: value for name, value in named.items() if _finite(value)}
+    least, most = _padded([*bounds, row["value"], *compared.values()])
 
     def place(value: float) -> float:
         return round(100 * (value - least) / (most - least), 2)
 
-    marks = {name: place(value) for name, value in others.items()}
+    marks = {name: place(value) for name, value in compared.items()}
     return Strip(place(bounds[0]), place(bounds[1]), place(row["value"]), marks, (least, most))
 
 
@@ -212,16 +212,16 @@ def _charts(record: Record) -> Iterator[Chart]:
     steps = _points((step, loss) for step, loss in history.get("steps") or ())
     checks = history.get("validation") or ()
     curves = [
-        Curve("training, each step", 1, "faint", _means(steps, MOST_POINTS)),
-        Curve("training, averaged", 1, "line", _means(steps, MEANS)),
-        Curve("validation", 2, "dots", _points((c["step"], c.get("loss")) for c in checks)),
+        Series("training, each step", 1, "faint", _means(steps, MOST_POINTS)),
+        Series("training, averaged", 1, "line", _means(steps, MEANS)),
+        Series("validation", 2, "dots", _points((c["step"], c.get("loss")) for c in checks)),
     ]
     if chart := _chart("Loss", curves, least=0.0):
         yield chart
     headline = record.get("headline")
     if headline and headline != "loss":
         points = _points((c["step"], c.get(headline)) for c in checks)
-        if chart := _chart(headline, [Curve("validation", 2, "dots", points)]):
+        if chart := _chart(headline, [Series("validation", 2, "dots", points)]):
             yield chart
 
 
@@ -239,7 +239,7 @@ def _means(points: Points, most: int) -> Points:
     ]
 
 
-def _chart(title: str, curves: Sequence[Curve], least: float | None = None) -> Chart | None:
+def _chart(title: str, curves: Sequence[Series], least: float | None = None) -> Chart | None:
     curves = [curve for curve in curves if curve.points]
     if not curves:
         return None
@@ -248,26 +248,26 @@ def _chart(title: str, curves: Sequence[Curve], least: float | None = None) -> C
     bottom, top = _padded(values)
     if least is not None and min(values) >= least:
         bottom = least
-    lines = tuple(_line(curve, last, bottom, top) for curve in curves)
+    lines = tuple(_curve(curve, last, bottom, top) for curve in curves)
     levels = {float(at): number(bottom + (top - bottom) * at / 100) for at in (0, 50, 100)}
     ticks = {float(at): number(round(last * at / 100)) for at in (0, 50, 100)}
     return Chart(title, lines, levels, ticks)
 
 
-def _line(curve: Curve, last: float, bottom: float, top: float) -> Line:
+def _curve(series: Series, last: float, bottom: float, top: float) -> Curve:
     drawn = [
         (round(100 * step / last, 2), round(100 * (top - value) / (top - bottom), 2))
-        for step, value in curve.points
+        for step, value in series.points
     ]
     path = "M" + "L".join(f"{x:g} {y:g}" for x, y in drawn)
-    dots = "".join(f"M{x:g} {y:g}h0" for x, y in drawn) if curve.style == "dots" else ""
-    (_, first), (_, final) = curve.points[0], curve.points[-1]
-    words = f"{curve.name}: {number(first)} at first, {number(final)} at last"
-    return Line(curve.name, curve.tint, curve.style == "faint", path, dots, words)
+    dots = "".join(f"M{x:g} {y:g}h0" for x, y in drawn) if series.style == "dots" else ""
+    (_, first), (_, final) = series.points[0], series.points[-1]
+    words = f"{series.name}: {number(first)} at first, {number(final)} at last"
+    return Curve(series.name, series.tint, series.style == "faint", path, dots, words)
 
 
 def _epochs(record: Record) -> Iterator[dict[str, Any]]:
-    """One row a validation: the mean training loss since the one before, and what it measured."""
+    """A row per validation: its metrics, and the mean training loss since the one before."""
     history = record.get("history") or {}
     steps = _points((step, loss) for step, loss in history.get("steps") or ())
     checks = sorted(history.get("validation") or (), key=lambda check: check["step"])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class ChampionChange:
     """The champion has changed.
 
     Attributes:
@@ -36,7 +36,7 @@ class Moved:
 
 def promote(
     workspace: Workspace, client: MlflowClient, name: str, version: int, reason: str
-) -> Moved:
+) -> ChampionChange:
     """Make a version the champion, whatever the gate has said of it.
 
     Raises:
@@ -49,7 +49,7 @@ def promote(
     return _carry_out(workspace, client, move)
 
 
-def roll_back(workspace: Workspace, client: MlflowClient, name: str, reason: str) -> Moved:
+def roll_back(workspace: Workspace, client: MlflowClient, name: str, reason: str) -> ChampionChange:
     """Bring the previous champion back; a second rollback undoes the first.
 
     Raises:
@@ -64,7 +64,7 @@ def roll_back(workspace: Workspace, client: MlflowClient, name: str, reason: str
     return _carry_out(workspace, client, move)
 
 
-def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> Moved:
+def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> ChampionChange:
     """Move the champion, unless it has become another one since it was looked at."""
     version = registry.look_up(client, Reference(move.name, None, str(move.version)))
 
@@ -79,7 +79,7 @@ def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> Moved:
 
     patiently(attempt, f"move the champion of {move.name}")
     verdict = version.tags.get(registry.VERDICT, "")
-    return Moved(move.name, move.version, move.before, verdict)
+    return ChampionChange(move.name, move.version, move.before, verdict)
 
 
 def _settle(client: MlflowClient, move: Move) -> None:

@@ -17,9 +17,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from configs.errors import ConfigError, Problem
 from configs.renames import renamed
 from configs.schema import Pipeline, application_names
-from tasks.errors import ConfigError, Problem
 
 Path_ = tuple[str | int, ...]
 Check = Callable[[Pipeline], Iterable[tuple[str, str]]]

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 
+from configs.errors import ConfigError, Problem
+from configs.files import write_atomic
 from configs.schema import Pipeline, Section, application_names
-from tasks.errors import ConfigError, Problem
-from tasks.store import write_atomic
 
 HINT = "# yaml-language-server: $schema={schema}"
 SCHEMA_FILE = "pipeline.schema.json"

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from configs.errors import TrackingFailure
+from configs.files import PARTIAL
 from flows.servers import outbox
 from tasks import claims
 from tasks.claims import DeadClaim
-from tasks.errors import TrackingFailure
-from tasks.store import PARTIAL, lock
+from tasks.store import lock
 from tasks.tracking import registry
 from tasks.tracking import runs as tracking
 from tasks.tracking.client import patiently

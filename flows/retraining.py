@@ -14,6 +14,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from configs.errors import TrackingFailure
 from flows.pipeline import pipeline
 from flows.prefect_run import failures
 from flows.prefect_run.names import Trigger, first_name, rename
@@ -25,7 +26,6 @@ from flows.run.reading import read
 from flows.run.run import Run, claimed_flow
 from flows.servers.leases import shared
 from flows.stages import STAGES
-from tasks.errors import TrackingFailure
 from tasks.progress import Notice, announce
 from tasks.tracking import registry
 from tasks.tracking.client import patiently

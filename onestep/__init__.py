@@ -16,11 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from configs.schema import Pipeline
-    from onestep.pipelines import check, preflight, run
-    from onestep.registry import Model, ModelTable, load, models
-    from onestep.results import CheckResult, PreflightResult, RunResult
-    from tasks.errors import (
+    from configs.errors import (
         ConfigError,
         DataError,
         Failure,
@@ -32,6 +28,10 @@ if TYPE_CHECKING:
         UserError,
         WorkerFailure,
     )
+    from configs.schema import Pipeline
+    from onestep.pipelines import check, preflight, run
+    from onestep.registry import Model, ModelTable, load, models
+    from onestep.results import CheckResult, PreflightResult, RunResult
 
     __version__: str
 
@@ -78,7 +78,7 @@ def __getattr__(name: str) -> Any:
 
         value: Any = version("onestep")
     else:
-        value = getattr(import_module(_MODULE_OF.get(name, "tasks.errors")), name)
+        value = getattr(import_module(_MODULE_OF.get(name, "configs.errors")), name)
     globals()[name] = value
     return value
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from configs.errors import ConfigError, DataError, Problem
 from configs.reading import parse
 from configs.schema import Pipeline
 from onestep import display, tables
 from onestep.results import CheckResult, PreflightResult, RunResult
 from onestep.session import Home, outside_loop, session
 from onestep.tables import Table
-from tasks.errors import ConfigError, DataError, Problem
 
 if TYPE_CHECKING:
     from tasks.workspace import Workspace

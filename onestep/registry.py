@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from configs.errors import DataError, Problem
 from onestep import display, tables
 from onestep.session import Home, outside_loop, session
 from onestep.tables import Row
-from tasks.errors import DataError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import Problem
 from onestep import display
 from onestep.registry import NO_COLUMNS, Model, load
-from tasks.errors import Problem
 
 if TYPE_CHECKING:
     from flows.cli.progress import Display

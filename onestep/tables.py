@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from tasks.errors import DataError, Problem
+from configs.errors import DataError, Problem
 from tasks.store import commit_folder, file_digest, lock, storage_errors
 from tasks.workspace import Workspace
 

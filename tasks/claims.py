@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, Any, Literal
 from uuid import uuid4
 
-from tasks.store import PARTIAL, lock
+from configs.files import PARTIAL
+from tasks.store import lock
 
 Kind = Literal["flow_run", "mlflow_run", "events"]
 Entry = dict[str, Any]

@@ -11,12 +11,12 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks.champion import gate
 from tasks.champion.comparison import PROBLEM, Challenger, compare
 from tasks.champion.gate import Decision, Evidence
 from tasks.champion.paired import Comparison
-from tasks.errors import DataError, Problem
 from tasks.evaluation import Evaluated
 from tasks.store import read_json
 from tasks.tracking import artifacts, lineage, packaging, registry

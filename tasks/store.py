@@ -11,7 +11,6 @@ import errno
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tasks.errors import StorageFailure, WorkerFailure
+from configs.errors import StorageFailure, WorkerFailure
+from configs.files import PARTIAL, fsync, write_atomic
 
 MANIFEST = "manifest.json"
-PARTIAL = ".partial"
 DAMAGED = ".damaged-"
 Summary = dict[str, Any]
 
@@ -67,25 +66,6 @@ def content_digest(files: Mapping[str, Mapping[str, Any]], *prefixes: str) -> st
     """Digest of the content of all files, or of those whose names begin with a prefix."""
     chosen = prefixes or ("",)
     return digest({name: f["sha256"] for name, f in files.items() if name.startswith(chosen)})
-
-
-def fsync(path: Path) -> None:
-    """Force a file or a folder entry to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Replace a file so that a reader sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + PARTIAL)
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    fsync(temporary)
-    temporary.replace(path)
-    fsync(path.parent)
 
 
 def write_json(path: Path, value: object) -> None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks import arrow
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Encoded, Facts
 from tasks.applications.codec import Codec
 from tasks.contract.sources.frames import SPLITS
-from tasks.errors import DataError, Problem
 from tasks.store import Stored
 from tasks.training.model import beginnings
 from tasks.training.model.base_model import BaseModel

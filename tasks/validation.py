@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from configs.errors import ConfigError, DataError, Problem
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts
@@ -27,7 +28,6 @@ from tasks.contract.rows.quarantine import Fixes
 from tasks.contract.sources import frames
 from tasks.contract.sources.frames import SPLITS, Sources
 from tasks.contract.statistics.profile import Profile
-from tasks.errors import ConfigError, DataError, Problem
 from tasks.store import Stored, lock, read_json, write_json
 from tasks.workspace import Workspace
 

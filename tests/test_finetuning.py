@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from configs.files import PARTIAL
 from tasks.evaluation import evaluate
 from tasks.finetuning import Tuned, finetune
 from tasks.progress import Progress, Update, listening
-from tasks.store import PARTIAL, read_json
+from tasks.store import read_json
 from tasks.training import events
 from tests.support.pipelines import Prepared, prepare
 from tests.support.rows import reviews

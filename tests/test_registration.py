@@ -16,9 +16,9 @@ import pytest
 from mlflow import MlflowClient
 from requests.exceptions import ConnectionError as RequestsConnectionError
 
+from configs.errors import DataError, ModelError
 from configs.schema import Gate, Pipeline, Registry
 from tasks.champion import gate
-from tasks.errors import DataError, ModelError
 from tasks.evaluation import Evaluated
 from tasks.predictor import Predictor, sha256
 from tasks.registration import Origin, Registered, register

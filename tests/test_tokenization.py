@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from transformers import AutoTokenizer
 
+from configs.errors import DataError, ModelError
 from tasks.contract.sources.frames import SPLITS
-from tasks.errors import DataError, ModelError
 from tasks.tokenization import Tokenized, tokenize_rows
 from tasks.training.model.base_model import BaseModel
 from tasks.validation import Validated

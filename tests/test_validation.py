@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.errors import DataError
+from configs.errors import DataError
 from tests.support.tables import (
     Row,
     check,

@@ -69,9 +69,9 @@ def quarantine(
         else:
             console().print(reports.quarantine(rows, workspace.root, pipeline.name))
         return
+    from configs.errors import DataError
     from tasks.contract.rows import readmission
     from tasks.contract.sources import frames
-    from tasks.errors import DataError
 
     sources = frames.locate(pipeline.data)
     returned = readmission.take_back(pipeline, workspace.root, sources, fixed)

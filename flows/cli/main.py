@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from configs.errors import OneStepError
 from flows.cli import data, files, models, predict, run, schedule, ui
-from tasks.errors import OneStepError
 
 INTERRUPTED = 130
 TERMINATED = 143

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from configs.errors import ConfigError
 from flows.cli.options import File, Json, Overrides, console, open_workspace, yaml_files
-from tasks.errors import ConfigError
 
 if TYPE_CHECKING:
     from flows.schedule.files import Scheduled

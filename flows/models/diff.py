@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import ModelError, Problem
+from configs.errors import ModelError, Problem
 from tasks.evaluation import OUTCOMES
 from tasks.tracking import artifacts, lineage, registry, runs
 from tasks.tracking.client import reach

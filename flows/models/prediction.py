@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import DataError, ModelError, Problem
 from tasks.contract.sources import reading
-from tasks.errors import DataError, ModelError, Problem
 from tasks.text.retrieval import Passages
 from tasks.tracking import registry, runs
 from tasks.tracking.client import reach

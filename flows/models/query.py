@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import ModelError, Problem, UserError
 from flows.prefect_run import events
 from flows.servers.leases import shared
-from tasks.errors import ModelError, Problem, UserError
 from tasks.tracking import lineage as origins
 from tasks.tracking import promotion, registry, runs
 from tasks.tracking.client import reach

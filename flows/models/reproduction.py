@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import DataError, ModelError, Problem, UserError
 from configs.schema import Pipeline
 from flows.run.fingerprint import code_digest
 from flows.run.libraries import quiet
@@ -14,7 +15,6 @@ from tasks.contract.rows import quarantine
 from tasks.contract.rows.quarantine import Fixes
 from tasks.contract.sources import frames
 from tasks.contract.sources.frames import Sources
-from tasks.errors import DataError, ModelError, Problem, UserError
 from tasks.evaluation import Evaluated, evaluate
 from tasks.finetuning import finetune
 from tasks.store import read_json

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from prefect import get_run_logger
 from prefect.states import Failed
 
+from configs.errors import OneStepError, UserError
 from flows.prefect_run import artifacts, events
-from tasks.errors import OneStepError, UserError
 
 if TYPE_CHECKING:
     from flows.run.run import Run

@@ -9,10 +9,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from configs.errors import OneStepError
 from flows.prefect_run import artifacts, failures
 from flows.run.run import Run
 from flows.run.stage import Finished, Stage
-from tasks.errors import OneStepError
 from tasks.progress import StageFinished, StageStarted, announce
 
 

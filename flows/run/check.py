@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from configs.errors import DataError
 from configs.schema import Pipeline
 from flows.run import inputs
 from flows.run.drift import Drifted, against_champion, publish, require_none
@@ -14,7 +15,6 @@ from tasks.contract.report import record
 from tasks.contract.report.record import Report
 from tasks.contract.rows import quarantine
 from tasks.contract.sources import frames
-from tasks.errors import DataError
 from tasks.finetuning import preflight as take_one_step
 from tasks.store import read_json
 from tasks.tokenization import Tokenized, tokenize_rows

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.arrow import MappedTable
@@ -16,7 +17,6 @@ from tasks.contract.report.record import Report
 from tasks.contract.statistics import drift
 from tasks.contract.statistics.drift import Measure
 from tasks.contract.statistics.profile import Profile
-from tasks.errors import DataError, Problem
 from tasks.tracking import artifacts, registry
 from tasks.tracking.client import patiently
 from tasks.tracking.runs import load_model, uri_of

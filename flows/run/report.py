@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from configs.files import write_atomic
 from flows.run.outcome import Outcome
 from flows.run.run import Run
 from flows.run.stage import Finished
@@ -15,7 +16,7 @@ from tasks.contract.report import record as contract
 from tasks.contract.report.record import Report
 from tasks.finetuning import Tuned
 from tasks.report import run_page
-from tasks.store import MANIFEST, Stored, lock, read_json, storage_errors, write_atomic
+from tasks.store import MANIFEST, Stored, lock, read_json, storage_errors
 from tasks.training import events
 from tasks.validation import Validated
 from tasks.workspace import Workspace

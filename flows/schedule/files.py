@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from configs.errors import ConfigError, Problem, UserError
 from configs.schema import Pipeline
 from flows.run.reading import read
 from flows.schedule.timetable import Timetable
-from tasks.errors import ConfigError, Problem, UserError
 
 PATTERNS: Final = ("*.yaml", "*.yml")
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
+from configs.errors import UserError
 from flows.run.reading import read
 from flows.schedule.files import Scheduled, files_in, stamp
-from tasks.errors import UserError
 
 
 class Reserve(Protocol):

@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from configs.errors import Failure
 from flows.schedule.files import Scheduled, none_yet
 from flows.schedule.folders import Folders
 from flows.schedule.reservations import Reservations
 from flows.schedule.server import Ended, Job, Memory, ScheduleEvent, Server
 from flows.servers.prefect import prefect_api
 from tasks import child_processes
-from tasks.errors import Failure
 from tasks.workspace import Workspace
 
 POLL_SECONDS: Final = 0.2

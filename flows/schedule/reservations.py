@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 
+from configs.errors import Problem, UserError
 from flows.schedule.files import Scheduled
-from tasks.errors import Problem, UserError
 from tasks.store import lock
 from tasks.workspace import Workspace
 

@@ -14,12 +14,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from configs.errors import UserError
 from configs.retraining import Retraining
 from flows.run.reading import read
 from flows.schedule.files import Scheduled, stamp
 from flows.schedule.folders import Folders
 from flows.schedule.timetable import decide
-from tasks.errors import UserError
 from tasks.store import read_json, write_json
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
+from configs.errors import TrackingFailure
 from flows.servers.prefect import configured, hidden
-from tasks.errors import TrackingFailure
 from tasks.progress import Notice, announce
 from tasks.tracking.client import public
 from tasks.workspace import Workspace

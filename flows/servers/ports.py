@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from tasks.errors import Problem, UserError
+from configs.errors import Problem, UserError
 
 HOST = "127.0.0.1"
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from configs.errors import Failure, Problem, UserError
 from flows.servers.ports import HOST
-from tasks.errors import Failure, Problem, UserError
 from tasks.store import lock, read_json, write_json
 from tasks.workspace import Workspace
 

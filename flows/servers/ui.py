@@ -10,10 +10,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from configs.errors import Failure
 from flows.servers.ports import HOST, refuse_taken
 from flows.servers.prefect import prefect_api
 from tasks import child_processes
-from tasks.errors import Failure
 from tasks.tracking.client import connect, reach, ui_address
 from tasks.workspace import Workspace
 

@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING
 
+from configs.errors import TrackingFailure
 from configs.schema import Pipeline
 from flows.tracking.training import TrainingLog
 from tasks.claims import Claim
-from tasks.errors import TrackingFailure
 from tasks.tracking import runs
 from tasks.tracking.client import connect, patiently
 from tasks.tracking.step_sender import elsewhere

@@ -7,9 +7,9 @@ from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+from configs.errors import ConfigError, Problem
 from tasks import extensions
 from tasks.applications.base import Application
-from tasks.errors import ConfigError, Problem
 
 GROUP = "onestep.applications"
 MODULE = "application"

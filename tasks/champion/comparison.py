@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from configs.errors import OneStepError
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts, Scorer
 from tasks.arrow import MappedTable
 from tasks.champion import answers, paired, slices
 from tasks.champion.paired import Comparison, Paired
-from tasks.errors import OneStepError
 from tasks.evaluation import ANSWERS, SLICES, Evaluated
 from tasks.store import read_json, write_json
 from tasks.tracking import artifacts

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.errors import DataError, Problem
 from configs.schema import Data, Pipeline
 from tasks.arrow import MappedTable
 from tasks.contract.rules.language_detection import Detector
 from tasks.contract.sources import frames, reading
 from tasks.contract.sources.frames import Sources
-from tasks.errors import DataError, Problem
 
 Mask = NDArray[np.bool_]
 LENGTHS = ("short", "middle", "long")

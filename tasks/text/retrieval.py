@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.errors import DataError, Problem
+from configs.errors import DataError, Problem
 from tasks.text.languages import UNSPACED, UNSPACED_CHARACTER
 
 ENDINGS = (".txt", ".md", ".jsonl")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tasks.errors import Problem, TrackingFailure, UserError
+from configs.errors import Problem, TrackingFailure, UserError
 from tasks.progress import Notice, announce
 from tasks.store import lock, storage_errors
 from tasks.workspace import Workspace

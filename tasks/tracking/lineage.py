@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
+from configs.errors import ModelError, Problem
 from configs.schema import Pipeline
-from tasks.errors import ModelError, Problem
 from tasks.store import MANIFEST, read_json
 from tasks.tracking import artifacts, registry
 from tasks.tracking.runs import FINGERPRINT, uri_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.errors import ModelError, Problem
+from configs.errors import ModelError, Problem
 from tasks.tracking import registry
 from tasks.tracking.client import patiently
 from tasks.tracking.registry import CHAMPION, PREVIOUS, Move, Reference

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import ModelError, Problem, TrackingFailure
+from configs.errors import ModelError, Problem, TrackingFailure
 from tasks.tracking.client import transfer
 from tasks.tracking.runs import FINGERPRINT, uri_of
 from tasks.workspace import Workspace

@@ -15,7 +15,7 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.errors import TrackingFailure
+from configs.errors import TrackingFailure
 from tasks.tracking.step_sender import StepSender
 from tasks.training.events import FILE, Record, Tail
 

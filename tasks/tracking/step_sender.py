@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from tasks.store import digest, lock, write_atomic
+from configs.files import write_atomic
+from tasks.store import digest, lock
 from tasks.tracking import runs
 from tasks.workspace import Workspace
 

@@ -17,7 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tasks.store import PARTIAL, commit_folder, read_json, write_json
+from configs.files import PARTIAL
+from tasks.store import commit_folder, read_json, write_json
 from tasks.training.step import Learner
 
 FOLDER = "checkpoints"

@@ -10,8 +10,8 @@ from typing import Literal
 
 import torch
 
+from configs.errors import ModelError, Problem
 from tasks import cores
-from tasks.errors import ModelError, Problem
 
 Precision = Literal["fp32", "bf16"]
 NATIVE_BF16_CPU = ("amx_bf16", "avx512_bf16")

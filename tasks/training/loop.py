@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from configs.files import PARTIAL
 from tasks.metrics import better
-from tasks.store import PARTIAL, commit_folder
+from tasks.store import commit_folder
 from tasks.training import batching, checkpoints, hardware, ranks
 from tasks.training.checkpoints import Position
 from tasks.training.events import EventLog

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.errors import WorkerFailure
+from configs.errors import WorkerFailure
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

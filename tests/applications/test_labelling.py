@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.applications.base import Reasons
 from tasks.applications.census import Census
 from tasks.applications.shared.classification.facts import ClassificationFacts
 from tasks.applications.topics.application import APPLICATION
 from tasks.contract.rules.cells import violations
-from tasks.errors import DataError
 
 TARGETS = {"single": "label", "multiple": "labels", "ordinal": "label"}
 

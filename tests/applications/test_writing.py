@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax
 
+from configs.errors import ModelError
 from configs.schema import Loss
 from tasks.applications.codec import Codec
 from tasks.applications.shared.generation.serving import Generator, sentences
 from tasks.applications.shared.generation.tokens import target_ids
 from tasks.applications.translation.application import APPLICATION
-from tasks.errors import ModelError
 from tasks.training.model import tokenizers
 from tests.support import writers
 from tests.support.writers import FACTS, SOURCES, TARGETS

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.arrow import MappedTable
 from tasks.champion import slices
 from tasks.contract.sources import frames
-from tasks.errors import DataError
 from tasks.validation import Validated, validate
 from tasks.workspace import Workspace
 from tests.support.rows import reviews

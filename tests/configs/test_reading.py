@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from configs.errors import ConfigError
 from configs.reading import load, section_at
 from configs.renames import KEYS, VALUES
 from configs.schema import Pipeline
-from tasks.errors import ConfigError
 
 GOOD = """\
 name: parcels

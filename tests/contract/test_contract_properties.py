@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from configs.errors import DataError
 from tasks.contract.passes import parallel
 from tasks.contract.sources import blocks, frames
 from tasks.contract.sources.frames import SPLITS
-from tasks.errors import DataError
 from tasks.validation import Validated
 from tests.support import healthy
 from tests.support.tables import Row, pipeline, quarantined, run, split_rows, write_table

@@ -42,7 +42,7 @@ def test_other_names_are_not() -> None:
 
 
 def test_the_errors_are_those_that_are_raised() -> None:
-    from tasks import errors
+    from configs import errors
 
     raised = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
     assert raised & set(onestep.__all__) >= {"ConfigError", "DataError", "ModelError", "Failure"}

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from configs.errors import DataError
 from onestep import tables
-from tasks.errors import DataError
 from tasks.workspace import Workspace
 
 ROWS = {"text": ["good", None, "bad"], "label": ["positive", "positive", "negative"]}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import DataError
+from configs.errors import DataError
 from tasks.text.retrieval import Passages, Ranking, tokens
 
 POLICIES = """\

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils import request_utils
 
-from tasks.errors import TrackingFailure, UserError
+from configs.errors import TrackingFailure, UserError
 from tasks.tracking import client as clients
 from tasks.tracking.client import connect, patiently, transfer, transient
 from tasks.workspace import Workspace

@@ -13,8 +13,9 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from configs.files import PARTIAL
 from configs.schema import Adapter, Optimizer
-from tasks.store import PARTIAL, files_below, read_json
+from tasks.store import files_below, read_json
 from tasks.training import checkpoints
 from tasks.training.checkpoints import Position
 from tasks.training.model import adapters, layers

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tasks.errors import ModelError, WorkerFailure
+from configs.errors import ModelError, WorkerFailure
 from tasks.store import files_below, read_json
 from tasks.training import checkpoints, events, loop, session
 from tasks.training.events import EventLog, Record

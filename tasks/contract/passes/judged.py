@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.errors import DataError, Problem, StorageFailure
 from configs.schema import Pipeline
 from tasks.applications.base import Application, Facts
 from tasks.contract.passes import writing
@@ -24,7 +25,6 @@ from tasks.contract.rules.dataset import Whole
 from tasks.contract.rules.findings import Findings, Place
 from tasks.contract.sources.frames import SPLITS, Layout, Sources
 from tasks.contract.statistics.profile import Profile
-from tasks.errors import DataError, Problem, StorageFailure
 from tasks.store import write_json
 
 MOST_REASONS = 5

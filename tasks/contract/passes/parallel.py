@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks import cores
 from tasks.contract.passes import processes, screening
 from tasks.contract.passes.screening import Screened, Task
 from tasks.contract.sources import blocks, frames
 from tasks.contract.sources.frames import Layout, Part, Sources
-from tasks.errors import DataError
 
 WORTH_IT: Final = 4 * blocks.SIZE
 """Bytes from which several processes are faster, though each has to load its libraries first."""

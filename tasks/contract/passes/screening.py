@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Reasons
@@ -21,7 +22,6 @@ from tasks.contract.rules import cells as rules
 from tasks.contract.rules.findings import Example, Findings, Place
 from tasks.contract.sources import frames
 from tasks.contract.sources.frames import SPLITS, WINDOW, Chunk, Layout, Part, Sources
-from tasks.errors import DataError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,12 +10,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from configs.files import write_atomic
 from configs.schema import Pipeline
 from tasks.contract.rules import cells
 from tasks.contract.rules.findings import Findings
 from tasks.contract.sources.frames import SPLITS
 from tasks.contract.statistics.profile import EDGES, Profile
-from tasks.store import lock, write_atomic, write_json
+from tasks.store import lock, write_json
 
 FINENESS: Final = 2
 """Bins of a profile that one bin of a plot stands for."""

@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
+from configs.files import PARTIAL, fsync
 from tasks.contract.rules.findings import Place
-from tasks.store import PARTIAL, digest, fsync
+from tasks.store import digest
 
 NUMBER: Final = re.compile(r"\d+")
 Record = dict[str, Any]

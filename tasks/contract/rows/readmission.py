@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from configs.errors import DataError, Problem
+from configs.files import write_atomic
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.contract.passes.screening import Screener
@@ -17,8 +19,6 @@ from tasks.contract.rows.quarantine import Fixes, Record
 from tasks.contract.rules.findings import Place
 from tasks.contract.sources import frames, reading
 from tasks.contract.sources.frames import Chunk, Sources
-from tasks.errors import DataError, Problem
-from tasks.store import write_atomic
 
 PLACE = ("split", "file", "row")
 NOTES = {*PLACE, "rules", "reasons", "raw", "others"}

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks.contract.rows.catalogue import Catalogue, Hashes
 from tasks.contract.rules.repeats import repeated
 from tasks.contract.sources.frames import SPLITS
-from tasks.errors import DataError, Problem
 
 MOST_FOLDS: Final = 100
 ROUNDING: Final = 1e-9

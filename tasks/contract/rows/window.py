@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.errors import DataError, Problem
 from configs.schema import Window
 from tasks.applications.base import Reasons
 from tasks.contract.rows.catalogue import Catalogue
 from tasks.contract.sources.frames import SPLITS
-from tasks.errors import DataError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd

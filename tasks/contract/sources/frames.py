@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import DataError, Problem
 from configs.schema import Data
 from tasks.applications.base import Application
 from tasks.contract.sources import reading
-from tasks.errors import DataError, Problem
 from tasks.store import digest, file_digest
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tasks.errors import ModelError, Problem, WorkerFailure
+from configs.errors import ModelError, Problem, WorkerFailure
 from tasks.training.events import Record, Tail
 from tasks.training.launchers.base import LOG, Launcher
 

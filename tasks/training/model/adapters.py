@@ -16,8 +16,8 @@ from typing import Any
 
 from torch import nn
 
+from configs.errors import ModelError, Problem
 from configs.schema import Adapter
-from tasks.errors import ModelError, Problem
 
 HEADS = (
     "classification_head",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from configs.errors import ModelError, Problem
 from configs.schema import Decoder, Model, Scratch
-from tasks.errors import ModelError, Problem
 from tasks.store import digest, file_digest, read_json
 from tasks.training.model import families, vectors
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from configs.errors import ModelError, Problem
 from configs.schema import Model, Pipeline
 from tasks.applications.base import Application
 from tasks.applications.codec import Codec
 from tasks.arrow import MappedTable
-from tasks.errors import ModelError, Problem
 from tasks.training.model import families, tokenizers, vectors
 from tasks.training.model.base_model import RELATIVE, BaseModel
 from tasks.training.model.start import Start

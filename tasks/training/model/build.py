@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
+from configs.errors import ModelError, Problem
 from configs.schema import Model, Scratch
 from tasks.applications.base import Head
 from tasks.applications.codec import Codec
-from tasks.errors import ModelError, Problem
 from tasks.training.model.start import Start
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from tasks.errors import ModelError, Problem
+from configs.errors import ModelError, Problem
 
 LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h|block)\.(\d+)\.")
 EMBEDDING = re.compile(

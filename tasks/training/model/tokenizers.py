@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.errors import ModelError, Problem
+from configs.errors import ModelError, Problem
 
 START, PAD, END, UNKNOWN, MASK = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
 SPECIAL: Final = [START, PAD, END, UNKNOWN, MASK]

@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.errors import ModelError, Problem
+from configs.errors import ModelError, Problem
 
 GZIP = b"\x1f\x8b"
 WHERE = "model.scratch.vectors"

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.contract.passes import screening
@@ -18,7 +19,6 @@ from tasks.contract.rules.findings import Place
 from tasks.contract.sources import frames
 from tasks.contract.sources.frames import Chunk, Layout, Part
 from tasks.contract.sources.reading import Unreadable
-from tasks.errors import DataError
 from tests.support.tables import Row, pipeline, quarantined, write_table
 
 TOPICS = applications.get("topics")

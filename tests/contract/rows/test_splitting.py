@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.contract.rows.catalogue import Catalogue
 from tasks.contract.rows.splitting import assign
 from tasks.contract.sources.frames import SPLITS
-from tasks.errors import DataError
 from tests.support.catalogues import catalogue
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from configs.errors import DataError
 from configs.schema import Pipeline
 from flows.cli import reports
 from tasks.contract.passes import parallel
 from tasks.contract.report.page import render
 from tasks.contract.rows import readmission
 from tasks.contract.sources import blocks, frames
-from tasks.errors import DataError
 from tests.support.tables import (
     Row,
     check,

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
+from configs.errors import DataError
 from tasks.contract.sources.frames import SPLITS
-from tasks.errors import DataError
 from tests.support import healthy
 from tests.support.tables import Row, pipeline, quarantined, run, split_rows, write_table
 

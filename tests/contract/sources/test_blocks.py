@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from configs.errors import DataError
 from tasks.contract.sources import blocks, reading
 from tasks.contract.sources.reading import Block, Row, Unreadable
-from tasks.errors import DataError
 
 Items = list[tuple[int, Row] | Unreadable]
 PIECES = ["a", "é🙂", '"', '""', "\n", "\r\n", "\r", " ", "\u2028", "\x0c", ",", "\t"]

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pytest
 
 from configs.contract import Privacy, Rules
+from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.contract.sources.frames import SPLITS
-from tasks.errors import DataError
 from tasks.validation import Validated
 from tests.support import healthy
 from tests.support.tables import Row, pipeline, quarantined, run, write_table

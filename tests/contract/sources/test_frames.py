@@ -10,12 +10,12 @@ import datasets
 import pandas as pd
 import pytest
 
+from configs.errors import DataError
 from configs.schema import Data
 from tasks.applications import registry as applications
 from tasks.contract.sources import frames
 from tasks.contract.sources.frames import Chunk, Layout, Part, Sources
 from tasks.contract.sources.reading import Block, Unreadable
-from tasks.errors import DataError
 from tests.support.tables import Row, parcels, write_table
 
 TOPICS = applications.get("topics")

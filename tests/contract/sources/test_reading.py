@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from configs.errors import DataError
 from tasks.contract.sources import reading
 from tasks.contract.sources.reading import Unreadable
-from tasks.errors import DataError
 from tests.support.tables import Row, write_table
 
 ROWS: list[Row] = [

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from mlflow import MlflowClient
 
+from configs.errors import UserError
 from flows.retraining import ROWS, nothing_to_do
 from flows.run.drift import PROFILE
 from flows.run.reading import read
@@ -22,7 +23,6 @@ from flows.schedule.reservations import Reservations
 from flows.schedule.server import Ended, Memory, ScheduleEvent, Server
 from flows.stages import STAGES
 from tasks.claims import claimed
-from tasks.errors import UserError
 from tasks.tracking import registry
 from tasks.tracking.runs import FINGERPRINT
 from tasks.validation import validate

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from configs.errors import UserError
 from flows.models import query
 from flows.servers import outbox
-from tasks.errors import UserError
 from tasks.tracking import registry
 from tasks.workspace import Workspace
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from configs.errors import ConfigError, WorkerFailure
 from configs.reading import load
-from tasks.errors import ConfigError, WorkerFailure
 from tasks.store import files_below
 from tasks.training import checks, events, loop, session
 from tasks.training.events import EventLog

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from configs.errors import ModelError
 from configs.schema import Adapter, Training
-from tasks.errors import ModelError
 from tasks.training import optimization
 from tasks.training.model import adapters, layers
 from tasks.training.step import optimizer_step

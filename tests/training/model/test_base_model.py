@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from configs.errors import ModelError
 from configs.schema import Model
-from tasks.errors import ModelError
 from tasks.training.model import base_model
 from tasks.training.model.base_model import BaseModel
 

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import DebertaV2Config, DebertaV2Model
 
+from configs.errors import ModelError
 from configs.model import Model
 from configs.values import Activation
 from tasks.applications.base import Head
-from tasks.errors import ModelError
 from tasks.training.model import build as models
 from tasks.training.model import tokenizers
 from tasks.training.model.start import Start

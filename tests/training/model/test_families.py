@@ -8,8 +8,8 @@ import pytest
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 from transformers.models.auto import modeling_auto
 
+from configs.errors import ConfigError
 from configs.reading import load
-from tasks.errors import ConfigError
 from tasks.training.model import families
 from tasks.training.model.families import FAMILIES, HEAD_NAMES
 

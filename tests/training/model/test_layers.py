@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tasks.errors import ModelError
+from configs.errors import ModelError
 from tasks.training.model import layers
 from tasks.training.step import optimizer_step
 from tests.support import learners

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from transformers import CONFIG_MAPPING, AutoTokenizer
 
+from configs.errors import ModelError
 from tasks.applications.codec import Codec
-from tasks.errors import ModelError
 from tasks.training.model import tokenizers
 from tests.support import writers
 from tests.support.writers import SOURCES, TARGETS

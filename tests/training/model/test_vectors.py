@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
+from configs.errors import ModelError
 from configs.schema import Model
-from tasks.errors import ModelError
 from tasks.training.model import base_model, vectors
 
 # Gensim leaves the closing of files without a header to the garbage collector.

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import DataError, Problem
 from configs.schema import Data
 from configs.values import label_name
-from tasks.errors import DataError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import DataError, Problem
 from tasks.applications.base import Batch, Metric, Predictions, Problems, text
 from tasks.applications.scoring import error, shares
 from tasks.applications.shared.classification import labels as label_names
 from tasks.applications.shared.classification.facts import ClassificationFacts
-from tasks.errors import DataError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import ModelError, Problem
 from tasks.applications.base import Batch, Codec, Encoded, Tokens
 from tasks.applications.codec import token_counts
 from tasks.applications.shared.generation.facts import GenerationFacts
-from tasks.errors import ModelError, Problem
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -183,8 +183,8 @@ def test_what_a_person_decides_moves_the_champion(reader: Reader) -> None:
     assert "complaints from the shop" in reader.said["onestep models sentiment --history"]
 
 
-def test_a_pipeline_of_ones_own_is_trained(reader: Reader) -> None:
-    assert versions(reader.folder / "mlruns", "reviews") == [1]
+def test_a_pipeline_of_ones_own_is_trained_from_a_file_and_from_a_table(reader: Reader) -> None:
+    assert versions(reader.folder / "mlruns", "reviews") == [1, 2]
 
 
 def test_every_way_to_ask_gives_the_same_answer(reader: Reader) -> None:

@@ -105,8 +105,9 @@ def evaluate(
             settings,
         )
         _use_threads(config.compute.threads)
-        rows = arrow.MappedTable(validated.stored.path / "test.arrow")
-        answered = _ask(package, rows, application, settings)
+        paths = (validated.stored.path / f"{split}.arrow" for split in ("train", "test"))
+        training, rows = map(arrow.MappedTable, paths)
+        answered = _ask(package, training, rows, application, settings)
         answers.save(answered.answers, folder / ANSWERS)
         write_json(folder / "predictions.json", answered.kinds)
         return _write(folder, config, answered, rows, validated, tuned)
@@ -203,7 +204,11 @@ class _Answered:
 
 
 def _ask(
-    package: Path, rows: arrow.MappedTable, application: Application, settings: dict[str, Any]
+    package: Path,
+    training: arrow.MappedTable,
+    rows: arrow.MappedTable,
+    application: Application,
+    settings: dict[str, Any],
 ) -> _Answered:
     """Score the served model, and the trivial method beside it."""
     from tasks.predictor import Predictor
@@ -214,11 +219,12 @@ def _ask(
         return predictor.predict(None, table)
 
     scorer, baseline = application.scoring.scorer(facts), application.scoring.scorer(facts)
+    method = application.baseline.fit(answers.chunks(training), facts)
 
     def observe(table: pd.DataFrame, answered: pd.DataFrame) -> None:
         targets = answers.targets(table)
         scorer.update(targets, application.scoring.served(answered))
-        baseline.update(targets, application.baseline.predict(table, facts))
+        baseline.update(targets, method.predict(table, facts))
 
     found = answers.ask(predict, rows, facts.inputs, observe)
     return _Answered(

@@ -8,10 +8,10 @@ costs nothing. ``docs/extending/applications.md`` shows how to add one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self
 
 from typing_extensions import TypeVar
 
@@ -301,6 +301,10 @@ class Baseline(Generic[F]):
     def name(self, data: Data) -> str:
         """What it does, in two or three words."""
         raise NotImplementedError
+
+    def fit(self, frames: Iterable[pd.DataFrame], facts: F) -> Self:
+        """The method with what it takes from the stored training rows besides the facts."""
+        return self
 
     def predict(self, frame: pd.DataFrame, facts: F) -> Predictions:
         """Predictions for stored rows, in the form that :class:`Scorer` takes."""

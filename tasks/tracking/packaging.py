@@ -97,14 +97,22 @@ def save(path: Path, package: Path, batch_size: int) -> Path:
     return path
 
 
-def _schema(columns: dict[str, str]) -> Any:
+def _schema(columns: dict[str, Any]) -> Any:
+    """The signature of some columns: each has a name of a type, or MLflow's JSON of one."""
     from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
     types: dict[str, Any] = {
         "array": Array(DataType.double),
         "strings": Array(DataType.string),
     }
-    return Schema([ColSpec(types.get(kind, kind), name) for name, kind in columns.items()])
+    return Schema(
+        [
+            ColSpec.from_json_dict(name=name, **kind)
+            if isinstance(kind, dict)
+            else ColSpec(types.get(kind, kind), name)
+            for name, kind in columns.items()
+        ]
+    )
 
 
 def requirements(package: Path) -> list[str]:

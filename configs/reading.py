@@ -91,12 +91,13 @@ def parse(path: Path) -> Source:
     """
     text = _text(path)
     try:
-        node = YAML(typ="rt").compose(text)
+        yaml = YAML(typ="safe", pure=True)
+        node = yaml.compose(text)
         source = Source(path, lines={(): 1})
         duplicates = list(_index(node, (), source)) if node else []
         if duplicates:
             raise ConfigError(duplicates)
-        values = YAML(typ="safe", pure=True).load(text)
+        values = yaml.constructor.construct_document(node) if node else None
     except MarkedYAMLError as error:
         raise ConfigError(_syntax_problem(path, error)) from None
     except BROKEN as error:

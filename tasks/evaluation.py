@@ -14,7 +14,7 @@ from tasks import arrow
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Scorer
 from tasks.champion import answers, slices
-from tasks.finetuning import Tuned, headline_of
+from tasks.finetuning import Tuned, primary_metric_of
 from tasks.store import Stored, digest, files_below, read_json, write_json
 from tasks.tokenization import Tokenized
 from tasks.tracking import packaging
@@ -38,9 +38,9 @@ class Evaluated:
 
     Attributes:
         stored: the output folder: ``metrics.json``, tables, plots, and ``package/``, the model.
-        headline: name of the primary metric.
+        primary_metric: name of the primary metric.
         metrics: every metric on the test split.
-        interval: bootstrap interval of the headline metric.
+        interval: bootstrap interval of the primary metric.
         details: rows of the detail table.
         baseline_name: of the trivial method.
         baseline: its metrics on the test split.
@@ -51,7 +51,7 @@ class Evaluated:
     """
 
     stored: Stored
-    headline: str
+    primary_metric: str
     metrics: dict[str, float]
     interval: tuple[float, float]
     details: list[dict[str, Any]]
@@ -71,8 +71,10 @@ class Evaluated:
     def note(self) -> str:
         """One line for people."""
         low, high = self.interval
-        shown = f"{self.headline} {self.metrics[self.headline]:.4f} [{low:.4f}, {high:.4f}]"
-        return f"{shown}; {self.baseline_name} {self.baseline[self.headline]:.4f}"
+        shown = (
+            f"{self.primary_metric} {self.metrics[self.primary_metric]:.4f} [{low:.4f}, {high:.4f}]"
+        )
+        return f"{shown}; {self.baseline_name} {self.baseline[self.primary_metric]:.4f}"
 
     @property
     def package(self) -> Path:
@@ -114,7 +116,7 @@ def evaluate(
 
     inputs = _inputs(config, application, settings, validated, tuned)
     stored = workspace.store.produce("evaluation", inputs, build, fresh=workspace.fresh)
-    return _read(stored, headline_of(config), application.baseline.name(config.data))
+    return _read(stored, primary_metric_of(config), application.baseline.name(config.data))
 
 
 def _inputs(
@@ -138,13 +140,13 @@ def _inputs(
     }
 
 
-def _read(stored: Stored, headline: str, baseline_name: str) -> Evaluated:
+def _read(stored: Stored, primary_metric: str, baseline_name: str) -> Evaluated:
     """Take the figures from an output."""
     record = read_json(stored.path / "metrics.json")
     low, high = record["interval"]
     return Evaluated(
         stored=stored,
-        headline=headline,
+        primary_metric=primary_metric,
         metrics=record["metrics"],
         interval=(low, high),
         details=read_json(stored.path / "details.json"),
@@ -247,16 +249,16 @@ def _write(
     validated: Validated,
     tuned: Tuned,
 ) -> dict[str, Any]:
-    section, headline, scorer = config.evaluation, headline_of(config), answered.scorer
+    section, primary_metric, scorer = config.evaluation, primary_metric_of(config), answered.scorer
     metrics = scorer.metrics()
-    interval = scorer.interval(headline, section.bootstrap_samples, section.confidence_level)
-    record = {"headline": headline, "metrics": metrics, "interval": list(interval)}
+    interval = scorer.interval(primary_metric, section.bootstrap_samples, section.confidence_level)
+    record = {"headline": primary_metric, "metrics": metrics, "interval": list(interval)}
     record |= {"baseline": answered.baseline.metrics(), "signatures": scorer.signatures()}
     record |= {"cost": answered.cost, "holdout": validated.digest}
     write_json(folder / "metrics.json", record)
     write_json(folder / "details.json", scorer.details(metrics))
     write_json(folder / "slices.json", _slices(folder, config, scorer, rows, validated))
-    _outcomes(scorer, headline, rows, validated).to_parquet(folder / OUTCOMES, index=False)
+    _outcomes(scorer, primary_metric, rows, validated).to_parquet(folder / OUTCOMES, index=False)
     write_json(
         folder / "mistakes.json", _locate(scorer.mistakes(section.num_mistakes), rows, validated)
     )
@@ -279,19 +281,19 @@ def _slices(
 
     masks = slices.find(config, rows, validated.facts.inputs, validated.sources)
     pd.DataFrame(masks).to_parquet(folder / ANSWERS / SLICES, index=False)
-    headline = headline_of(config)
+    primary_metric = primary_metric_of(config)
     return [
         {
             "name": name,
             "rows": int(mask.sum()),
-            headline: float(scorer.resampled(headline, mask[None].astype(np.int64))[0]),
+            primary_metric: float(scorer.resampled(primary_metric, mask[None].astype(np.int64))[0]),
         }
         for name, mask in masks.items()
     ]
 
 
 def _outcomes(
-    scorer: Scorer, headline: str, rows: arrow.MappedTable, validated: Validated
+    scorer: Scorer, primary_metric: str, rows: arrow.MappedTable, validated: Validated
 ) -> pd.DataFrame:
     """How good each answer is, by file, row and a digest of the inputs; never text."""
     import pandas as pd
@@ -303,7 +305,7 @@ def _outcomes(
             "file": [files[position] for position in rows.column("file").to_pylist()],
             "row": rows.column("row").to_pylist(),
             "input": [digest(list(texts))[:32] for texts in zip(*columns, strict=True)],
-            "merit": answers.merits(scorer, headline, len(rows)),
+            "merit": answers.merits(scorer, primary_metric, len(rows)),
         }
     )
 

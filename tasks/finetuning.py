@@ -62,10 +62,10 @@ class Tuned:
         )
 
 
-def headline_of(config: Pipeline) -> str:
-    """The declared headline metric, or the application's own."""
+def primary_metric_of(config: Pipeline) -> str:
+    """The declared primary metric, or the application's own."""
     scoring = applications.get(config.application).scoring
-    return config.evaluation.primary_metric or scoring.headline(config.data)
+    return config.evaluation.primary_metric or scoring.primary_metric(config.data)
 
 
 def key_inputs(config: Pipeline, tokenized: Tokenized, base: BaseModel) -> Record:
@@ -81,7 +81,7 @@ def key_inputs(config: Pipeline, tokenized: Tokenized, base: BaseModel) -> Recor
         "facts": tokenized.facts.record(),
         "training": config.training.model_dump(mode="json", exclude=ignored),
         "seed": config.seed,
-        "headline": headline_of(config),
+        "headline": primary_metric_of(config),
         "device": config.compute.device,
     }
 
@@ -141,7 +141,7 @@ def make_job(
         model=config.model.model_dump(mode="json", exclude={"base", "revision", "decoder"}),
         training=config.training.model_dump(mode="json"),
         seed=config.seed,
-        headline=headline_of(config),
+        primary_metric=primary_metric_of(config),
         device=config.compute.device,
         threads=config.compute.threads,
         evaluation_batch=config.evaluation.batch_size,

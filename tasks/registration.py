@@ -274,7 +274,7 @@ class _Registration:
         tags = {
             **self.config.registry.tags,
             FINGERPRINT: self.origin.fingerprint,
-            registry.HEADLINE: self.evaluated.headline,
+            registry.PRIMARY_METRIC: self.evaluated.primary_metric,
             PROBLEM: _problem(self.evaluated),
             PACKAGE: packaging.package_digest(self.evaluated.package),
             **self.origin.tags,
@@ -362,7 +362,7 @@ def _evidence(
     evaluated: Evaluated, rules: int, champion: int | None, comparison: Comparison | None
 ) -> Evidence:
     return Evidence(
-        evaluated.headline,
+        evaluated.primary_metric,
         evaluated.metrics,
         int(evaluated.metrics.get("rows", 0)),
         rules,

@@ -46,8 +46,8 @@ def test_metrics_are_those_of_the_model_that_is_served(
     assert evaluated.metrics["accuracy"] == sum(right) / len(right)
     assert evaluated.metrics["rows"] == len(rows) == 24
     low, high = evaluated.interval
-    assert low <= evaluated.metrics[evaluated.headline] <= high
-    assert evaluated.note.startswith(f"{evaluated.headline} ")
+    assert low <= evaluated.metrics[evaluated.primary_metric] <= high
+    assert evaluated.note.startswith(f"{evaluated.primary_metric} ")
 
 
 def test_mistakes_are_named_by_file_and_row_without_their_text(mistaken: Evaluated) -> None:

@@ -94,5 +94,5 @@ def test_starter_learns_in_one_epoch(tmp_path: Path) -> None:
     weights = load_file(evaluated.package / "model" / "model.safetensors")
     assert all(tensor.dtype == torch.float32 for tensor in weights.values())
     assert json.loads((evaluated.stored.path / "metrics.json").read_text())["headline"] == (
-        evaluated.headline
+        evaluated.primary_metric
     )

@@ -116,7 +116,7 @@ def test_version_says_where_it_comes_from(shop: Shop) -> None:
     kept = {k: v for k, v in version.tags.items() if not k.startswith(registry.AUDIT)}
     assert kept == {
         FINGERPRINT: "a fingerprint",
-        registry.HEADLINE: shop.evaluated.headline,
+        registry.PRIMARY_METRIC: shop.evaluated.primary_metric,
         registry.VERDICT: registered.verdict,
         "onestep.application": "sentiment",
         "onestep.data": "some rows",
@@ -156,9 +156,12 @@ def test_better_version_replaces_the_champion(shop: Shop, constant: Evaluated) -
     shop.register("old", constant)
     registered = shop.register("new")
     assert (registered.version, registered.alias) == (2, "champion")
-    headline = shop.evaluated.headline
-    old, new = constant.metrics[headline], shop.evaluated.metrics[headline]
-    assert f"{headline} {new:.4f} against {old:.4f}, gain {new - old:.4f} [" in registered.verdict
+    primary_metric = shop.evaluated.primary_metric
+    old, new = constant.metrics[primary_metric], shop.evaluated.metrics[primary_metric]
+    assert (
+        f"{primary_metric} {new:.4f} against {old:.4f}, gain {new - old:.4f} ["
+        in registered.verdict
+    )
     assert shop.aliases() == {"champion": 2, "previous": 1}
 
 

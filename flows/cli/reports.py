@@ -34,7 +34,7 @@ def report(outcome: Outcome, display: Display, seconds: float) -> RenderableType
         [
             name,
             value,
-            f"[{low:.4f}, {high:.4f}]" if name == evaluated.headline else "",
+            f"[{low:.4f}, {high:.4f}]" if name == evaluated.primary_metric else "",
             evaluated.baseline.get(name, ""),
         ]
         for name, value in evaluated.metrics.items()

@@ -35,7 +35,7 @@ class Difference:
         data: counts and digests that differ.
         metrics: every test metric of either.
         headlines: what counts for each.
-        slices: the headline metric by slice; empty if that is not the same for both.
+        slices: the primary metric by slice; empty if that is not the same for both.
         examples: which test rows changed sides; None if the versions share none, or if how good an
             answer is was measured in two ways.
     """
@@ -82,7 +82,7 @@ def compare(workspace: Workspace, name: str, first: str, second: str) -> Differe
     versions = [registry.look_up(client, Reference(name, None, n)) for n in (first, second)]
     one, two = (lineage.of(client, workspace, version) for version in versions)
     seen = [_Seen(client, workspace, known) for known in (one, two)]
-    headlines = (seen[0].headline, seen[1].headline)
+    headlines = (seen[0].primary_metric, seen[1].primary_metric)
     same = headlines[0] == headlines[1]
     return Difference(
         (runs.uri_of(versions[0]), runs.uri_of(versions[1])),
@@ -121,14 +121,16 @@ class _Seen:
         return {**rows, **quarantined, **counted, **files, "rows_digest": record["rows_digest"]}
 
     def slices(self) -> dict[str, float]:
-        """The headline metric by slice."""
+        """The primary metric by slice."""
         found = self._read("evaluation/slices.json") or []
-        return {one["name"]: one[self.headline] for one in found if self.headline in one}
+        return {
+            one["name"]: one[self.primary_metric] for one in found if self.primary_metric in one
+        }
 
     @property
-    def headline(self) -> str:
+    def primary_metric(self) -> str:
         """The metric that counts."""
-        return str(self._known.version.tags.get(registry.HEADLINE, ""))
+        return str(self._known.version.tags.get(registry.PRIMARY_METRIC, ""))
 
     def outcomes(self) -> pd.DataFrame:
         """How good each answer is."""

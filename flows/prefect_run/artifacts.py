@@ -135,9 +135,9 @@ def _summary(outcome: Outcome) -> Iterator[str]:
     yield f"# {registered.uri}"
     yield registered.verdict
     yield (
-        f"{evaluated.headline} **{evaluated.metrics[evaluated.headline]:.4f}** "
+        f"{evaluated.primary_metric} **{evaluated.metrics[evaluated.primary_metric]:.4f}** "
         f"[{low:.4f}, {high:.4f}]; {evaluated.baseline_name} "
-        f"{evaluated.baseline[evaluated.headline]:.4f}"
+        f"{evaluated.baseline[evaluated.primary_metric]:.4f}"
     )
     yield from markdown.gate(registered.gate)
     report = f"{outcome.run_url}/artifacts/report.html"

@@ -58,7 +58,7 @@ class Outcome:
             "alias": registered.alias,
             "verdict": registered.verdict,
             "gate": registered.gate,
-            "headline": evaluated.headline,
+            "headline": evaluated.primary_metric,
             "interval": list(evaluated.interval),
             "metrics": evaluated.metrics,
             "baseline": {"name": evaluated.baseline_name} | evaluated.baseline,

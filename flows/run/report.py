@@ -61,7 +61,7 @@ def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
         "verdict": registered.verdict,
         "promoted": outcome.promoted,
         "waits": outcome.waits,
-        "headline": evaluated.headline,
+        "headline": evaluated.primary_metric,
         "metrics": evaluated.metrics,
         "interval": list(evaluated.interval),
         "confidence": run.config.evaluation.confidence_level,

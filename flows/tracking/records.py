@@ -68,7 +68,7 @@ def log_evaluation(tracker: Tracker, evaluated: Evaluated, tuned: Tuned) -> None
 
 def _figures(evaluated: Evaluated, tuned: Tuned) -> dict[str, float]:
     low, high = evaluated.interval
-    bounds = {f"{evaluated.headline}_low": low, f"{evaluated.headline}_high": high}
+    bounds = {f"{evaluated.primary_metric}_low": low, f"{evaluated.primary_metric}_high": high}
     figures = {f"{TEST}{k}": v for k, v in (evaluated.metrics | bounds).items()}
     figures |= {f"baseline/{k}": v for k, v in evaluated.baseline.items()}
     figures["train/seconds"] = float(tuned.summary["seconds"])

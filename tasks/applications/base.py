@@ -263,7 +263,7 @@ class Scoring(Generic[F]):
         """The metrics that it reports."""
         raise NotImplementedError
 
-    def headline(self, data: Data) -> str:
+    def primary_metric(self, data: Data) -> str:
         """The metric that decides unless the config names another; by default the first."""
         return self.metrics(data)[0].name
 

@@ -106,7 +106,7 @@ def latency(predict: Predict, rows: MappedTable, inputs: Sequence[str]) -> float
 def merits(scorer: Scorer, metric: str, rows: int) -> NDArray[np.float64]:
     """How good each answer is: higher is better; NaN where that is not computed.
 
-    Right or wrong where the application knows that, else the headline metric of the row alone.
+    Right or wrong where the application knows that, else the primary metric of the row alone.
     """
     if (known := scorer.correctness()) is not None:
         return known

@@ -110,7 +110,7 @@ def _inputs(challenger: Challenger, champion: ModelVersion, reference: str) -> d
         "challenger": package_digest(challenger.evaluated.package),
         "champion": [reference, champion.tags.get(FINGERPRINT), champion.creation_timestamp],
         "rows": challenger.validated.digest,
-        "headline": challenger.evaluated.headline,
+        "headline": challenger.evaluated.primary_metric,
         "samples": config.evaluation.bootstrap_samples,
         "confidence": config.gate.confidence_level,
         "slices": config.gate.slices.model_dump(mode="json"),
@@ -159,11 +159,11 @@ class _Models:
         champion = self._champion()
         ours = answers.load(self._evaluated.answers)
         challenger = self._scorer(ours, self._facts)
-        headline, rows = self._evaluated.headline, len(self._rows)
+        primary_metric, rows = self._evaluated.primary_metric, len(self._rows)
         names = [name for name in challenger.metrics() if name != "rows"]
         shared = set(champion.metrics())
         metrics = self._paired(challenger, champion, [name for name in names if name in shared])
-        gains = [(one.gain, one.low, one.high) for one in metrics if one.metric == headline]
+        gains = [(one.gain, one.low, one.high) for one in metrics if one.metric == primary_metric]
         same = gains == [(0.0, 0.0, 0.0)]
         return Comparison(
             reference,
@@ -204,9 +204,11 @@ class _Models:
         import pandas as pd
 
         masks = pd.read_parquet(self._evaluated.answers / SLICES)
-        headline, bounds = self._evaluated.headline, self._config.gate.slices
+        primary_metric, bounds = self._evaluated.primary_metric, self._config.gate.slices
         found = (
-            paired.slice_of(challenger, champion, headline, str(name), mask.to_numpy(), bounds)
+            paired.slice_of(
+                challenger, champion, primary_metric, str(name), mask.to_numpy(), bounds
+            )
             for name, mask in masks.items()
         )
         # Rare values together are no group that anybody has declared.

@@ -21,7 +21,7 @@ class Evidence:
     """What is known of a new version.
 
     Attributes:
-        headline: the metric that decides.
+        primary_metric: the metric that decides.
         metrics: its metrics on the test split.
         rows: rows of the test split.
         contract_rules: rules of the data contract that have seen its rows.
@@ -30,7 +30,7 @@ class Evidence:
         comparison: with the champion.
     """
 
-    headline: str
+    primary_metric: str
     metrics: Mapping[str, float]
     rows: int
     contract_rules: int
@@ -111,14 +111,14 @@ def _words(checks: Sequence[Check]) -> str:
 
 
 def _first(evidence: Evidence) -> Check:
-    value = evidence.metrics[evidence.headline]
-    return Check("first", True, f"the first version, {evidence.headline} {value:.4f}")
+    value = evidence.metrics[evidence.primary_metric]
+    return Check("first", True, f"the first version, {evidence.primary_metric} {value:.4f}")
 
 
 def _checks(evidence: Evidence, gate: Gate) -> Iterator[Check]:
     yield _holdout(evidence)
     yield _contract(evidence)
-    yield _headline(evidence)
+    yield _primary_metric(evidence)
     yield from _floors(evidence.metrics, gate.thresholds)
     yield from _bounds(evidence.cost, gate)
     if (comparison := evidence.comparison) is None:
@@ -130,7 +130,7 @@ def _checks(evidence: Evidence, gate: Gate) -> Iterator[Check]:
         yield Check("comparison", False, comparison.problem, alone=comparison.other_problem)
         return
     yield _compared_rows(evidence, comparison)
-    yield from _gain(comparison, evidence.headline, gate)
+    yield from _gain(comparison, evidence.primary_metric, gate)
     yield from _slices(comparison, gate)
 
 
@@ -145,11 +145,11 @@ def _contract(evidence: Evidence) -> Check:
     return Check("contract", ran > 0, note, alone=True)
 
 
-def _headline(evidence: Evidence) -> Check:
-    value = evidence.metrics.get(evidence.headline, math.nan)
-    note = f"{evidence.headline} {value:.4f}"
+def _primary_metric(evidence: Evidence) -> Check:
+    value = evidence.metrics.get(evidence.primary_metric, math.nan)
+    note = f"{evidence.primary_metric} {value:.4f}"
     if not math.isfinite(value):
-        note = f"{evidence.headline} is missing or not a number"
+        note = f"{evidence.primary_metric} is missing or not a number"
     return Check("headline", math.isfinite(value), note, alone=True)
 
 
@@ -188,10 +188,12 @@ def _compared_rows(evidence: Evidence, comparison: Comparison) -> Check:
     return Check("same rows", same, note)
 
 
-def _gain(comparison: Comparison, headline: str, gate: Gate) -> Iterator[Check]:
-    paired = next((one for one in comparison.metrics if one.metric == headline), None)
+def _gain(comparison: Comparison, primary_metric: str, gate: Gate) -> Iterator[Check]:
+    paired = next((one for one in comparison.metrics if one.metric == primary_metric), None)
     if paired is None or not all(map(math.isfinite, (paired.challenger, paired.champion))):
-        yield Check("gain", False, f"there is no {headline} to compare with that of the champion")
+        yield Check(
+            "gain", False, f"there is no {primary_metric} to compare with that of the champion"
+        )
         return
     words = _figures(paired)
     if comparison.same_scores:

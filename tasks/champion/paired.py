@@ -49,7 +49,7 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of the rows, and the headline metric of both models on it.
+    """A part of the rows, and the primary metric of both models on it.
 
     Attributes:
         name: such as ``length: short``.
@@ -79,7 +79,7 @@ class Comparison:
         rows: how many.
         metrics: every metric of both.
         mcnemar: p-value of McNemar's test, where an answer is right or wrong.
-        slices: the headline metric by parts of the rows.
+        slices: the primary metric by parts of the rows.
         same_scores: whether no resample tells the two apart.
         problem: why they cannot be compared; all else is empty then.
         other_problem: whether that is because they solve different problems.
@@ -162,7 +162,7 @@ def slice_of(
     Args:
         challenger: has seen all rows with the new model's answers.
         champion: has seen them with the other's.
-        metric: the headline.
+        metric: the primary one.
         name: of the slice.
         rows: which rows belong to it, of shape (rows,).
         bounds: how many rows it needs to be judged, and what it may lose.

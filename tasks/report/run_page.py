@@ -88,7 +88,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Strip:
-    """The headline metric beside what it is compared with, on one scale of 0 to 100.
+    """The primary metric beside what it is compared with, on one scale of 0 to 100.
 
     Attributes:
         low: where the interval begins.
@@ -158,7 +158,7 @@ def _cell(value: Any) -> str:
 
 def _metrics(record: Record) -> Iterator[dict[str, Any]]:
     """Every metric with its interval, the champion's, the gain, and that of the trivial method."""
-    baseline, headline = record.get("baseline") or {}, record.get("headline")
+    baseline, primary_metric = record.get("baseline") or {}, record.get("headline")
     compared = {row["metric"]: row for row in (record.get("gate") or {}).get("metrics") or ()}
     for name, value in (record.get("metrics") or {}).items():
         if name == "rows":
@@ -167,7 +167,7 @@ def _metrics(record: Record) -> Iterator[dict[str, Any]]:
         yield {
             "name": name,
             "value": value,
-            "interval": record.get("interval") if name == headline else None,
+            "interval": record.get("interval") if name == primary_metric else None,
             "champion": row.get("champion"),
             "gain": row.get("gain"),
             "bounds": [row["low"], row["high"]] if _finite(row.get("low"), row.get("high")) else [],
@@ -180,8 +180,8 @@ def _finite(*values: Any) -> bool:
 
 
 def _strip(record: Record) -> Strip | None:
-    headline, bounds = record.get("headline"), list(record.get("interval") or ())
-    row = next((row for row in _metrics(record) if row["name"] == headline), None)
+    primary_metric, bounds = record.get("headline"), list(record.get("interval") or ())
+    row = next((row for row in _metrics(record) if row["name"] == primary_metric), None)
     if row is None or len(bounds) != 2 or not _finite(row["value"], *bounds):
         return None
     named = {"champion": row["champion"], _trivial(record): row["baseline"]}
@@ -218,10 +218,10 @@ def _charts(record: Record) -> Iterator[Chart]:
     ]
     if chart := _chart("Loss", curves, least=0.0):
         yield chart
-    headline = record.get("headline")
-    if headline and headline != "loss":
-        points = _points((c["step"], c.get(headline)) for c in checks)
-        if chart := _chart(headline, [Series("validation", 2, "dots", points)]):
+    primary_metric = record.get("headline")
+    if primary_metric and primary_metric != "loss":
+        points = _points((c["step"], c.get(primary_metric)) for c in checks)
+        if chart := _chart(primary_metric, [Series("validation", 2, "dots", points)]):
             yield chart
 
 

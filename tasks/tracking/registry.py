@@ -28,7 +28,7 @@ WITHDRAWN = "withdrawn: "
 """How the verdict of a version begins whose registration was cut short, and that may go on."""
 BY_HAND, ROLLED_BACK = "promoted", "rolled back"
 """What a person does, as the trail says it."""
-HEADLINE = "onestep.headline"
+PRIMARY_METRIC = "onestep.headline"
 AUDIT = "onestep.audit."
 """Followed by the time; one tag for each move of the champion."""
 TEST = "test/"
@@ -271,13 +271,13 @@ def describe(
     """What a person asks of a version: metrics, data, age, aliases."""
     number = int(version.version)
     metrics = metrics_of(client, version)
-    headline = version.tags.get(HEADLINE, "")
+    primary_metric = version.tags.get(PRIMARY_METRIC, "")
     return {
         "name": version.name,
         "version": number,
         "aliases": sorted(alias for alias, at in known.items() if at == number),
-        "headline": headline,
-        "value": metrics.get(headline),
+        "headline": primary_metric,
+        "value": metrics.get(primary_metric),
         "metrics": metrics,
         "data": version.tags.get("onestep.data", ""),
         "base_model": version.tags.get("onestep.base_model_name", ""),

@@ -31,7 +31,7 @@ class Position:
     Attributes:
         step: optimizer steps done.
         epoch: epochs finished, validation included.
-        best: the best headline value so far, or None.
+        best: the best value of the primary metric so far, or None.
         best_epoch: the epoch that reached it, or None.
     """
 

@@ -31,7 +31,7 @@ class Job:
         model: the ``model`` section.
         training: the ``training`` section.
         seed: of the batches, the head's initial weights and the dropout.
-        headline: the metric that chooses the best checkpoint.
+        primary_metric: the metric that chooses the best checkpoint.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads, or None for one per core.
         evaluation_batch: rows in one prediction batch.
@@ -48,7 +48,7 @@ class Job:
     model: dict[str, Any]
     training: dict[str, Any]
     seed: int
-    headline: str
+    primary_metric: str
     device: str
     threads: int | None
     evaluation_batch: int

@@ -80,9 +80,9 @@ def _validate(session: Session, events: EventLog, position: Position) -> Positio
     ranks.require_same_weights(session.learner.accelerator, session.learner.model)
     measured = evaluate(session, "validation")
     position = replace(position, epoch=position.epoch + 1)
-    headline = session.job.headline
-    value = measured.metrics[headline]
-    improved = better(headline, value, position.best)
+    primary_metric = session.job.primary_metric
+    value = measured.metrics[primary_metric]
+    improved = better(primary_metric, value, position.best)
     if improved:
         position = replace(position, best=value, best_epoch=position.epoch)
         if session.rank.first:
@@ -133,7 +133,11 @@ def _keep_best(session: Session, position: Position, learned: dict[str, Any]) ->
     model: Any = adapters.merged(session.learner.result)
     model.save_pretrained(partial)
     session.save_tokenizers(partial)
-    record = {"epoch": position.epoch, "step": position.step, session.job.headline: position.best}
+    record = {
+        "epoch": position.epoch,
+        "step": position.step,
+        session.job.primary_metric: position.best,
+    }
     (partial / "best.json").write_text(json.dumps(record | {"learned": learned}), encoding="utf-8")
     shutil.rmtree(final, ignore_errors=True)
     commit_folder(partial, final)

@@ -108,7 +108,9 @@ def _train(session: Session, events: EventLog, setup: float) -> None:
         position = loop.train(session, events)
         seconds = time.perf_counter() - began
     if position.best_epoch is None:
-        raise FloatingPointError(f"no epoch gave a finite {job.headline} on the validation split")
+        raise FloatingPointError(
+            f"no epoch gave a finite {job.primary_metric} on the validation split"
+        )
     events.append("done", **loop.summary(session, position, seconds))
     events.sync()
 

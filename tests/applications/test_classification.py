@@ -259,7 +259,7 @@ def test_scorer_takes_what_training_and_serving_give(labelling: str, tmp_path: P
     assert during.metrics() == after.metrics()
     names = [metric.name for metric in APPLICATION.scoring.metrics(prepared.pipeline.data)]
     assert set(during.metrics()) == {*names, "rows"}
-    assert APPLICATION.scoring.headline(prepared.pipeline.data) in names
+    assert APPLICATION.scoring.primary_metric(prepared.pipeline.data) in names
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ def test_steps_are_stored_as_positions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labelling", "headline", "outputs", "kind"),
+    ("labelling", "primary_metric", "outputs", "kind"),
     [
         ("single", "macro_f1", 3, "single_label_classification"),
         ("multiple", "micro_f1", 3, "multi_label_classification"),
@@ -224,7 +224,7 @@ def test_steps_are_stored_as_positions() -> None:
     ],
 )
 def test_what_each_labelling_asks_of_the_model(
-    labelling: str, headline: str, outputs: int, kind: str
+    labelling: str, primary_metric: str, outputs: int, kind: str
 ) -> None:
     pipeline = config(labelling)
     arguments = APPLICATION.learning.model_arguments(learn(pipeline, ["1", "2", "3"]))
@@ -232,6 +232,6 @@ def test_what_each_labelling_asks_of_the_model(
     assert arguments["problem_type"] == kind
     named = {0: "1", 1: "2", 2: "3"} if outputs == 3 else None
     assert arguments.get("id2label") == named
-    assert APPLICATION.scoring.headline(pipeline.data) == headline
+    assert APPLICATION.scoring.primary_metric(pipeline.data) == primary_metric
     columns = [(column.name, column.optional) for column in APPLICATION.rows.columns(pipeline.data)]
     assert columns == [("text", False), ("text_pair", True), (TARGETS[labelling], False)]

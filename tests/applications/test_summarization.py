@@ -192,4 +192,4 @@ def test_long_documents_are_handled_as_declared() -> None:
     assert list(APPLICATION.rules.check(chunked)) == []
     assert APPLICATION.serving.configure(facts("en"), chunked).long_inputs == "chunk"
     assert APPLICATION.learning.configure(facts("en"), chunked).long_inputs == "truncate"
-    assert APPLICATION.scoring.headline(chunked.data) == "rougeLsum"
+    assert APPLICATION.scoring.primary_metric(chunked.data) == "rougeLsum"

@@ -51,7 +51,7 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
 @pytest.mark.parametrize(
     ("found", "gate", "alias", "words"),
     [
-        # No champion: a finite headline metric and every floor are enough.
+        # No champion: a finite primary metric and every floor are enough.
         (evidence(GOOD), {}, "champion", "promoted: the first version, f1 0.8000"),
         (evidence({"f1": 0.0}), {}, "champion", "promoted: the first version"),
         (evidence(GOOD), {"min_gain": 0.9}, "champion", "promoted: the first version"),
@@ -181,7 +181,7 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
             evidence(
                 {"log_loss": 0.4},
                 against(0.5, 0.4, 0.05, 0.15, "log_loss"),
-                headline="log_loss",
+                primary_metric="log_loss",
             ),
             {},
             "champion",
@@ -191,7 +191,7 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
             evidence(
                 {"log_loss": 0.6},
                 against(0.5, 0.6, -0.15, -0.05, "log_loss"),
-                headline="log_loss",
+                primary_metric="log_loss",
             ),
             {},
             "challenger",

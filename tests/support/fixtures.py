@@ -91,8 +91,10 @@ def store(store_root: Path) -> Iterator[tuple[Workspace, MlflowClient]]:
 def start(prepared: Prepared, tmp_path: Path) -> Start:
     """Build a training process in this process; without dropout unless a test asks for it."""
 
-    def build(*, dropout: float = 0.0, headline: str = "accuracy", **training: object) -> Session:
-        job = prepared.job(dropout=dropout, headline=headline, **training)
+    def build(
+        *, dropout: float = 0.0, primary_metric: str = "accuracy", **training: object
+    ) -> Session:
+        job = prepared.job(dropout=dropout, primary_metric=primary_metric, **training)
         return session.build(job, tmp_path)
 
     return build

@@ -41,14 +41,16 @@ class Prepared:
     base: BaseModel
 
     def job(
-        self, *, dropout: float | None = None, headline: str = "accuracy", **training: Any
+        self, *, dropout: float | None = None, primary_metric: str = "accuracy", **training: Any
     ) -> Job:
         """A training job with some settings changed."""
         section = Training.model_validate({**TRAINING, **training})
         update = {
             "training": section,
             "model": Model(base=self.config.model.base, dropout=dropout),
-            "evaluation": self.config.evaluation.model_copy(update={"primary_metric": headline}),
+            "evaluation": self.config.evaluation.model_copy(
+                update={"primary_metric": primary_metric}
+            ),
         }
         config = self.config.model_copy(update=update)
         return make_job("train", config, self.validated, self.tokenized)

@@ -75,7 +75,7 @@ def misled(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, P
         "save_steps": 7,
         "lr_scheduler": CONSTANT,
     }
-    job = prepared.job(headline="log_loss", **settings)
+    job = prepared.job(primary_metric="log_loss", **settings)
     folder = tmp_path_factory.mktemp("misled-run")
     run(job, folder)
     return job, folder

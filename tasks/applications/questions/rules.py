@@ -46,15 +46,15 @@ class QuestionRules(Rules[QuestionFacts]):
             yield "evaluation.primary_metric", reason
 
     def check_facts(self, config: Pipeline, facts: QuestionFacts) -> Problems:
-        """The headline metric is about some rows of each split that it is taken of."""
-        headline = config.evaluation.primary_metric
-        if headline not in SUBSET_METRICS:
+        """The primary metric is about some rows of each split that it is taken of."""
+        primary_metric = config.evaluation.primary_metric
+        if primary_metric not in SUBSET_METRICS:
             return
         for split in ("validation", "test"):
             for counts, words in ((facts.answered, "with"), (facts.unanswered, "without")):
                 if not counts.get(split):
                     reason = f"no row of the {split} split is {words} an answer"
-                    yield "evaluation.primary_metric", f"{headline} needs such rows: {reason}"
+                    yield "evaluation.primary_metric", f"{primary_metric} needs such rows: {reason}"
 
     def inputs(self, config: Pipeline) -> dict[str, Any]:
         """Whether rows may have no answer."""

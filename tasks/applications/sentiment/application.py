@@ -2,4 +2,4 @@
 
 from tasks.applications.shared.classification.application import classification
 
-APPLICATION = classification("sentiment", version=3, headline="accuracy")
+APPLICATION = classification("sentiment", version=3, primary_metric="accuracy")

@@ -38,7 +38,7 @@ class SummarizationScoring(GenerationScoring):
         rouge = percentages("rouge1", "rouge2", "rougeL", "rougeLsum")
         return (*rouge, Metric("length_ratio", high=math.inf))
 
-    def headline(self, data: Data) -> str:
+    def primary_metric(self, data: Data) -> str:
         """ROUGE-L over whole summaries."""
         return "rougeLsum"
 

@@ -15,13 +15,13 @@ from tasks.applications.shared.classification.scoring import (
 from tasks.applications.shared.classification.tokens import ClassificationTokens
 
 
-def classification(name: str, version: int, headline: str) -> Application:
+def classification(name: str, version: int, primary_metric: str) -> Application:
     """An application with one text, or a pair of texts, in and labels out.
 
     Args:
         name: as ``application`` in a pipeline file.
         version: raised when a change makes earlier stage outputs wrong.
-        headline: the default headline metric where rows have one label each.
+        primary_metric: the default primary metric where rows have one label each.
     """
     return Application(
         name=name,
@@ -32,7 +32,7 @@ def classification(name: str, version: int, headline: str) -> Application:
         rules=ClassificationRules(),
         learning=ClassificationLearning(),
         tokens=ClassificationTokens(),
-        scoring=ClassificationScoring(headline),
+        scoring=ClassificationScoring(primary_metric),
         baseline=ConstantPrediction(),
         serving=Serving(Path(__file__).parent / "serving.py"),
     )

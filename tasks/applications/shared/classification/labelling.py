@@ -27,8 +27,8 @@ class Labelling(Protocol):
     problem_type: str
     """Its name in Transformers."""
     metrics: tuple[Metric, ...]
-    headline: str | None
-    """The default headline metric; None leaves the choice to the application."""
+    primary_metric: str | None
+    """The default primary metric; None leaves the choice to the application."""
     baseline_name: str
     """What :meth:`baseline` predicts, in two or three words."""
 

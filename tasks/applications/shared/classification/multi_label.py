@@ -31,7 +31,7 @@ class MultiLabel:
         error("hamming_loss", high=1.0),
         *shares("macro_average_precision"),
     )
-    headline: str | None = "micro_f1"
+    primary_metric: str | None = "micro_f1"
     baseline_name = "label shares"
 
     def check(self, config: Pipeline) -> Problems:

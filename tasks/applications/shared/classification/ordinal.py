@@ -32,7 +32,7 @@ class Ordinal:
         *shares("accuracy", "macro_f1", "within_one"),
         Metric("quadratic_weighted_kappa", low=-1.0),
     )
-    headline: str | None = "mean_absolute_error"
+    primary_metric: str | None = "mean_absolute_error"
     baseline_name = "median label"
 
     def check(self, config: Pipeline) -> Problems:

@@ -19,19 +19,19 @@ class ClassificationScoring(Scoring[ClassificationFacts]):
     """The metrics of the labelling.
 
     Args:
-        headline: the default headline metric where rows have one label each.
+        primary_metric: the default primary metric where rows have one label each.
     """
 
-    def __init__(self, headline: str) -> None:
-        self._headline = headline
+    def __init__(self, primary_metric: str) -> None:
+        self._primary_metric = primary_metric
 
     def metrics(self, data: Data) -> tuple[Metric, ...]:
         """Every metric."""
         return labelling.get(data.labelling).metrics
 
-    def headline(self, data: Data) -> str:
+    def primary_metric(self, data: Data) -> str:
         """The application's choice for one label per row, else the labelling's."""
-        return labelling.get(data.labelling).headline or self._headline
+        return labelling.get(data.labelling).primary_metric or self._primary_metric
 
     def scorer(self, facts: ClassificationFacts) -> Scorer:
         """The metrics of the labelling."""

@@ -31,7 +31,7 @@ class SingleLabel:
         error("log_loss"),
         error("calibration_error", high=1.0),
     )
-    headline: str | None = None
+    primary_metric: str | None = None
     baseline_name = "majority class"
 
     def check(self, config: Pipeline) -> Problems:

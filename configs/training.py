@@ -7,16 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from configs.section import Section
-from configs.values import DecayRate, Fraction
+from configs.values import DecayRate, Fraction, Name
 
 
 class Optimizer(Section):
     """The rule that turns gradients into an update."""
 
-    name: Literal["adamw", "adam", "sgd", "adafactor", "lion", "muon"] = "adamw"
+    name: Name = "adamw"
     """`adamw` (decoupled weight decay, fused where torch can), `adam`, `sgd` (with momentum),
     `adafactor` (without relative steps, little memory), `lion`, or `muon` (hidden matrices only,
-    scaled so that it takes the learning rate of `adamw`, which updates the rest)."""
+    scaled so that it takes the learning rate of `adamw`, which updates the rest); or one that an
+    installed package brings as an entry point of `onestep.optimizers`."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """Decay of weight matrices; biases and normalization weights are exempt."""
     betas: tuple[DecayRate, DecayRate] = (0.9, 0.999)

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from configs.schema import Pipeline
 from tasks.training.launchers import registry as launchers
 from tasks.training.model import families
+from tasks.training.optimization import optimizers
 
 
 def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     """Yield where the file is wrong, and why."""
     yield from families.check(pipeline)
+    if reason := optimizers.refusal(pipeline.training.optimizer.name):
+        yield "training.optimizer.name", reason
     if reason := launchers.refusal(pipeline.compute.launcher):
         yield "compute.launcher", reason

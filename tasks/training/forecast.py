@@ -15,14 +15,15 @@ import torch
 
 from tasks.training import batching, hardware
 from tasks.training.batching import Ints
+from tasks.training.optimization import optimizers
+from tasks.training.optimization.optimizers import MatrixUpdate
+from tasks.training.optimization.parameter_groups import HIDDEN_MATRICES
 from tasks.training.session import Session
 from tasks.training.step import backward, to_device
 
 WRITE_BYTES_PER_SECOND = 300e6
 WRITTEN = 8
 """Tokens that a timed search writes."""
-MOMENTS = {"adafactor": 0, "adam": 2, "adamw": 2, "lion": 1, "muon": 2, "sgd": 1}
-"""Tensors of a parameter's size that an optimizer keeps; Adafactor's are a row and a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,14 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LinearFit:
     """Seconds as a linear function of padded tokens, through two measured points."""
 
     base: float
     slope: float
 
     @classmethod
-    def through(cls, x: tuple[int, int], y: tuple[float, float]) -> Line:
+    def through(cls, x: tuple[int, int], y: tuple[float, float]) -> LinearFit:
         """Fit; a slope is never negative, and equal points make a proportional line."""
         if x[1] <= x[0] or y[1] <= y[0]:
             return cls(0.0, y[0] / max(x[0], 1))
@@ -81,7 +82,7 @@ def measure(session: Session) -> Forecast:
         forward = _quickest(lambda: _forward(session, typical))
         writing = [_token_seconds(session, typical, beams) for beams in (1, session.job.beams)]
     pair = batching.padded_tokens([typical, longest], lengths)
-    line = Line.through((int(pair[0]), int(pair[1])), seconds)
+    line = LinearFit.through((int(pair[0]), int(pair[1])), seconds)
     return _assemble(session, line, forward / int(pair[0]), writing)
 
 
@@ -92,7 +93,7 @@ def longest_batch(session: Session) -> Ints:
 
 
 def _assemble(
-    session: Session, line: Line, seconds_per_token: float, writing: list[float]
+    session: Session, line: LinearFit, seconds_per_token: float, writing: list[float]
 ) -> Forecast:
     training, lengths = session.training, session.splits["train"].lengths
     seconds = 0.0
@@ -153,16 +154,17 @@ def _size(parameter: torch.Tensor) -> int:
 
 
 def moment_bytes(session: Session) -> int:
-    """What the optimizer keeps of the trainable parameters; ``muon`` one moment of matrices."""
-    moments = MOMENTS[session.training.optimizer.name]
+    """What the optimizer keeps for the trainable parameters."""
+    factory = optimizers.get(session.training.optimizer.name)
+    matrices = factory.matrices or factory
     return sum(
-        (1 if group.get("use_muon") else moments) * sum(map(_size, group["params"]))
+        (matrices if group[HIDDEN_MATRICES] else factory).moments * sum(map(_size, group["params"]))
         for group in session.learner.optimizer.param_groups
     )
 
 
 def _update_seconds(session: Session) -> float:
-    """An update is bound by memory: time one pass over the weights. ``muon`` also computes."""
+    """An update is bound by memory: time one pass over the weights. Some also compute."""
     learner = session.learner
     weights = sum(_size(p) for p in learner.model.parameters() if p.requires_grad)
     touched = weights + moment_bytes(session)
@@ -170,23 +172,24 @@ def _update_seconds(session: Session) -> float:
         touched += _bytes(session)
     values = torch.zeros(weights // 4, device=learner.accelerator.device)
     seconds = 2 * touched / weights * _timed(lambda: values.add_(1.0))
-    return seconds + _orthogonalization_seconds(session)
+    return seconds + _matrix_seconds(session)
 
 
-def _orthogonalization_seconds(session: Session) -> float:
-    """What ``muon`` computes for each matrix, timed once a shape."""
-    groups = [g for g in session.learner.optimizer.param_groups if g.get("use_muon")]
+def _matrix_seconds(session: Session) -> float:
+    """What the optimizer computes for each matrix inside the layers, timed once per shape."""
+    update = optimizers.get(session.training.optimizer.name).matrices
+    if update is None:
+        return 0.0
+    groups = [g for g in session.learner.optimizer.param_groups if g[HIDDEN_MATRICES]]
     shapes = Counter(p.shape for group in groups for p in group["params"])
     return sum(
-        count * _quickest(partial(_orthogonalize, session, shape))
+        count * _quickest(partial(_update_matrix, session, update, shape))
         for shape, count in shapes.items()
     )
 
 
-def _orthogonalize(session: Session, shape: torch.Size) -> None:
-    from pytorch_optimizer.optimizer.utils.matrix import zero_power_via_newton_schulz_5
-
-    zero_power_via_newton_schulz_5(torch.ones(shape, device=session.learner.accelerator.device))
+def _update_matrix(session: Session, update: MatrixUpdate, shape: torch.Size) -> None:
+    update.compute(torch.ones(shape, device=session.learner.accelerator.device))
     _wait(session)
 
 

@@ -18,11 +18,12 @@ from tasks.applications import registry as applications
 from tasks.applications.base import Application, Batch, Facts, View
 from tasks.applications.codec import Codec
 from tasks.arrow import MappedTable
-from tasks.training import batching, hardware, optimization, ranks
+from tasks.training import batching, hardware, ranks
 from tasks.training.batching import Ints
 from tasks.training.job import Job
 from tasks.training.model import adapters, layers
 from tasks.training.model import build as models
+from tasks.training.optimization import lr_scheduler, optimizers, weight_average
 from tasks.training.ranks import ALONE, Rank
 from tasks.training.step import Learner
 
@@ -142,7 +143,7 @@ def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
     )
     ranks.require_world(rank, accelerator)
     model = model.to(accelerator.device)
-    optimizer = optimization.build_optimizer(model, training)
+    optimizer = optimizers.build(model, training)
     total = training.epochs * _steps_per_epoch(training, splits["train"])
     prepared = accelerator.prepare_model(model)
     learner = Learner(
@@ -150,10 +151,10 @@ def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
         forward=application.learning.forward,
         objective=application.learning.objective(facts, training.loss),
         optimizer=optimizer,
-        schedule=optimization.build_schedule(optimizer, training, total),
+        schedule=lr_scheduler.build(optimizer, training.lr_scheduler, total),
         accelerator=accelerator,
         max_grad_norm=training.max_grad_norm,
-        average=optimization.build_average(accelerator.unwrap_model(prepared), training.ema_decay),
+        average=weight_average.build(accelerator.unwrap_model(prepared), training.ema_decay),
     )
     return Session(job, folder, application, learner, codec, splits, rank)
 

@@ -77,8 +77,6 @@ contract:
         'found "ignore"',
         'FILE:7: training.epochs: expected a valid integer, found "three"',
         "FILE:8: training.learning_rate: expected greater than 0, found -0.1",
-        "FILE:10: training.optimizer.name: expected 'adamw', 'adam', 'sgd', 'adafactor', 'lion' or "
-        "'muon', found \"adamax\" (did you mean `adam`?)",
         "FILE:11: training.optimizer.weight_decay: expected greater than or equal to 0, found -1",
         "FILE:12: modle: unknown key (did you mean `model`?)",
     ]

@@ -35,7 +35,7 @@ from transformers import (
 from configs.schema import Training
 from tasks.applications.base import Batch
 from tasks.applications.shared.losses import cross_entropy_sum
-from tasks.training import optimization
+from tasks.training.optimization import lr_scheduler, optimizers, weight_average
 from tasks.training.step import Learner
 
 VOCABULARY = 40
@@ -205,14 +205,14 @@ def learner(model: Any, *, total: int = 1000, **training: Any) -> Learner:
     """What a step needs, in float32 on the CPU."""
     section = Training.model_validate({"learning_rate": 1e-2, **training})
     accelerator = Accelerator(cpu=True, mixed_precision="no")
-    optimizer = optimization.build_optimizer(model, section)
+    optimizer = optimizers.build(model, section)
     return Learner(
         model=model,
         forward=forward,
         objective=MeanCrossEntropy(),
         optimizer=optimizer,
-        schedule=optimization.build_schedule(optimizer, section, total),
+        schedule=lr_scheduler.build(optimizer, section.lr_scheduler, total),
         accelerator=accelerator,
         max_grad_norm=section.max_grad_norm,
-        average=optimization.build_average(model, section.ema_decay),
+        average=weight_average.build(model, section.ema_decay),
     )

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from configs.errors import ConfigError, WorkerFailure
-from configs.reading import load
+from configs.errors import WorkerFailure
 from tasks.store import files_below
-from tasks.training import checks, events, loop, session
+from tasks.training import events, loop, session
 from tasks.training.events import EventLog
 from tasks.training.launchers import base, registry
 from tasks.training.launchers.run import run
@@ -95,14 +94,3 @@ def test_failure_of_one_rank_ends_the_others(
     with pytest.raises(WorkerFailure, match=r"ended with code 3; its output is in .*worker\.log"):
         run(launcher, tmp_path, lambda record: None)
     assert all(worker.poll() is not None for worker in launcher.workers)
-
-
-def test_unknown_launcher_is_refused_when_the_file_is_read(tmp_path: Path) -> None:
-    (tmp_path / "reviews.csv").write_text("text,label\n")
-    file = tmp_path / "reviews.yaml"
-    file.write_text(
-        "name: reviews\napplication: sentiment\ndata: {train: reviews.csv}\n"
-        "compute:\n  launcher: lokal\n"
-    )
-    with pytest.raises(ConfigError, match=r"yaml:5: compute.launcher: .*did you mean `local`\?"):
-        load(file, checks=[checks.check])

@@ -10,8 +10,8 @@ from torch import nn
 
 from configs.errors import ModelError
 from configs.schema import Adapter, Training
-from tasks.training import optimization
 from tasks.training.model import adapters, layers
+from tasks.training.optimization.parameter_groups import parameter_groups
 from tasks.training.step import optimizer_step
 from tests.support import learners
 
@@ -196,7 +196,7 @@ def test_layer_decay_reaches_adapters() -> None:
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     rates = {
         names[id(parameter)]: group["lr"]
-        for group in optimization.parameter_groups(model, section)
+        for group in parameter_groups(model, section)
         for parameter in group["params"]
     }
     layer = "bert.encoder.layer.{}.output.dense.lora_B.default.weight"

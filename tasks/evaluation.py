@@ -173,7 +173,7 @@ def _settings(
         "application": config.application,
         "precision": config.training.precision,
         "batch_size": config.evaluation.batch_size,
-        **tokenized.start.settings(),
+        **tokenized.spec.settings(),
         **application.serving.configure(tokenized.facts, config).record(),
         **tuned.learned,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from tasks.training.events import Record
 from tasks.training.job import BEST, PREFLIGHT, Job
 from tasks.training.launchers import registry as launchers
 from tasks.training.launchers.run import run
-from tasks.training.model.base_model import BaseModel
+from tasks.training.model.initial_model import InitialModel
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -68,7 +68,7 @@ def primary_metric_of(config: Pipeline) -> str:
     return config.evaluation.primary_metric or scoring.primary_metric(config.data)
 
 
-def key_inputs(config: Pipeline, tokenized: Tokenized, base: BaseModel) -> Record:
+def key_inputs(config: Pipeline, tokenized: Tokenized, base: InitialModel) -> Record:
     """Everything that the trained weights depend on."""
     application = applications.get(config.application)
     ignored = {"save_steps"}
@@ -91,7 +91,7 @@ def finetune(
     workspace: Workspace,
     validated: Validated,
     tokenized: Tokenized,
-    base: BaseModel,
+    base: InitialModel,
     watch: Watch | None = None,
 ) -> Tuned:
     """Fine-tune the base model, or resume where a killed run stopped.
@@ -137,9 +137,9 @@ def make_job(
         facts=tokenized.facts.record(),
         rows=str(validated.stored.path),
         tokens=str(tokenized.stored.path),
-        start=asdict(tokenized.start),
-        model=config.model.model_dump(mode="json", exclude={"base", "revision", "decoder"}),
-        training=config.training.model_dump(mode="json"),
+        spec=tokenized.spec,
+        model=config.model,
+        training=config.training,
         seed=config.seed,
         primary_metric=primary_metric_of(config),
         device=config.compute.device,
@@ -201,7 +201,7 @@ def preflight(
     workspace: Workspace,
     validated: Validated,
     tokenized: Tokenized,
-    base: BaseModel,
+    base: InitialModel,
 ) -> Record:
     """Take exactly one optimizer step on the longest batch and report on it.
 

@@ -16,9 +16,9 @@ from tasks.applications.base import Application, Encoded, Facts
 from tasks.applications.codec import Codec
 from tasks.contract.sources.frames import SPLITS
 from tasks.store import Stored
-from tasks.training.model import beginnings
-from tasks.training.model.base_model import BaseModel
-from tasks.training.model.start import Start
+from tasks.training.model import preparation
+from tasks.training.model.initial_model import InitialModel
+from tasks.training.model.spec import ModelSpec
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -35,14 +35,14 @@ class Tokenized:
 
     Attributes:
         stored: the output folder: an Arrow file a split, and tokenizers that were trained.
-        start: what fine-tuning starts from.
+        spec: of the model to fine-tune.
         facts: what the model freezes: from validation, and from the application's settings.
         tokens: token count by split.
         truncated: rows that were cut.
     """
 
     stored: Stored
-    start: Start
+    spec: ModelSpec
     facts: Facts
     tokens: dict[str, int]
     truncated: int
@@ -50,7 +50,7 @@ class Tokenized:
     @property
     def max_length(self) -> int:
         """Longest input in tokens."""
-        return self.start.max_length
+        return self.spec.max_length
 
     @property
     def reused(self) -> bool:
@@ -70,7 +70,7 @@ class Tokenized:
 
 
 def tokenize_rows(
-    config: Pipeline, workspace: Workspace, validated: Validated, base: BaseModel
+    config: Pipeline, workspace: Workspace, validated: Validated, base: InitialModel
 ) -> Tokenized:
     """Tokenize every split with the base model's tokenizer, or with one trained on the rows.
 
@@ -88,7 +88,7 @@ def tokenize_rows(
         "positions": base.positions,
         "facts": facts.record(),
         "language": config.language.model_dump(mode="json"),
-        "model": config.model.model_dump(mode="json", include=beginnings.FIELDS),
+        "model": config.model.model_dump(mode="json", include=preparation.FIELDS),
         "max_truncated": config.contract.max_truncated,
     }
 
@@ -97,21 +97,21 @@ def tokenize_rows(
 
     stored = workspace.store.produce("tokenization", inputs, build, fresh=workspace.fresh)
     summary = stored.summary
-    start = beginnings.start(config, base, stored.path, summary["lengths"])
-    return Tokenized(stored, start, facts, summary["tokens"], summary["truncated"])
+    spec = preparation.specify(config, base, stored.path, summary["lengths"])
+    return Tokenized(stored, spec, facts, summary["tokens"], summary["truncated"])
 
 
 def _build(
     folder: Path,
     config: Pipeline,
     validated: Validated,
-    base: BaseModel,
+    base: InitialModel,
     application: Application,
     facts: Facts,
 ) -> dict[str, Any]:
     splits = {s: arrow.MappedTable(validated.stored.path / f"{s}.arrow") for s in SPLITS}
-    coverage = beginnings.train_tokenizers(folder, config, base, application, splits["train"])
-    codec, lengths = beginnings.measure(folder, config, base, application, splits["train"])
+    coverage = preparation.train_tokenizers(folder, config, base, application, splits["train"])
+    codec, lengths = preparation.choose_lengths(folder, config, base, application, splits["train"])
     tokens, cut, counts = {}, {}, Counter[str]()
     for split, rows in splits.items():
         writer = _Encoder(application, codec, facts)

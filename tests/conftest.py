@@ -15,8 +15,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from configs.schema import Model
-from tasks.training.model import base_model
-from tasks.training.model.base_model import BaseModel
+from tasks.training.model import initial_model
+from tasks.training.model.initial_model import InitialModel
 
 hypothesis.settings.register_profile(
     "onestep", deadline=None, derandomize=True, database=None, print_blob=True
@@ -25,6 +25,6 @@ hypothesis.settings.load_profile("onestep")
 
 
 @pytest.fixture(scope="session")
-def starter() -> BaseModel:
+def starter() -> InitialModel:
     """The small English BERT that installs with onestep."""
-    return base_model.resolve(Model(), "topics")
+    return initial_model.find(Model(), "topics")

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from configs.errors import DataError, ModelError
 from tasks.contract.sources.frames import SPLITS
 from tasks.tokenization import Tokenized, tokenize_rows
-from tasks.training.model.base_model import BaseModel
+from tasks.training.model.initial_model import InitialModel
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 from tests.support.tables import Row, parcels, pipeline, run, split_rows, write_table
@@ -31,7 +31,7 @@ def rows() -> list[Row]:
 
 
 def tokenized(
-    folder: Path, starter: BaseModel, table: list[Row] | None = None, **sections: Any
+    folder: Path, starter: InitialModel, table: list[Row] | None = None, **sections: Any
 ) -> tuple[Validated, Tokenized]:
     write_table(folder / "train.jsonl", rows() if table is None else table)
     config = pipeline(folder, {"train": "train.jsonl"}, sections.pop("contract", {}), **sections)
@@ -47,7 +47,7 @@ def stored(result: Tokenized, split: str) -> dict[str, list[Any]]:
 
 @pytest.mark.parametrize("max_length", [16, "auto"])
 def test_token_ids_are_those_of_transformers(
-    tmp_path: Path, starter: BaseModel, max_length: Any
+    tmp_path: Path, starter: InitialModel, max_length: Any
 ) -> None:
     validated, result = tokenized(tmp_path, starter, model={"max_length": max_length})
     tokenizer = AutoTokenizer.from_pretrained(starter.path)
@@ -66,7 +66,7 @@ def test_token_ids_are_those_of_transformers(
     [(10, 0, 128), (150, 0, 160), (150, 1, 160), (150, 30, 304), (700, 0, 512)],
 )
 def test_auto_covers_nearly_all_training_rows(
-    tmp_path: Path, starter: BaseModel, words: int, outliers: int, expected: int
+    tmp_path: Path, starter: InitialModel, words: int, outliers: int, expected: int
 ) -> None:
     """A row has as many tokens as words, a number and two special ones."""
     table = [
@@ -83,20 +83,20 @@ def test_auto_covers_nearly_all_training_rows(
     assert result.truncated == (400 if words == 700 else int(outliers == 1))
 
 
-def test_every_token_row_knows_its_row(tmp_path: Path, starter: BaseModel) -> None:
+def test_every_token_row_knows_its_row(tmp_path: Path, starter: InitialModel) -> None:
     validated, result = tokenized(tmp_path, starter)
     for split in SPLITS:
         assert stored(result, split)["row"] == list(range(validated.rows[split]))
 
 
-def test_labels_stay_with_their_rows(tmp_path: Path, starter: BaseModel) -> None:
+def test_labels_stay_with_their_rows(tmp_path: Path, starter: InitialModel) -> None:
     validated, result = tokenized(tmp_path, starter)
     for split in SPLITS:
         names = [row["label"] for row in split_rows(validated, split)]
         assert [validated.facts.labels[n] for n in stored(result, split)["labels"]] == names
 
 
-def test_what_is_cut_is_counted(tmp_path: Path, starter: BaseModel) -> None:
+def test_what_is_cut_is_counted(tmp_path: Path, starter: InitialModel) -> None:
     _, result = tokenized(tmp_path, starter, model={"max_length": 24})
     tokenizer = AutoTokenizer.from_pretrained(starter.path)
     longer = sum(len(tokenizer(row["text"])["input_ids"]) > 24 for row in rows())
@@ -104,7 +104,9 @@ def test_what_is_cut_is_counted(tmp_path: Path, starter: BaseModel) -> None:
     assert result.note.endswith(f"; {longer} rows cut to 24 tokens")
 
 
-def test_a_row_of_exactly_the_longest_length_is_not_cut(tmp_path: Path, starter: BaseModel) -> None:
+def test_a_row_of_exactly_the_longest_length_is_not_cut(
+    tmp_path: Path, starter: InitialModel
+) -> None:
     table = [{**row, "text": f"a b c d e {n}"} for n, row in enumerate(parcels(10))]
     _, exact = tokenized(tmp_path / "exact", starter, table, model={"max_length": 8})
     assert (exact.truncated, exact.tokens["train"]) == (0, 6 * 8)
@@ -112,7 +114,7 @@ def test_a_row_of_exactly_the_longest_length_is_not_cut(tmp_path: Path, starter:
 
 @pytest.mark.parametrize(("limit", "refused"), [(0.19, True), (0.2, False)])
 def test_too_many_cut_rows_are_refused(
-    tmp_path: Path, starter: BaseModel, limit: float, refused: bool
+    tmp_path: Path, starter: InitialModel, limit: float, refused: bool
 ) -> None:
     table = [
         {**row, "text": f"{'word ' * (40 if n % 5 == 0 else 1)}{n}"}
@@ -127,13 +129,15 @@ def test_too_many_cut_rows_are_refused(
 
 
 def test_more_tokens_than_the_model_has_positions_are_refused(
-    tmp_path: Path, starter: BaseModel
+    tmp_path: Path, starter: InitialModel
 ) -> None:
     with pytest.raises(ModelError, match="at most the 512 tokens that the model takes, found 513"):
         tokenized(tmp_path, starter, model={"max_length": 513})
 
 
-def test_a_second_run_is_reused_whatever_the_training(tmp_path: Path, starter: BaseModel) -> None:
+def test_a_second_run_is_reused_whatever_the_training(
+    tmp_path: Path, starter: InitialModel
+) -> None:
     _, first = tokenized(tmp_path, starter)
     _, second = tokenized(tmp_path, starter, training={"epochs": 9}, name="other")
     assert (first.stored.reused, second.stored.reused) == (False, True)
@@ -144,12 +148,12 @@ def test_a_second_run_is_reused_whatever_the_training(tmp_path: Path, starter: B
     "sections", [{"model": {"max_length": 32}}, {"contract": {"max_truncated": 0.9}}], ids=str
 )
 def test_another_setting_is_another_output(
-    tmp_path: Path, starter: BaseModel, sections: dict[str, Any]
+    tmp_path: Path, starter: InitialModel, sections: dict[str, Any]
 ) -> None:
     tokenized(tmp_path, starter)
     assert not tokenized(tmp_path, starter, **sections)[1].stored.reused
 
 
-def test_other_rows_are_another_output(tmp_path: Path, starter: BaseModel) -> None:
+def test_other_rows_are_another_output(tmp_path: Path, starter: InitialModel) -> None:
     tokenized(tmp_path, starter)
     assert not tokenized(tmp_path, starter, parcels(50))[1].stored.reused

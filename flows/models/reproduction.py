@@ -23,8 +23,8 @@ from tasks.tracking import artifacts, lineage, registry, runs
 from tasks.tracking.client import reach
 from tasks.tracking.lineage import PACKAGE, Lineage
 from tasks.tracking.registry import Reference
-from tasks.training.model import base_model
-from tasks.training.model.base_model import BaseModel
+from tasks.training.model import initial_model
+from tasks.training.model.initial_model import InitialModel
 from tasks.validation import validate
 from tasks.workspace import Workspace
 
@@ -92,7 +92,7 @@ def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
     )
 
 
-def _inputs(known: Lineage, workspace: Workspace, config: Pipeline) -> tuple[Sources, BaseModel]:
+def _inputs(known: Lineage, workspace: Workspace, config: Pipeline) -> tuple[Sources, InitialModel]:
     """The files and the base model, if all of them are as they were."""
     problems: list[Problem] = []
     sources = base = None
@@ -102,7 +102,7 @@ def _inputs(known: Lineage, workspace: Workspace, config: Pipeline) -> tuple[Sou
     except UserError as error:
         problems += error.problems
     try:
-        base = base_model.resolve(config.model, config.application)
+        base = initial_model.find(config.model, config.application)
         if base.digest != known.version.tags.get("onestep.base_model"):
             problems.append(Problem("model.base", f"{base.name} is not what it was", "restore it"))
     except UserError as error:

@@ -18,7 +18,7 @@ from tasks.contract.sources import frames
 from tasks.finetuning import preflight as take_one_step
 from tasks.store import read_json
 from tasks.tokenization import Tokenized, tokenize_rows
-from tasks.training.model.base_model import BaseModel
+from tasks.training.model.initial_model import InitialModel
 from tasks.validation import Validated, validate
 from tasks.workspace import Workspace
 
@@ -29,7 +29,7 @@ class Prepared:
 
     validated: Validated
     tokenized: Tokenized
-    base: BaseModel
+    base: InitialModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from flows.run.stage import Stage
 from tasks.applications import registry as applications
 from tasks.store import digest
 from tasks.tracking import packaging
-from tasks.training.model.base_model import BaseModel
+from tasks.training.model.initial_model import InitialModel
 
 MEANINGLESS = {"schedule": True, "compute": {"threads", "energy", "timeout_minutes", "launcher"}}
 PLACES = {"data": {"train", "validation", "test"}, "model": {"base", "revision"}}
@@ -51,7 +51,7 @@ def code_digest(config: Pipeline, stages: Iterable[Stage]) -> str:
     return digest([versions, packaging.serving_digest(application)])
 
 
-def descriptive_tags(config: Pipeline, base: BaseModel) -> dict[str, str]:
+def descriptive_tags(config: Pipeline, base: InitialModel) -> dict[str, str]:
     """Tags that do not decide anything, but that people look for."""
     tags = {
         "onestep.pipeline": config.name,

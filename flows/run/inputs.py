@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from configs.schema import Pipeline
 from tasks.contract.sources import frames
 from tasks.contract.sources.frames import Sources
-from tasks.training.model import base_model
-from tasks.training.model.base_model import BaseModel
+from tasks.training.model import initial_model
+from tasks.training.model.initial_model import InitialModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Inputs:
     """
 
     sources: Sources
-    base: BaseModel
+    base: InitialModel
 
 
 def locate(config: Pipeline) -> Inputs:
@@ -31,7 +31,7 @@ def locate(config: Pipeline) -> Inputs:
         DataError: a declared file is missing.
         ModelError: the base model cannot be used.
     """
-    base = base_model.resolve(config.model, config.application)
+    base = initial_model.find(config.model, config.application)
     return Inputs(frames.locate(config.data), base)
 
 
@@ -44,4 +44,4 @@ def require(config: Pipeline) -> None:
     """
     if config.data.dataset is None:
         frames.locate(config.data)
-    base_model.resolve(config.model, config.application)
+    initial_model.find(config.model, config.application)

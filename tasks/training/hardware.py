@@ -49,15 +49,14 @@ def _cpu_has_bf16() -> bool:
     return any(flag in flags for flag in NATIVE_BF16_CPU)
 
 
-def choose_attention(declared: str, device: torch.device) -> str:
-    """The declared kernel; on a CPU eager attention trains faster than sdpa with dropout.
+def attention_kernels(declared: str, device: torch.device) -> tuple[str, ...]:
+    """The attention kernels to try, best first: the declared one alone, unless that is ``auto``.
 
-    Returns:
-        Its name, after ``auto:`` if a family without it may take another.
+    On a CPU eager attention trains faster than sdpa with dropout.
     """
     if declared != "auto":
-        return declared
-    return "auto:sdpa" if device.type == "cuda" else "auto:eager"
+        return (declared,)
+    return ("sdpa", "eager") if device.type == "cuda" else ("eager",)
 
 
 def use_threads(threads: int | None) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from configs.schema import Model, Training
-from tasks.store import read_json, write_json
-from tasks.training.model.start import Start
+from tasks.store import write_json
+from tasks.training.model.spec import ModelSpec
 
 FILE = "job.json"
 BEST = "best"
@@ -27,7 +29,7 @@ class Job:
         facts: what the model freezes, such as labels.
         rows: folder with the validated splits.
         tokens: folder with the tokenized splits.
-        start: weights, tokenizers and lengths to start from.
+        spec: of the model to fine-tune.
         model: the ``model`` section.
         training: the ``training`` section.
         seed: of the batches, the head's initial weights and the dropout.
@@ -44,9 +46,9 @@ class Job:
     facts: dict[str, Any]
     rows: str
     tokens: str
-    start: dict[str, Any]
-    model: dict[str, Any]
-    training: dict[str, Any]
+    spec: ModelSpec
+    model: Model
+    training: Training
     seed: int
     primary_metric: str
     device: str
@@ -55,27 +57,11 @@ class Job:
     beams: int
     energy: bool
 
-    @property
-    def training_section(self) -> Training:
-        """The ``training`` section, validated."""
-        return Training.model_validate(self.training, strict=False)
-
-    @property
-    def model_section(self) -> Model:
-        """The ``model`` section, validated."""
-        return Model.model_validate(self.model, strict=False)
-
-    @property
-    def beginning(self) -> Start:
-        """What to start from."""
-        return Start(**{**self.start, "languages": tuple(self.start["languages"])})
-
     def write(self, folder: Path) -> None:
         """Write the job for a worker to find."""
-        write_json(folder / FILE, asdict(self))
+        write_json(folder / FILE, TypeAdapter(Job).dump_python(self, mode="json"))
 
     @classmethod
     def read(cls, folder: Path) -> Job:
-        """Read the job of a folder."""
-        record = read_json(folder / FILE)
-        return cls(**{field.name: record[field.name] for field in fields(cls)})
+        """Read and validate the job of a folder."""
+        return TypeAdapter(Job).validate_json((folder / FILE).read_bytes())

@@ -22,7 +22,7 @@ from tasks.training import batching, hardware, ranks
 from tasks.training.batching import Ints
 from tasks.training.job import Job
 from tasks.training.model import adapters, layers
-from tasks.training.model import build as models
+from tasks.training.model.build import build as build_model
 from tasks.training.optimization import lr_scheduler, optimizers, weight_average
 from tasks.training.ranks import ALONE, Rank
 from tasks.training.step import Learner
@@ -75,7 +75,7 @@ class Session:
     @property
     def training(self) -> Training:
         """The ``training`` section."""
-        return self.job.training_section
+        return self.job.training
 
     @property
     def facts(self) -> Facts:
@@ -126,7 +126,7 @@ def seed_everything(seed: int) -> None:
 def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
     """Load data, tokenizer and model, and build optimizer and schedule."""
     application = applications.get(job.application)
-    training = job.training_section
+    training = job.training
     hardware.use_threads(job.threads)
     device = hardware.choose_device(job.device)
     precision = hardware.choose_precision(training.precision, device)
@@ -135,7 +135,7 @@ def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
         for name in ("train", "validation", "test")
     }
     seed_everything(job.seed)
-    codec = job.beginning.codec()
+    codec = job.spec.codec()
     facts = application.facts.read(job.facts)
     model = _model(job, application, facts, codec, device)
     accelerator = Accelerator(
@@ -163,13 +163,13 @@ def _model(
     job: Job, application: Application, facts: Facts, codec: Codec, device: torch.device
 ) -> nn.Module:
     """Load the model and decide which of its weights are trained."""
-    training, section = job.training_section, job.model_section
-    attention = hardware.choose_attention(section.attn_implementation, device)
+    training = job.training
+    kernels = hardware.attention_kernels(job.model.attn_implementation, device)
     arguments = application.learning.model_arguments(facts)
-    loaded = models.load(job.beginning, section, codec, arguments, attention)
-    application.learning.initialize(loaded.model, facts)
-    layers.freeze(loaded.model, training.frozen_layers)
-    model = adapters.attach(loaded.model, training.adapter, loaded.fresh)
+    built = build_model(job.spec, job.model, codec, arguments, kernels)
+    application.learning.initialize(built.model, facts)
+    layers.freeze(built.model, training.frozen_layers)
+    model = adapters.attach(built.model, training.adapter, built.fresh)
     if training.gradient_checkpointing:
         layers.recompute_activations(model)
     return model

@@ -73,9 +73,9 @@ def _peer(home: Path, folder: Path, options: Options, chosen: Sequence[str]) -> 
 
 
 def _base(config: Any) -> Path:
-    from tasks.training.model import base_model
+    from tasks.training.model import initial_model
 
-    found = base_model.resolve(config.model, config.application)
+    found = initial_model.find(config.model, config.application)
     assert found.path is not None
     return found.path
 

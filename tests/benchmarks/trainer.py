@@ -16,7 +16,7 @@ from tasks.training import events
 from tasks.training.job import BEST, Job
 from tasks.training.launchers.local import LocalLauncher
 from tasks.training.launchers.run import run
-from tasks.training.model import base_model
+from tasks.training.model import initial_model
 from tasks.validation import validate
 from tasks.workspace import Workspace
 from tests.benchmarks.commands import peer, scratch
@@ -47,13 +47,13 @@ def trainer(options: Options) -> Figures:
     """Ours, the peer, ours, the peer, and so on."""
     with scratch() as folder:
         job, rows = _prepare(options, folder)
-        samples = rows * job.training_section.epochs
+        samples = rows * job.training.epochs
         pairs = [
             _pair(job, folder / str(index), samples, options) for index in range(options.pairs)
         ]
     note = (
-        f"SST-2, {rows:,} rows, {job.training_section.epochs} epochs, batches of "
-        f"{job.training_section.batch_size}, threads: {job.threads} on both sides; Trainer runs "
+        f"SST-2, {rows:,} rows, {job.training.epochs} epochs, batches of "
+        f"{job.training.batch_size}, threads: {job.threads} on both sides; Trainer runs "
         f"{options.attention} attention. Our validation passes and saved weights are not counted."
     )
     columns = ["samples/s", "onestep", "Trainer", "ratio", "onestep, from process start"]
@@ -83,7 +83,7 @@ def _prepare(options: Options, folder: Path) -> tuple[Job, int]:
         chosen.append(f"data.train={sample(options.data / 'sst2/train.csv', options.rows, folder)}")
     config = load(HERE / "sst2.yaml", chosen)
     workspace = Workspace.open(folder / "home")
-    base = base_model.resolve(config.model, config.application)
+    base = initial_model.find(config.model, config.application)
     validated = validate(config, workspace, frames.locate(config.data))
     tokenized = tokenize_rows(config, workspace, validated, base)
     return make_job("train", config, validated, tokenized, base), validated.rows["train"]

@@ -12,8 +12,8 @@ from tasks.contract.sources import frames
 from tasks.finetuning import make_job
 from tasks.tokenization import Tokenized, tokenize_rows
 from tasks.training.job import Job
-from tasks.training.model import base_model
-from tasks.training.model.base_model import BaseModel
+from tasks.training.model import initial_model
+from tasks.training.model.initial_model import InitialModel
 from tasks.training.session import Session
 from tasks.validation import Validated, validate
 from tasks.workspace import Workspace
@@ -38,7 +38,7 @@ class Prepared:
     workspace: Workspace
     validated: Validated
     tokenized: Tokenized
-    base: BaseModel
+    base: InitialModel
 
     def job(
         self, *, dropout: float | None = None, primary_metric: str = "accuracy", **training: Any
@@ -75,7 +75,7 @@ def prepare(
     }
     config = Pipeline.model_validate(record | sections)
     workspace = Workspace.open(folder / "mlruns")
-    found = base_model.resolve(config.model, config.application)
+    found = initial_model.find(config.model, config.application)
     validated = validate(config, workspace, frames.locate(config.data))
     tokenized = tokenize_rows(config, workspace, validated, found)
     return Prepared(config, workspace, validated, tokenized, found)

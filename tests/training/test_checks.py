@@ -24,10 +24,6 @@ GOOD = "name: reviews\napplication: sentiment\ndata: {train: reviews.csv}\n"
             r"yaml:5: compute\.launcher: expected one of local, found 'lokal' "
             r"\(did you mean `local`\?\)",
         ),
-        (
-            "model:\n  scratch: {architecture: encoder-decoder}\n",
-            r"yaml:5: model\.scratch\.architecture: .*",
-        ),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_line(

@@ -11,6 +11,7 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from configs.schema import Adapter
 from tasks.store import read_json
 from tasks.training import loop, session
 from tasks.training.events import EventLog
@@ -42,9 +43,9 @@ def weights(model: Any) -> dict[str, torch.Tensor]:
 
 def reopened(current: Session, folder: Path) -> Session:
     """A session whose base model is a folder that training kept."""
-    training = current.job.training | {"adapter": {"name": "none"}, "ema_decay": None}
-    start = current.job.start | {"base": str(folder)}
-    return session.build(replace(current.job, start=start, training=training), folder)
+    training = current.job.training.model_copy(update={"adapter": Adapter(), "ema_decay": None})
+    spec = replace(current.job.spec, base=str(folder))
+    return session.build(replace(current.job, spec=spec, training=training), folder)
 
 
 def test_average_is_kept_in_place_of_the_weights(start: Start) -> None:

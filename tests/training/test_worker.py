@@ -51,7 +51,8 @@ def of_kind(folder: Path, kind: str) -> list[Record]:
 
 def metrics_of(job: Job, folder: Path) -> dict[str, float]:
     """Measure the weights that a finished run kept."""
-    best = session.build(replace(job, start=job.start | {"base": str(folder / BEST)}), folder)
+    spec = replace(job.spec, base=str(folder / BEST))
+    best = session.build(replace(job, spec=spec), folder)
     return loop.evaluate(best, "validation").metrics
 
 
@@ -222,7 +223,7 @@ def test_error_in_the_worker_is_told(prepared: Prepared, base: Path, tmp_path: P
     save_file(tensors, broken / "model.safetensors", {"format": "pt"})
     folder = tmp_path / "run"
     job = prepared.job()
-    job = replace(job, start=job.start | {"base": str(broken)})
+    job = replace(job, spec=replace(job.spec, base=str(broken)))
     with pytest.raises(WorkerFailure, match="training failed: FloatingPointError: loss nan"):
         run(job, folder)
     (error,) = of_kind(folder, "error")

@@ -61,6 +61,10 @@ FAMILIES: Final[dict[str, frozenset[Ability]]] = {
     "whisper": NOTHING,
     "xlm-roberta": PAIRABLE,
 }
+RELATIVE: Final = frozenset({"t5", "mt5", "deberta", "deberta-v2"})
+"""Families whose attention sees distances, so that their inputs have no longest length."""
+SHIFTED: Final = frozenset({"roberta", "camembert", "xlm-roberta"})
+"""Families whose positions are counted from ``pad_token_id + 1``."""
 SCRATCH: Final[dict[str, str]] = {
     "encoder": "bert",
     "decoder": "gpt2",

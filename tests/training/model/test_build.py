@@ -12,12 +12,12 @@ from torch import nn
 from transformers import DebertaV2Config, DebertaV2Model
 
 from configs.errors import ModelError
-from configs.model import Model
+from configs.model import Model, Scratch
 from configs.values import Activation
 from tasks.applications.base import Head
-from tasks.training.model import build as models
+from tasks.training.model import build as building
 from tasks.training.model import tokenizers
-from tasks.training.model.start import Start
+from tasks.training.model.spec import ModelSpec
 from tests.support.models import LONGEST, tiny_bert
 from tests.support.rows import words
 
@@ -69,32 +69,32 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(folder: Path, head: Head = "sequence-classification", **fields: Any) -> Start:
-    """What a training starts from: by default a pretrained model."""
+def specify(folder: Path, head: Head = "sequence-classification", **fields: Any) -> ModelSpec:
+    """The specification of a model: by default a pretrained one."""
     known: dict[str, Any] = {"base": str(folder), "decoder": None, "scratch": None, "vectors": None}
     known |= {"tokenizer": str(folder), "target": None, "prefix": "", "token_types": True}
     known |= {"max_length": LONGEST, "max_target_length": 16, "languages": ("en", "zh")}
-    return Start(head=head, **known | fields)
+    return ModelSpec(head=head, **known | fields)
 
 
-def build(beginning: Start, attention: str = "eager", **section: Any) -> models.Loaded:
+def build(spec: ModelSpec, *kernels: str, **section: Any) -> building.BuiltModel:
     """The model that training would get, without dropout at work."""
     torch.manual_seed(0)
-    arguments = {"num_labels": 3} if beginning.head == "sequence-classification" else {}
+    arguments = {"num_labels": 3} if spec.head == "sequence-classification" else {}
     model = Model.model_validate(section)
-    loaded = models.load(beginning, model, beginning.codec(), arguments, attention)
-    loaded.model.eval()
-    return loaded
+    built = building.build(spec, model, spec.codec(), arguments, kernels or ("eager",))
+    built.model.eval()
+    return built
 
 
-def scratch(base: Path, architecture: str, **fields: Any) -> Start:
+def scratch(base: Path, architecture: str, **fields: Any) -> ModelSpec:
     """A declared model of two layers."""
     shape = {"num_layers": 2, "hidden_size": 32, "num_heads": HEADS, "intermediate_size": 48}
-    declared = {"architecture": architecture, **shape}
+    declared = Scratch.model_validate({"architecture": architecture, **shape})
     known = {"base": None, "scratch": declared} | fields
     if architecture != "encoder":
         known["tokenizer"] = str(base.with_name("writes"))
-    return start(base, ARCHITECTURES[architecture], **known)
+    return specify(base, ARCHITECTURES[architecture], **known)
 
 
 def inputs(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -166,12 +166,13 @@ def test_a_declared_kernel_that_a_family_lacks_is_refused(base: Path, tmp_path: 
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = DebertaV2Config(**shape, intermediate_size=16, vocab_size=300)
     DebertaV2Model(config).save_pretrained(tmp_path)
-    beginning = start(base, base=str(tmp_path))
+    spec = specify(base, base=str(tmp_path))
     with pytest.raises(
-        ModelError, match=r"model\.attn_implementation.*no 'sdpa' attention.*auto or eager"
+        ModelError,
+        match=r"model\.attn_implementation: the model has no 'sdpa' attention.*auto or eager",
     ):
-        build(beginning, "sdpa")
-    assert build(beginning, "auto:sdpa").model.config._attn_implementation == "eager"
+        build(spec, "sdpa")
+    assert build(spec, "sdpa", "eager").model.config._attn_implementation == "eager"
 
 
 def test_the_reference_knows_every_activation() -> None:
@@ -188,8 +189,8 @@ def test_the_declared_activation_is_computed(base: Path, architecture: str, name
 
 
 def test_another_activation_keeps_the_weights_and_changes_the_outputs(base: Path) -> None:
-    plain = build(start(base)).model
-    changed = build(start(base), activation="relu", change_activation=True).model
+    plain = build(specify(base)).model
+    changed = build(specify(base), activation="relu", change_activation=True).model
     weights = changed.state_dict()
     assert all(torch.equal(weights[name], value) for name, value in plain.state_dict().items())
     with torch.no_grad():
@@ -209,12 +210,12 @@ def test_the_declared_dropout_is_in_every_layer(base: Path, architecture: str) -
 
 
 def test_the_dropout_of_a_pretrained_model_is_replaced(base: Path) -> None:
-    model = build(start(base), dropout=0.25).model
+    model = build(specify(base), dropout=0.25).model
     assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} == {0.25}
 
 
 def test_weights_are_those_of_the_checkpoint_and_the_head_is_fresh(base: Path) -> None:
-    loaded = build(start(base))
+    loaded = build(specify(base))
     found = loaded.model.state_dict()
     for name, value in load_file(base / "model.safetensors").items():
         assert torch.equal(found[f"bert.{name}"], value)
@@ -233,7 +234,7 @@ def test_the_declared_shape_is_built(base: Path) -> None:
 
 
 def test_embeddings_start_from_the_vectors_that_cover_them(base: Path, tmp_path: Path) -> None:
-    size = len(start(base).codec().tokenizer)
+    size = len(specify(base).codec().tokenizer)
     covered = torch.arange(size) % 3 == 0
     vectors = torch.randn(size, 32)
     file = tmp_path / "vectors.safetensors"
@@ -245,7 +246,7 @@ def test_embeddings_start_from_the_vectors_that_cover_them(base: Path, tmp_path:
 
 
 def test_a_pair_reads_and_writes_with_its_halves(base: Path) -> None:
-    loaded = build(start(base, "seq2seq", decoder=str(base), target=str(base)))
+    loaded = build(specify(base, "seq2seq", decoder=str(base), target=str(base)))
     model, saved = loaded.model, load_file(base / "model.safetensors")
     for side in ("encoder", "decoder.bert"):
         found = model.get_submodule(side).embeddings.word_embeddings.weight

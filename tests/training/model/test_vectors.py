@@ -9,7 +9,7 @@ from gensim.models import KeyedVectors
 
 from configs.errors import ModelError
 from configs.schema import Model
-from tasks.training.model import base_model, vectors
+from tasks.training.model import initial_model, vectors
 
 # Gensim leaves the closing of files without a header to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -72,10 +72,10 @@ def scratch(path: Path, size: int) -> Model:
 
 
 def test_the_width_of_the_model_is_that_of_the_vectors(file: Path) -> None:
-    base = base_model.resolve(scratch(file, WIDTH), "topics")
+    base = initial_model.find(scratch(file, WIDTH), "topics")
     assert base.vectors == file
     with pytest.raises(ModelError) as caught:
-        base_model.resolve(scratch(file, 16), "topics")
+        initial_model.find(scratch(file, 16), "topics")
     assert str(caught.value) == (
         f"model.scratch.vectors: expected vectors of width 16, found 8 in {file.name} "
         "(set model.scratch.hidden_size: 8, or name other vectors)"
@@ -84,14 +84,14 @@ def test_the_width_of_the_model_is_that_of_the_vectors(file: Path) -> None:
 
 def test_other_vectors_are_another_model(tmp_path: Path) -> None:
     path = write(tmp_path / "glove.txt")
-    first = base_model.resolve(scratch(path, WIDTH), "topics")
+    first = initial_model.find(scratch(path, WIDTH), "topics")
     path.write_text(path.read_text(encoding="utf-8").replace("late", "soon"), encoding="utf-8")
-    assert base_model.resolve(scratch(path, WIDTH), "topics").digest != first.digest
+    assert initial_model.find(scratch(path, WIDTH), "topics").digest != first.digest
 
 
 def test_a_missing_file_names_its_field(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"^model\.scratch\.vectors: no such file: "):
-        base_model.resolve(scratch(tmp_path / "nowhere.txt", WIDTH), "topics")
+        initial_model.find(scratch(tmp_path / "nowhere.txt", WIDTH), "topics")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"a text of words\n", b"word\n", b"\x00\x01\xff"])

@@ -108,9 +108,7 @@ def test_rate_ends_at_zero(name: str) -> None:
 @pytest.mark.parametrize("warmup", [0.0, 0.13, 0.5, 1.0])
 @pytest.mark.parametrize("total", [3, 30, 101])
 def test_one_cycle_is_that_of_torch(warmup: float, total: int) -> None:
-    training = Training.model_validate(
-        {"lr_scheduler": {"name": "one_cycle", "warmup_ratio": warmup}}
-    )
+    schedule = LrScheduler(name="one_cycle", warmup_ratio=warmup)
     reference = OneCycleLR(
         sgd(), max_lr=PEAK, total_steps=total, pct_start=warmup, cycle_momentum=False
     )

@@ -8,8 +8,8 @@ import pytest
 
 from configs.errors import ModelError
 from configs.schema import Model
-from tasks.training.model import base_model
-from tasks.training.model.base_model import BaseModel
+from tasks.training.model import initial_model
+from tasks.training.model.initial_model import InitialModel
 
 CONFIG = {"model_type": "bert", "max_position_embeddings": 128}
 
@@ -25,8 +25,8 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def resolve(folder: Path, base: str = "model", application: str = "topics") -> BaseModel:
-    return base_model.resolve(Model(base=base).below(folder.parent), application)
+def resolve(folder: Path, base: str = "model", application: str = "topics") -> InitialModel:
+    return initial_model.find(Model(base=base).below(folder.parent), application)
 
 
 def refused(folder: Path, base: str = "model") -> str:
@@ -35,7 +35,7 @@ def refused(folder: Path, base: str = "model") -> str:
     return str(caught.value)
 
 
-def test_the_starter_is_a_bert_with_weights_and_tokenizer(starter: BaseModel) -> None:
+def test_the_starter_is_a_bert_with_weights_and_tokenizer(starter: InitialModel) -> None:
     assert (starter.name, starter.family) == ("starter", "bert")
     assert (starter.path / "model.safetensors").is_file()
     assert starter.path.is_absolute()
@@ -153,7 +153,7 @@ def test_a_family_that_cannot_do_it_is_refused(folder: Path) -> None:
     ],
 )
 def test_positions_are_the_longest_input(
-    starter: BaseModel, config: dict[str, object], positions: int | None
+    starter: InitialModel, config: dict[str, object], positions: int | None
 ) -> None:
     assert replace(starter, config=config).positions == positions
 
@@ -161,7 +161,7 @@ def test_positions_are_the_longest_input(
 def test_a_pair_is_both_of_its_halves(folder: Path) -> None:
     one = resolve(folder, application="topics")
     model = Model.model_validate({"base": "model", "decoder": {"base": "starter"}})
-    pair = base_model.resolve(model.below(folder.parent), "translation")
+    pair = initial_model.find(model.below(folder.parent), "translation")
     assert pair.name == "model+starter"
     assert pair.decoder is not None
     assert (pair.path, pair.decoder.name) == (one.path, "starter")
@@ -172,19 +172,19 @@ def test_a_pair_that_cannot_be_is_refused(folder: Path) -> None:
     (folder / "config.json").write_text('{"model_type": "modernbert"}', encoding="utf-8")
     model = Model.model_validate({"decoder": {"base": "model"}})
     with pytest.raises(ModelError, match="a modernbert model cannot write for a pair"):
-        base_model.resolve(model.below(folder.parent), "translation")
+        initial_model.find(model.below(folder.parent), "translation")
 
 
 def test_a_missing_right_half_names_its_field(folder: Path) -> None:
     model = Model.model_validate({"decoder": {"base": "nowhere/deep/model"}})
     with pytest.raises(ModelError, match=r"^model\.decoder\.base: no such folder: "):
-        base_model.resolve(model.below(folder.parent), "translation")
+        initial_model.find(model.below(folder.parent), "translation")
 
 
 def test_a_model_from_scratch_is_what_it_is_declared_to_be() -> None:
-    def declared(**fields: object) -> BaseModel:
+    def declared(**fields: object) -> InitialModel:
         scratch = {"architecture": "encoder", **fields}
-        return base_model.resolve(Model.model_validate({"scratch": scratch}), "topics")
+        return initial_model.find(Model.model_validate({"scratch": scratch}), "topics")
 
     first = declared()
     assert (first.name, first.path, first.family) == ("scratch", None, "bert")
@@ -195,4 +195,4 @@ def test_a_model_from_scratch_is_what_it_is_declared_to_be() -> None:
 def test_a_model_from_scratch_that_cannot_do_it_is_refused() -> None:
     model = Model.model_validate({"scratch": {"architecture": "encoder"}})
     with pytest.raises(ModelError, match=r"^model\.scratch\.architecture: a bert model has no"):
-        base_model.resolve(model, "translation")
+        initial_model.find(model, "translation")

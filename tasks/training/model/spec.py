@@ -1,4 +1,4 @@
-"""What a training process starts from: weights, tokenizers and lengths, as JSON values."""
+"""The specification of the model to fine-tune: where its parts are, and its lengths."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from configs.schema import Scratch
 from tasks.applications.base import Head
 from tasks.applications.codec import Codec
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """A model before its fine-tuning.
+class ModelSpec:
+    """The model to fine-tune: what a worker needs to load its tokenizers and to build it.
 
     Attributes:
         head: what the application needs it to do.
@@ -34,7 +35,7 @@ class Start:
     decoder: str | None
     tokenizer: str
     target: str | None
-    scratch: dict[str, Any] | None
+    scratch: Scratch | None
     vectors: str | None
     max_length: int
     max_target_length: int
@@ -43,7 +44,7 @@ class Start:
     languages: tuple[str, str]
 
     def codec(self, *, whole: bool = True) -> Codec:
-        """Load the tokenizers; without ``whole`` as far as encoding needs them.
+        """Load the tokenizers; without ``whole`` only as far as encoding needs them.
 
         Raises:
             ModelError: a folder has no usable tokenizer.
@@ -72,7 +73,7 @@ class Start:
         )
 
     def settings(self) -> dict[str, Any]:
-        """What the served model has to know of it."""
+        """What the registered model has to know of it."""
         return {
             "head": self.head,
             "max_length": self.max_length,

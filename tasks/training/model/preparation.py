@@ -1,4 +1,4 @@
-"""Prepare what fine-tuning starts from: trained tokenizers, lengths, embeddings."""
+"""Prepare the model to fine-tune: train its tokenizers, choose its lengths, specify it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tasks.applications.base import Application
 from tasks.applications.codec import Codec
 from tasks.arrow import MappedTable
 from tasks.training.model import families, tokenizers, vectors
-from tasks.training.model.base_model import RELATIVE, BaseModel
-from tasks.training.model.start import Start
+from tasks.training.model.initial_model import InitialModel
+from tasks.training.model.spec import ModelSpec
 
 FIELDS: Final = {"max_length", "max_target_length", "prefix", "decoder", "scratch"}
 """Fields of the ``model`` section that decide the tokens."""
@@ -28,25 +28,27 @@ SAMPLE = 5_000
 BATCH = 2_000
 
 
-def start(config: Pipeline, base: BaseModel, folder: Path, lengths: dict[str, int]) -> Start:
-    """Describe what fine-tuning starts from.
+def specify(
+    config: Pipeline, base: InitialModel, folder: Path, lengths: dict[str, int]
+) -> ModelSpec:
+    """Specify the model to fine-tune.
 
     Args:
         config: the pipeline.
         base: the model.
         folder: output of the tokenization.
-        lengths: ``input`` and ``target``, as :func:`measure` found them.
+        lengths: ``input`` and ``target``, as :func:`choose_lengths` found them.
     """
     model, language = config.model, config.language
     head = families.choose_head(base.family, config.application, pair=base.decoder is not None)
     assert head is not None
-    return Start(
+    return ModelSpec(
         head=head,
         base=str(base.path) if base.path else None,
         decoder=str(base.decoder.path) if base.decoder else None,
         tokenizer=str(base.path or folder / TOKENIZER),
         target=_target(model, base, folder),
-        scratch=model.scratch.model_dump(mode="json") if model.scratch else None,
+        scratch=model.scratch,
         vectors=str(folder / VECTORS) if base.vectors else None,
         max_length=lengths["input"],
         max_target_length=lengths["target"],
@@ -56,14 +58,14 @@ def start(config: Pipeline, base: BaseModel, folder: Path, lengths: dict[str, in
     )
 
 
-def _target(model: Model, base: BaseModel, folder: Path) -> str | None:
+def _target(model: Model, base: InitialModel, folder: Path) -> str | None:
     if model.decoder is None or base.decoder is None:
         return None
     return str(folder / TARGET) if model.decoder.vocab_size else str(base.decoder.path)
 
 
 def train_tokenizers(
-    folder: Path, config: Pipeline, base: BaseModel, application: Application, rows: MappedTable
+    folder: Path, config: Pipeline, base: InitialModel, application: Application, rows: MappedTable
 ) -> dict[str, Any]:
     """Train what the model declares, on the training rows.
 
@@ -95,7 +97,7 @@ def _texts(application: Application, rows: MappedTable) -> Iterator[tuple[list[s
         yield application.tokens.vocabulary_text(table.to_pydict())
 
 
-def _cover(folder: Path, base: BaseModel, tokenizer: Any) -> dict[str, Any]:
+def _cover(folder: Path, base: InitialModel, tokenizer: Any) -> dict[str, Any]:
     """Write the embeddings that the vectors give, and count them."""
     from safetensors.numpy import save_file
 
@@ -105,8 +107,8 @@ def _cover(folder: Path, base: BaseModel, tokenizer: Any) -> dict[str, Any]:
     return {"words": len(covered), "with_vectors": int(covered.sum())}
 
 
-def measure(
-    folder: Path, config: Pipeline, base: BaseModel, application: Application, rows: MappedTable
+def choose_lengths(
+    folder: Path, config: Pipeline, base: InitialModel, application: Application, rows: MappedTable
 ) -> tuple[Codec, dict[str, int]]:
     """Choose the longest input and target from the distribution of the training rows.
 
@@ -117,7 +119,7 @@ def measure(
         ModelError: more was declared than the model has positions for.
     """
     declared = config.model
-    first = start(config, base, folder, {"input": 0, "target": 0})
+    first = specify(config, base, folder, {"input": 0, "target": 0})
     # What tokenizer.json holds is enough unless a family's own class adds language codes.
     codec = first.codec(whole=first.head == "seq2seq")
     limit = _limit(base, codec)
@@ -152,10 +154,10 @@ def _share(declared: Model, length: int, limit: int) -> tuple[int, int]:
     return length, limit - length
 
 
-def _limit(base: BaseModel, codec: Codec) -> int:
+def _limit(base: InitialModel, codec: Codec) -> int:
     """What model and tokenizer take; distances have no end, whatever the tokenizer states."""
     stated = int(codec.tokenizer.model_max_length)
-    if base.family in RELATIVE:
+    if base.family in families.RELATIVE:
         return UNLIMITED
     return min(base.positions or UNLIMITED, stated)
 

@@ -109,7 +109,8 @@ class Model:
     ) -> list[Row]:
         from flows.models import prediction
 
-        prediction.require(rows, self.inputs, columns)
+        for at, row in enumerate(rows):
+            prediction.require(row, self.inputs, columns, f"rows[{at}]", _rename)
         answered: list[Row] = []
         for chunk in prediction.chunks(iter(rows)):
             answers = self._loaded.predict(self._loaded.table(chunk, columns))
@@ -119,6 +120,10 @@ class Model:
     def __repr__(self) -> str:
         """Name and inputs."""
         return f"<Model {self.uri} of {', '.join(self.inputs)}>"
+
+
+def _rename(missing: str) -> str:
+    return f"rename it with columns={{{missing!r}: YOURS}}"
 
 
 class ModelTable(Sequence[Row]):

@@ -81,7 +81,7 @@ def _mixed(table: Any, where: str) -> list[Problem]:
         try:
             pa.array(table[name], from_pandas=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError):
-            advice = f"convert it, for example with .astype(str): column {name!r}"
+            advice = "convert it, for example with .astype(str)"
             problems.append(Problem(where, f"column {name!r} has values of several types", advice))
     return problems or [Problem(where, "Arrow cannot convert the table")]
 

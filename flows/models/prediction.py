@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -79,7 +79,7 @@ def stream(workspace: Workspace, request: Request) -> Iterator[str]:
         message = f"its input is {found}; only a model for questions looks answers up"
         raise ModelError(Problem(request.model, message, "leave --documents out"))
     needed = [n for n in model.inputs if not (passages and n == CONTEXT)]
-    _require(first, needed, mapping, where)
+    require(first, needed, mapping, where, _rename_or_look_up)
     writer = _Output(kind)
     for chunk in chunks(_chain(first, rows)):
         table = model.table(chunk, mapping)
@@ -175,38 +175,35 @@ def _rows(path: Path) -> Iterator[Row]:
         yield item[1]
 
 
-def _require(row: Row, inputs: list[str], mapping: dict[str, str], where: str) -> None:
-    if missing := missing_inputs(row, inputs, mapping):
-        advice = f"rename it with --column {missing[0]}=YOURS"
-        if missing[0] == CONTEXT and "question" in inputs:
-            advice += ", or name a folder of texts with --documents"
-        raise DataError(missing_column(where, row, mapping.get(missing[0], missing[0]), advice))
+def require(
+    row: Row,
+    inputs: Iterable[str],
+    columns: Mapping[str, str],
+    where: str,
+    advice: Callable[[str], str],
+) -> None:
+    """Make sure that a row has the input columns.
 
-
-def missing_inputs(
-    row: Iterable[str], inputs: Iterable[str], columns: Mapping[str, str]
-) -> list[str]:
-    """The input columns that a row lacks."""
-    present = set(row)
-    return [name for name in inputs if columns.get(name, name) not in present]
-
-
-def require(rows: Iterable[Row], inputs: Sequence[str], columns: Mapping[str, str]) -> None:
-    """Make sure that every row has the input columns.
+    Args:
+        row: with columns of its own names.
+        inputs: the columns that are needed.
+        columns: input column to the name in the row, where they differ.
+        where: the place of the row.
+        advice: from the input column that is missing to what to do.
 
     Raises:
-        DataError: naming the first row that lacks one.
+        DataError: a column is missing.
     """
-    for at, row in enumerate(rows):
-        if missing := missing_inputs(row, inputs, columns):
-            advice = f"rename it with columns={{{missing[0]!r}: YOURS}}"
-            column = columns.get(missing[0], missing[0])
-            raise DataError(missing_column(f"rows[{at}]", row, column, advice))
+    for name in inputs:
+        if (own := columns.get(name, name)) not in row:
+            message = f"expected a column {own!r}, found {reading.names(row)}"
+            raise DataError(Problem(where, message, advice(name)))
 
 
-def missing_column(where: str, row: Iterable[str], column: str, advice: str) -> Problem:
-    """The problem of a row that lacks an input column."""
-    return Problem(where, f"expected a column {column!r}, found {reading.names(row)}", advice)
+def _rename_or_look_up(missing: str) -> str:
+    advice = f"rename it with --column {missing}=YOURS"
+    looked_up = ", or name a folder of texts with --documents"
+    return advice + (looked_up if missing == CONTEXT else "")
 
 
 def _chain(first: Row, rest: Iterator[Row]) -> Iterator[Row]:

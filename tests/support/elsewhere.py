@@ -16,7 +16,7 @@ from tests.support.commands import environment
 PROGRAM = """
 import importlib.util, json, sys
 import mlflow, pandas as pd
-for name in ("flows", "tasks", "configs"):
+for name in ("onestep", "flows", "tasks", "configs"):
     assert importlib.util.find_spec(name) is None, name
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])

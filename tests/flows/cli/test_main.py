@@ -43,7 +43,7 @@ TEXTS = ("the coffee was wonderful", "the coffee was terrible")
 LABELS = ["positive", "negative"]
 LOADS_ELSEWHERE = """
 import sys
-sys.modules.update(dict.fromkeys(("configs", "flows", "tasks")))
+sys.modules.update(dict.fromkeys(("configs", "flows", "onestep", "tasks")))
 import mlflow, pandas
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])

@@ -41,9 +41,9 @@ class Source:
     def where(self, location: Path_) -> str:
         """Name the place of a config path: ``file:line: a.b`` or ``--set a.b``."""
         dotted = _dotted(location)
-        for override in self.overridden - self.lines.keys():
-            if override[: len(location)] == location and location not in self.lines:
-                return f"{OVERRIDE} {_dotted(override)}"
+        below = sorted(key for key in self.overridden if key[: len(location)] == location)
+        if below and location not in self.lines:
+            return f"{OVERRIDE} {_dotted(below[0])}"
         for end in range(len(location), -1, -1):
             if location[:end] in self.overridden:
                 return f"{OVERRIDE} {dotted}"
@@ -149,7 +149,7 @@ def _index(node: Node, location: Path_, source: Source) -> Iterator[Problem]:
         if here in source.lines:
             first = source.lines[here]
             yield Problem(
-                f"{source.path}:{line}: {'.'.join(map(str, here))}",
+                f"{source.path}:{line}: {_dotted(here)}",
                 f"duplicate key, already given on line {first}",
                 "keep one of the two",
             )
@@ -200,10 +200,8 @@ def validate(source: Source) -> Pipeline:
     try:
         pipeline = Pipeline.model_validate_json(_json(source), strict=True)
     except ValidationError as error:
-        errors = error.errors()
-        found = [_problem(source, e) for e in errors if not _renamed(source, e)]
-        old = [problem for e in errors for problem in _renamed(source, e)]
-        raise ConfigError(_merged(problems + found) + old) from None
+        found = [problem for one in error.errors() for problem in _problems(source, one)]
+        raise ConfigError(_merged(problems + found)) from None
     if problems:
         raise ConfigError(problems)
     return pipeline
@@ -225,20 +223,19 @@ def _application_problems(source: Source) -> list[Problem]:
     return [Problem(source.where(("application",)), message, _did_you_mean(value, names))]
 
 
-def _renamed(source: Source, details: ErrorDetails) -> list[Problem]:
-    """Where a key or a value has a new name."""
-    if details["type"] not in {"extra_forbidden", "literal_error"}:
-        return []
-    news = renamed(_dotted(details["loc"]), details["input"])
-    return [Problem(source.where(tuple(old.split("."))), what) for old, what in news.items()]
-
-
 def _dotted(location: Path_) -> str:
     return ".".join(str(part) for part in location)
 
 
-def _problem(source: Source, details: ErrorDetails) -> Problem:
+def _problems(source: Source, details: ErrorDetails) -> list[Problem]:
+    """What is wrong at one place: a key or a value with a new name, or anything else."""
     location = _without_union_tags(details["loc"])
+    if news := renamed(_dotted(location), details["input"]):
+        return [Problem(source.where(tuple(old.split("."))), what) for old, what in news.items()]
+    return [_problem(source, location, details)]
+
+
+def _problem(source: Source, location: Path_, details: ErrorDetails) -> Problem:
     where = source.where(location)
     kind, found = details["type"], details["input"]
     if kind == "extra_forbidden":
@@ -265,15 +262,16 @@ def _problem(source: Source, details: ErrorDetails) -> Problem:
 
 
 def _merged(problems: list[Problem]) -> list[Problem]:
-    """Join what the branches of one union said about one place."""
+    """Join what the branches of one union expect at one place."""
     merged: dict[str, Problem] = {}
     for problem in problems:
-        if (earlier := merged.get(problem.where)) is None:
-            merged[problem.where] = problem
+        key = problem.where if problem.what.startswith("expected ") else str(problem)
+        if (earlier := merged.get(key)) is None:
+            merged[key] = problem
         elif earlier.what != problem.what:
             first = earlier.what.rsplit(", found", 1)[0]
             what = f"{first} or {problem.what.removeprefix('expected ')}"
-            merged[problem.where] = Problem(problem.where, what, earlier.advice or problem.advice)
+            merged[key] = Problem(problem.where, what, earlier.advice or problem.advice)
     return list(merged.values())
 
 

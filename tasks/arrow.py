@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+WHITE_SPACE: Final = "".join(filter(str.isspace, map(chr, range(sys.maxunicode + 1))))
+
+
+def stored_texts(column: pd.Series[Any]) -> pa.ChunkedArray | None:
+    """The strings of a pandas column that is in Arrow's memory, not copied; None for another."""
+    import pandas as pd
+
+    if not isinstance(column.dtype, pd.ArrowDtype):
+        return None
+    # Of one chunk or of several, as the column came to be.
+    texts = pa.array(column.array)
+    return texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts])
+
+
+def texts_of(column: pd.Series[Any]) -> pa.ChunkedArray:
+    """A pandas column as Arrow strings; null where there is no string."""
+    stored = stored_texts(column)
+    if stored is not None:
+        return stored
+    values = [value if isinstance(value, str) else None for value in column]
+    return pa.chunked_array([pa.array(values, pa.large_string())])
+
+
+def strip(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Remove white space at both ends of each string, as :meth:`str.strip` does."""
+    return pc.utf8_trim(texts, characters=WHITE_SPACE)
 
 
 def write(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:

@@ -14,7 +14,7 @@ from tasks import arrow
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Encoded, Facts
 from tasks.applications.codec import Codec
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 from tasks.store import Stored
 from tasks.training.model import preparation
 from tasks.training.model.initial_model import InitialModel

@@ -23,10 +23,10 @@ from tasks.contract.passes import parallel
 from tasks.contract.passes.judged import Judged
 from tasks.contract.passes.parallel import Folders
 from tasks.contract.report import record
+from tasks.contract.rows import layout as layouts
 from tasks.contract.rows import quarantine
 from tasks.contract.rows.quarantine import Fixes
-from tasks.contract.sources import frames
-from tasks.contract.sources.frames import SPLITS, Sources
+from tasks.contract.sources.splits import SPLITS, Sources
 from tasks.contract.statistics.profile import Profile
 from tasks.store import Stored, lock, read_json, write_json
 from tasks.workspace import Workspace
@@ -155,7 +155,7 @@ def _build(
     sources: Sources,
     workspace: Workspace,
 ) -> dict[str, Any]:
-    layout = frames.layout(config.data, application, sources)
+    layout = layouts.find_columns(config.data, application, sources)
     with _scratch(folder, config, workspace) as folders:
         workers = parallel.workers(config, sources)
         screened = parallel.screen_all(config, layout, sources, folders, workers)

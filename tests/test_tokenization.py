@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from configs.errors import DataError, ModelError
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 from tasks.tokenization import Tokenized, tokenize_rows
 from tasks.training.model.initial_model import InitialModel
 from tasks.validation import Validated

@@ -70,10 +70,11 @@ def quarantine(
             console().print(reports.quarantine(rows, workspace.root, pipeline.name))
         return
     from configs.errors import DataError
+    from tasks.applications import registry as applications
     from tasks.contract.rows import readmission
-    from tasks.contract.sources import frames
+    from tasks.contract.sources import splits
 
-    sources = frames.locate(pipeline.data)
+    sources = splits.locate(pipeline.data, applications.get(pipeline.application).sources)
     returned = readmission.take_back(pipeline, workspace.root, sources, fixed)
     if as_json:
         problems = [str(problem) for problem in returned.problems]

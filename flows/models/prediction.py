@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, ModelError, Problem
-from tasks.contract.sources import reading
+from tasks.contract.rows.layout import quote_names
+from tasks.contract.sources import formats, splits
+from tasks.contract.sources.base import Unreadable
+from tasks.contract.sources.text_files import STDIN
 from tasks.text.retrieval import Passages
 from tasks.tracking import registry, runs
 from tasks.tracking.client import reach
@@ -141,8 +144,8 @@ def _input(request: Request) -> tuple[str, str, Iterator[Row]]:
     if request.output not in ("", "csv", "jsonl"):
         raise DataError(Problem("--to", f"expected csv or jsonl, found {request.output!r}"))
     if request.question is None:
-        path = reading.STDIN if request.file == "-" else reading.expand([request.file], Path())[0]
-        kind = "csv" if reading.format_of(path) in (".csv", ".tsv") else "jsonl"
+        path = STDIN if request.file == "-" else splits.expand([request.file], Path())[0]
+        kind = "csv" if formats.format_of(path) in ("csv", "tsv") else "jsonl"
         return _name(path), request.output or kind, _rows(path)
     if not request.question.strip():
         raise DataError(Problem("--question", "the question is empty"))
@@ -155,7 +158,7 @@ def _input(request: Request) -> tuple[str, str, Iterator[Row]]:
 
 
 def _name(path: Path) -> str:
-    return "standard input" if path == reading.STDIN else str(path)
+    return "standard input" if path == STDIN else str(path)
 
 
 def _mapping(columns: Sequence[str]) -> dict[str, str]:
@@ -169,8 +172,8 @@ def _mapping(columns: Sequence[str]) -> dict[str, str]:
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    for item in reading.read(path):
-        if isinstance(item, reading.Unreadable):
+    for item in formats.open_file(path).rows():
+        if isinstance(item, Unreadable):
             raise DataError(Problem(f"{_name(path)} row {item.row}", item.reason))
         yield item[1]
 
@@ -196,7 +199,7 @@ def require(
     """
     for name in inputs:
         if (own := columns.get(name, name)) not in row:
-            message = f"expected a column {own!r}, found {reading.names(row)}"
+            message = f"expected a column {own!r}, found {quote_names(row)}"
             raise DataError(Problem(where, message, advice(name)))
 
 

@@ -11,10 +11,11 @@ from configs.errors import DataError, ModelError, Problem, UserError
 from configs.schema import Pipeline
 from flows.run.fingerprint import code_digest
 from flows.run.libraries import quiet
+from tasks.applications import registry as applications
 from tasks.contract.rows import quarantine
 from tasks.contract.rows.quarantine import Fixes
-from tasks.contract.sources import frames
-from tasks.contract.sources.frames import Sources
+from tasks.contract.sources import splits
+from tasks.contract.sources.splits import Sources
 from tasks.evaluation import Evaluated, evaluate
 from tasks.finetuning import finetune
 from tasks.store import read_json
@@ -97,7 +98,7 @@ def _inputs(known: Lineage, workspace: Workspace, config: Pipeline) -> tuple[Sou
     problems: list[Problem] = []
     sources = base = None
     try:
-        sources = frames.locate(config.data)
+        sources = splits.locate(config.data, applications.get(config.application).sources)
         problems += _changed_files(known, sources)
     except UserError as error:
         problems += error.problems

@@ -11,10 +11,11 @@ from configs.schema import Pipeline
 from flows.run import inputs
 from flows.run.drift import Drifted, against_champion, publish, require_none
 from flows.run.libraries import quiet
+from tasks.applications import registry as applications
 from tasks.contract.report import record
 from tasks.contract.report.record import Report
 from tasks.contract.rows import quarantine
-from tasks.contract.sources import frames
+from tasks.contract.sources import splits
 from tasks.finetuning import preflight as take_one_step
 from tasks.store import read_json
 from tasks.tokenization import Tokenized, tokenize_rows
@@ -118,7 +119,8 @@ def drift(pipeline: Pipeline, workspace: Workspace) -> Drifted | None:
         DataError: the data is not valid.
     """
     quiet()
-    validated = validate(pipeline, workspace, frames.locate(pipeline.data))
+    sources = splits.locate(pipeline.data, applications.get(pipeline.application).sources)
+    validated = validate(pipeline, workspace, sources)
     rows = pipeline.contract.drift.num_predictions
     drifted = measure(pipeline, workspace, validated, rows)
     publish(pipeline, workspace, validated, drifted)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from configs.schema import Pipeline
-from tasks.contract.sources import frames
-from tasks.contract.sources.frames import Sources
+from tasks.applications import registry as applications
+from tasks.contract.sources import splits
+from tasks.contract.sources.splits import Sources
 from tasks.training.model import initial_model
 from tasks.training.model.initial_model import InitialModel
 
@@ -32,7 +33,8 @@ def locate(config: Pipeline) -> Inputs:
         ModelError: the base model cannot be used.
     """
     base = initial_model.find(config.model, config.application)
-    return Inputs(frames.locate(config.data), base)
+    sources = splits.locate(config.data, applications.get(config.application).sources)
+    return Inputs(sources, base)
 
 
 def require(config: Pipeline) -> None:
@@ -42,6 +44,5 @@ def require(config: Pipeline) -> None:
         DataError: a declared file is missing.
         ModelError: the base model cannot be used.
     """
-    if config.data.dataset is None:
-        frames.locate(config.data)
+    splits.require_files(config.data, applications.get(config.application).sources)
     initial_model.find(config.model, config.application)

@@ -39,7 +39,7 @@ def log_data(tracker: Tracker, validated: Validated, report: Report) -> None:
     def log(client: MlflowClient, run_id: str) -> None:
         runs.log_tags(client, run_id, tags)
         with lock(locks / f"inputs-{config.name}.lock"):
-            client.log_inputs(run_id, datasets.of_splits(config.data, validated))
+            client.log_inputs(run_id, datasets.of_splits(validated))
         client.log_dict(run_id, report, "validation/report.json")
         profile = str(validated.stored.path / "profile.json")
         client.log_artifact(run_id, profile, "validation")

@@ -9,7 +9,7 @@ costs nothing. ``docs/extending/applications.md`` shows how to add one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from configs.schema import Data, Loss, Pipeline
     from tasks.applications.census import Census
     from tasks.arrow import MappedTable
+    from tasks.contract.sources.base import FileSource
 
 F = TypeVar("F", bound=Facts, default=Any)
 """The facts of an application."""
@@ -343,7 +344,7 @@ class Application:
         scoring: metrics.
         baseline: the trivial method.
         serving: the registered model.
-        sources: file formats that only this application reads; see the contract's sources.
+        sources: file formats that only this application reads, by the ending of a file's name.
         uses: of the settings that some applications have no use for, those that this one has.
     """
 
@@ -358,7 +359,7 @@ class Application:
     scoring: Scoring
     baseline: Baseline
     serving: Serving
-    sources: tuple[Any, ...] = ()
+    sources: Mapping[str, type[FileSource]] = field(default_factory=dict)
     uses: frozenset[str] = frozenset()
 
 

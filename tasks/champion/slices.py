@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import DataError, Problem
-from configs.schema import Data, Pipeline
+from configs.schema import Pipeline
 from tasks.arrow import MappedTable
+from tasks.contract.rows.layout import quote_names
 from tasks.contract.rules.language_detection import Detector
-from tasks.contract.sources import frames, reading
-from tasks.contract.sources.frames import Sources
+from tasks.contract.sources.base import Unreadable
+from tasks.contract.sources.splits import Sources
 
 Mask = NDArray[np.bool_]
 LENGTHS = ("short", "middle", "long")
@@ -42,7 +43,7 @@ def find(
         texts = rows.column(inputs[0]).to_pylist()
         slices |= _by_value("language", _languages(texts, config), declared.min_rows)
     for column in declared.columns:
-        values = _column(column, rows, config.data, sources)
+        values = _column(column, rows, sources)
         slices |= _by_value(column, values, declared.min_rows)
     return slices
 
@@ -59,11 +60,11 @@ def require_columns(config: Pipeline, sources: Sources) -> None:
         DataError: naming every file that lacks one.
     """
     problems = []
-    for name in dict.fromkeys(f for files in sources.files.values() for f in files):
-        found = frames.header(name, config.data, sources) if config.gate.slices.columns else []
+    for name, source in sources.by_name.items():
+        found = source.columns() if config.gate.slices.columns else []
         for column in config.gate.slices.columns:
             if column not in found:
-                message = f"expected a column {column!r}, found {reading.names(found)}"
+                message = f"expected a column {column!r}, found {quote_names(found)}"
                 problems.append(Problem(name, message, "see gate.slices.columns"))
     if problems:
         raise DataError(problems)
@@ -92,15 +93,15 @@ def _by_value(name: str, values: list[str], least: int) -> dict[str, Mask]:
     return {f"{name}: {value}": written == value for value in sorted(set(named))}
 
 
-def _column(column: str, rows: MappedTable, data: Data, sources: Sources) -> list[str]:
+def _column(column: str, rows: MappedTable, sources: Sources) -> list[str]:
     """A column of the files, for the test rows."""
-    files = list(dict.fromkeys(name for names in sources.files.values() for name in names))
+    found = list(sources.by_name.values())
     file, row = (rows.column(name).to_numpy() for name in ("file", "row"))
     values = np.full(len(rows), "", dtype=object)
     for position in np.unique(file):
         here = np.flatnonzero(file == position)
         wanted = {int(row[at]): int(at) for at in here}
-        for number, record in frames.records(files[position], data, sources):
-            if number in wanted:
-                values[wanted[number]] = str(record.get(column, "")).strip()
+        for item in found[position].rows():
+            if not isinstance(item, Unreadable) and item[0] in wanted:
+                values[wanted[item[0]]] = str(item[1].get(column, "")).strip()
     return list(values)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Data
 from tasks.arrow import MappedTable
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 from tasks.validation import Validated
 
 if TYPE_CHECKING:
@@ -21,18 +19,18 @@ PLACES = frozenset({"file", "row"})
 """Columns that say where a row comes from."""
 
 
-def of_splits(data: Data, validated: Validated) -> list[DatasetInput]:
+def of_splits(validated: Validated) -> list[DatasetInput]:
     """Describe the training, validation and test rows."""
-    return [_input(split, data, validated) for split in SPLITS]
+    return [_input(split, validated) for split in SPLITS]
 
 
-def _input(split: str, data: Data, validated: Validated) -> DatasetInput:
+def _input(split: str, validated: Validated) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     # Rows that a fraction takes come from the files of the training rows.
     sources = validated.sources
-    files = sources.files.get(split) or sources.files["train"]
-    kind, source = _source(data, files)
+    found = sources.splits.get(split) or sources.splits["train"]
+    kind, source = found[0].origin([one.name for one in found])
     table = MappedTable(validated.stored.path / f"{split}.arrow")
     profile = {"num_rows": len(table), "num_elements": len(table) * len(_columns(table.schema))}
     dataset = Dataset(
@@ -44,15 +42,6 @@ def _input(split: str, data: Data, validated: Validated) -> DatasetInput:
         json.dumps(profile),
     )
     return DatasetInput(dataset, [InputTag("mlflow.data.context", split)])
-
-
-def _source(data: Data, files: list[str]) -> tuple[str, dict[str, Any]]:
-    """A hub data set as MLflow describes it; files by name, without the paths of a machine."""
-    if data.dataset is not None:
-        hub = {"path": data.dataset, "config_name": data.subset, "revision": data.revision}
-        return "hugging_face", hub | {"split": "+".join(files)}
-    names = [Path(file).name for file in files]
-    return "local", {"uri": names[0], "files": names}
 
 
 def _columns(schema: pa.Schema) -> list[dict[str, Any]]:

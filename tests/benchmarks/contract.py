@@ -134,7 +134,7 @@ def _microseconds(work: Callable[[], Any], rows: int) -> float:
 def alarms(options: Options) -> Figures:
     """What the rules find in the public data sets."""
     from configs.reading import load
-    from tasks.contract.sources import frames
+    from tasks.contract.sources import splits
     from tasks.validation import validate
     from tasks.workspace import Workspace
     from tests.benchmarks.options import overrides
@@ -144,7 +144,7 @@ def alarms(options: Options) -> Figures:
         for name in SETS:
             config = load(HERE / f"{name}.yaml", overrides(options, name, folder))
             workspace = Workspace.open(folder / name)
-            report = validate(config, workspace, frames.locate(config.data)).report
+            report = validate(config, workspace, splits.locate(config.data)).report
             found = [rule for rule in report["rules"] if rule["found"]]
             words = ", ".join(f"{rule['name']} {rule['found']:,}" for rule in found)
             rows.append([name, f"{report['rows']['in']:,}", words or "nothing"])

@@ -16,7 +16,7 @@ def ours(path: Path, home: Path, threads: int) -> dict[str, float]:
     """The validation stage, and the part of it that the peer does too."""
     from configs.schema import Pipeline
     from tasks.contract.passes import parallel
-    from tasks.contract.sources import frames
+    from tasks.contract.sources import splits
     from tasks.validation import validate
     from tasks.workspace import Workspace
 
@@ -27,7 +27,7 @@ def ours(path: Path, home: Path, threads: int) -> dict[str, float]:
         "compute": {"threads": threads},
     }
     config = Pipeline.model_validate(record).below(path.parent)
-    sources = frames.locate(config.data)
+    sources = splits.locate(config.data)
     spans: list[float] = []
     screen_all = parallel.screen_all
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from configs.reading import load
-from tasks.contract.sources import frames
+from tasks.contract.sources import splits
 from tasks.finetuning import make_job
 from tasks.tokenization import tokenize_rows
 from tasks.training import events
@@ -84,7 +84,7 @@ def _prepare(options: Options, folder: Path) -> tuple[Job, int]:
     config = load(HERE / "sst2.yaml", chosen)
     workspace = Workspace.open(folder / "home")
     base = initial_model.find(config.model, config.application)
-    validated = validate(config, workspace, frames.locate(config.data))
+    validated = validate(config, workspace, splits.locate(config.data))
     tokenized = tokenize_rows(config, workspace, validated, base)
     return make_job("train", config, validated, tokenized, base), validated.rows["train"]
 

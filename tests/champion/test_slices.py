@@ -10,7 +10,7 @@ from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.arrow import MappedTable
 from tasks.champion import slices
-from tasks.contract.sources import frames
+from tasks.contract.sources import splits
 from tasks.validation import Validated, validate
 from tasks.workspace import Workspace
 from tests.support.rows import reviews
@@ -34,7 +34,7 @@ def validated(folder: Path, **declared: Any) -> tuple[Pipeline, Validated]:
             "gate": {"slices": declared},
         }
     )
-    found = validate(config, Workspace.open(folder / "mlruns"), frames.locate(config.data))
+    found = validate(config, Workspace.open(folder / "mlruns"), splits.locate(config.data))
     return config, found
 
 

@@ -7,7 +7,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from hypothesis import strategies as st
 
 from configs.errors import DataError
 from tasks.contract.passes import parallel
-from tasks.contract.sources import blocks, frames
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources import base, formats
+from tasks.contract.sources.splits import SPLITS
 from tasks.validation import Validated
 from tests.support import healthy
 from tests.support.tables import Row, pipeline, quarantined, run, split_rows, write_table
@@ -183,7 +182,7 @@ def test_any_text_after_healthy_rows_is_refused_or_counted(
     rules=RULES,
     repair=st.booleans(),
     random=st.randoms(use_true_random=False),
-    chunk=st.sampled_from([frames.CHUNK, 1500, 1]),
+    chunk=st.sampled_from([base.BATCH_CHARACTERS, 1500, 1]),
 )
 def test_neither_order_nor_chunks_decide_which_rows_of_declared_files_stay(
     tmp_path_factory: pytest.TempPathFactory,
@@ -205,7 +204,7 @@ def test_neither_order_nor_chunks_decide_which_rows_of_declared_files_stay(
     once = validated_files(folder, files, contract, "once")
     shuffled = {split: random.sample(rows, len(rows)) for split, rows in files.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(frames, "CHUNK", chunk)
+        patch.setattr(base, "BATCH_CHARACTERS", chunk)
         assert validated_files(folder, shuffled, contract, "again") == once
 
 
@@ -329,8 +328,8 @@ def quoted_rows(count: int) -> list[Row]:
 
 def in_blocks(patch: pytest.MonkeyPatch, size: int = 20_000) -> None:
     """Have any file cut into blocks for several processes."""
-    patch.setattr(parallel, "WORTH_IT", 1)
-    patch.setattr(blocks, "cut", partial(blocks.cut, size=size))
+    patch.setattr(parallel, "PARALLEL_BYTES", 1)
+    patch.setattr(parallel, "BLOCK_BYTES", size)
 
 
 def places(validated: Validated) -> list[tuple[str, Any]]:
@@ -349,7 +348,7 @@ def test_several_processes_find_what_one_finds(tmp_path: Path, kind: str) -> Non
     one = run(config, home="one")
     with pytest.MonkeyPatch.context() as patch:
         in_blocks(patch)
-        assert len(list(blocks.cut(path))) > 5
+        assert len(list(formats.open_file(path).blocks(20_000))) > 5
         several = run(config, home="several")
     assert one.quarantined > 30
     assert sorted(places(several), key=repr) == sorted(places(one), key=repr)

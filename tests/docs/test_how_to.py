@@ -8,7 +8,7 @@ import pytest
 
 from configs.schema import application_names
 from flows.run.reading import read
-from tasks.contract.sources import frames
+from tasks.contract.sources import splits
 from tasks.validation import validate
 from tasks.workspace import Workspace
 from tests.docs.markdown import DOCS, Block, blocks, place
@@ -37,7 +37,7 @@ def test_the_rows_shown_fulfil_the_contract(page: Path, pipeline: Block, tmp_pat
     (data,) = read(file, []).data.train
     same = (f"data.validation={data}", f"data.test={data}", "contract.rules.leakage=warn")
     config = read(file, [*FEW_ROWS, *same])
-    validated = validate(config, Workspace.open(tmp_path / "home"), frames.locate(config.data))
+    validated = validate(config, Workspace.open(tmp_path / "home"), splits.locate(config.data))
     lines = SHOWN[page][data].text.splitlines()
     shown = len(lines) - data.endswith(".csv")
     assert validated.rows == dict.fromkeys(("train", "validation", "test"), shown)

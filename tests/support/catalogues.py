@@ -9,7 +9,7 @@ import numpy as np
 from pandas.util import hash_array
 
 from tasks.contract.rows.catalogue import Catalogue, Hashes
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 
 
 def hashed(values: Sequence[Any]) -> Hashes:

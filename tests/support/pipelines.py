@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Model, Pipeline, Training
-from tasks.contract.sources import frames
 from tasks.finetuning import make_job
 from tasks.tokenization import Tokenized, tokenize_rows
 from tasks.training.job import Job
@@ -76,6 +75,6 @@ def prepare(
     config = Pipeline.model_validate(record | sections)
     workspace = Workspace.open(folder / "mlruns")
     found = initial_model.find(config.model, config.application)
-    validated = validate(config, workspace, frames.locate(config.data))
+    validated = validate(config, workspace, splits.locate(config.data))
     tokenized = tokenize_rows(config, workspace, validated, found)
     return Prepared(config, workspace, validated, tokenized, found)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.schema import Pipeline
-from tasks.contract.sources import frames
+from tasks.contract.sources import splits
 from tasks.validation import Validated, validate
 from tasks.workspace import Workspace
 
@@ -73,7 +73,7 @@ def pipeline(
 def run(config: Pipeline, *, home: str = "mlruns", fresh: bool = False) -> Validated:
     """Validate into a workspace beside the data."""
     workspace = Workspace.open(config.data.folder / home, fresh=fresh)
-    return validate(config, workspace, frames.locate(config.data))
+    return validate(config, workspace, splits.locate(config.data))
 
 
 def check(
@@ -98,7 +98,7 @@ def split_rows(validated: Validated, split: str) -> list[Row]:
 
 def stored_rows(validated: Validated) -> list[Row]:
     """The stored rows of all splits."""
-    return [row for split in frames.SPLITS for row in split_rows(validated, split)]
+    return [row for split in splits.SPLITS for row in split_rows(validated, split)]
 
 
 def quarantined(path: Path) -> list[Row]:

@@ -72,8 +72,8 @@ class QuestionRows(Rows[QuestionFacts]):
 
         texts, starts = ([answers[part] for answers in frame["answers"]] for part in ANSWER_PARTS)
         return {
-            "context": frame["context"].to_list(),
-            "question": frame["question"].to_list(),
+            "context": frame["context"],
+            "question": frame["question"],
             "answer_texts": pa.array(texts, pa.list_(pa.string())),
             "answer_starts": pa.array(starts, pa.list_(pa.int32())),
         }

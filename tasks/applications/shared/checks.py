@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pandera.pandas import Check, Column
 
+from tasks import arrow
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -26,14 +28,26 @@ def cell(rule: str, words: str, holds: Callable[[Any], bool]) -> Check:
 def text_column(*, required: bool = True) -> Column:
     """Text that is not null and has something to see."""
     checks = [
-        cell("wrong_type", "expected text", lambda value: isinstance(value, str)),
-        cell("missing", "the text is empty", lambda value: value != "" and not _blank(value)),
+        Check(_are_texts, name="wrong_type: expected text"),
+        Check(_have_content, name="missing: the text is empty"),
     ]
-    return Column(object, checks, nullable=False, required=required)
+    return Column(None, checks, nullable=False, required=required)
 
 
-def _blank(value: object) -> bool:
-    return isinstance(value, str) and not value.strip()
+def _are_texts(values: pd.Series[Any]) -> pd.Series[bool]:
+    """Whether each value is text; a column in Arrow's memory holds nothing else."""
+    if arrow.stored_texts(values) is None:
+        return values.map(lambda value: isinstance(value, str))
+    return values.notna()
+
+
+def _have_content(values: pd.Series[Any]) -> pd.Series[bool]:
+    """Whether no value is text of white space only."""
+    import pandas as pd
+    import pyarrow.compute as pc
+
+    blank = pc.equal(arrow.strip(arrow.texts_of(values)), "").fill_null(False)
+    return pd.Series(~blank.to_numpy(), index=values.index)
 
 
 def label_column(declared: Iterable[str] | None) -> Column:

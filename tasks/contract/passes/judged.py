@@ -15,15 +15,16 @@ from configs.errors import DataError, Problem, StorageFailure
 from configs.schema import Pipeline
 from tasks.applications.base import Application, Facts
 from tasks.contract.passes import writing
-from tasks.contract.passes.screening import Screened
+from tasks.contract.passes.screening import PartResult
 from tasks.contract.report import label_quality
 from tasks.contract.report import record as outcome
 from tasks.contract.rows import catalogue, extra_columns, quarantine, spool
-from tasks.contract.rows.spool import Spooled
+from tasks.contract.rows.layout import Layout
+from tasks.contract.rows.spool import SpoolReader
 from tasks.contract.rules import cells
 from tasks.contract.rules.dataset import Whole
 from tasks.contract.rules.findings import Findings, Place
-from tasks.contract.sources.frames import SPLITS, Layout, Sources
+from tasks.contract.sources.splits import SPLITS, Sources
 from tasks.contract.statistics.profile import Profile
 from tasks.store import write_json
 
@@ -38,7 +39,7 @@ class Judged:
         config: Pipeline,
         application: Application,
         layout: Layout,
-        screened: list[Screened],
+        screened: list[PartResult],
         workers: int,
     ) -> None:
         self.config = config
@@ -55,9 +56,9 @@ class Judged:
         sizes = [len(part.catalogue) for part in screened]
         rows = catalogue.merged([part.catalogue for part in screened], self.before)
         self.declared = rows.split.copy()
-        spooled = Spooled([part.task.spool for part in screened], sizes)
+        spooled = SpoolReader([part.task.spool for part in screened], sizes)
         self.whole = Whole(config, application, rows, spooled, layout.files, self.findings)
-        self.clocks = set().union(*(part.clocks for part in screened))
+        self.clocks = set().union(*(part.units for part in screened))
         self.total = sum(part.rows for part in screened)
         self.left_out = 0
         self.profiles: dict[str, Profile] = {}
@@ -86,7 +87,7 @@ class Judged:
         places = {self._declared_place(int(position)): int(position) for position in leaving}
         alone = (entry for entry in self._refused() if entry["reasons"])
         gone = chain(places, map(quarantine.place, alone))
-        with extra_columns.remembered(gone, self.config.data, self.layout, sources) as lookup:
+        with extra_columns.lookup(gone, self.layout, sources) as lookup:
             for entry in self._leaving(leaving, places):
                 more = lookup(quarantine.place(entry))
                 writer.add(entry | ({"others": more} if more else {}))
@@ -95,7 +96,7 @@ class Judged:
     def _refused(self) -> Iterator[quarantine.Record]:
         """The records of the first pass: rows that left, and originals of rows that changed."""
         for part, before in zip(self.screened, self.before, strict=True):
-            for entry in quarantine.read(part.refused):
+            for entry in quarantine.read(part.task.rejected):
                 yield entry | {"row": entry["row"] + before}
 
     def _leaving(
@@ -229,7 +230,7 @@ class Judged:
         }
 
 
-def _rows_before(screened: list[Screened]) -> list[int]:
+def _rows_before(screened: list[PartResult]) -> list[int]:
     """Rows of the same file and split in the blocks before each part."""
     seen: Counter[tuple[str, str]] = Counter()
     before = []

@@ -1,4 +1,4 @@
-"""The first pass over the data: read a part, judge row by row, and keep what is valid on disk."""
+"""The first pass over the data: read a part, check it row by row, and keep valid rows on disk."""
 
 from __future__ import annotations
 
@@ -13,35 +13,39 @@ from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Reasons
+from tasks.contract.rows import layout as layouts
 from tasks.contract.rows import quarantine, rewriting, window
 from tasks.contract.rows.catalogue import Catalogue, Cataloguer
+from tasks.contract.rows.layout import WINDOW, Layout
 from tasks.contract.rows.quarantine import Fixes
 from tasks.contract.rows.rewriting import Rewriter
-from tasks.contract.rows.spool import Spool
+from tasks.contract.rows.spool import SpoolWriter
 from tasks.contract.rules import cells as rules
 from tasks.contract.rules.findings import Example, Findings, Place
-from tasks.contract.sources import frames
-from tasks.contract.sources.frames import SPLITS, WINDOW, Chunk, Layout, Part, Sources
+from tasks.contract.sources.base import Batch, batch_of
+from tasks.contract.sources.splits import SPLITS, Part
 
 if TYPE_CHECKING:
     import pandas as pd
     from pandera.pandas import DataFrameSchema
 
-ENOUGH = 1000
-PASSING = ("warn", "redact", "repair")
-Refusal = tuple[int, list[tuple[str, str]], Any]
+SAMPLE = 1000
+"""Values of a text column by which a column of numbers is told."""
+NOT_REJECTING = ("warn", "redact", "repair")
+Rejection = tuple[int, list[tuple[str, str]], Any]
+"""Number, reasons and original of a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a process needs to screen one part.
+    """What a process needs to check one part.
 
     Attributes:
         config: the pipeline.
         layout: columns and files.
         part: what to read.
         spool: file for the valid rows.
-        refused: file for the others, in the quarantine's folder, since it holds their text.
+        rejected: file for the others, in the quarantine's folder, since it holds their text.
         fixes: file with the rows that a person has repaired.
     """
 
@@ -49,23 +53,22 @@ class Task:
     layout: Layout
     part: Part
     spool: Path
-    refused: Path
+    rejected: Path
     fixes: Path
 
 
 @dataclass
-class Screened:
-    """What came of a part.
+class PartResult:
+    """What the first pass found in a part.
 
     Attributes:
         task: the part.
+        catalogue: of the valid rows.
         rows: rows read, also those that cannot be parsed.
         left_out: rows that were set aside.
-        catalogue: of the valid rows.
         findings: by rule.
         changed: how many rows were repaired, and how many redacted.
-        clocks: what the column of the window holds.
-        refused: file of the refused rows, and of the originals of changed ones.
+        units: whether the column of the window holds dates, numbers or both.
     """
 
     task: Task
@@ -74,96 +77,90 @@ class Screened:
     left_out: int = 0
     findings: Findings = field(default_factory=Findings)
     changed: Counter[str] = field(default_factory=Counter)
-    clocks: frozenset[str] = frozenset()
-
-    @property
-    def refused(self) -> Path:
-        """The file of the refused rows."""
-        return self.task.refused
+    units: frozenset[str] = frozenset()
 
 
-def screen(task: Task, sources: Sources | None = None) -> Screened:
-    """Judge every row of a part.
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What the checks found in a batch.
+
+    Attributes:
+        valid: rows that stay so far, in canonical form, indexed by their position in the batch.
+        original: the batch as it was read.
+        reasons: every broken rule by row number, of warnings too, and the row's text if it may be
+            shown.
+        rejected: rows that leave; without reasons, originals of rows that stay and were changed.
+        private: positions of the valid rows whose original is private.
+        changed: how many rows were repaired, and how many redacted.
+    """
+
+    valid: pd.DataFrame
+    original: Batch
+    reasons: list[tuple[int, list[tuple[str, str]], str]]
+    rejected: list[Rejection]
+    private: set[int]
+    changed: Counter[str]
+
+
+def check_part(task: Task) -> PartResult:
+    """Check every row of a part.
 
     Raises:
         DataError: the part cannot be read.
     """
     application = applications.get(task.config.application)
-    data, split = task.config.data, SPLITS.index(task.part.split)
-    position = task.layout.files.index(task.part.file)
-    screener = Screener(task.config, application, task.layout, Fixes(task.fixes))
+    data, part = task.config.data, task.part
+    split, position = SPLITS.index(part.split), task.layout.files.index(part.file)
+    checker = RowChecker(task.config, application, task.layout, Fixes(task.fixes))
     cataloguer = Cataloguer(application, data)
     columns = [c for c in application.rows.columns(data) if c.name in task.layout.mapping]
-    spool = Spool(task.spool, columns)
-    result = Screened(task, cataloguer.finish())
-    with task.refused.open("wb") as refused:
-        for chunk in frames.chunks(task.part, data, task.layout.mapping, sources):
-            if not (len(chunk.frame) or chunk.unreadable):
+    result = PartResult(task, cataloguer.finish())
+    with SpoolWriter(task.spool, columns) as spool, task.rejected.open("wb") as rejected:
+        for batch in layouts.read(part, task.layout.mapping):
+            if not (len(batch.numbers) or batch.unreadable):
                 continue
-            judged = screener.judge(chunk)
-            frame = judged.valid
-            if len(frame):
-                spool.write(frame, judged.original, judged.private)
-                cataloguer.add(frame, split, position)
-            for row, reasons, raw in judged.refused:
-                place = Place(task.part.split, task.part.file, row)
-                refused.write(quarantine.line(quarantine.record(place, reasons, raw)))
-            _count(result, judged, chunk)
-    spool.close()
+            found = checker.check(batch)
+            if len(found.valid):
+                spool.write(found.valid, found.original, found.private)
+                cataloguer.add(found.valid, split, position)
+            for row, reasons, raw in found.rejected:
+                place = Place(part.split, part.file, row)
+                rejected.write(quarantine.line(quarantine.record(place, reasons, raw)))
+            _count(result, found)
     result.catalogue = cataloguer.finish()
-    result.clocks = frozenset(screener.clocks)
+    result.units = frozenset(checker.units)
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What came of a chunk.
-
-    Attributes:
-        valid: rows that stay so far, in canonical form.
-        original: those rows as they were read.
-        reasons: every broken rule by row number, of warnings too, and the row's text if it may be
-            shown.
-        refused: number, reasons and original of each row that leaves; no reasons for a row that
-            stays changed.
-        private: index of the valid rows whose original is private.
-        changed: how many rows were repaired, and how many redacted.
-    """
-
-    valid: pd.DataFrame
-    original: pd.DataFrame
-    reasons: list[tuple[int, list[tuple[str, str]], str]]
-    refused: list[Refusal]
-    private: set[int]
-    changed: Counter[str]
-
-
-def _count(result: Screened, judged: Judged, chunk: Chunk) -> None:
-    part = result.task.part
-    rows = len(chunk.frame) + len(chunk.unreadable)
+def _count(result: PartResult, found: BatchResult) -> None:
+    part, batch = result.task.part, found.original
+    rows = len(batch.numbers) + len(batch.unreadable)
     result.rows += rows
-    result.left_out += sum(bool(reasons) for _, reasons, _ in judged.refused)
-    result.changed += judged.changed
+    result.left_out += sum(bool(reasons) for _, reasons, _ in found.rejected)
+    result.changed += found.changed
     config = result.task.config
     checked = rules.checked(applications.get(config.application), config)
     result.findings.saw([rules.UNREADABLE], rows)
-    result.findings.saw(checked, len(chunk.frame))
-    for row, reasons, text in judged.reasons:
+    result.findings.saw(checked, len(batch.numbers))
+    for row, reasons, text in found.reasons:
         place = Place(part.split, part.file, row)
-        # A rule may be broken twice in a row, but counts rows.
+        # A row may break a rule twice and counts once, with the first reason.
         for rule, reason in dict(reversed(reasons)).items():
             result.findings.add(rule, Example(place, reason, text))
 
 
-class Screener:
-    """Judges rows chunk by chunk.
+class RowChecker:
+    """Checks rows one by one, batch after batch.
 
     Args:
         config: the pipeline.
         application: its application.
-        layout: columns of the files.
+        layout: columns of the sources.
         fixes: rows that a person has repaired.
-        alone: the rows say nothing about their columns, because there are few.
+        few_rows: the rows are too few to tell that a column holds numbers and not text.
+
+    Attributes:
+        units: whether the column of the window holds dates, numbers or both, so far.
     """
 
     def __init__(
@@ -173,7 +170,7 @@ class Screener:
         layout: Layout,
         fixes: Fixes,
         *,
-        alone: bool = False,
+        few_rows: bool = False,
     ) -> None:
         self._config = config
         self._application = application
@@ -181,8 +178,8 @@ class Screener:
         self._fixes = fixes
         self._rewriter = Rewriter(config, application)
         self._texts = [name for name in application.rows.texts(config) if name in layout.mapping]
-        self._unseen = not alone
-        self.clocks: set[str] = set()
+        self._first = not few_rows
+        self.units: set[str] = set()
 
     @cached_property
     def _cells(self) -> DataFrameSchema:
@@ -192,82 +189,78 @@ class Screener:
     def _form(self) -> DataFrameSchema:
         return rules.form_schema(self._texts, self._config.contract)
 
-    def judge(self, chunk: Chunk) -> Judged:
-        """Rewrite rows, run every check, and split by what happens to each."""
-        if self._fixes:
-            chunk = self._fixed(chunk)
-        frame, original = chunk.frame.copy(), chunk.frame
-        if self._unseen:
+    def check(self, batch: Batch) -> BatchResult:
+        """Rewrite the rows, run every check, and separate rows that stay from rows that leave."""
+        batch = self._with_fixes(batch) if self._fixes else batch
+        frame = batch.frame(self._texts)
+        if self._first:
             self._refuse_numbers(frame)
-            self._unseen = False
+            self._first = False
         self._application.rows.normalize(frame, self._config.data, self._layout.names)
         changed = self._rewriter.apply(frame)
         targets = self._rewriter.private_targets(frame)
-        reasons = rules.merge(self._reasons(frame), self._undated(frame), targets, _done(changed))
+        reasons = rules.merge(
+            self._reasons(frame), self._read_window(frame), targets, _changes(changed)
+        )
         leaving = {index for index, found in reasons.items() if self._leaves(found)}
-        numbers = frame["row"]
-        refused: list[Refusal] = [
-            (int(numbers[index]), self._counted(reasons[index]), _raw(original, index))
-            for index in sorted(leaving)
-        ]
         private = (changed.keys() | self._rewriter.private_groups(frame)) - leaving
-        refused += [(int(numbers[index]), [], _raw(original, index)) for index in sorted(private)]
-        refused += [
-            (one.row, [(rules.UNREADABLE, one.reason)], one.raw) for one in chunk.unreadable
-        ]
-        broken = [
-            (int(numbers[index]), found, self._shown(frame, index))
-            for index, found in sorted(reasons.items())
-        ]
-        broken += [(one.row, [(rules.UNREADABLE, one.reason)], "") for one in chunk.unreadable]
-        gone = list(leaving)
-        return Judged(
-            frame.drop(index=gone),
-            original.drop(index=gone),
-            broken,
-            refused,
+        return BatchResult(
+            frame.drop(index=list(leaving)),
+            batch,
+            self._listed(batch, frame, reasons),
+            self._rejected(batch, {row: reasons[row] for row in leaving}, private),
             private,
-            rewriting.tally(changed),
+            rewriting.count(changed),
         )
 
-    def _fixed(self, chunk: Chunk) -> Chunk:
-        """The rows, repaired where a person has."""
-        import pandas as pd
+    def _rejected(self, batch: Batch, leaving: Reasons, private: set[int]) -> list[Rejection]:
+        """Rows that leave, then originals of rows that stay, then rows that cannot be read."""
+        rows = [
+            (batch.numbers[index], self._ranked(leaving[index]), batch.row(index))
+            for index in sorted(leaving)
+        ]
+        rows += [(batch.numbers[index], [], batch.row(index)) for index in sorted(private)]
+        broken = [(one.row, _unreadable(one.reason), one.raw) for one in batch.unreadable]
+        return [*rows, *broken]
 
-        rows = chunk.frame.to_dict("records")
-        fixed = [self._repaired({str(k): v for k, v in row.items()}) for row in rows]
+    def _listed(
+        self, batch: Batch, frame: pd.DataFrame, reasons: Reasons
+    ) -> list[tuple[int, list[tuple[str, str]], str]]:
+        rows = [
+            (batch.numbers[index], found, self._shown(frame, index))
+            for index, found in sorted(reasons.items())
+        ]
+        return rows + [(one.row, _unreadable(one.reason), "") for one in batch.unreadable]
+
+    def _with_fixes(self, batch: Batch) -> Batch:
+        """The rows, with the repairs that a person has made."""
+        rows = [(number, row | (self._fixes.of(row) or {})) for number, row in batch.items()]
         unreadable = []
-        for one in chunk.unreadable:
+        for one in batch.unreadable:
             if row := self._fixes.of(one.raw):
-                fixed.append(
-                    {name: row.get(name) for name in self._layout.mapping} | {"row": one.row}
-                )
+                rows.append((one.row, row))
             else:
                 unreadable.append(one)
-        frame = pd.DataFrame(fixed, columns=chunk.frame.columns, dtype=object)
-        return Chunk(frame.astype({"row": "int64"}), unreadable)
-
-    def _repaired(self, row: dict[str, Any]) -> dict[str, Any]:
-        number = row.pop("row")
-        return row | (self._fixes.of(row) or {}) | {"row": number}
+        return batch_of(rows, batch.columns, unreadable)
 
     def _reasons(self, frame: pd.DataFrame) -> Reasons:
         cells = rules.violations(frame, self._cells)
-        whole = frame.drop(index=list(cells)) if cells else frame
-        form = rules.violations(self._as_arrow(whole), self._form)
-        between = self._application.rules.findings(whole, self._config) if len(whole) else {}
+        rest = frame.drop(index=list(cells)) if cells else frame
+        form = rules.violations(self._as_arrow(rest), self._form)
+        between = self._application.rules.findings(rest, self._config) if len(rest) else {}
         return rules.merge(cells, form, between)
 
-    def _undated(self, frame: pd.DataFrame) -> Reasons:
-        """Read the column of the window, in place; what is wrong with it."""
+    def _read_window(self, frame: pd.DataFrame) -> Reasons:
+        """Replace the column of the window by numbers; what is wrong with its values."""
         if WINDOW not in frame:
             return {}
-        moments, reasons, clocks = window.read(frame[WINDOW], self._config.data.window)
-        self.clocks |= clocks
+        moments, reasons, units = window.read(frame[WINDOW], self._config.data.window)
+        self.units |= units
         frame[WINDOW] = moments
         return reasons
 
     def _as_arrow(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The text columns; those that are in Arrow's memory already are not copied."""
         import pandas as pd
         import pyarrow as pa
 
@@ -288,18 +281,18 @@ class Screener:
         texts = (frame.at[index, name] for name in self._texts)
         return "\n".join(text for text in texts if isinstance(text, str))
 
-    def _counted(self, reasons: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    def _ranked(self, reasons: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """The reasons to leave first, warnings after them."""
         contract = self._config.contract
         reasons = [reason for reason in reasons if reason[0] != rules.REPAIRED]
-        return sorted(reasons, key=lambda it: rules.severity(it[0], contract) in PASSING)
+        return sorted(reasons, key=lambda it: rules.severity(it[0], contract) in NOT_REJECTING)
 
     def _refuse_numbers(self, frame: pd.DataFrame) -> None:
-        """Refuse a text column that holds numbers: the mapping is wrong."""
+        """Refuse a text column that holds numbers: another column is meant."""
         problems = []
         for column in self._texts:
-            sample = frame[column].dropna().head(ENOUGH)
-            if len(sample) and sample.map(_is_number).all():
+            sample = frame[column].dropna().head(SAMPLE)
+            if len(sample) and all(map(_is_number, sample)):
                 message = f"expected text in column {column!r}, found only numbers"
                 advice = f"name the column with the text in data.columns.{column}"
                 problems.append(Problem(self._layout.files[0], message, advice))
@@ -307,8 +300,12 @@ class Screener:
             raise DataError(problems)
 
 
-def _done(changed: Mapping[int, set[str]]) -> Reasons:
-    """What was done to rows, as rules."""
+def _unreadable(reason: str) -> list[tuple[str, str]]:
+    return [(rules.UNREADABLE, reason)]
+
+
+def _changes(changed: Mapping[int, set[str]]) -> Reasons:
+    """Changes of rows, as rules that they broke."""
     return {
         index: [
             (rules.REPAIRED, "damaged characters were mended")
@@ -318,10 +315,6 @@ def _done(changed: Mapping[int, set[str]]) -> Reasons:
         ]
         for index, done in changed.items()
     }
-
-
-def _raw(original: pd.DataFrame, index: int) -> dict[str, Any]:
-    return {str(name): value for name, value in original.loc[index].items() if name != "row"}
 
 
 def _is_number(value: object) -> bool:

@@ -17,8 +17,8 @@ from tasks.applications.base import Facts
 from tasks.applications.census import Census
 from tasks.contract.passes import processes
 from tasks.contract.rows import spool
-from tasks.contract.rows.spool import Spooled
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.rows.spool import SpoolReader
+from tasks.contract.sources.splits import SPLITS
 from tasks.contract.statistics.profile import Profile, Profiler
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def write_piece(piece: Piece) -> dict[str, Profiler]:
     profilers = {split: Profiler(piece.texts) for split in SPLITS}
     with ExitStack() as stack:
         streams: dict[str, _Stream] = {}
-        for start, table in Spooled(piece.paths, ()).chunks():
+        for start, table in SpoolReader(piece.paths, ()).chunks():
             here = slice(start, start + table.num_rows)
             for number, split in enumerate(SPLITS):
                 chosen = np.flatnonzero(piece.split[here] == number)
@@ -129,7 +129,7 @@ def write_piece(piece: Piece) -> dict[str, Profiler]:
                 some = table.take(chosen)
                 profilers[split].update({name: some[name] for name in piece.texts})
                 places = {name: getattr(piece, name)[here][chosen] for name in ("file", "row")}
-                finished = application.rows.store(spool.frame(some), piece.facts)
+                finished = application.rows.store(spool.frame(some, piece.texts), piece.facts)
                 rows = _table(places, finished)
                 if split not in streams:
                     path = piece.folder / f"{split}.arrow"
@@ -141,7 +141,10 @@ def write_piece(piece: Piece) -> dict[str, Profiler]:
 def _table(places: Mapping[str, Any], finished: Mapping[str, Any]) -> pa.Table:
     import pyarrow as pa
 
-    return pa.table({k: v.astype(np.int64) for k, v in places.items()} | dict(finished))
+    table = pa.table({k: v.astype(np.int64) for k, v in places.items()} | dict(finished))
+    # The offsets of one batch fit into 32 bits.
+    fields = [f.with_type(pa.string()) if f.type == pa.large_string() else f for f in table.schema]
+    return table.cast(pa.schema(fields))
 
 
 class _Stream:

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 from tasks.report import page
 from tasks.report.page import counted, number
 

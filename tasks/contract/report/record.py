@@ -14,7 +14,7 @@ from configs.files import write_atomic
 from configs.schema import Pipeline
 from tasks.contract.rules import cells
 from tasks.contract.rules.findings import Findings
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 from tasks.contract.statistics.profile import EDGES, Profile
 from tasks.store import lock, write_json
 

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.schema import Data
+from tasks import arrow
 from tasks.applications.base import Application
 from tasks.applications.census import Census
-from tasks.contract.sources.frames import SPLITS, WINDOW
+from tasks.contract.rows.layout import WINDOW
+from tasks.contract.sources.splits import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,8 +177,11 @@ def _hashed(frame: pd.DataFrame, names: Sequence[str]) -> Hashes:
 def _column(column: pd.Series[Any]) -> Hashes:
     from pandas.util import hash_array
 
-    values = np.empty(len(column), dtype=object)
-    values[:] = [v.strip() if isinstance(v, str) else _written(v) for v in column]
+    if (texts := arrow.stored_texts(column)) is not None:
+        values = arrow.strip(texts).fill_null(repr(None)).to_numpy()
+    else:
+        values = np.empty(len(column), dtype=object)
+        values[:] = [v.strip() if isinstance(v, str) else _written(v) for v in column]
     found: Hashes = hash_array(values, categorize=False)
     return found
 

@@ -7,18 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from configs.errors import DataError, Problem
 from configs.files import write_atomic
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
-from tasks.contract.passes.screening import Screener
-from tasks.contract.rows import quarantine
+from tasks.contract.passes.screening import RowChecker
+from tasks.contract.rows import layout, quarantine
 from tasks.contract.rows.quarantine import Fixes, Record
 from tasks.contract.rules.findings import Place
-from tasks.contract.sources import frames, reading
-from tasks.contract.sources.frames import Chunk, Sources
+from tasks.contract.sources import formats
+from tasks.contract.sources.base import Unreadable, batch_of
+from tasks.contract.sources.splits import SPLITS, Sources
 
 PLACE = ("split", "file", "row")
 NOTES = {*PLACE, "rules", "reasons", "raw", "others"}
@@ -68,10 +67,10 @@ def _place(entry: Record) -> Place:
 def _repaired(
     fixed: Path, waiting: dict[Place, Record], returned: Returned
 ) -> Iterator[tuple[Place, dict[str, Any]]]:
-    for item in reading.read(fixed):
-        number = item.row if isinstance(item, reading.Unreadable) else item[0]
+    for item in formats.open_file(fixed).rows():
+        number = item.row if isinstance(item, Unreadable) else item[0]
         where = f"{fixed} row {number}"
-        if isinstance(item, reading.Unreadable):
+        if isinstance(item, Unreadable):
             returned.problems.append(Problem(where, item.reason))
             continue
         entry = item[1]
@@ -98,24 +97,17 @@ def _judged(
     repaired: list[tuple[Place, dict[str, Any]]],
     returned: Returned,
 ) -> dict[Place, dict[str, Any]]:
-    import pandas as pd
-
     application = applications.get(config.application)
-    layout = frames.layout(config.data, application, sources)
-    columns = {
-        name: pd.Series([raw.get(name) for _, raw in repaired], dtype=object)
-        for name in layout.mapping
-    }
-    frame = pd.DataFrame({"row": range(len(repaired))} | columns)
-    screener = Screener(config, application, layout, Fixes(), alone=True)
+    found = layout.find_columns(config.data, application, sources)
+    checker = RowChecker(config, application, found, Fixes(), few_rows=True)
     refused: dict[int, list[tuple[str, str]]] = {}
-    # Training rows have a column more, if there is a window.
-    training = np.array([place.split == "train" for place, _ in repaired], dtype=bool)
-    for split, chosen in (("train", training), ("test", ~training)):
-        some = frame.loc[chosen, ["row", *frames.columns_of(split, layout.mapping)]]
-        if len(some):
-            judged = screener.judge(Chunk(some.reset_index(drop=True), []))
-            refused |= {row: why for row, why, _ in judged.refused if why}
+    # Training rows have one more column, if there is a window.
+    for training in (True, False):
+        columns = layout.columns_of("train" if training else "test", found.mapping)
+        rows = [(n, raw) for n, (place, raw) in enumerate(repaired) if _trains(place) == training]
+        if rows:
+            result = checker.check(batch_of(rows, list(columns)))
+            refused |= {row: why for row, why, _ in result.rejected if why}
     kept = {}
     for row, (place, raw) in enumerate(repaired):
         if row in refused:
@@ -125,6 +117,10 @@ def _judged(
             kept[place] = raw
             returned.accepted.append(place)
     return kept
+
+
+def _trains(place: Place) -> bool:
+    return place.split == SPLITS[0]
 
 
 def _remember(path: Path, waiting: dict[Place, Record], kept: dict[Place, dict[str, Any]]) -> None:

@@ -1,9 +1,9 @@
-"""What changes rows before they are judged: repair of characters, and placeholders for privacy."""
+"""Changes of rows before they are checked: repaired characters, placeholders for private data."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,21 +11,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.schema import Pipeline
+from tasks import arrow
 from tasks.applications.base import Application, Reasons, Rewritten
 from tasks.contract.rules import cells, characters
 from tasks.contract.rules.privacy import Recognizer, Redactor
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 MOST_KNOWN = 10_000
-Changed = dict[int, set[str]]
+REPAIR = "repair"
+Changes = dict[int, set[str]]
 """By row index, what was done: ``repair`` or kinds of private data."""
+Rewrite = Callable[[Mapping[str, str]], tuple[dict[str, Rewritten], set[str]]]
+"""From the texts of a row to those that are rewritten, and what was done."""
 
 
 @dataclass(frozen=True)
-class Repaired:
+class RepairedText:
     """A text whose characters were mended.
 
     Attributes:
@@ -37,9 +40,10 @@ class Repaired:
     text: str
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where a part is now: after as much as the beginning is when it is mended alone.
+        """Where a part of the old text is in the mended one; ``(-1, -1)`` if it cannot be told.
 
-        What is damaged in a beginning may be sound in the whole; then nothing points at the part.
+        A part begins where the mended text before it ends. Text that is damaged by itself may be
+        sound as part of the whole, so the result is compared with the mended part.
         """
         first, last = (len(characters.repair(self.old[:at], html=True)) for at in (start, end))
         same = self.text[first:last] == characters.repair(self.old[start:end], html=True)
@@ -58,11 +62,8 @@ class Rewriter:
         self._contract = config.contract
         self._application = application
         self._texts = list(application.rows.texts(config))
-        self._targets = [
-            column.name
-            for column in application.rows.columns(config.data)
-            if column.kind == "target"
-        ]
+        columns = application.rows.columns(config.data)
+        self._targets = [column.name for column in columns if column.kind == "target"]
         self._known: dict[str, set[str]] = {}
 
     @cached_property
@@ -74,16 +75,14 @@ class Rewriter:
     def _recognizer(self) -> Recognizer:
         return Recognizer(self.kinds, self._contract.privacy.countries)
 
-    def apply(self, frame: pd.DataFrame) -> Changed:
+    def apply(self, frame: pd.DataFrame) -> Changes:
         """Rewrite texts and targets in place."""
-        changed: Changed = {}
+        changes: Changes = {}
         if self._contract.repair:
-            for index in self._damaged(frame):
-                self._repair(frame, index, changed)
+            self._rewrite(frame, self._damaged(frame), self._repair, changes)
         if self.kinds:
-            for index in self._private(frame):
-                self._redact(frame, index, changed)
-        return changed
+            self._rewrite(frame, self._private(frame), self._redact, changes)
+        return changes
 
     def private_targets(self, frame: pd.DataFrame) -> Reasons:
         """Rows whose label is private: with a placeholder, it would be another label."""
@@ -117,39 +116,45 @@ class Rewriter:
 
     def _rows(self, frame: pd.DataFrame, check: Any) -> list[int]:
         """Index of each row of which a text column fails a check."""
-        masks = [check(arrow_texts(frame[name])) for name in self._texts if name in frame]
+        masks = [check(arrow.texts_of(frame[name])) for name in self._texts if name in frame]
         hit = np.logical_or.reduce(masks) if masks else np.zeros(len(frame), dtype=bool)
         return [int(index) for index in frame.index[hit]]
 
-    def _repair(self, frame: pd.DataFrame, index: int, changed: Changed) -> None:
-        rewritten: dict[str, Rewritten] = {}
-        for name, text in _row_texts(frame, index, self._texts).items():
-            mended = characters.repair(text, html=True)
-            if mended != text:
-                rewritten[name] = Repaired(text, mended)
-        self._store(frame, index, rewritten)
-        if rewritten:
-            changed.setdefault(index, set()).add("repair")
+    def _rewrite(
+        self, frame: pd.DataFrame, rows: Iterable[int], rewrite: Rewrite, changes: Changes
+    ) -> None:
+        new: dict[str, dict[int, str]] = defaultdict(dict)
+        for index in rows:
+            rewritten, done = rewrite(_row_texts(frame, index, self._texts))
+            if done:
+                changes.setdefault(index, set()).update(done)
+            for name in self._targets if rewritten else ():
+                if name not in rewritten:
+                    target = self._application.rows.realign(frame.at[index, name], rewritten)
+                    frame.at[index, name] = target
+            for name, one in rewritten.items():
+                new[name][index] = one.text
+        # At once, since each assignment copies an Arrow column.
+        for name, texts in new.items():
+            frame.loc[list(texts), name] = list(texts.values())
 
-    def _redact(self, frame: pd.DataFrame, index: int, changed: Changed) -> None:
-        texts = _row_texts(frame, index, self._texts)
+    def _repair(self, texts: Mapping[str, str]) -> tuple[dict[str, Rewritten], set[str]]:
+        mended = {name: characters.repair(text, html=True) for name, text in texts.items()}
+        rewritten: dict[str, Rewritten] = {
+            name: RepairedText(text, mended[name])
+            for name, text in texts.items()
+            if mended[name] != text
+        }
+        return rewritten, {REPAIR} if rewritten else set()
+
+    def _redact(self, texts: Mapping[str, str]) -> tuple[dict[str, Rewritten], set[str]]:
         redactor = Redactor(self._recognizer, self.kinds)
         rewritten: dict[str, Rewritten] = {}
         # What a later text shows to be private is also replaced in the earlier ones.
         for _ in range(2 if len(texts) > 1 else 1):
             rewritten = {name: redactor.redact(text) for name, text in texts.items()}
-        kinds = {span.kind for text in texts.values() for span in self._recognizer.find(text)}
-        self._store(frame, index, rewritten)
-        changed.setdefault(index, set()).update(kinds)
-
-    def _store(self, frame: pd.DataFrame, index: int, rewritten: Mapping[str, Rewritten]) -> None:
-        for name in self._targets if rewritten else ():
-            if name not in rewritten:
-                frame.at[index, name] = self._application.rows.realign(
-                    frame.at[index, name], rewritten
-                )
-        for name, text in rewritten.items():
-            frame.at[index, name] = text.text
+        found = (self._recognizer.find(text) for text in texts.values())
+        return rewritten, {span.kind for spans in found for span in spans}
 
     def _kinds_in(self, value: Any) -> set[str]:
         """Kinds of private data in a value that is no text, such as a label."""
@@ -164,21 +169,13 @@ class Rewriter:
         return self._known[value]
 
 
-def arrow_texts(column: pd.Series[Any]) -> pa.Array:
-    """A column as Arrow strings; null where there is no text."""
-    import pyarrow as pa
-
-    values = [value if isinstance(value, str) else None for value in column]
-    return pa.array(values, pa.large_string())
-
-
 def _row_texts(frame: pd.DataFrame, index: int, names: Iterable[str]) -> dict[str, str]:
     found = {name: frame.at[index, name] for name in names if name in frame}
     return {name: text for name, text in found.items() if isinstance(text, str)}
 
 
-def tally(changed: Changed) -> Counter[str]:
+def count(changed: Changes) -> Counter[str]:
     """Rows that were repaired, and rows that were redacted."""
-    repaired = sum("repair" in done for done in changed.values())
-    redacted = sum(bool(done - {"repair"}) for done in changed.values())
+    repaired = sum(REPAIR in done for done in changed.values())
+    redacted = sum(bool(done - {REPAIR}) for done in changed.values())
     return Counter(repaired=repaired, redacted=redacted)

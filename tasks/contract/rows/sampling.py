@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from tasks.contract.rows.catalogue import Catalogue
-from tasks.contract.rows.spool import Spooled
+from tasks.contract.rows.spool import SpoolReader
 from tasks.contract.rules.language_detection import Detector
 from tasks.contract.rules.repeats import RANK, Mask, Rows
 from tasks.contract.rules.similarity import near_duplicates
@@ -27,7 +27,7 @@ def smallest(rows: Catalogue, kept: Mask, size: int) -> Rows:
 
 
 def in_wrong_language(
-    spool: Spooled, sample: Rows, languages: Mapping[str, str]
+    spool: SpoolReader, sample: Rows, languages: Mapping[str, str]
 ) -> Iterator[tuple[int, str]]:
     """Position and reason of each text that is surely in another language than declared."""
     detectors = {name: Detector(code) for name, code in languages.items()}
@@ -42,7 +42,7 @@ def in_wrong_language(
                     yield int(sample[place + row]), words
 
 
-def texts_of(spool: Spooled, sample: Rows, columns: tuple[str, ...]) -> list[str]:
+def texts_of(spool: SpoolReader, sample: Rows, columns: tuple[str, ...]) -> list[str]:
     """The texts of some rows, those of one row joined."""
     texts: list[str] = []
     for _, table in spool.take(sample):

@@ -13,7 +13,7 @@ from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks.contract.rows.catalogue import Catalogue, Hashes
 from tasks.contract.rules.repeats import repeated
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 
 MOST_FOLDS: Final = 100
 ROUNDING: Final = 1e-9

@@ -7,12 +7,14 @@ beside its values stand the original ones, as JSON, where the application has re
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from tasks import arrow
 from tasks.applications.base import Column
+from tasks.contract.sources.base import Batch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,12 +27,12 @@ EXTRA: Final = ("group", "window")
 """Columns that rows leave with, though nothing after the first pass reads them."""
 
 
-class Spool:
-    """Writes valid rows.
+class SpoolWriter:
+    """Writes valid rows; closes the file as a context manager.
 
     Args:
         path: the file.
-        columns: those of the application that the files have.
+        columns: those of the application that the sources have.
     """
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
@@ -41,13 +43,21 @@ class Spool:
         sink = self._stack.enter_context(pa.OSFile(str(path), "wb"))
         self._writer = self._stack.enter_context(pa.ipc.new_stream(sink, self._schema))
 
-    def write(self, frame: pd.DataFrame, original: pd.DataFrame, private: Iterable[int]) -> None:
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Finish the file."""
+        self._stack.close()
+
+    def write(self, frame: pd.DataFrame, original: Batch, private: Iterable[int]) -> None:
         """Append rows.
 
         Args:
-            frame: their values.
+            frame: their values, indexed by their position in ``original``.
             original: their values as read.
-            private: index of the rows whose original must not be stored here.
+            private: positions of the rows whose original must not be stored here.
         """
         import pyarrow as pa
 
@@ -56,19 +66,23 @@ class Spool:
         for field in self._schema:
             name = field.name.removeprefix(ORIGINAL)
             if name == field.name:
-                values = frame[name].to_list()
-            elif name in original:
-                now = frame[name].to_list() if name not in EXTRA else [None] * len(frame)
-                found = _originals(original[name].to_list(), now)
+                arrays.append(_array(frame[name], field.type))
+            elif name in original.columns:
+                now = [None] * len(frame) if name in EXTRA else frame[name].to_list()
+                known = original.values(name)
+                found = _originals([known[at] for at in frame.index], now)
                 values = [None if h else v for v, h in zip(found, hidden, strict=True)]
+                arrays.append(pa.array(values, field.type))
             else:
-                values = [None] * len(frame)
-            arrays.append(pa.array(values, field.type))
+                arrays.append(pa.nulls(len(frame), field.type))
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
 
-    def close(self) -> None:
-        """Finish the file."""
-        self._stack.close()
+
+def _array(column: pd.Series[Any], kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    texts = arrow.stored_texts(column)
+    return pa.array(column.to_list(), kind) if texts is None else texts.combine_chunks()
 
 
 def schema(columns: Sequence[Column]) -> pa.Schema:
@@ -95,7 +109,7 @@ def _originals(values: list[Any], now: list[Any]) -> list[str | None]:
     return written
 
 
-class Spooled:
+class SpoolReader:
     """The rows of all parts, one after the other.
 
     Attributes:
@@ -141,9 +155,16 @@ def originals(table: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def frame(table: pa.Table) -> pd.DataFrame:
-    """Rows as an application takes them: columns of Python objects."""
+def frame(table: pa.Table, texts: Collection[str]) -> pd.DataFrame:
+    """Rows for an application: texts stay in Arrow's memory, other columns are Python values."""
     import pandas as pd
 
-    names = [name for name in table.column_names if not name.startswith(ORIGINAL)]
-    return pd.DataFrame({name: pd.Series(table[name].to_pylist(), dtype=object) for name in names})
+    return pd.DataFrame(
+        {
+            name: pd.arrays.ArrowExtensionArray(table[name])
+            if name in texts
+            else pd.Series(table[name].to_pylist(), dtype=object)
+            for name in table.column_names
+            if not name.startswith(ORIGINAL)
+        }
+    )

@@ -17,7 +17,7 @@ from configs.errors import DataError, Problem
 from configs.schema import Window
 from tasks.applications.base import Reasons
 from tasks.contract.rows.catalogue import Catalogue
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,11 +12,11 @@ from tasks.applications.base import Application
 from tasks.applications.census import Census, labels_of
 from tasks.contract.rows import sampling, splitting, window
 from tasks.contract.rows.catalogue import Catalogue
-from tasks.contract.rows.spool import Spooled
+from tasks.contract.rows.spool import SpoolReader
 from tasks.contract.rules import cells, repeats
 from tasks.contract.rules.findings import Example, Findings, Place
 from tasks.contract.rules.repeats import KEPT_FIRST, RANK, Mask
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 
 Reason = tuple[int, str]
 
@@ -37,7 +37,7 @@ class Whole:
         config: Pipeline,
         application: Application,
         rows: Catalogue,
-        spool: Spooled,
+        spool: SpoolReader,
         files: tuple[str, ...],
         findings: Findings,
     ) -> None:

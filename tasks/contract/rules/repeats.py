@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.contract.rows.catalogue import Catalogue, Hashes
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]

@@ -4,21 +4,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.contract.passes import screening
-from tasks.contract.passes.screening import Judged, Screened, Screener, Task
+from tasks.contract.passes.screening import BatchResult, PartResult, RowChecker, Task
+from tasks.contract.rows import layout as layouts
 from tasks.contract.rows import quarantine
+from tasks.contract.rows.layout import Layout
 from tasks.contract.rows.quarantine import Fixes
-from tasks.contract.rows.spool import Spooled
+from tasks.contract.rows.spool import SpoolReader
 from tasks.contract.rules.findings import Place
-from tasks.contract.sources import frames
-from tasks.contract.sources.frames import Chunk, Layout, Part
-from tasks.contract.sources.reading import Unreadable
+from tasks.contract.sources import splits
+from tasks.contract.sources.base import Batch, Unreadable, batch_of
+from tasks.contract.sources.json_lines import JsonLines
+from tasks.contract.sources.splits import Part
 from tests.support.tables import Row, pipeline, quarantined, write_table
 
 TOPICS = applications.get("topics")
@@ -30,11 +32,8 @@ def config(**contract: Any) -> Pipeline:
     return pipeline(Path(), {"train": "train.csv", "labels": ["a", "b"]}, contract)
 
 
-def chunk(rows: Sequence[Row], unreadable: Sequence[Unreadable] = (), start: int = 1) -> Chunk:
-    columns = {name: [row.get(name) for row in rows] for name in ("text", "label")}
-    made = {name: pd.Series(values, dtype=object) for name, values in columns.items()}
-    numbers = pd.Series(range(start, start + len(rows)), dtype="int64")
-    return Chunk(pd.DataFrame({"row": numbers} | made), list(unreadable))
+def batch(rows: Sequence[Row], unreadable: Sequence[Unreadable] = (), start: int = 1) -> Batch:
+    return batch_of(list(enumerate(rows, start)), ("text", "label"), unreadable)
 
 
 def judged(
@@ -42,9 +41,9 @@ def judged(
     unreadable: Sequence[Unreadable] = (),
     fixes: Fixes | None = None,
     **contract: Any,
-) -> Judged:
-    screener = Screener(config(**contract), TOPICS, LAYOUT, fixes or Fixes())
-    return screener.judge(chunk(rows, unreadable))
+) -> BatchResult:
+    screener = RowChecker(config(**contract), TOPICS, LAYOUT, fixes or Fixes())
+    return screener.check(batch(rows, unreadable))
 
 
 def fixes(path: Path, *pairs: tuple[Any, Row]) -> Fixes:
@@ -53,7 +52,7 @@ def fixes(path: Path, *pairs: tuple[Any, Row]) -> Fixes:
     return Fixes(path)
 
 
-def kept(found: Judged) -> list[Row]:
+def kept(found: BatchResult) -> list[Row]:
     return [{str(k): v for k, v in row.items()} for row in found.valid.to_dict("records")]
 
 
@@ -63,8 +62,8 @@ GOOD = {"text": "a text", "label": "a"}
 def test_good_rows_stay() -> None:
     found = judged([GOOD, {"text": "1", "label": " b"}])
     assert kept(found) == [{"row": 1, **GOOD}, {"row": 2, "text": "1", "label": "b"}]
-    assert found.original["label"].to_list() == ["a", " b"]
-    assert (found.reasons, found.refused) == ([], [])
+    assert found.original.values("label") == ["a", " b"]
+    assert (found.reasons, found.rejected) == ([], [])
     assert not found.changed.total()
 
 
@@ -74,20 +73,20 @@ def test_a_row_that_breaks_a_rule_leaves_as_it_was() -> None:
     unknown = [("unknown_label", "label: the label is not declared")]
     missing = [("missing", "text: the value is missing")]
     assert kept(found) == [{"row": 1, **GOOD}]
-    assert found.refused == [(2, unknown, rows[1]), (3, missing, rows[2])]
+    assert found.rejected == [(2, unknown, rows[1]), (3, missing, rows[2])]
     assert [(row, why) for row, why, _ in found.reasons] == [(2, unknown), (3, missing)]
 
 
 def test_a_warning_counts_and_keeps_the_row() -> None:
     found = judged([GOOD, {"text": "so <b>bold</b>", "label": "b"}])
     assert len(found.valid) == 2
-    assert found.refused == []
+    assert found.rejected == []
     assert [(row, [rule for rule, _ in why]) for row, why, _ in found.reasons] == [(2, ["html"])]
 
 
 def test_a_row_that_leaves_says_first_what_it_leaves_for() -> None:
     found = judged([GOOD, {"text": "<b>cafÃ©</b>\x07", "label": "b"}])
-    ((_, reasons, _),) = found.refused
+    ((_, reasons, _),) = found.rejected
     first, *others = (rule for rule, _ in reasons)
     assert (first, set(others)) == ("mojibake", {"control", "html"})
 
@@ -100,7 +99,7 @@ def test_the_severity_decides_what_leaves(severity: str, left: int) -> None:
 
 def test_a_line_that_cannot_be_parsed_is_set_aside() -> None:
     found = judged([GOOD], [Unreadable(2, "not valid JSON", SECRET)])
-    assert found.refused == [(2, [("unreadable", "not valid JSON")], SECRET)]
+    assert found.rejected == [(2, [("unreadable", "not valid JSON")], SECRET)]
     assert len(found.valid) == 1
 
 
@@ -117,7 +116,7 @@ def test_a_redacted_row_stays_and_its_original_is_kept_apart() -> None:
     row = {"text": "write to jane@example.com", "label": "a"}
     found = judged([GOOD, row])
     assert found.valid["text"].to_list() == ["a text", "write to [EMAIL_1]"]
-    assert found.refused == [(2, [], row)]
+    assert found.rejected == [(2, [], row)]
     assert len(found.private) == 1
     assert [why for _, why, _ in found.reasons] == [[("privacy.email", "private data: email")]]
     assert found.changed["redacted"] == 1
@@ -126,7 +125,7 @@ def test_a_redacted_row_stays_and_its_original_is_kept_apart() -> None:
 def test_private_data_that_is_refused_makes_the_row_leave() -> None:
     row = {"text": "write to jane@example.com", "label": "a"}
     found = judged([GOOD, row], privacy={"email": "refuse"})
-    assert found.refused == [(2, [("privacy.email", "private data: email")], row)]
+    assert found.rejected == [(2, [("privacy.email", "private data: email")], row)]
     assert len(found.valid) == 1
 
 
@@ -152,14 +151,14 @@ def test_some_numbers_among_text_are_text() -> None:
 
 
 def test_later_rows_may_be_numbers() -> None:
-    screener = Screener(config(), TOPICS, LAYOUT, Fixes())
-    screener.judge(chunk([GOOD]))
-    assert len(screener.judge(chunk([{"text": "1", "label": "a"}], start=2)).valid) == 1
+    screener = RowChecker(config(), TOPICS, LAYOUT, Fixes())
+    screener.check(batch([GOOD]))
+    assert len(screener.check(batch([{"text": "1", "label": "a"}], start=2)).valid) == 1
 
 
 def test_few_rows_say_nothing_about_their_column() -> None:
-    screener = Screener(config(), TOPICS, LAYOUT, Fixes(), alone=True)
-    assert len(screener.judge(chunk([{"text": "1", "label": "a"}])).valid) == 1
+    screener = RowChecker(config(), TOPICS, LAYOUT, Fixes(), few_rows=True)
+    assert len(screener.check(batch([{"text": "1", "label": "a"}])).valid) == 1
 
 
 def test_a_repaired_row_takes_the_place_of_the_broken_one(tmp_path: Path) -> None:
@@ -168,7 +167,7 @@ def test_a_repaired_row_takes_the_place_of_the_broken_one(tmp_path: Path) -> Non
     found = judged(rows, fixes=repaired)
     assert found.valid["row"].to_list() == [1, 2, 3]
     assert found.valid["text"].to_list() == ["a text", "mended", "other"]
-    assert found.refused == []
+    assert found.rejected == []
 
 
 def test_a_repair_of_some_columns_leaves_the_others(tmp_path: Path) -> None:
@@ -182,34 +181,34 @@ def test_a_repaired_line_is_a_row(tmp_path: Path) -> None:
     repaired = fixes(tmp_path / "fixed.jsonl", (line.raw, {"text": "mended", "label": "b"}))
     found = judged([GOOD], [line], fixes=repaired)
     assert kept(found) == [{"row": 1, **GOOD}, {"row": 2, "text": "mended", "label": "b"}]
-    assert found.refused == []
+    assert found.rejected == []
 
 
 def test_a_repair_that_is_not_enough_is_set_aside_as_it_is_now(tmp_path: Path) -> None:
     row, again = {"text": None, "label": "b"}, {"text": "x", "label": "c"}
     found = judged([row], fixes=fixes(tmp_path / "fixed.jsonl", (row, again)))
-    assert found.refused == [(1, [("unknown_label", "label: the label is not declared")], again)]
+    assert found.rejected == [(1, [("unknown_label", "label: the label is not declared")], again)]
 
 
 def test_no_rows_are_judged() -> None:
     found = judged([])
-    assert (len(found.valid), found.refused, found.reasons) == (0, [], [])
+    assert (len(found.valid), found.rejected, found.reasons) == (0, [], [])
 
 
-def screened(folder: Path, rows: Sequence[Row], lines: str = "", **sections: Any) -> Screened:
+def screened(folder: Path, rows: Sequence[Row], lines: str = "", **sections: Any) -> PartResult:
     """One file as a part."""
     path = write_table(folder / "train.jsonl", rows)
     with path.open("a", encoding="utf-8") as stream:
         stream.write(lines)
     settings = pipeline(folder, {"train": "train.jsonl"}, **sections)
     application = applications.get(settings.application)
-    layout = frames.layout(settings.data, application, frames.locate(settings.data))
-    part = Part("train", str(path))
+    layout = layouts.find_columns(settings.data, application, splits.locate(settings.data))
+    part = Part("train", JsonLines(path))
     paths = (folder / "spool.arrow", folder / "refused.jsonl", folder / "fixed.jsonl")
-    return screening.screen(Task(settings, layout, part, *paths))
+    return screening.check_part(Task(settings, layout, part, *paths))
 
 
-def found(result: Screened) -> Mapping[str, int]:
+def found(result: PartResult) -> Mapping[str, int]:
     return {rule: n for rule, n in result.findings.found.items() if n}
 
 
@@ -228,14 +227,14 @@ def test_a_part_is_counted_catalogued_and_spooled(tmp_path: Path) -> None:
     (example,) = result.findings.examples["missing"]
     assert example.place == Place("train", str(tmp_path / "train.jsonl"), 3)
     assert result.catalogue.row.tolist() == [1, 2, 4]
-    records = quarantined(result.refused)
+    records = quarantined(result.task.rejected)
     assert [(record["row"], record["rules"]) for record in records] == [
         (3, ["missing"]),
         (4, []),
         (5, ["unreadable"]),
     ]
     assert records[1]["raw"] == rows[3]
-    ((start, table),) = Spooled([result.task.spool], [3]).chunks()
+    ((start, table),) = SpoolReader([result.task.spool], [3]).chunks()
     assert start == 0
     assert table["text"].to_pylist() == [GOOD["text"], rows[1]["text"], "write to [EMAIL_1]"]
     assert b"jane@example.com" not in result.task.spool.read_bytes()
@@ -246,7 +245,7 @@ def test_row_numbers_go_on_over_chunks(tmp_path: Path) -> None:
     rows[5]["label"] = None
     result = screened(tmp_path, rows, contract={"min_characters": 1, "max_characters": 5_000_000})
     assert result.catalogue.row.tolist() == [1, 2, 3, 4, 5, 7]
-    assert [record["row"] for record in quarantined(result.refused)] == [6]
+    assert [record["row"] for record in quarantined(result.task.rejected)] == [6]
 
 
 def test_questions_that_cannot_be_read_are_set_aside(tmp_path: Path) -> None:
@@ -259,7 +258,7 @@ def test_questions_that_cannot_be_read_are_set_aside(tmp_path: Path) -> None:
     ]
     result = screened(tmp_path, rows, application="questions")
     assert result.catalogue.row.tolist() == [1]
-    assert [record["rules"] for record in quarantined(result.refused)] == [
+    assert [record["rules"] for record in quarantined(result.task.rejected)] == [
         ["missing"],
         ["wrong_type"],
         ["answer_offset"],

@@ -11,7 +11,7 @@ from configs.schema import Data
 from tasks.applications import registry as applications
 from tasks.contract.rows import catalogue
 from tasks.contract.rows.catalogue import Catalogue, Cataloguer
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 
 Row = dict[str, Any]
 TRAIN, VALIDATION, TEST = range(3)

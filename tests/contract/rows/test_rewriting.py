@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.contract.rows import rewriting
-from tasks.contract.rows.rewriting import Changed, Rewriter
+from tasks.contract.rows.rewriting import Changes, Rewriter
 from tasks.contract.rules import characters
 
 Row = dict[str, Any]
@@ -31,7 +31,7 @@ def rewritten(
     *,
     data: Mapping[str, Any] | None = None,
     **contract: Any,
-) -> tuple[list[Row], Changed]:
+) -> tuple[list[Row], Changes]:
     """Rows after rewriting, and what was done to each, by position."""
     section = {"train": "rows.jsonl", **(data or {})}
     record = {"name": "shop", "application": application, "data": section, "contract": contract}
@@ -297,7 +297,7 @@ def test_a_sound_answer_in_a_damaged_context_is_the_same_or_refused(
 
 def test_the_tally_counts_each_row_once() -> None:
     changed = {1: {"repair", "email", "phone"}, 2: {"email"}, 5: {"repair"}, 6: {"card", "iban"}}
-    assert rewriting.tally(changed) == {"repaired": 2, "redacted": 3}
+    assert rewriting.count(changed) == {"repaired": 2, "redacted": 3}
 
 
 def test_rows_of_private_groups_are_found() -> None:

@@ -13,7 +13,7 @@ from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.contract.rows.catalogue import Catalogue
 from tasks.contract.rows.splitting import assign
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 from tests.support.catalogues import catalogue
 
 

@@ -17,7 +17,7 @@ from flows.cli import reports
 from tasks.contract.passes import parallel
 from tasks.contract.report.page import render
 from tasks.contract.rows import readmission
-from tasks.contract.sources import blocks, frames
+from tasks.contract.sources import base, splits
 from tests.support.tables import (
     Row,
     check,
@@ -113,7 +113,7 @@ def test_neither_order_nor_names_nor_blocks_decide(
     found = check(tmp_path, rows, data)
     shuffled = rows.copy()
     random.Random(0).shuffle(shuffled)
-    monkeypatch.setattr(frames, "CHUNK", 3000)
+    monkeypatch.setattr(base, "BATCH_CHARACTERS", 3000)
     again = check(tmp_path / "shuffled", shuffled, data)
 
     def texts(validated: Any) -> list[Row]:
@@ -122,7 +122,7 @@ def test_neither_order_nor_names_nor_blocks_decide(
     assert texts(again) == texts(found)
     assert again.rows == found.rows
     assert again.stored.summary["outside"] == found.stored.summary["outside"] == 267
-    monkeypatch.setattr(blocks, "SIZE", 10_000)
+    monkeypatch.setattr(parallel, "BLOCK_BYTES", 10_000)
     config = pipeline(tmp_path, {"train": "train.jsonl", **data})
     monkeypatch.setattr(parallel, "workers", lambda *_: 2)
     pieces = run(config, home="pieces")
@@ -204,7 +204,7 @@ def test_rows_of_every_split_are_taken_back(tmp_path: Path) -> None:
     ):
         record["raw"] |= repair
     fixed = write_table(tmp_path / "fixed.jsonl", records)
-    returned = readmission.take_back(config, tmp_path / "mlruns", frames.locate(config.data), fixed)
+    returned = readmission.take_back(config, tmp_path / "mlruns", splits.locate(config.data), fixed)
     assert {place.row for place in returned.accepted} == {5, 6}
     assert ["expected a date" in str(problem) for problem in returned.problems] == [True]
     after = run(config)

@@ -12,11 +12,12 @@ from tasks.applications import registry as applications
 from tasks.contract.passes import parallel
 from tasks.contract.passes.parallel import Folders
 from tasks.contract.rows import catalogue
-from tasks.contract.rows.spool import Spooled
+from tasks.contract.rows import layout as layouts
+from tasks.contract.rows.spool import SpoolReader
 from tasks.contract.rules.dataset import Whole
 from tasks.contract.rules.findings import Findings
-from tasks.contract.sources import frames
-from tasks.contract.sources.frames import SPLITS, Sources
+from tasks.contract.sources.json_lines import JsonLines
+from tasks.contract.sources.splits import SPLITS, Sources
 from tests.support.tables import Row, pipeline, write_table
 
 LONG = "The committee of the rowing club decided on Tuesday that every boat must be in its shed"
@@ -35,21 +36,21 @@ def judged(folder: Path, *rows: Given, **contract: Any) -> Whole:
 def judged_files(
     folder: Path, rows: dict[str, list[Row]], data: Any = None, **contract: Any
 ) -> Whole:
-    files = {
-        split: [str(write_table(folder / f"{split}.jsonl", some))] for split, some in rows.items()
-    }
+    for split, some in rows.items():
+        write_table(folder / f"{split}.jsonl", some)
     names = {split: f"{split}.jsonl" for split in SPLITS}
     config = pipeline(folder, {**names, **(data or {})}, contract)
-    sources = Sources(files, {})
+    found = {split: [JsonLines(folder / f"{split}.jsonl")] for split in SPLITS if split in rows}
+    sources = Sources(found, {})
     application = applications.get(config.application)
-    layout = frames.layout(config.data, application, sources)
+    layout = layouts.find_columns(config.data, application, sources)
     folders = Folders(folder / "spool", folder / "refused", folder / "fixes.jsonl")
     for scratch in (folders.spool, folders.refused):
         scratch.mkdir()
     parts = parallel.screen_all(config, layout, sources, folders, 1)
     sizes = [len(part.catalogue) for part in parts]
     joined = catalogue.merged([part.catalogue for part in parts], [0] * len(parts))
-    spool = Spooled([part.task.spool for part in parts], sizes)
+    spool = SpoolReader([part.task.spool for part in parts], sizes)
     whole = Whole(config, application, joined, spool, layout.files, Findings())
     whole.judge()
     return whole

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tasks.contract.rows.catalogue import Catalogue
 from tasks.contract.rules import repeats
 from tasks.contract.rules.repeats import KEPT_FIRST, Mask
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 from tests.support.catalogues import catalogue, hashed
 
 Pairs = list[tuple[int, int]]

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from configs.errors import DataError
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 from tests.support import healthy
 from tests.support.tables import Row, pipeline, quarantined, run, split_rows, write_table
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from configs.errors import DataError
-from tasks.contract.sources import blocks, reading
-from tasks.contract.sources.reading import Block, Row, Unreadable
+from tasks.contract.sources import formats
+from tasks.contract.sources.base import Block, FileSource, Options, Row, Unreadable
 
 Items = list[tuple[int, Row] | Unreadable]
 PIECES = ["a", "é🙂", '"', '""', "\n", "\r\n", "\r", " ", "\u2028", "\x0c", ",", "\t"]
@@ -27,8 +27,12 @@ def written(path: Path, content: str) -> Path:
     return path
 
 
+def opened(path: Path, *, quotes: bool = True) -> FileSource:
+    return formats.open_file(path, Options(quotes))
+
+
 def cut(path: Path, size: int, *, quotes: bool = True) -> list[Block]:
-    return list(blocks.cut(path, quotes=quotes, size=size))
+    return list(opened(path, quotes=quotes).blocks(size))
 
 
 def together(path: Path, found: Sequence[Block], *, quotes: bool = True) -> Items:
@@ -36,7 +40,7 @@ def together(path: Path, found: Sequence[Block], *, quotes: bool = True) -> Item
     items: Items = []
     for block in found:
         before = len(items)
-        for item in reading.read(path, quotes=quotes, block=block):
+        for item in opened(path, quotes=quotes).rows(block):
             if isinstance(item, Unreadable):
                 items.append(Unreadable(item.row + before, item.reason, item.raw))
             else:
@@ -48,7 +52,7 @@ def outcome(path: Path, found: Sequence[Block] | None, *, quotes: bool = True) -
     """The rows of a file, or of its blocks; ``refused`` if it is not of its format."""
     try:
         if found is None:
-            return list(reading.read(path, quotes=quotes))
+            return list(opened(path, quotes=quotes).rows())
         return together(path, found, quotes=quotes)
     except DataError:
         return "refused"
@@ -161,7 +165,7 @@ def test_a_large_file_is_cut(
     assert len(found) > 3
     assert {block.header for block in found} == {("text", "label")}
     # Each begins with a row of its own.
-    assert all(next(reading.read(path, block=block)) for block in found)
+    assert all(next(opened(path).rows(block)) for block in found)
 
 
 def test_large_json_lines_are_cut(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from configs.contract import Privacy, Rules
 from configs.errors import DataError
 from configs.schema import Pipeline
-from tasks.contract.sources.frames import SPLITS
+from tasks.contract.sources.splits import SPLITS
 from tasks.validation import Validated
 from tests.support import healthy
 from tests.support.tables import Row, pipeline, quarantined, run, write_table

@@ -13,16 +13,19 @@ import pytest
 from configs.errors import DataError
 from configs.schema import Data
 from tasks.applications import registry as applications
-from tasks.contract.sources import frames
-from tasks.contract.sources.frames import Chunk, Layout, Part, Sources
-from tasks.contract.sources.reading import Block, Unreadable
+from tasks.contract.rows import layout as layouts
+from tasks.contract.rows.layout import Layout
+from tasks.contract.sources import splits
+from tasks.contract.sources.base import Batch, Block, Unreadable
+from tasks.contract.sources.delimited import CommaSeparated
+from tasks.contract.sources.splits import Part, Sources
 from tests.support.tables import Row, parcels, write_table
 
 TOPICS = applications.get("topics")
 
 
 def located(folder: Path, **data: Any) -> Sources:
-    return frames.locate(Data.model_validate(data).below(folder))
+    return splits.locate(Data.model_validate(data).below(folder))
 
 
 @dataclass
@@ -30,7 +33,7 @@ class Raw:
     """All chunks of all parts."""
 
     layout: Layout
-    parts: list[tuple[Part, list[Chunk]]]
+    parts: list[tuple[Part, list[Batch]]]
 
     def texts(self, split: str) -> list[Any]:
         """The texts of a split."""
@@ -43,17 +46,17 @@ class Raw:
     def _frames(self, split: str) -> Iterator[pd.DataFrame]:
         for part, chunks in self.parts:
             if part.split == split:
-                yield from (chunk.frame for chunk in chunks)
+                yield from (chunk.frame() for chunk in chunks)
 
 
 def read(folder: Path, **data: Any) -> Raw:
     section = Data.model_validate(data).below(folder)
-    sources = frames.locate(section)
-    layout = frames.layout(section, TOPICS, sources)
-    parts = frames.parts(sources)
+    sources = splits.locate(section)
+    layout = layouts.find_columns(section, TOPICS, sources)
+    parts = splits.parts(sources)
     return Raw(
         layout,
-        [(part, list(frames.chunks(part, section, layout.mapping, sources))) for part in parts],
+        [(part, list(layouts.read(part, layout.mapping))) for part in parts],
     )
 
 
@@ -77,10 +80,10 @@ def test_rows_know_their_split_file_and_number(tmp_path: Path) -> None:
     raw = read(tmp_path, train=["a.csv", "b.*"], test="test.parquet")
     names = [str(tmp_path / name) for name in ("a.csv", "b.jsonl.gz", "test.parquet")]
     assert raw.layout == Layout({"text": "text", "label": "label"}, tuple(names), None)
-    assert [part for part, _ in raw.parts] == [
-        Part("train", names[0]),
-        Part("train", names[1]),
-        Part("test", names[2]),
+    assert [(part.split, part.file) for part, _ in raw.parts] == [
+        ("train", names[0]),
+        ("train", names[1]),
+        ("test", names[2]),
     ]
     assert list(raw.frame().columns) == ["row", "text", "label"]
     assert raw.frame()["row"].to_list() == [1, 2, 3, 1, 2]
@@ -99,14 +102,14 @@ def test_unreadable_rows_keep_their_number(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\nx,a\ny\nz,b\n", encoding="utf-8")
     ((_, (chunk,)),) = read(tmp_path, train="a.csv").parts
     assert chunk.unreadable == [Unreadable(2, "expected 2 fields, found 1", "y")]
-    assert chunk.frame["row"].to_list() == [1, 3]
+    assert chunk.frame()["row"].to_list() == [1, 3]
 
 
 def test_a_header_alone_is_a_chunk_without_rows(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\n", encoding="utf-8")
     ((_, (chunk,)),) = read(tmp_path, train="a.csv").parts
-    assert list(chunk.frame.columns) == ["row", "text", "label"]
-    assert (len(chunk.frame), chunk.unreadable) == (0, [])
+    assert list(chunk.frame().columns) == ["row", "text", "label"]
+    assert (len(chunk.frame()), chunk.unreadable) == (0, [])
 
 
 def test_a_value_that_a_row_lacks_is_none(tmp_path: Path) -> None:
@@ -123,12 +126,12 @@ def test_large_files_come_in_chunks(tmp_path: Path) -> None:
         stream.writelines(["y" * 3_000_000 + "\n"] * 3)
     ((_, chunks),) = read(tmp_path, train="a.jsonl").parts
     weights = [
-        chunk.frame["text"].str.len().sum() + sum(len(one.raw) for one in chunk.unreadable)
+        sum(map(len, chunk.values("text"))) + sum(len(one.raw) for one in chunk.unreadable)
         for chunk in chunks
     ]
     assert len(chunks) > 3
     assert max(weights) < 8_000_000
-    assert [row for chunk in chunks for row in chunk.frame["row"]] == list(range(1, 8))
+    assert [row for chunk in chunks for row in chunk.frame()["row"]] == list(range(1, 8))
     assert [one.row for chunk in chunks for one in chunk.unreadable] == [8, 9, 10]
 
 
@@ -136,11 +139,11 @@ def test_a_part_may_be_a_block_of_a_file(tmp_path: Path) -> None:
     path = write_table(tmp_path / "a.csv", parcels(4))
     content = path.read_bytes()
     start = content.index(b"parcel number 2")
-    part = Part("train", str(path), Block(start, len(content), ("text", "label")))
-    section = Data.model_validate({"train": "a.csv"}).below(tmp_path)
-    (chunk,) = frames.chunks(part, section, {"text": "text", "label": "label"})
-    assert chunk.frame["text"].to_list() == ["parcel number 2", "parcel number 3"]
-    assert chunk.frame["row"].to_list() == [1, 2]
+    block = Block(start, len(content), ("text", "label"))
+    part = Part("train", CommaSeparated(path), block)
+    (batch,) = layouts.read(part, {"text": "text", "label": "label"})
+    assert batch.values("text") == ["parcel number 2", "parcel number 3"]
+    assert batch.numbers == [1, 2]
 
 
 def test_columns_are_mapped(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from configs.errors import DataError
-from tasks.contract.sources import reading
-from tasks.contract.sources.reading import Unreadable
+from tasks.contract.sources import formats, hub, splits
+from tasks.contract.sources.base import Options, Unreadable
 from tests.support.tables import Row, write_table
 
 ROWS: list[Row] = [
@@ -36,7 +36,11 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def items(path: Path, **options: Any) -> list[tuple[int, Row] | Unreadable]:
-    return list(reading.read(path, **options))
+    return list(formats.open_file(path, Options(**options)).rows())
+
+
+def columns(path: Path) -> list[str]:
+    return formats.open_file(path).columns()
 
 
 def rows(path: Path, **options: Any) -> list[Row]:
@@ -60,7 +64,7 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_format_tells_its_columns(tmp_path: Path, name: str) -> None:
-    assert reading.columns_of(write_table(tmp_path / name, ROWS)) == ["text", "label"]
+    assert columns(write_table(tmp_path / name, ROWS)) == ["text", "label"]
 
 
 def test_zipped_content_is_found_by_its_bytes_not_its_name(tmp_path: Path) -> None:
@@ -98,13 +102,13 @@ def test_a_field_may_be_longer_than_the_csv_library_allows_by_default(tmp_path: 
 
 
 def test_column_names_are_trimmed(tmp_path: Path) -> None:
-    assert reading.columns_of(write(tmp_path, "rows.csv", "text , label\nx,a\n")) == [
+    assert columns(write(tmp_path, "rows.csv", "text , label\nx,a\n")) == [
         "text",
         "label",
     ]
 
 
-@pytest.mark.parametrize("read", [items, reading.columns_of])
+@pytest.mark.parametrize("read", [items, columns])
 def test_a_header_that_names_a_column_twice_is_refused(tmp_path: Path, read: Any) -> None:
     with pytest.raises(DataError, match="the header names text twice"):
         read(write(tmp_path, "rows.csv", "text,label,text\nx,a,y\n"))
@@ -214,12 +218,12 @@ def test_an_escaped_surrogate_pair_is_a_character(tmp_path: Path) -> None:
 
 
 def test_columns_come_from_the_first_json_line_that_parses(tmp_path: Path) -> None:
-    assert reading.columns_of(write(tmp_path, "rows.jsonl", 'x\n{"text": 1}\n')) == ["text"]
+    assert columns(write(tmp_path, "rows.jsonl", 'x\n{"text": 1}\n')) == ["text"]
 
 
 def test_json_lines_without_one_object_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected one JSON object a line, found none"):
-        reading.columns_of(write(tmp_path, "rows.jsonl", "x\n[1]\n"))
+        columns(write(tmp_path, "rows.jsonl", "x\n[1]\n"))
 
 
 SQUAD = {
@@ -256,13 +260,13 @@ def test_squads_own_layout_is_one_row_a_question(
     assert [row["question"] for row in found] == ["Where?", "Who?"]
     assert found[0]["context"] == "It is in Oslo 🙂."
     assert [row["answers"]["answer_start"] for row in found] == [[9], []]
-    assert reading.columns_of(path) == ["id", "title", "context", "question", "answers"]
+    assert columns(path) == ["id", "title", "context", "question", "answers"]
 
 
 def test_a_json_file_may_name_its_rows_data(tmp_path: Path) -> None:
     path = write(tmp_path, "rows.json", "\ufeff" + json.dumps({"version": 1, "data": ROWS}))
     assert rows(path) == ROWS
-    assert reading.columns_of(path) == ["text", "label"]
+    assert columns(path) == ["text", "label"]
 
 
 def test_what_is_no_object_in_a_json_list_is_one_unreadable_row(tmp_path: Path) -> None:
@@ -289,7 +293,7 @@ def test_what_is_no_object_in_a_json_list_is_one_unreadable_row(tmp_path: Path) 
         ),
     ],
 )
-@pytest.mark.parametrize("read", [items, reading.columns_of])
+@pytest.mark.parametrize("read", [items, columns])
 def test_a_json_file_of_another_form_is_refused(
     tmp_path: Path, text: str, message: str, read: Any
 ) -> None:
@@ -301,7 +305,7 @@ def test_a_json_file_of_another_form_is_refused(
 
 def test_a_json_list_without_one_object_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected a list of JSON objects, found none"):
-        reading.columns_of(write(tmp_path, "rows.json", "[1, 2]"))
+        columns(write(tmp_path, "rows.json", "[1, 2]"))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -315,7 +319,7 @@ def test_no_bytes_crash_a_reader(tmp_path: Path, name: str, content: bytes) -> N
 
 
 def expanded(folder: Path, *patterns: str) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in reading.expand(patterns, folder)]
+    return [path.relative_to(folder).as_posix() for path in splits.expand(patterns, folder)]
 
 
 @pytest.fixture
@@ -344,12 +348,12 @@ def test_brackets_of_a_file_name_or_its_folder_are_not_a_glob(files: Path) -> No
 
 
 def test_an_absolute_name_stays(files: Path) -> None:
-    assert reading.expand([str(files / "a.csv")], files / "deep") == [files / "a.csv"]
+    assert splits.expand([str(files / "a.csv")], files / "deep") == [files / "a.csv"]
 
 
 def test_every_missing_file_is_told_with_a_near_name(files: Path) -> None:
     with pytest.raises(DataError) as caught:
-        reading.expand(["a.cvs", "*.txt", "nowhere/a.csv"], files)
+        splits.expand(["a.cvs", "*.txt", "nowhere/a.csv"], files)
     assert [str(problem).replace(str(files), "HERE") for problem in caught.value.problems] == [
         "HERE/a.cvs: no such file (did you mean HERE/a.csv?)",
         "HERE/*.txt: no such file (file names are relative to the YAML)",
@@ -362,16 +366,16 @@ def test_an_unknown_format_is_refused(name: str) -> None:
     with pytest.raises(
         DataError, match=r"expected CSV, TSV, JSON, JSONL or Parquet, each also \.gz"
     ):
-        reading.format_of(Path(name))
+        formats.format_of(Path(name))
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("A.CSV", ".csv"), ("a.ndjson.GZ", ".ndjson"), ("a.b.tsv", ".tsv")]
+    ("name", "kind"), [("A.CSV", "csv"), ("a.ndjson.GZ", "ndjson"), ("a.b.tsv", "tsv")]
 )
 def test_the_format_is_in_the_name_in_any_case(name: str, kind: str) -> None:
-    assert reading.format_of(Path(name)) == kind
+    assert formats.format_of(Path(name)) == kind
 
 
 def test_a_data_set_that_cannot_be_reached_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^data\.dataset org/name: cannot be loaded: "):
-        reading.hub_splits("org/name", None, None, tmp_path)
+        hub.load("org/name", None, None, tmp_path)

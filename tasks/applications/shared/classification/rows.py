@@ -47,7 +47,7 @@ class ClassificationRows(Rows[ClassificationFacts]):
     def store(self, frame: pd.DataFrame, facts: ClassificationFacts) -> dict[str, Any]:
         """Texts, and labels as positions in the vocabulary."""
         kind = labelling.get(facts.labelling)
-        texts = {name: frame[name].to_list() for name in facts.inputs}
+        texts = {name: frame[name] for name in facts.inputs}
         return texts | {kind.target: kind.store(frame[kind.target], facts.labels)}
 
 

@@ -57,7 +57,10 @@ class TextPairs(Rows[GenerationFacts]):
 
     def store(self, frame: pd.DataFrame, facts: GenerationFacts) -> dict[str, Any]:
         """Both texts, trimmed."""
-        return {name: frame[name].str.strip().to_list() for name in (self.source, self.target)}
+        from tasks import arrow
+
+        names = (self.source, self.target)
+        return {name: arrow.strip(arrow.texts_of(frame[name])) for name in names}
 
 
 @dataclass(frozen=True)

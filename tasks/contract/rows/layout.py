@@ -1,0 +1,144 @@
+"""Which column of the sources is which column of the application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Final
+
+from configs.errors import DataError, Problem
+from configs.schema import Data
+from tasks.applications.base import Application
+from tasks.contract.sources.base import Batch, Source
+from tasks.contract.sources.splits import SPLITS, Part, Sources
+
+WINDOW: Final = "window"
+"""Canonical name of the column that says how old a training row is."""
+OTHER_SETTINGS: Final = {"group": "data.group_column", WINDOW: "data.window.column"}
+"""Settings that name columns which are not the application's."""
+LONGEST_NAME, MOST_WORDS, MOST_NAMES = 40, 4, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the declared sources are read.
+
+    Attributes:
+        mapping: canonical column name to the sources' own.
+        files: names of the sources, in the order of their positions.
+        names: label names that the first source declares.
+    """
+
+    mapping: dict[str, str]
+    files: tuple[str, ...]
+    names: Sequence[str] | None
+
+
+def find_columns(data: Data, application: Application, sources: Sources) -> Layout:
+    """Find the columns of the application in the sources.
+
+    Raises:
+        DataError: missing columns, or sources that are not of their format.
+    """
+    mapping = _mapping(data, application, sources)
+    _require_columns(mapping, sources)
+    target = mapping.get("label") or mapping.get("labels")
+    names = _first(sources).label_names(target) if target else None
+    return Layout(mapping, tuple(sources.by_name), names)
+
+
+def columns_of(split: str, mapping: Mapping[str, str]) -> dict[str, str]:
+    """The columns that rows of a declared split need; only training rows need the window's."""
+    return {k: v for k, v in mapping.items() if k != WINDOW or split == SPLITS[0]}
+
+
+def read(part: Part, mapping: Mapping[str, str]) -> Iterator[Batch]:
+    """Read a part in batches under canonical column names.
+
+    Args:
+        part: what to read.
+        mapping: canonical column name to the source's own.
+    """
+    wanted = columns_of(part.split, mapping)
+    for batch in part.source.batches(list(dict.fromkeys(wanted.values())), part.block):
+        columns = {name: batch.columns[actual] for name, actual in wanted.items()}
+        yield replace(batch, columns=columns)
+
+
+def _first(sources: Sources) -> Source:
+    return next(iter(sources.by_name.values()))
+
+
+def _mapping(data: Data, application: Application, sources: Sources) -> dict[str, str]:
+    columns = application.rows.columns(data)
+    canonical = [column.name for column in columns]
+    unknown = [name for name in data.columns if name not in canonical]
+    if unknown:
+        message = f"unknown column {unknown[0]!r}; {application.name} has {', '.join(canonical)}"
+        raise DataError(Problem("data.columns", message, "write application's name: your name"))
+    mapping = {name: data.columns.get(name, name) for name in canonical}
+    absent = {c.name for c in columns if c.optional and c.name not in data.columns}
+    if absent:
+        absent -= {name for name in absent if mapping[name] in _first_columns(sources)}
+    kept = {name: actual for name, actual in mapping.items() if name not in absent}
+    extra = {"group": data.group_column, WINDOW: data.window.column}
+    return kept | {name: actual for name, actual in extra.items() if actual}
+
+
+def _first_columns(sources: Sources) -> list[str]:
+    try:
+        return _first(sources).columns()
+    except DataError:
+        # Reported with every other problem by _require_columns.
+        return []
+
+
+def _require_columns(mapping: dict[str, str], sources: Sources) -> None:
+    problems: list[Problem] = []
+    # A source of several splits is checked once, as one with training rows if it has any.
+    splits = {name: split for split in reversed(SPLITS) for name in sources.files.get(split, ())}
+    for name, source in sources.by_name.items():
+        try:
+            found = source.columns()
+        except DataError as error:
+            problems += error.problems
+            continue
+        problems += _missing(source.place, found, columns_of(splits[name], mapping))
+    if problems:
+        raise DataError(problems)
+
+
+def _missing(where: str, found: list[str], mapping: Mapping[str, str]) -> Iterator[Problem]:
+    free = [name for name in found if name not in mapping.values()]
+    for canonical, actual in mapping.items():
+        if actual in found:
+            continue
+        message = f"expected a column {actual!r}, found {quote_names(found)}"
+        near = get_close_matches(actual.lower(), [name.lower() for name in free], 1, cutoff=0.5)
+        original = next((name for name in free if near and name.lower() == near[0]), None)
+        setting = OTHER_SETTINGS.get(canonical, f"data.columns.{canonical}")
+        advice = f"set {setting}" + (f": {original}" if original else " to the right name")
+        if any(len(name) > LONGEST_NAME for name in found):
+            advice = "does the file begin with a line of column names?"
+        elif len(found) == 1 and ";" in found[0]:
+            advice = "save the file with commas between its columns, not semicolons"
+        yield Problem(where, message, advice)
+
+
+def quote_names(columns: Iterable[str]) -> str:
+    """Column names for a message; names that may be text of a row are not shown."""
+    found = list(columns)
+    shown = [
+        repr(name) if _is_name(name) else f"a name of {len(name)} characters"
+        for name in found[:MOST_NAMES]
+    ]
+    more = len(found) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _is_name(text: str) -> bool:
+    from tasks.contract.rules.privacy import KINDS, Recognizer
+
+    short = len(text) <= LONGEST_NAME and len(text.split()) <= MOST_WORDS
+    return short and not Recognizer(KINDS).find(text)

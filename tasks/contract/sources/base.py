@@ -1,0 +1,330 @@
+"""The interface of a data source: columns, rows, batches, a digest, a size and label names.
+
+A source reads one file, or one split of a data set. To add one for files, write a subclass of
+:class:`FileSource` and name it in an entry point of the group ``onestep.sources``; the name of the
+entry point is the file name's ending. See ``docs/extending/sources.md``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
+
+from configs.errors import DataError, Problem
+from tasks.store import file_digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+BATCH_CHARACTERS: Final = 4_000_000
+"""Characters per batch, about."""
+ROW_CHARACTERS: Final = 200
+"""What each row counts besides its text, so that batches of short texts do not get too long."""
+BLOCK_BYTES: Final = 16 * 2**20
+"""Bytes that one process reads at a time, where several read one file."""
+ARROW_BATCH: Final = 10_000
+"""Rows that are read from Arrow data at once, at most."""
+
+Row: TypeAlias = dict[str, Any]
+Cells: TypeAlias = "pa.Array | list[Any]"
+"""The values of a column: an Arrow array of strings, or Python values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row that cannot be parsed.
+
+    Attributes:
+        row: its number.
+        reason: what is wrong with it, without its text.
+        raw: its text, for the quarantine only.
+    """
+
+    row: int
+    reason: str
+    raw: str
+
+
+Rows: TypeAlias = Iterator[tuple[int, Row] | Unreadable]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some whole rows of a file that one process reads.
+
+    Attributes:
+        start: offset of the first byte.
+        stop: offset after the last byte.
+        header: column names, if they stand before the first block only.
+    """
+
+    start: int
+    stop: int
+    header: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Settings of the data section that some formats use.
+
+    Attributes:
+        quotes: whether fields of delimited text may be quoted.
+    """
+
+    quotes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive rows by column.
+
+    Attributes:
+        numbers: the number of each row in its source, or in the block that was read.
+        columns: values by column name.
+        unreadable: rows that cannot be parsed; they are not in ``columns``.
+    """
+
+    numbers: Sequence[int]
+    columns: Mapping[str, Cells]
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+    def row(self, position: int) -> Row:
+        """One row as Python values."""
+        found = {name: cells[position] for name, cells in self.columns.items()}
+        return {k: v if isinstance(self.columns[k], list) else v.as_py() for k, v in found.items()}
+
+    def items(self) -> Iterator[tuple[int, Row]]:
+        """Each row with its number, as Python values."""
+        rows = zip(*(self.values(name) for name in self.columns), strict=True)
+        for number, values in zip(self.numbers, rows, strict=True):
+            yield number, dict(zip(self.columns, values, strict=True))
+
+    def values(self, name: str) -> list[Any]:
+        """A column as Python values."""
+        cells = self.columns[name]
+        return cells if isinstance(cells, list) else cells.to_pylist()
+
+    def frame(self, texts: Iterable[str] = ()) -> pd.DataFrame:
+        """The rows with their numbers as the column ``row``.
+
+        Args:
+            texts: columns that stay in Arrow's memory, not copied, if they hold only strings. All
+                other columns are copied to Python values.
+        """
+        import numpy as np
+        import pandas as pd
+
+        frame = pd.DataFrame({"row": np.asarray(self.numbers, dtype=np.int64)})
+        for name, cells in self.columns.items():
+            if name in texts and not isinstance(cells, list):
+                frame[name] = pd.arrays.ArrowExtensionArray(cells)
+            else:
+                frame[name] = pd.Series(self.values(name), dtype=object)
+        return frame
+
+
+class Source(Protocol):
+    """One file, or one split of a data set, with labelled rows. It can be pickled."""
+
+    @property
+    def name(self) -> str:
+        """Name in messages, reports and the quarantine; unique in a pipeline."""
+
+    @property
+    def place(self) -> str:
+        """Where a problem with the whole source is, for messages."""
+
+    @property
+    def same_columns(self) -> bool:
+        """Whether every row has the columns of :meth:`columns`, and no others."""
+
+    def columns(self) -> list[str]:
+        """Column names; of the first row, where each row names its own.
+
+        Raises:
+            DataError: the source is empty or not of its format.
+        """
+
+    def rows(self, block: Block | None = None) -> Rows:
+        """Rows with their numbers from 1, and those that cannot be parsed.
+
+        Raises:
+            DataError: what can no longer be read, with the place.
+        """
+
+    def batches(self, columns: Sequence[str], block: Block | None = None) -> Iterator[Batch]:
+        """The same rows by column, a bounded number at a time.
+
+        Args:
+            columns: names of the columns to read; a value that a row lacks is None.
+            block: of :meth:`blocks`; row numbers begin at 1 in each.
+        """
+
+    def digest(self) -> str:
+        """SHA-256 of the content, whatever the source is called."""
+
+    def size(self) -> int:
+        """Bytes to read; large sources are read by several processes."""
+
+    def label_names(self, column: str) -> Sequence[str] | None:
+        """Label names in order, if the source declares them for a column."""
+
+    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
+        """Parts of about ``size`` bytes for several processes; none if it cannot be divided."""
+
+    def origin(self, names: Sequence[str]) -> tuple[str, dict[str, Any]]:
+        """How MLflow describes the sources of a split: a kind, and where they are.
+
+        Args:
+            names: of all sources of the split.
+        """
+
+
+class FileSource(ABC):
+    """A file; a format overrides :meth:`columns`, :meth:`rows`, and what it can do better.
+
+    Attributes:
+        same_columns: whether every row has the columns of :meth:`columns`, and no others.
+    """
+
+    same_columns: ClassVar[bool] = True
+
+    def __init__(self, path: Path, options: Options | None = None) -> None:
+        self.path = path
+        self.options = options or Options()
+
+    @property
+    def name(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    @property
+    def place(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    @abstractmethod
+    def columns(self) -> list[str]:
+        """Column names."""
+
+    @abstractmethod
+    def rows(self, block: Block | None = None) -> Rows:
+        """Rows with their numbers from 1, and those that cannot be parsed."""
+
+    def batches(self, columns: Sequence[str], block: Block | None = None) -> Iterator[Batch]:
+        """The rows by column."""
+        return collect(self.rows(block), columns)
+
+    def digest(self) -> str:
+        """SHA-256 of the file's bytes."""
+        return file_digest(self.path)
+
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.path.stat().st_size
+
+    def label_names(self, column: str) -> Sequence[str] | None:
+        """None: most formats do not declare them."""
+        return None
+
+    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
+        """None: one process reads the file."""
+        yield from ()
+
+    def origin(self, names: Sequence[str]) -> tuple[str, dict[str, Any]]:
+        """File names without the folders of this machine."""
+        files = [Path(name).name for name in names]
+        return "local", {"uri": files[0], "files": files}
+
+
+def collect(rows: Rows, columns: Sequence[str]) -> Iterator[Batch]:
+    """Gather rows into batches of about ``BATCH_CHARACTERS``; at least one, which may be empty."""
+    taken: list[tuple[int, Row]] = []
+    unreadable: list[Unreadable] = []
+    weight = 0
+    for item in rows:
+        weight += ROW_CHARACTERS
+        if isinstance(item, Unreadable):
+            unreadable.append(item)
+            weight += len(item.raw)
+        else:
+            taken.append(item)
+            values = (item[1].get(name) for name in columns)
+            weight += sum(len(value) for value in values if type(value) is str)
+        if weight > BATCH_CHARACTERS:
+            yield batch_of(taken, columns, unreadable)
+            taken, unreadable, weight = [], [], 0
+    yield batch_of(taken, columns, unreadable)
+
+
+def batch_of(
+    rows: Sequence[tuple[int, Row]],
+    columns: Iterable[str],
+    unreadable: Iterable[Unreadable] = (),
+) -> Batch:
+    """Rows with their numbers as one batch."""
+    cells = {name: _cells([row.get(name) for _, row in rows]) for name in columns}
+    return Batch([number for number, _ in rows], cells, list(unreadable))
+
+
+def _cells(values: list[Any]) -> Cells:
+    """Strings as an Arrow array; values of other types, or of several, as they are."""
+    import pyarrow as pa
+
+    if not all(value is None or isinstance(value, str) for value in values):
+        return values
+    return pa.array(values, pa.large_string())
+
+
+def arrow_rows(batches: Iterable[pa.RecordBatch]) -> Rows:
+    """Rows of Arrow data."""
+    return enumerate(chain.from_iterable(batch.to_pylist() for batch in batches), 1)
+
+
+def arrow_batches(batches: Iterable[pa.RecordBatch], columns: Sequence[str]) -> Iterator[Batch]:
+    """Batches of some columns of Arrow data; strings are not copied."""
+    start = 1
+    for batch in batches:
+        chosen = batch.select(list(columns))
+        rows = max(1, chosen.num_rows * BATCH_CHARACTERS // max(chosen.nbytes, 1))
+        for first in range(0, chosen.num_rows, rows):
+            part = chosen.slice(first, rows)
+            cells = map(_arrow_cells, part.columns)
+            numbers = range(start, start + part.num_rows)
+            yield Batch(numbers, dict(zip(columns, cells, strict=True)))
+            start += part.num_rows
+
+
+def require_utf8(batches: Iterable[pa.RecordBatch], place: str) -> Iterator[pa.RecordBatch]:
+    """Check the strings of Arrow data, which readers of Arrow data do not.
+
+    Raises:
+        DataError: a string is not UTF-8.
+    """
+    import pyarrow as pa
+
+    start = 1
+    for batch in batches:
+        try:
+            batch.validate(full=True)
+        except pa.ArrowInvalid:
+            where = f"{place} row {start} or later"
+            problem = Problem(where, "expected UTF-8 text", "convert it to UTF-8")
+            raise DataError(problem) from None
+        yield batch
+        start += batch.num_rows
+
+
+def _arrow_cells(array: pa.Array) -> Cells:
+    import pyarrow as pa
+
+    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return array.cast(pa.large_string())
+    values: list[Any] = array.to_pylist()
+    return values

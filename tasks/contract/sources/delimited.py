@@ -1,0 +1,102 @@
+"""Delimited text: CSV and TSV, plain or gzip, with column names in the first line."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import sys
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, ClassVar
+
+from configs.errors import DataError, Problem
+from tasks.contract.sources import blocks, text_files
+from tasks.contract.sources.base import BLOCK_BYTES, Block, FileSource, Rows, Unreadable
+
+ADVICE = "close the quotation mark, double it inside a field, or set data.quotes: false"
+
+
+class CommaSeparated(FileSource):
+    """A CSV file.
+
+    Attributes:
+        delimiter: the character between two fields.
+    """
+
+    delimiter: ClassVar[str] = ","
+
+    def columns(self) -> list[str]:
+        """The fields of the first line, trimmed."""
+        with text_files.text(self.path) as stream:
+            return self._header(self._reader(stream))
+
+    def rows(self, block: Block | None = None) -> Rows:
+        """Each record; one with more or fewer fields than the header cannot be read."""
+        with text_files.text(self.path, block) as stream:
+            reader = self._reader(stream)
+            header = list(block.header) if block else self._header(reader)
+            for number, fields in enumerate(filter(None, self._records(reader)), 1):
+                if len(fields) == len(header):
+                    yield number, dict(zip(header, fields, strict=True))
+                else:
+                    reason = f"expected {len(header)} fields, found {len(fields)}"
+                    yield Unreadable(number, reason, ",".join(fields))
+
+    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
+        """Blocks of whole records, as far as quotation marks tell where records end."""
+        if blocks.is_divisible(self.path, size):
+            delimiter = self.delimiter if self.options.quotes else None
+            header = tuple(self.columns())
+            yield from blocks.cut(self.path, size, self._header_size(), header, delimiter)
+
+    def _records(self, reader: Any) -> Iterator[list[str]]:
+        while True:
+            line = reader.line_num + 1
+            try:
+                yield next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                where = f"{self.path}:{line}"
+                raise DataError(Problem(where, f"not valid CSV: {error}", ADVICE)) from None
+
+    def _reader(self, stream: Iterable[str]) -> Any:
+        csv.field_size_limit(sys.maxsize)
+        quotes = self.options.quotes
+        return csv.reader(
+            stream,
+            delimiter=self.delimiter,
+            quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+            strict=quotes,
+        )
+
+    def _header(self, reader: Any) -> list[str]:
+        where = f"{self.path}:1"
+        try:
+            header: list[str] = [name.strip() for name in next(reader)]
+        except csv.Error as error:
+            raise DataError(Problem(where, f"not valid CSV: {error}")) from None
+        repeated = sorted({name for name in header if header.count(name) > 1})
+        if repeated:
+            raise DataError(Problem(where, f"the header names {', '.join(repeated)} twice"))
+        return header
+
+    def _header_size(self) -> int:
+        """Bytes of the line of column names, with its line ending and a byte order mark."""
+        lines: list[str] = []
+
+        def kept(stream: IO[str]) -> Iterator[str]:
+            for line in stream:
+                lines.append(line)
+                yield line
+
+        with text_files.text(self.path) as stream:
+            next(self._reader(kept(stream)))
+        with self.path.open("rb") as raw:
+            mark = len(codecs.BOM_UTF8) if raw.read(3) == codecs.BOM_UTF8 else 0
+        return mark + sum(len(line.encode()) for line in lines)
+
+
+class TabSeparated(CommaSeparated):
+    """A TSV file."""
+
+    delimiter = "\t"

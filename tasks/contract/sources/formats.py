@@ -1,0 +1,78 @@
+"""The formats of files by the ending of a file's name: built in, of an application, of packages."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, TypeAlias, cast
+
+from configs.errors import DataError, Problem
+from tasks import extensions
+from tasks.contract.sources.base import FileSource, Options
+from tasks.contract.sources.delimited import CommaSeparated, TabSeparated
+from tasks.contract.sources.json_document import JsonDocument
+from tasks.contract.sources.json_lines import JsonLines
+from tasks.contract.sources.parquet import Parquet
+from tasks.contract.sources.text_files import STDIN
+
+Formats: TypeAlias = Mapping[str, type[FileSource]]
+"""Sources by ending, without the dot."""
+
+GROUP: Final = "onestep.sources"
+BUILT_IN: Final[Formats] = {
+    "csv": CommaSeparated,
+    "tsv": TabSeparated,
+    "json": JsonDocument,
+    "jsonl": JsonLines,
+    "ndjson": JsonLines,
+    "parquet": Parquet,
+}
+NONE: Final[Formats] = MappingProxyType({})
+FIRST_BYTES: Final = {b"{": "jsonl", b"[": "json"}
+"""How the format of standard input is told; anything else is CSV."""
+
+
+def names(own: Formats = NONE) -> list[str]:
+    """Endings of all formats, sorted."""
+    return sorted({*own, *extensions.names(GROUP, BUILT_IN)})
+
+
+def ending_of(path: Path) -> str:
+    """The ending of a file's name in lower case, ``.gz`` ignored."""
+    _, dot, ending = path.name.lower().removesuffix(".gz").rpartition(".")
+    return ending if dot else ""
+
+
+def format_of(path: Path, own: Formats = NONE) -> str:
+    """The format of a file by its name; of standard input by its first byte.
+
+    Args:
+        path: the file.
+        own: formats of the application.
+
+    Raises:
+        DataError: the name has the ending of no format.
+    """
+    if path == STDIN:
+        head = cast(io.BufferedReader, sys.stdin.buffer).peek(1)[:1]
+        return FIRST_BYTES.get(head, "csv")
+    known = names(own)
+    if (ending := ending_of(path)) in known:
+        return ending
+    more = [name for name in known if name not in BUILT_IN]
+    expected = f"expected {', '.join(['CSV, TSV, JSON, JSONL', *more])} or Parquet, each also .gz"
+    raise DataError(Problem(str(path), expected, "rename it to its format"))
+
+
+def open_file(path: Path, options: Options | None = None, own: Formats = NONE) -> FileSource:
+    """The source that reads a file.
+
+    Raises:
+        DataError: the name has the ending of no format.
+    """
+    name = format_of(path, own)
+    kind = own[name] if name in own else extensions.load(GROUP, name, BUILT_IN)
+    return kind(path, options)

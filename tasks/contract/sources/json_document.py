@@ -1,0 +1,78 @@
+"""JSON documents: a list of objects, an object with such a list as ``data``, or SQuAD's layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from configs.errors import DataError, Problem
+from tasks.contract.sources import squad, text_files
+from tasks.contract.sources.base import Block, FileSource, Rows, Unreadable
+
+ONE_PER_LINE: Final = "a file with one JSON object a line is JSONL; rename it to .jsonl"
+
+
+class JsonDocument(FileSource):
+    """A file with one JSON document, which is read into memory."""
+
+    same_columns = False
+
+    def columns(self) -> list[str]:
+        """The keys of the first object."""
+        return first_columns(self, "a list of JSON objects")
+
+    def rows(self, block: Block | None = None) -> Rows:
+        """Each object of the list; another element cannot be read."""
+        with text_files.text(self.path) as stream:
+            text = stream.read()
+        escaped = "\\u" in text
+        for number, row in enumerate(_records(self.path, text), 1):
+            if not isinstance(row, dict):
+                yield Unreadable(number, "expected a JSON object", json.dumps(row))
+            elif escaped and not is_unicode(row):
+                yield Unreadable(number, "half of a surrogate pair", json.dumps(row))
+            else:
+                yield number, row
+
+
+def _records(path: Path, text: str) -> list[Any]:
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"{path}:{error.lineno}"
+        advice = ONE_PER_LINE if error.msg == "Extra data" else ""
+        raise DataError(Problem(where, f"not valid JSON: {error.msg}", advice)) from None
+    except (ValueError, RecursionError):
+        raise DataError(Problem(str(path), "not valid JSON")) from None
+    records = document.get("data") if isinstance(document, dict) else document
+    if not isinstance(records, list):
+        message = "expected a list of JSON objects, an object with one as `data`, or SQuAD's layout"
+        raise DataError(Problem(str(path), message, ONE_PER_LINE))
+    if not squad.is_squad(records):
+        return records
+    try:
+        return list(squad.flatten({"data": records}))
+    except ValueError as error:
+        raise DataError(Problem(str(path), f"not SQuAD's layout: {error}")) from None
+
+
+def first_columns(source: FileSource, expected: str) -> list[str]:
+    """The keys of the first row that can be read.
+
+    Raises:
+        DataError: no row can be read; ``expected`` says what a file of the format has.
+    """
+    for item in source.rows():
+        if not isinstance(item, Unreadable):
+            return list(item[1])
+    raise DataError(Problem(source.place, f"expected {expected}, found none that parses"))
+
+
+def is_unicode(value: object) -> bool:
+    """Whether no string of a value holds half of a surrogate pair."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,62 @@
+"""Parquet files, plain or gzip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import DataError, Problem
+from tasks.contract.sources import text_files
+from tasks.contract.sources.base import (
+    ARROW_BATCH,
+    Batch,
+    Block,
+    FileSource,
+    Rows,
+    arrow_batches,
+    arrow_rows,
+    require_utf8,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Parquet(FileSource):
+    """A Parquet file."""
+
+    def columns(self) -> list[str]:
+        """The names of the schema's fields."""
+        return list(self._open().schema_arrow.names)
+
+    def rows(self, block: Block | None = None) -> Rows:
+        """Each row, its values as Python objects."""
+        return arrow_rows(self._record_batches())
+
+    def batches(self, columns: Sequence[str], block: Block | None = None) -> Iterator[Batch]:
+        """The rows of some columns, as they are in Arrow's memory."""
+        return arrow_batches(self._record_batches(columns), columns)
+
+    def _record_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        # A dot in a name means a nested field to the reader.
+        plain = columns if columns and not any("." in name for name in columns) else None
+        try:
+            batches = self._open().iter_batches(ARROW_BATCH, columns=plain)
+            yield from require_utf8(batches, self.place)
+        except (pa.ArrowException, OSError):
+            message = "the Parquet data is damaged or cut off"
+            raise DataError(Problem(self.place, message)) from None
+
+    def _open(self) -> Any:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            if text_files.is_zipped(self.path):
+                with text_files.binary(self.path) as stream:
+                    return pq.ParquetFile(pa.BufferReader(stream.read()))
+            return pq.ParquetFile(self.path, memory_map=True)
+        except (pa.ArrowInvalid, OSError):
+            raise DataError(Problem(self.place, "not a Parquet file, or cut off")) from None

@@ -1,0 +1,188 @@
+"""The declared splits, and the sources that each is read from."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from configs.errors import DataError, Problem
+from configs.schema import Data
+from tasks.contract.sources import formats, hub
+from tasks.contract.sources.base import Block, Options, Source
+from tasks.contract.sources.formats import Formats
+from tasks.store import digest
+
+SPLITS: Final = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources of each declared split.
+
+    Attributes:
+        splits: by split; one that is made from a fraction of the training rows has none.
+        digests: SHA-256 of the content of each source, by its name.
+    """
+
+    splits: Mapping[str, Sequence[Source]]
+    digests: Mapping[str, str]
+
+    @property
+    def files(self) -> dict[str, list[str]]:
+        """Names of the sources by split."""
+        return {split: [one.name for one in sources] for split, sources in self.splits.items()}
+
+    @property
+    def by_name(self) -> dict[str, Source]:
+        """Each source once, in the order of the splits."""
+        return {one.name: one for sources in self.splits.values() for one in sources}
+
+    @property
+    def digest(self) -> str:
+        """Digest of all content, whatever the sources are called."""
+        return digest(
+            {split: [self.digests[f] for f in files] for split, files in self.files.items()}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows that one process reads in their order.
+
+    Attributes:
+        split: the declared split.
+        source: where the rows are.
+        block: the part of the source, if it is not all of it.
+    """
+
+    split: str
+    source: Source
+    block: Block | None = None
+
+    @property
+    def file(self) -> str:
+        """Name of the source."""
+        return self.source.name
+
+
+def locate(data: Data, own: Formats = formats.NONE) -> Sources:
+    """Find and digest the declared sources.
+
+    Args:
+        data: the data section.
+        own: formats of the application.
+
+    Raises:
+        DataError: with every source that is missing or unreadable.
+    """
+    splits = _hub_splits(data) if data.dataset is not None else find_files(data, own)
+    unique = {one.name: one for sources in splits.values() for one in sources}
+    return Sources(splits, {name: one.digest() for name, one in sorted(unique.items())})
+
+
+def require_files(data: Data, own: Formats = formats.NONE) -> None:
+    """Check that the declared files are there, without reading them; a hub data set is not loaded.
+
+    Raises:
+        DataError: with every file that is missing or cannot be opened.
+    """
+    if data.dataset is None:
+        find_files(data, own)
+
+
+def parts(sources: Sources) -> list[Part]:
+    """Every source of every split."""
+    return [Part(split, source) for split, found in sources.splits.items() for source in found]
+
+
+def _declared(data: Data) -> dict[str, Sequence[str]]:
+    """What the section names for each split that is not a fraction."""
+    named = {split: getattr(data, split) for split in SPLITS}
+    return {split: names for split, names in named.items() if not isinstance(names, float)}
+
+
+def _hub_splits(data: Data) -> dict[str, list[Source]]:
+    assert data.dataset is not None
+    found = hub.load(data.dataset, data.subset, data.revision, data.folder)
+    for split, names in _declared(data).items():
+        for name in names:
+            if name not in found:
+                message = f"no split {name!r}; found {', '.join(found)}"
+                raise DataError(Problem(f"data.{split}", message))
+    return {split: [found[name] for name in names] for split, names in _declared(data).items()}
+
+
+def find_files(data: Data, own: Formats = formats.NONE) -> dict[str, list[Source]]:
+    """The declared files by split; each is opened, and none is read.
+
+    Raises:
+        DataError: with every file that is missing, of no known format, or cannot be opened.
+    """
+    problems: list[Problem] = []
+    paths: dict[str, list[Path]] = {}
+    splits: dict[str, list[Source]] = defaultdict(list)
+    for split, patterns in _declared(data).items():
+        with _kept(problems):
+            paths[split] = expand(patterns, data.folder)
+    for split, path in ((split, path) for split, found in paths.items() for path in found):
+        with _kept(problems):
+            splits[split].append(_open_file(path, Options(data.quotes), own))
+    if problems:
+        raise DataError(problems)
+    return dict(splits)
+
+
+@contextmanager
+def _kept(problems: list[Problem]) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        problems += error.problems
+
+
+def _open_file(path: Path, options: Options, own: Formats) -> Source:
+    source = formats.open_file(path, options, own)
+    try:
+        with path.open("rb") as stream:
+            stream.read(1)
+    except OSError as error:
+        raise DataError(Problem(source.place, f"cannot be read: {error.strerror}")) from None
+    return source
+
+
+def expand(patterns: Sequence[str], folder: Path) -> list[Path]:
+    """Resolve file names and globs, sorted within each glob.
+
+    Raises:
+        DataError: a name that no file has.
+    """
+    files: list[Path] = []
+    problems = []
+    for pattern in patterns:
+        # A name is taken literally first: it may contain brackets, and so may the folder.
+        literal = (folder / pattern).exists()
+        found = [pattern] if literal else glob.glob(pattern, root_dir=folder, recursive=True)
+        files += [folder / name for name in sorted(found)]
+        if not found:
+            problems.append(
+                Problem(str(folder / pattern), "no such file", _nearest(folder, pattern))
+            )
+    if problems:
+        raise DataError(problems)
+    return list(dict.fromkeys(files))
+
+
+def _nearest(folder: Path, pattern: str) -> str:
+    parent = (folder / pattern).parent
+    if not parent.is_dir():
+        return f"there is no folder {parent}"
+    known = formats.names()
+    others = {path.stem: path for path in parent.iterdir() if formats.ending_of(path) in known}
+    near = difflib.get_close_matches(Path(pattern).stem, others, 1)
+    return f"did you mean {others[near[0]]}?" if near else "file names are relative to the YAML"

@@ -70,7 +70,8 @@ class Reader:
             if block.title:
                 self.write(block.title, block)
             if block.language == "python" and block.text not in self.said:
-                self.said[block.text] = self._run(f"python - <<'END'\n{block.text}END")
+                # Not from here: of the packages of a clone, this one has only `configs`.
+                self.said[block.text] = self._run(f"python -P - <<'END'\n{block.text}END")
             for line, shown in block.session():
                 if line in known or line.startswith(without):
                     continue

@@ -43,8 +43,9 @@ class LrScheduler(Section):
 class Loss(Section):
     """What a step minimizes."""
 
-    name: Literal["cross_entropy", "focal"] = "cross_entropy"
-    """`cross_entropy`, or `focal` (Lin et al. 2017), which weighs down what is easy."""
+    name: Name = "cross_entropy"
+    """`cross_entropy`; `focal` (Lin et al. 2017), which weighs down what is easy; or one that an
+    installed package brings as an entry point of `onestep.losses`."""
     focal_gamma: Annotated[float, Field(ge=0)] = 2.0
     """How strongly `focal` weighs down easy examples."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0

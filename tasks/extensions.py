@@ -8,9 +8,12 @@ A package brings an extension through an entry point, for example in its ``pypro
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -31,6 +34,16 @@ def load(group: str, name: str, built_in: Mapping[str, T]) -> T:
         return built_in[name]
     extension: T = entry_points(group=group)[name].load()
     return extension
+
+
+def code_digest(group: str, name: str, built_in: Mapping[str, object]) -> str:
+    """SHA-256 of the file that defines an extension of a package; empty for a built-in one."""
+    if name in built_in:
+        return ""
+    spec = find_spec(entry_points(group=group)[name].module)
+    assert spec is not None
+    assert spec.origin is not None
+    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
 
 
 def refusal(group: str, name: str, built_in: Mapping[str, object]) -> str:

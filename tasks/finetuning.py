@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
+from tasks.applications.shared import losses
 from tasks.progress import Progress, announce
 from tasks.store import Stored, read_json
 from tasks.tokenization import Tokenized
@@ -19,6 +20,7 @@ from tasks.training.job import BEST, PREFLIGHT, Job
 from tasks.training.launchers import registry as launchers
 from tasks.training.launchers.run import run
 from tasks.training.model.initial_model import InitialModel
+from tasks.training.optimization import optimizers
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -68,6 +70,15 @@ def primary_metric_of(config: Pipeline) -> str:
     return config.evaluation.primary_metric or scoring.primary_metric(config.data)
 
 
+def extension_digests(config: Pipeline) -> list[str]:
+    """Digests of the code of what installed packages bring to the training."""
+    found = (
+        losses.code_digest(config.training.loss.name),
+        optimizers.code_digest(config.training.optimizer.name),
+    )
+    return [digest for digest in found if digest]
+
+
 def key_inputs(config: Pipeline, tokenized: Tokenized, base: InitialModel) -> Record:
     """Everything that the trained weights depend on."""
     application = applications.get(config.application)
@@ -80,6 +91,7 @@ def key_inputs(config: Pipeline, tokenized: Tokenized, base: InitialModel) -> Re
         "model": config.model.model_dump(mode="json", exclude={"base", "revision"}),
         "facts": tokenized.facts.record(),
         "training": config.training.model_dump(mode="json", exclude=ignored),
+        "code": extension_digests(config),
         "seed": config.seed,
         "headline": primary_metric_of(config),
         "device": config.compute.device,

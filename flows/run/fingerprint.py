@@ -11,6 +11,7 @@ from pathlib import Path
 from configs.schema import Pipeline
 from flows.run.inputs import Inputs
 from flows.run.stage import Stage
+from tasks import finetuning
 from tasks.applications import registry as applications
 from tasks.store import digest
 from tasks.tracking import packaging
@@ -48,7 +49,9 @@ def code_digest(config: Pipeline, stages: Iterable[Stage]) -> str:
     application = applications.get(config.application)
     versions = [stage.version for stage in stages if stage.version is not None]
     versions.append(application.version)
-    return digest([versions, packaging.serving_digest(application)])
+    code = [versions, packaging.serving_digest(application)]
+    # Without packages the digest is what it was before there could be any.
+    return digest([*code, *finetuning.extension_digests(config)])
 
 
 def descriptive_tags(config: Pipeline, base: InitialModel) -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""Losses as sums over targets, for objectives that divide by their own weight."""
+"""Losses as sums over targets, for objectives that divide by their own weight.
+
+A loss by name is a function from the ``training.loss`` section to a :class:`TargetLoss`. To add
+one, add it to ``LOSSES``, or name it in an entry point of the group ``onestep.losses``.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+from tasks import extensions
+
 if TYPE_CHECKING:
     import torch
 
     from configs.schema import Loss
+
+
+GROUP: Final = "onestep.losses"
 
 
 class TargetLoss(Protocol):
@@ -28,7 +37,17 @@ class TargetLoss(Protocol):
 
 def of(loss: Loss) -> TargetLoss:
     """The loss that the ``training.loss`` section names, with its settings."""
-    return LOSSES[loss.name](loss)
+    return extensions.load(GROUP, loss.name, LOSSES)(loss)
+
+
+def refusal(name: str) -> str:
+    """Why there is no such loss, with a suggestion; empty if there is."""
+    return extensions.refusal(GROUP, name, LOSSES)
+
+
+def code_digest(name: str) -> str:
+    """Digest of the code of a loss that an installed package brings; empty for a built-in one."""
+    return extensions.code_digest(GROUP, name, LOSSES)
 
 
 def of_even_guess(loss: TargetLoss, classes: int) -> float:

@@ -65,6 +65,11 @@ def refusal(name: str) -> str:
     return extensions.refusal(GROUP, name, OPTIMIZERS)
 
 
+def code_digest(name: str) -> str:
+    """Digest of the code of an optimizer that a package brings; empty for a built-in one."""
+    return extensions.code_digest(GROUP, name, OPTIMIZERS)
+
+
 def build(model: nn.Module, training: Training) -> Optimizer:
     """Build the declared optimizer for the trainable parameters of a model."""
     from tasks.training.optimization.parameter_groups import parameter_groups

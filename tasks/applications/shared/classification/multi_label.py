@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.applications.base import Batch, Metric, Predictions, Problems, texts
 from tasks.applications.scoring import error, shares
+from tasks.applications.shared import losses
 from tasks.applications.shared.classification import labels as label_names
 from tasks.applications.shared.classification.facts import ClassificationFacts
 
@@ -36,6 +37,8 @@ class MultiLabel:
 
     def check(self, config: Pipeline) -> Problems:
         """Smoothing spreads mass over classes of which one is right, and here any number are."""
+        if config.training.loss.name not in losses.LOSSES:
+            yield "training.loss.name", "expected `cross_entropy` or `focal`, the losses of a label"
         if config.training.loss.label_smoothing:
             yield "training.loss.label_smoothing", "expected 0 with `labelling: multiple`"
 

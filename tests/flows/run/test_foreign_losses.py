@@ -1,0 +1,70 @@
+"""A loss from outside of the source tree, through the real command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from configs.errors import ConfigError
+from configs.reading import load
+from tasks.applications.shared import losses
+from tasks.store import files_below
+from tasks.training import checks, events
+from tests.support import packages
+from tests.support.commands import succeed
+from tests.support.homes import Finished
+
+SOURCE = """
+from functools import partial
+from tasks.applications.shared.losses import cross_entropy_sum
+
+
+def my_focal(section):
+    return partial(half, gamma=section.focal_gamma)
+
+
+def half(logits, targets, *, gamma, **settings):
+    return 0.5 * cross_entropy_sum(logits, targets, focal_gamma=gamma, **settings)
+"""
+
+
+@pytest.fixture
+def my_focal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Half of the focal loss, in an installed package."""
+    points = {losses.GROUP: {"my_focal": "my_focal"}}
+    return packages.install(tmp_path / "package", monkeypatch, "foreign_loss", SOURCE, points)
+
+
+@pytest.mark.slow
+def test_loss_of_a_package_trains(finished: Finished, my_focal: Path, tmp_path: Path) -> None:
+    """Its first loss is half that of ``focal``, and the served model has nothing of it."""
+    home = finished.copy(tmp_path / "home")
+    sets = ["--set", "training.epochs=1", "--set", "training.loss.name=my_focal"]
+    path = {"PYTHONPATH": str(my_focal.parent)}
+    record = json.loads(succeed(home, "run", finished.file, *sets, "--json", extra=path))
+    folder = next((home / "stages" / "finetuning").glob("*/events.jsonl")).parent
+    first = events.steps(folder)[0]["loss"]
+    usual = next((finished.home / "stages" / "finetuning").glob("*/events.jsonl")).parent
+    # Near the even guess of two classes the focal loss with gamma 2 is a quarter.
+    assert first == pytest.approx(events.steps(usual)[0]["loss"] / 8, rel=0.3)
+    assert record["training"]["first_loss"] == first
+    served = [p for p in files_below(home) if p.suffix == ".py"]
+    assert served
+    assert not any("foreign_loss" in p.read_text(encoding="utf-8") for p in served)
+
+
+def test_changed_code_is_another_loss(my_focal: Path) -> None:
+    before = losses.code_digest("my_focal")
+    my_focal.write_text(SOURCE.replace("0.5", "0.25"), encoding="utf-8")
+    assert losses.code_digest("my_focal") != before
+    assert losses.code_digest("focal") == ""
+
+
+def test_unknown_loss_is_refused_with_its_line(my_focal: Path, tmp_path: Path) -> None:
+    file = tmp_path / "reviews.yaml"
+    text = "name: reviews\napplication: sentiment\ndata: {train: reviews.csv}\n"
+    file.write_text(text + "training:\n  loss:\n    name: my_focall\n")
+    with pytest.raises(ConfigError, match=r"yaml:6: training.loss.name: .*did you mean `my_focal`"):
+        load(file, checks=[checks.check])

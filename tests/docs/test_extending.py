@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tests.docs.markdown import DOCS, blocks
@@ -29,3 +30,11 @@ def test_the_optimizer_updates_parameters() -> None:
         layer(torch.ones(1, 2)).sum().backward()
         optimizer.step()
     assert not torch.equal(layer.weight, before)
+
+
+def test_the_source_reads_rows(tmp_path: Path) -> None:
+    file = tmp_path / "tickets.records"
+    file.write_text("text: where is it\nlabel: delivery\n\ntext: thanks\nlabel: other\n", "utf-8")
+    source = defined("sources.md")["Records"](file)
+    assert source.columns() == ["text", "label"]
+    assert list(source.rows())[1] == (2, {"text": "thanks", "label": "other"})

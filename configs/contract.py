@@ -55,24 +55,6 @@ class Rules(Section):
     """Two nearly equal texts in one split: the first is kept."""
     near_leakage: Severity = "warn"
     """Two nearly equal texts in two splits: kept in the test split, then in validation."""
-    answer_offset: Strict = "quarantine"
-    """An answer is not where its offset points in the context."""
-    answer_missing: Strict = "quarantine"
-    """A question has no answer, and `answering.unanswerable` is false."""
-    copied_source: Severity = "quarantine"
-    """A translation is a copy of its source."""
-    length_ratio: Severity = "quarantine"
-    """The lengths of a text and its translation differ more than `contract.max_length_ratio`."""
-    wrong_script: Severity = "quarantine"
-    """A text has no letter of its language's script."""
-    numbers: Severity = "warn"
-    """A text and its translation have different numbers."""
-    longer_than_document: Severity = "quarantine"
-    """A summary is as long as its document, or longer."""
-    copied_verbatim: Severity = "warn"
-    """A summary stands word for word in its document."""
-    no_overlap: Severity = "quarantine"
-    """A summary has no word of its document."""
 
 
 class Privacy(Section):
@@ -152,9 +134,6 @@ class Contract(Section):
     """Each label needs at least this many training rows."""
     max_truncated: Fraction = 0.5
     """The run fails if more than this share of the rows is longer than `model.max_length`."""
-    max_length_ratio: Annotated[float, Field(gt=1)] = 10.0
-    """A translation may have at most this many times the characters of its source, or the
-    reverse."""
     show_text: bool = False
     """Whether the report may quote rows; nothing else ever does."""
 

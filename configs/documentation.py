@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from configs.schema import Pipeline
+from configs.schema import Applications, Pipeline
 
 Schema = Mapping[str, Any]
 
@@ -28,18 +28,44 @@ BOUNDS: Final = {
 COLUMNS: Final = "| Field | Type | Default | Meaning |\n|---|---|---|---|"
 
 
-def page() -> str:
-    """The page in Markdown."""
+def page(applications: Applications) -> str:
+    """The page in Markdown: what every pipeline has, then what single applications add.
+
+    Args:
+        applications: the pipeline class of each application.
+    """
     schema = Pipeline.model_json_schema()
-    tables = _tables("", schema, schema["$defs"])
+    tables = [*_tables("", schema, schema["$defs"])]
+    for name, kind in applications.items():
+        own = kind.model_json_schema()
+        if added := [*_added("", own, own["$defs"], schema, schema["$defs"])]:
+            tables += [f"## Only {name}\n", *added]
     return HEAD + "\n" + "\n".join(tables)
 
 
-def _tables(path: str, section: Schema, sections: Schema) -> Iterator[str]:
+def _added(
+    path: str, own: Schema, sections: Schema, base: Schema, base_sections: Schema
+) -> Iterator[str]:
+    """Sections and fields that an application's pipeline has and the common one has not."""
+    common = base["properties"]
+    new = {name: field for name, field in own["properties"].items() if name not in common}
+    if new and path:
+        yield from _tables(path, {**own, "properties": new}, sections, level=3)
+    for name, field in own["properties"].items():
+        inner, known = _inner(field, sections), _inner(common.get(name, {}), base_sections)
+        if inner and name in new and not path:
+            yield from _tables(name, inner, sections, level=3)
+        elif inner and known:
+            yield from _added(_joined(path, name), inner, sections, known, base_sections)
+
+
+def _tables(
+    path: str, section: Schema, sections: Schema, level: int | None = None
+) -> Iterator[str]:
     """A section, and then those in it."""
     fields: dict[str, Schema] = section["properties"]
     nested = {name: inner for name, field in fields.items() if (inner := _inner(field, sections))}
-    title = f"{'#' * (2 + path.count('.'))} {path or 'The file'}"
+    title = f"{'#' * (level or 2 + path.count('.'))} {path or 'The file'}"
     required = section.get("required", ())
     rows = [
         _row(name, _joined(path, name), field, nested.get(name), name in required)
@@ -47,7 +73,7 @@ def _tables(path: str, section: Schema, sections: Schema) -> Iterator[str]:
     ]
     yield "\n".join([title, "", _text(section), "", COLUMNS, *rows, ""])
     for name, inner in nested.items():
-        yield from _tables(_joined(path, name), inner, sections)
+        yield from _tables(_joined(path, name), inner, sections, level)
 
 
 def _joined(path: str, name: str) -> str:

@@ -18,13 +18,11 @@ class Language(Section):
 
     source: LanguageCode = "en"
     """Language of the input. Metrics count characters, not words, where it has no spaces."""
-    target: LanguageCode | None = None
-    """Language of the translations; with others than translation, the same as `source`."""
 
     @property
     def output(self) -> str:
-        """The language of what the model writes."""
-        return self.target or self.source
+        """The language of the model's output; the same, except for translation."""
+        return self.source
 
 
 class Decoder(Section):
@@ -85,11 +83,6 @@ class Model(Section):
     max_length: Literal["auto"] | Annotated[int, Field(ge=8)] = "auto"
     """Longest input in tokens; longer ones are cut and counted. `auto` covers 99.5% of the training
     rows, at least 128 tokens and at most what the model takes."""
-    max_target_length: Literal["auto"] | Annotated[int, Field(ge=4)] = "auto"
-    """Longest target in tokens, for models that write text; `auto` as above, at least 32."""
-    long_inputs: Literal["truncate", "chunk"] = "truncate"
-    """What becomes of documents longer than `max_length`: `truncate`, or `chunk`: each piece is
-    summarized and the summaries are joined."""
     prefix: str = ""
     """Text put before every input, such as `translate English to German: ` for T5."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None

@@ -19,7 +19,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from configs.errors import ConfigError, Problem
 from configs.renames import renamed
-from configs.schema import Pipeline, application_names
+from configs.schema import Applications, Pipeline
 
 Path_ = tuple[str | int, ...]
 Check = Callable[[Pipeline], Iterable[tuple[str, str]]]
@@ -54,6 +54,7 @@ class Source:
 
 def load(
     path: Path,
+    applications: Applications,
     overrides: Sequence[str] = (),
     checks: Sequence[Check] = (),
     settings: Mapping[str, Any] | None = None,
@@ -62,6 +63,7 @@ def load(
 
     Args:
         path: the YAML file.
+        applications: the pipeline class of each application.
         overrides: ``dotted.key=value`` strings; the value is read as YAML.
         checks: functions from a valid pipeline to ``(dotted path, message)`` pairs, for what
             needs knowledge from elsewhere, such as what a model family can do.
@@ -72,7 +74,7 @@ def load(
     """
     source = parse(path) if settings is None else Source(path, values=deepcopy(dict(settings)))
     apply_overrides(source, overrides)
-    pipeline = validate(source).below(path.parent)
+    pipeline = validate(source, applications).below(path.parent)
     problems = [
         Problem(source.where(tuple(dotted.split("."))), message)
         for check in checks
@@ -190,17 +192,19 @@ def _apply(source: Source, text: str) -> Iterator[Problem]:
     source.overridden.add(location)
 
 
-def validate(source: Source) -> Pipeline:
-    """Check the parsed values against the schema.
+def validate(source: Source, applications: Applications) -> Pipeline:
+    """Check the parsed values against the class of their application.
 
     Raises:
         ConfigError: with every violation.
     """
-    problems = _application_problems(source)
+    problems = _application_problems(source, tuple(applications))
+    kind = _class_of(source.values.get("application"), applications)
     try:
-        pipeline = Pipeline.model_validate_json(_json(source), strict=True)
+        pipeline = kind.model_validate_json(_json(source), strict=True)
     except ValidationError as error:
-        found = [problem for one in error.errors() for problem in _problems(source, one)]
+        kinds = kind, applications
+        found = [problem for one in error.errors() for problem in _problems(source, one, *kinds)]
         raise ConfigError(_merged(problems + found)) from None
     if problems:
         raise ConfigError(problems)
@@ -215,8 +219,14 @@ def _json(source: Source) -> str:
         raise ConfigError(Problem(str(source.path), message)) from None
 
 
-def _application_problems(source: Source) -> list[Problem]:
-    value, names = source.values.get("application"), application_names()
+def _class_of(name: object, applications: Applications) -> type[Pipeline]:
+    """The class of an application, or of the one with the most similar name."""
+    near = difflib.get_close_matches(str(name), tuple(applications), 1, cutoff=0.6)
+    return applications[near[0]] if near else Pipeline
+
+
+def _application_problems(source: Source, names: Sequence[str]) -> list[Problem]:
+    value = source.values.get("application")
     if not isinstance(value, str) or value in names:
         return []
     message = f"expected one of {', '.join(names)}, found {value!r}"
@@ -227,25 +237,32 @@ def _dotted(location: Path_) -> str:
     return ".".join(str(part) for part in location)
 
 
-def _problems(source: Source, details: ErrorDetails) -> list[Problem]:
+def _problems(
+    source: Source, details: ErrorDetails, kind: type[Pipeline], applications: Applications
+) -> list[Problem]:
     """What is wrong at one place: a key or a value with a new name, or anything else."""
     location = _without_union_tags(details["loc"])
     if news := renamed(_dotted(location), details["input"]):
         return [Problem(source.where(tuple(old.split("."))), what) for old, what in news.items()]
-    return [_problem(source, location, details)]
+    if details["type"] == "extra_forbidden" and (owners := _owners(location, applications)):
+        message = f"{source.values['application']} has no use for it; leave it out"
+        return [Problem(source.where(location), message, f"it belongs to {', '.join(owners)}")]
+    return [_problem(source, location, details, kind)]
 
 
-def _problem(source: Source, location: Path_, details: ErrorDetails) -> Problem:
+def _problem(
+    source: Source, location: Path_, details: ErrorDetails, kind: type[Pipeline]
+) -> Problem:
     where = source.where(location)
-    kind, found = details["type"], details["input"]
-    if kind == "extra_forbidden":
-        section = section_at(location[:-1])
+    error, found = details["type"], details["input"]
+    if error == "extra_forbidden":
+        section = section_at(location[:-1], kind)
         names = tuple(section.model_fields) if section else ()
         advice = _did_you_mean(str(location[-1]), names) or f"known here: {', '.join(names)}"
         return Problem(where, "unknown key", advice)
-    if kind == "missing":
+    if error == "missing":
         return Problem(where, "required, but not given")
-    if kind == "string_pattern_mismatch":
+    if error == "string_pattern_mismatch":
         if "language" in location:
             message = f"expected a code such as `en`, `deu` or `zh_CN`, found {found!r}"
             return Problem(where, message)
@@ -284,15 +301,22 @@ def _without_union_tags(location: Path_) -> Path_:
     return tuple(kept)
 
 
-def section_at(location: Path_) -> type[BaseModel] | None:
+def _owners(location: Path_, applications: Applications) -> list[str]:
+    """The applications that have a key."""
+    sections = {name: section_at(location[:-1], kind) for name, kind in applications.items()}
+    key = str(location[-1])
+    return [name for name, section in sections.items() if section and key in section.model_fields]
+
+
+def section_at(location: Path_, kind: type[BaseModel]) -> type[BaseModel] | None:
     """The section class at a config path, None below or beside a section."""
-    current: type[BaseModel] = Pipeline
+    current: type[BaseModel] = kind
     for part in location:
         info = current.model_fields.get(str(part))
-        kind = _without_none(info.annotation) if info else None
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        found = _without_none(info.annotation) if info else None
+        if not (isinstance(found, type) and issubclass(found, BaseModel)):
             return None
-        current = kind
+        current = found
     return current
 
 

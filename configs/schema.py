@@ -7,10 +7,18 @@ Every section is frozen and refuses unknown keys. The text under a field is its 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    TypeAdapter,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from configs.contract import Contract, Drift, Privacy, Rules
 from configs.model import Decoder, Language, Model, Scratch
@@ -22,7 +30,7 @@ from configs.values import Files, Labels, Name, Split
 
 __all__ = [
     "Adapter",
-    "Answering",
+    "Applications",
     "Compute",
     "Contract",
     "Data",
@@ -30,7 +38,6 @@ __all__ = [
     "Drift",
     "Evaluation",
     "Gate",
-    "Generation",
     "Language",
     "Loss",
     "LrScheduler",
@@ -46,7 +53,7 @@ __all__ = [
     "Slices",
     "Training",
     "Window",
-    "application_names",
+    "json_schema",
 ]
 
 
@@ -138,32 +145,6 @@ class Data(Section):
         return self
 
 
-class Answering(Section):
-    """How answers are found in a context (questions)."""
-
-    unanswerable: bool = False
-    """Whether rows may have no answer, as in SQuAD 2.0, and the model may say so."""
-    stride: Annotated[int, Field(ge=0)] = 128
-    """Tokens that two neighbouring windows over a long context share."""
-    max_answer_length: Annotated[int, Field(ge=1)] = 30
-    """Longest answer in tokens."""
-    n_best: Annotated[int, Field(ge=1, le=100)] = 20
-    """Candidate spans a window."""
-
-
-class Generation(Section):
-    """How text is written (translation, summarization)."""
-
-    num_beams: Annotated[int, Field(ge=1, le=64)] = 4
-    """Beams of the search; 1 is greedy. Validation during training is always greedy."""
-    length_penalty: float = 1.0
-    """Exponent of the length that scores are divided by: above 0 favours long outputs."""
-    no_repeat_ngram_size: Annotated[int, Field(ge=0)] = 0
-    """No n-gram of this size occurs twice in an output; 0 allows all."""
-    max_new_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Longest output in tokens; by default `model.max_target_length`."""
-
-
 class Evaluation(Section):
     """How the fine-tuned model is measured on the test split."""
 
@@ -215,21 +196,15 @@ class Compute(Section):
     """The training process is killed after this time, and the run fails."""
 
 
-def application_names() -> tuple[str, ...]:
-    """Names of the built-in applications: the folders with an ``application.py``."""
-    folder = Path(__file__).resolve().parent.parent / "tasks" / "applications"
-    return tuple(sorted(path.parent.name for path in folder.glob("*/application.py")))
-
-
 class Pipeline(Section):
-    """One pipeline: labelled text in, a registered model out."""
+    """One pipeline: labelled text in, a registered model out.
+
+    An application with sections of its own has a subclass.
+    """
 
     name: Name
     """Name of the pipeline: its Prefect runs, its MLflow experiment and its registered model."""
-    application: Annotated[
-        str,
-        Field(json_schema_extra=lambda schema: schema.update(enum=list(application_names()))),
-    ]
+    application: str
     """The NLP problem."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Seed of the splits, the batches, the head's initial weights and the dropout."""
@@ -243,10 +218,6 @@ class Pipeline(Section):
     """The model to fine-tune."""
     training: Training = Training()
     """How it is fine-tuned."""
-    answering: Answering = Answering()
-    """How answers are found (questions)."""
-    generation: Generation = Generation()
-    """How text is written (translation, summarization)."""
     evaluation: Evaluation = Evaluation()
     """How it is measured."""
     gate: Gate = Gate()
@@ -267,3 +238,24 @@ class Pipeline(Section):
         """Return the pipeline with its paths taken relative to ``folder``."""
         update = {"data": self.data.below(folder), "model": self.model.below(folder)}
         return self.model_copy(update=update)
+
+
+Applications = Mapping[str, type[Pipeline]]
+"""The pipeline class of each application, by its name."""
+
+
+def json_schema(applications: Applications) -> dict[str, Any]:
+    """The JSON Schema of pipeline files: a union on ``application``.
+
+    Args:
+        applications: the pipeline class of each application.
+    """
+    kinds: Any = Union[tuple(_tagged(name, kind) for name, kind in applications.items())]  # noqa: UP007
+    return TypeAdapter(Annotated[kinds, Field(discriminator="application")]).json_schema()
+
+
+def _tagged(name: str, kind: type[Pipeline]) -> Any:
+    """The class with the name of its application as the only value."""
+    tag: Any = (Literal[name], Field(description="The NLP problem."))
+    words = f"A pipeline of the application `{name}`."
+    return create_model(f"{name.capitalize()}File", __base__=kind, __doc__=words, application=tag)

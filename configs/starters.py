@@ -15,20 +15,20 @@ from ruamel.yaml import YAML
 
 from configs.errors import ConfigError, Problem
 from configs.files import write_atomic
-from configs.schema import Pipeline, Section, application_names
+from configs.schema import Applications, Pipeline, Section, json_schema
 
 HINT = "# yaml-language-server: $schema={schema}"
 SCHEMA_FILE = "pipeline.schema.json"
 WIDTH = 96
 
 
-def write_starter(application: str, output: Path | None) -> Path:
+def write_starter(application: str, output: Path | None, applications: Applications) -> Path:
     """Write a commented file for an application, and the schema beside it.
 
     Raises:
         ConfigError: no such application, or the file exists.
     """
-    names = application_names()
+    names = tuple(applications)
     if application not in names:
         near = get_close_matches(application, names, 1)
         advice = f"did you mean `{near[0]}`?" if near else ""
@@ -37,19 +37,19 @@ def write_starter(application: str, output: Path | None) -> Path:
     path = output or Path(f"{application}.yaml")
     if path.exists():
         raise ConfigError(Problem(str(path), "the file exists", "name another with --output"))
-    write_atomic(path, starter(application))
-    write_schema(path.parent / SCHEMA_FILE)
+    write_atomic(path, starter(application, applications[application]))
+    write_schema(path.parent / SCHEMA_FILE, applications)
     return path
 
 
-def write_schema(path: Path) -> None:
+def write_schema(path: Path, applications: Applications) -> None:
     """Write the JSON Schema that editors complete and check pipeline files with."""
     import json
 
-    write_atomic(path, json.dumps(Pipeline.model_json_schema(), indent=2) + "\n")
+    write_atomic(path, json.dumps(json_schema(applications), indent=2) + "\n")
 
 
-def starter(application: str) -> str:
+def starter(application: str, kind: type[Pipeline] = Pipeline) -> str:
     """A pipeline file with what one must say, and every other knob as a comment.
 
     Where the defaults do not do, what one must say is what the shipped pipeline says.
@@ -62,15 +62,15 @@ def starter(application: str) -> str:
         "",
         "data:",
         "  train: train.csv",
-        *_commented(_section("data"), skip={"train"}),
+        *_commented(_section(kind, "data"), skip={"train"}),
     ]
-    for name, info in Pipeline.model_fields.items():
+    for name, info in kind.model_fields.items():
         if name in needed:
             said = textwrap.indent(filled(needed[name]), "  ").rstrip()
-            rest = _commented(_section(name), skip=set(needed[name]))
+            rest = _commented(_section(kind, name), skip=set(needed[name]))
             lines += ["", f"# {info.description}", f"{name}:", said, *rest]
         elif name not in {"name", "application", "data"}:
-            lines += ["", f"# {info.description}", f"# {name}:", *_commented(_section(name), "# ")]
+            lines += ["", *_field(name, info)]
     return "\n".join(lines) + "\n"
 
 
@@ -78,15 +78,26 @@ def _needed(application: str) -> dict[str, dict[str, Any]]:
     """The sections of the shipped pipeline that say which languages and which model."""
     yaml = YAML(typ="safe", pure=True)
     shipped = (yaml.load(path) for path in sorted(Path(__file__).parent.glob("*.yaml")))
-    pipeline = next(record for record in shipped if record["application"] == application)
+    chosen = (record for record in shipped if record["application"] == application)
+    pipeline: dict[str, Any] = next(chosen, {})
     return {name: pipeline[name] for name in ("language", "model") if name in pipeline}
 
 
-def _section(name: str) -> type[BaseModel]:
-    kind = Pipeline.model_fields[name].annotation
-    assert isinstance(kind, type)
-    assert issubclass(kind, BaseModel)
-    return kind
+def _field(name: str, info: FieldInfo) -> Iterator[str]:
+    """A section or a value of the file, as a comment."""
+    yield f"# {' '.join((info.description or '').split())}"
+    if isinstance(info.annotation, type) and issubclass(info.annotation, Section):
+        yield f"# {name}:"
+        yield from _commented(info.annotation, "# ")
+    else:
+        yield f"# {name}: {_scalar(_default(info))}"
+
+
+def _section(kind: type[Pipeline], name: str) -> type[BaseModel]:
+    section = kind.model_fields[name].annotation
+    assert isinstance(section, type)
+    assert issubclass(section, BaseModel)
+    return section
 
 
 def _commented(

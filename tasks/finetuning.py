@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from configs.schema import Pipeline
+from configs.schema import Model, Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.shared import losses
 from tasks.progress import Progress, announce
@@ -143,6 +143,8 @@ def make_job(
     tokenized: Tokenized,
 ) -> Job:
     """Describe the work to a worker."""
+    application = applications.get(config.application)
+    served = application.serving.configure(tokenized.facts, config)
     return Job(
         mode=mode,
         application=config.application,
@@ -150,14 +152,14 @@ def make_job(
         rows=str(validated.stored.path),
         tokens=str(tokenized.stored.path),
         spec=tokenized.spec,
-        model=config.model,
+        model=Model.model_validate(config.model.model_dump(include=set(Model.model_fields))),
         training=config.training,
         seed=config.seed,
         primary_metric=primary_metric_of(config),
         device=config.compute.device,
         threads=config.compute.threads,
         evaluation_batch=config.evaluation.batch_size,
-        beams=config.generation.num_beams,
+        beams=served.record().get("num_beams", 1),
         energy=config.compute.energy,
     )
 

@@ -12,9 +12,9 @@ from flows.cli.options import File, Json, Overrides
 
 
 def _applications(incomplete: str) -> list[str]:
-    from configs.schema import application_names
+    from tasks.applications import registry
 
-    return [name for name in application_names() if name.startswith(incomplete)]
+    return [name for name in registry.names() if name.startswith(incomplete)]
 
 
 def init(
@@ -27,16 +27,18 @@ def init(
 ) -> None:
     """Write a commented pipeline file to start from."""
     from configs.starters import write_starter
+    from tasks.applications.registry import PIPELINES
 
-    path = write_starter(application, output)
+    path = write_starter(application, output, PIPELINES)
     typer.echo(f"wrote {path}; name your files in it, then: onestep check {path}")
 
 
 def schema() -> None:
     """Print the JSON Schema of pipeline files, for editors."""
-    from configs.schema import Pipeline
+    from configs.schema import json_schema
+    from tasks.applications.registry import PIPELINES
 
-    typer.echo(json.dumps(Pipeline.model_json_schema(), indent=2))
+    typer.echo(json.dumps(json_schema(PIPELINES), indent=2))
 
 
 def config(file: File, set_: Overrides = None, as_json: Json = False) -> None:

@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from configs.reading import load
-from configs.schema import Data, Pipeline
-from tasks.contract.rules.cells import APPLICATION_RULES
+from configs.schema import Pipeline
+from tasks.applications import registry
+from tasks.applications.registry import PIPELINES
 from tasks.training import checks
-
-SPECIAL = frozenset(
-    {"answering", "generation", "language.target", "model.long_inputs", "model.max_target_length"}
-) | {f"contract.rules.{rule}" for rule in APPLICATION_RULES}
-"""Settings that not every application has a use for."""
-PLAIN = Pipeline.model_construct(name="plain", application="topics", data=Data.model_construct())
 
 
 def read(
@@ -31,34 +26,30 @@ def read(
     Raises:
         ConfigError: with every problem that was found.
     """
-    return load(file, overrides, [checks.check, _metric_names, _settings], settings)
+    return load(file, PIPELINES, overrides, [checks.check, _metrics, _settings], settings)
 
 
-def _metric_names(config: Pipeline) -> Iterator[tuple[str, str]]:
-    from tasks.applications import registry as applications
-
-    metrics = applications.get(config.application).scoring.metrics(config.data)
-    known = [metric.name for metric in metrics]
+def _metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
+    """Metrics that the application does not have, and values that a metric cannot reach."""
+    metrics = registry.get(config.application).scoring.metrics(config.data)
+    known = {metric.name: metric for metric in metrics}
     named = [("evaluation.primary_metric", config.evaluation.primary_metric)]
     named += [(f"gate.thresholds.{name}", name) for name in config.gate.thresholds]
     for where, name in named:
         if name is not None and name not in known:
-            yield (
-                where,
-                f"expected a metric of {config.application} ({', '.join(known)}), found {name!r}",
-            )
+            expected = f"expected a metric of {config.application} ({', '.join(known)})"
+            yield where, f"{expected}, found {name!r}"
+    for name, value in config.gate.thresholds.items():
+        if name in known and not known[name].low <= value <= known[name].high:
+            bounds = f"from {known[name].low:g} to {known[name].high:g}"
+            where = f"gate.thresholds.{name}"
+            yield where, f"expected a value {bounds}, the range of {name}, found {value:g}"
 
 
 def _settings(config: Pipeline) -> Iterator[tuple[str, str]]:
-    """What an application cannot do with a setting, and settings that exclude each other."""
-    from tasks.applications import registry as applications
-
-    training, application = config.training, applications.get(config.application)
-    yield from application.rules.check(config)
-    for where in SPECIAL - application.uses:
-        declared, usual = _at(config, where), _at(PLAIN, where)
-        if declared not in (usual, None):
-            yield where, f"{application.name} has no use for it; leave it out"
+    """Settings that make no sense for the application, and settings that exclude each other."""
+    yield from registry.get(config.application).rules.check(config)
+    training = config.training
     if training.loss.name == "focal" and training.loss.label_smoothing:
         yield "training.loss.label_smoothing", "`focal` has no smoothing: set it to 0"
     if config.schedule.retrain_when == "drift" and config.contract.drift.severity == "refuse":
@@ -67,10 +58,3 @@ def _settings(config: Pipeline) -> Iterator[tuple[str, str]]:
         yield "training.adapter", "an adapter needs pretrained weights, and `scratch` has none"
     if config.model.scratch and training.frozen_layers:
         yield "training.frozen_layers", "frozen random weights learn nothing: set it to 0"
-
-
-def _at(config: Pipeline, where: str) -> Any:
-    value: Any = config
-    for name in where.split("."):
-        value = getattr(value, name)
-    return value

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self
 
 from typing_extensions import TypeVar
 
+from configs.schema import Pipeline
 from tasks.applications.codec import Codec, Head, token_counts
 from tasks.applications.facts import Facts
 from tasks.applications.scoring import Batch, Metric, Objective, Predictions, Scorer
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
     import torch
     from pandera.pandas import DataFrameSchema
 
-    from configs.schema import Data, Loss, Pipeline
+    from configs.schema import Data, Loss
     from tasks.applications.census import Census
     from tasks.arrow import MappedTable
     from tasks.contract.sources.base import FileSource
 
 F = TypeVar("F", bound=Facts, default=Any)
 """The facts of an application."""
-C = TypeVar("C", bound="Pipeline", default=Any)
+C = TypeVar("C", bound=Pipeline, default=Any)
 """The pipeline class of an application."""
 Reasons = dict[int, list[tuple[str, str]]]
 """Broken rules by row index: the rule and the reason, without any text of the row."""
@@ -336,6 +337,7 @@ class Application:
         name: as ``application`` in a pipeline file.
         version: raised when a change makes earlier stage outputs wrong.
         heads: what a model family must offer, one of these; the first that it has is used.
+        pipeline: the class of its pipeline files: sections that only it has, and its rules.
         facts: the class of its facts.
         rows: columns and their values.
         rules: checks of the contract and the config.
@@ -345,12 +347,12 @@ class Application:
         baseline: the trivial method.
         serving: the registered model.
         sources: file formats that only this application reads, by the ending of a file's name.
-        uses: of the settings that some applications have no use for, those that this one has.
     """
 
     name: str
     version: int
     heads: tuple[Head, ...]
+    pipeline: type[Pipeline] = Pipeline
     facts: type[Facts]
     rows: Rows
     rules: Rules
@@ -360,13 +362,13 @@ class Application:
     baseline: Baseline
     serving: Serving
     sources: Mapping[str, type[FileSource]] = field(default_factory=dict)
-    uses: frozenset[str] = frozenset()
 
 
 __all__ = [
     "Application",
     "Baseline",
     "Batch",
+    "C",
     "Codec",
     "Column",
     "Encoded",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from configs.errors import ConfigError, Problem
+from configs.schema import Pipeline
 from tasks import extensions
 from tasks.applications.base import Application
 
@@ -25,7 +26,6 @@ def _built_in() -> Mapping[str, EntryPoint]:
     }
 
 
-@cache
 def names() -> tuple[str, ...]:
     """The names of all applications."""
     return tuple(extensions.names(GROUP, _built_in()))
@@ -43,7 +43,7 @@ def get(name: str) -> Application:
     try:
         found: object = extensions.load(GROUP, name, _built_in())
         found = found.load() if isinstance(found, EntryPoint) else found
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         advice = "repair or uninstall the package that brings it"
         raise ConfigError(
             Problem(f"application {name}", f"cannot be loaded: {error}", advice)
@@ -52,3 +52,22 @@ def get(name: str) -> Application:
         message = f"expected an Application named {name!r} behind the entry point"
         raise ConfigError(Problem(f"application {name}", message))
     return found
+
+
+class Pipelines(Mapping[str, type[Pipeline]]):
+    """The pipeline class of each application; a package is loaded when its class is asked for."""
+
+    def __getitem__(self, name: str) -> type[Pipeline]:
+        """The class of an application."""
+        return get(name).pipeline
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of all applications."""
+        return iter(names())
+
+    def __len__(self) -> int:
+        """How many applications there are."""
+        return len(names())
+
+
+PIPELINES = Pipelines()

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from configs.errors import ModelError, Problem
 from configs.schema import Pipeline
+from tasks.applications import registry as applications
 from tasks.store import MANIFEST, read_json
 from tasks.tracking import artifacts, registry
 from tasks.tracking.runs import FINGERPRINT, uri_of
@@ -49,7 +50,8 @@ class Lineage:
         """The settings, with file names relative to where the pipeline's file was."""
         written = json.dumps(self.record["config"])
         try:
-            return Pipeline.model_validate_json(written).below(Path(self.record["folder"]))
+            kind = applications.get(self.record["config"]["application"]).pipeline
+            return kind.model_validate_json(written).below(Path(self.record["folder"]))
         except ValidationError:
             made = self.version.tags.get("onestep.version", "another version")
             message = "its settings are not those of this onestep"

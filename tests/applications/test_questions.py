@@ -28,7 +28,7 @@ from tasks.applications.questions.application import APPLICATION, sentences
 from tasks.applications.questions.facts import QuestionFacts
 from tasks.applications.questions.rows import canonical
 from tasks.contract.rules.cells import violations
-from tests.support import tables
+from tests.support import reading, tables
 from tests.support.questions import FAMILIES, KINDS, TEXTS, questions, reader, stored, tokenizer
 
 Row = dict[str, Any]
@@ -47,7 +47,7 @@ LONG = " ".join(f"Rule {number} is about the colour of door {number}." for numbe
 
 def pipeline(**sections: Any) -> Pipeline:
     record = {"name": "shop", "application": "questions", "data": {"train": "rows.jsonl"}}
-    return Pipeline.model_validate(record | sections)
+    return reading.pipeline(record | sections)
 
 
 def codec(kind: str, max_length: int = 48, *, token_types: bool = False) -> Codec:

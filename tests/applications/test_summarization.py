@@ -11,7 +11,7 @@ from configs.schema import Pipeline
 from tasks.applications.shared.generation.facts import GenerationFacts
 from tasks.applications.summarization.application import APPLICATION
 from tasks.applications.summarization.scores import TYPES, SummaryScorer, WordsAndCharacters
-from tests.support import tables
+from tests.support import reading, tables
 
 DOCUMENTS = [
     "The library opens on Sundays from May. Members asked for it. Two librarians were hired. "
@@ -184,7 +184,7 @@ def test_good_rows_stay(tmp_path: Path) -> None:
 
 def config(**sections: Any) -> Pipeline:
     record = {"name": "s", "application": "summarization", "data": {"train": "train.jsonl"}}
-    return Pipeline.model_validate(record | sections)
+    return reading.pipeline(record | sections)
 
 
 def test_long_documents_are_handled_as_declared() -> None:

@@ -11,7 +11,7 @@ from configs.schema import Pipeline
 from tasks.applications.shared.generation.facts import GenerationFacts
 from tasks.applications.translation.application import APPLICATION
 from tasks.applications.translation.scores import TranslationScorer, tokenizer_for
-from tests.support import tables
+from tests.support import reading, tables
 
 FACTS = GenerationFacts(inputs=("source",), language="zh")
 SOURCES = ["We open at nine.", "Where is my parcel?", "The blue jacket is too small.", "Call us."]
@@ -204,7 +204,7 @@ def test_another_translation_of_a_source_is_no_duplicate(tmp_path: Path) -> None
 
 def config(**sections: Any) -> Pipeline:
     record = {"name": "t", "application": "translation", "data": {"train": "train.jsonl"}}
-    return Pipeline.model_validate(record | sections)
+    return reading.pipeline(record | sections)
 
 
 @pytest.mark.parametrize(

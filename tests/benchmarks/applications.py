@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.reading import load
 from tasks.arrow import MappedTable
 from tests.benchmarks.commands import Timed, peer, run, scratch
 from tests.benchmarks.figures import Figures, seconds
 from tests.benchmarks.options import HERE, Options, declared_files, overrides, sample
+from tests.support.reading import load
 
 SIZES = (1_000, 4_000, 15_000)
 ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")

@@ -133,11 +133,11 @@ def _microseconds(work: Callable[[], Any], rows: int) -> float:
 
 def alarms(options: Options) -> Figures:
     """What the rules find in the public data sets."""
-    from configs.reading import load
     from tasks.contract.sources import splits
     from tasks.validation import validate
     from tasks.workspace import Workspace
     from tests.benchmarks.options import overrides
+    from tests.support.reading import load
 
     rows = []
     with scratch() as folder:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from configs.reading import load
+from tests.support.reading import load
 
 T = TypeVar("T")
 HERE = Path(__file__).parent

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from configs.reading import load
 from tasks.contract.sources import splits
 from tasks.finetuning import make_job
 from tasks.tokenization import tokenize_rows
@@ -22,6 +21,7 @@ from tasks.workspace import Workspace
 from tests.benchmarks.commands import peer, scratch
 from tests.benchmarks.figures import Figures
 from tests.benchmarks.options import HERE, Options, overrides, sample
+from tests.support.reading import load
 
 THREADS = 1
 """Two OpenMP threads on a machine with other work wait for each other: ratios drown in it."""

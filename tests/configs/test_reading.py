@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from configs.errors import ConfigError
-from configs.reading import load, section_at
+from configs.reading import section_at
 from configs.renames import KEYS, VALUES
 from configs.schema import Pipeline
+from tests.support.reading import load
 
 GOOD = """\
 name: parcels
@@ -99,7 +100,7 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(file: Path) -> None:
     assert problems(file, text) == [
         "FILE:6: contract.zzz: unknown key (known here: max_quarantined, rules, privacy, drift, "
         "repair, min_characters, max_characters, near_duplicate_threshold, sample_size, "
-        "label_quality, min_rows_per_class, max_truncated, max_length_ratio, show_text)"
+        "label_quality, min_rows_per_class, max_truncated, show_text)"
     ]
 
 
@@ -306,7 +307,7 @@ def test_checks_report_at_the_line_of_the_key_or_the_nearest_one_above(file: Pat
 
 def test_reading_a_file_loads_no_heavy_library(file: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from configs.reading import load; "
+        "import sys; from pathlib import Path; from tests.support.reading import load; "
         "load(Path(sys.argv[1])); "
         "heavy = {'torch', 'transformers', 'mlflow', 'prefect', 'pandas', 'datasets'}; "
         "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
@@ -400,12 +401,12 @@ def test_every_new_name_exists() -> None:
     for old, new in KEYS.items():
         for name in new.split("` and `"):
             section, _, last = name.rpartition(".")
-            found = section_at(tuple(section.split(".") if section else ()))
+            found = section_at(tuple(section.split(".") if section else ()), Pipeline)
             assert found is not None
             assert last in found.model_fields, old
     for (key, old), new in VALUES.items():
         path, _, last = key.rpartition(".")
-        section_of = section_at(tuple(path.split(".")))
+        section_of = section_at(tuple(path.split(".")), Pipeline)
         assert section_of is not None
         allowed = get_args(section_of.model_fields[last].annotation)
         assert new in allowed

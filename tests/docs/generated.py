@@ -10,11 +10,12 @@ import typer.main
 from configs import documentation as configuration
 from flows.cli import reference as command_line
 from flows.cli.main import app
+from tasks.applications.registry import PIPELINES
 from tasks.contract.rules import reference as contract
 from tests.docs.markdown import DOCS
 
 PAGES: dict[Path, Callable[[], str]] = {
-    DOCS / "rules.md": contract.page,
-    DOCS / "reference" / "configuration.md": configuration.page,
+    DOCS / "rules.md": lambda: contract.page(PIPELINES),
+    DOCS / "reference" / "configuration.md": lambda: configuration.page(PIPELINES),
     DOCS / "reference" / "cli.md": lambda: command_line.page(typer.main.get_command(app)),
 }

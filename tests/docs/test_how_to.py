@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import application_names
 from flows.run.reading import read
+from tasks.applications import registry
 from tasks.contract.sources import splits
 from tasks.validation import validate
 from tasks.workspace import Workspace
@@ -26,7 +26,7 @@ FEW_ROWS = ("contract.min_rows_per_class=1", "contract.max_quarantined=0", "data
 
 
 def test_every_application_has_a_page() -> None:
-    assert {page.stem for page in PAGES} == set(application_names())
+    assert {page.stem for page in PAGES} == set(registry.names())
 
 
 @pytest.mark.parametrize(("page", "pipeline"), PIPELINES)

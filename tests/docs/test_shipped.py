@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from configs.schema import Pipeline, application_names
+from configs.schema import json_schema
 from configs.starters import HINT, SCHEMA_FILE
 from flows.run.reading import read
+from tasks.applications import registry
 from tests.docs.generated import PAGES
 from tests.docs.markdown import ROOT, place
 
 PIPELINES = sorted((ROOT / "configs").glob("*.yaml"))
-SCHEMA = Pipeline.model_json_schema()
-SECTIONS: dict[str, dict[str, Any]] = {"Pipeline": SCHEMA, **SCHEMA["$defs"]}
+SCHEMA = json_schema(registry.PIPELINES)
+SECTIONS: dict[str, dict[str, Any]] = SCHEMA["$defs"]
 # Spelled so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")
 MACHINE = re.compile(r"(?<![\w.:/-])/(home|Users|work|root)/\w")
@@ -77,7 +78,7 @@ def test_every_field_has_a_description(name: str) -> None:
 
 
 def test_every_application_ships_a_pipeline() -> None:
-    assert {read(path, []).application for path in PIPELINES} == set(application_names())
+    assert {read(path, []).application for path in PIPELINES} == set(registry.names())
 
 
 def test_no_text_names_a_machine_or_unfinished_work() -> None:

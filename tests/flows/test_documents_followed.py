@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from configs.reading import load
 from tests.docs.followed import INSTALLING, OVERVIEW, PIPELINE_FILES, README, RETRAINING
 from tests.docs.markdown import blocks, merged, parsed
 from tests.support.commands import assert_nothing_runs
 from tests.support.homes import Finished, aliases, versions
 from tests.support.reader import Reader, reading
+from tests.support.reading import load
 from tests.support.rows import reviews, write_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("documents")]

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from configs.reading import load
 from tasks.applications import registry as applications
 from tests.docs.markdown import DOCS, ROOT, merged, write_yaml
 from tests.support.commands import succeed
 from tests.support.elsewhere import elsewhere, predict
 from tests.support.homes import aliases, versions
 from tests.support.reader import Reader, reading
+from tests.support.reading import load
 
 __all__ = ["elsewhere"]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("shipped")]
@@ -72,7 +72,7 @@ def shrink(pipeline: Path) -> None:
         chosen = [rows[at] for at in sorted({at * len(rows) // count for at in range(count)})]
         write(pipeline.parent / name, chosen)
     record = merged(config.model_dump(mode="json", exclude_unset=True), SHRUNK)
-    if "generation" in applications.get(config.application).uses:
+    if "generation" in type(config).model_fields:
         record = merged(record, WRITING)
     record["gate"].pop("thresholds", None)
     write_yaml(pipeline, record)

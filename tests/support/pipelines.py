@@ -16,6 +16,7 @@ from tasks.training.model.initial_model import InitialModel
 from tasks.training.session import Session
 from tasks.validation import Validated, validate
 from tasks.workspace import Workspace
+from tests.support import reading
 from tests.support.rows import Row, write_rows
 
 Start = Callable[..., Session]
@@ -72,7 +73,7 @@ def prepare(
         "training": TRAINING,
         "compute": {"device": "cpu", "threads": 1, "energy": False},
     }
-    config = Pipeline.model_validate(record | sections)
+    config = reading.pipeline(record | sections)
     workspace = Workspace.open(folder / "mlruns")
     found = initial_model.find(config.model, config.application)
     validated = validate(config, workspace, splits.locate(config.data))

@@ -17,6 +17,7 @@ from configs.schema import Pipeline
 from tasks.contract.sources import splits
 from tasks.validation import Validated, validate
 from tasks.workspace import Workspace
+from tests.support import reading
 
 Row = dict[str, Any]
 LENIENT = {"max_quarantined": 1.0, "min_rows_per_class": 1}
@@ -67,7 +68,7 @@ def pipeline(
         "contract": LENIENT | dict(contract or {}),
         **sections,
     }
-    return Pipeline.model_validate(record).below(folder)
+    return reading.pipeline(record).below(folder)
 
 
 def run(config: Pipeline, *, home: str = "mlruns", fresh: bool = False) -> Validated:

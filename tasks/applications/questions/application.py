@@ -14,6 +14,7 @@ from tasks.applications.base import (
     Scoring,
     Serving,
 )
+from tasks.applications.questions.config import QuestionPipeline
 from tasks.applications.questions.facts import QuestionFacts
 from tasks.applications.questions.learning import QuestionLearning
 from tasks.applications.questions.rows import QuestionRows
@@ -85,6 +86,7 @@ APPLICATION = Application(
     name="questions",
     version=2,
     heads=("question-answering",),
+    pipeline=QuestionPipeline,
     facts=QuestionFacts,
     rows=QuestionRows(),
     rules=QuestionRules(),
@@ -93,5 +95,4 @@ APPLICATION = Application(
     scoring=QuestionScoring(),
     baseline=BestSentence(),
     serving=Serving(Path(__file__).parent / "serving.py"),
-    uses=frozenset({"answering", "contract.rules.answer_offset", "contract.rules.answer_missing"}),
 )

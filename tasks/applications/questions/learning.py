@@ -7,17 +7,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tasks.applications.base import Batch, Learning, Objective, Predictions, View
+from tasks.applications.questions.config import QuestionPipeline
 from tasks.applications.questions.facts import QuestionFacts
 from tasks.applications.shared import losses
 
 if TYPE_CHECKING:
     import torch
 
-    from configs.schema import Data, Loss, Pipeline
+    from configs.schema import Data, Loss
     from tasks.applications.census import Census
 
 
-class QuestionLearning(Learning[QuestionFacts]):
+class QuestionLearning(Learning[QuestionFacts, QuestionPipeline]):
     """Two logits per token: the start and the end of the answer."""
 
     def learn(self, census: Census, data: Data) -> QuestionFacts:
@@ -28,7 +29,7 @@ class QuestionLearning(Learning[QuestionFacts]):
             unanswered={split: counts.get(False, 0) for split, counts in census.counts.items()},
         )
 
-    def configure(self, facts: QuestionFacts, config: Pipeline) -> QuestionFacts:
+    def configure(self, facts: QuestionFacts, config: QuestionPipeline) -> QuestionFacts:
         """How contexts are cut, answers found and compared."""
         section = config.answering.model_dump()
         return replace(facts, language=config.language.source, **section)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.applications.base import Problems, Reasons, Rules
+from tasks.applications.questions.config import QuestionPipeline
 from tasks.applications.questions.facts import QuestionFacts
 from tasks.applications.questions.rows import is_canonical
 
@@ -14,17 +15,16 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandera.pandas import DataFrameSchema
 
-    from configs.schema import Pipeline
     from tasks.applications.census import Census
 
 SUBSET_METRICS: Final = ("has_answer_f1", "has_answer_exact", "no_answer_accuracy")
 """Metrics over the rows with, or without, an answer."""
 
 
-class QuestionRules(Rules[QuestionFacts]):
+class QuestionRules(Rules[QuestionFacts, QuestionPipeline]):
     """Answers are at their offsets, and rows without one are declared."""
 
-    def check(self, config: Pipeline) -> Problems:
+    def check(self, config: QuestionPipeline) -> Problems:
         """Refuse settings about labels, and settings that exclude each other."""
         loss = config.training.loss
         if config.data.labels is not None:
@@ -45,7 +45,7 @@ class QuestionRules(Rules[QuestionFacts]):
             reason = f"{config.evaluation.primary_metric} needs answering.unanswerable: true"
             yield "evaluation.primary_metric", reason
 
-    def check_facts(self, config: Pipeline, facts: QuestionFacts) -> Problems:
+    def check_facts(self, config: QuestionPipeline, facts: QuestionFacts) -> Problems:
         """The primary metric is about some rows of each split that it is taken of."""
         primary_metric = config.evaluation.primary_metric
         if primary_metric not in SUBSET_METRICS:
@@ -56,11 +56,11 @@ class QuestionRules(Rules[QuestionFacts]):
                     reason = f"no row of the {split} split is {words} an answer"
                     yield "evaluation.primary_metric", f"{primary_metric} needs such rows: {reason}"
 
-    def inputs(self, config: Pipeline) -> dict[str, Any]:
+    def inputs(self, config: QuestionPipeline) -> dict[str, Any]:
         """Whether rows may have no answer."""
         return {"unanswerable": config.answering.unanswerable}
 
-    def schema(self, config: Pipeline) -> DataFrameSchema:
+    def schema(self, config: QuestionPipeline) -> DataFrameSchema:
         """Texts that are not empty, and answers with an offset each."""
         from pandera.pandas import Column as Checked
         from pandera.pandas import DataFrameSchema
@@ -73,7 +73,7 @@ class QuestionRules(Rules[QuestionFacts]):
             {"context": text_column(), "question": text_column(), "answers": answers}
         )
 
-    def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
+    def findings(self, frame: pd.DataFrame, config: QuestionPipeline) -> Reasons:
         """Answers that are not at their offset, and rows without an answer."""
         columns = frame.index, frame["context"], frame["answers"]
         found = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from tasks.applications.base import Application, Baseline, Metric, Predictions
 from tasks.applications.scoring import percentages
@@ -16,6 +17,7 @@ from tasks.applications.shared.generation.parts import (
     TextPairs,
 )
 from tasks.applications.shared.generation.tokens import GenerationTokens
+from tasks.applications.summarization.config import SummarizationPipeline
 from tasks.applications.summarization.rules import SummarizationRules
 from tasks.text.languages import has_spaces
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 SOURCE, TARGET = "document", "summary"
 LEAD = 3
-RULES = ("longer_than_document", "copied_verbatim", "no_overlap")
 
 
 class SummarizationScoring(GenerationScoring):
@@ -49,6 +50,14 @@ class SummarizationScoring(GenerationScoring):
         return SummaryScorer(facts.language)
 
 
+class SummarizationServing(GenerationServing):
+    """The search, and what happens to long documents."""
+
+    def configure(self, facts: GenerationFacts, config: Any) -> GenerationFacts:
+        """The ``generation`` section, and ``model.long_inputs``."""
+        return replace(super().configure(facts, config), long_inputs=config.model.long_inputs)
+
+
 class Lead(Baseline[GenerationFacts]):
     """The beginning of the document."""
 
@@ -68,6 +77,7 @@ APPLICATION = Application(
     name="summarization",
     version=2,
     heads=("seq2seq", "causal"),
+    pipeline=SummarizationPipeline,
     facts=GenerationFacts,
     rows=TextPairs(SOURCE, TARGET),
     rules=SummarizationRules("summarization", SOURCE, TARGET),
@@ -75,13 +85,5 @@ APPLICATION = Application(
     tokens=GenerationTokens(SOURCE, TARGET),
     scoring=SummarizationScoring("summary"),
     baseline=Lead(),
-    serving=GenerationServing(SERVING),
-    uses=frozenset(
-        {
-            "generation",
-            "model.max_target_length",
-            "model.long_inputs",
-            *(f"contract.rules.{rule}" for rule in RULES),
-        }
-    ),
+    serving=SummarizationServing(SERVING),
 )

@@ -17,6 +17,7 @@ from tasks.applications.shared.generation.parts import (
     TextPairs,
 )
 from tasks.applications.shared.generation.tokens import GenerationTokens
+from tasks.applications.translation.config import TranslationPipeline
 from tasks.applications.translation.rules import TranslationRules
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from tasks.applications.translation.scores import TranslationScorer
 
 SOURCE, TARGET = "source", "target"
-RULES = ("copied_source", "length_ratio", "wrong_script", "numbers")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ APPLICATION = Application(
     name="translation",
     version=2,
     heads=("seq2seq", "causal"),
+    pipeline=TranslationPipeline,
     facts=GenerationFacts,
     rows=TranslationRows(SOURCE, TARGET),
     rules=TranslationRules("translation", SOURCE, TARGET),
@@ -76,12 +77,4 @@ APPLICATION = Application(
     scoring=TranslationScoring("translation"),
     baseline=SourceCopy(),
     serving=GenerationServing(SERVING),
-    uses=frozenset(
-        {
-            "generation",
-            "model.max_target_length",
-            "language.target",
-            *(f"contract.rules.{rule}" for rule in RULES),
-        }
-    ),
 )

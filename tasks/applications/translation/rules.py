@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from tasks.applications.base import Problems, Reasons
 from tasks.applications.shared.generation.parts import GenerationRules
+from tasks.applications.translation.config import TranslationPipeline
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from configs.schema import Pipeline
 
 Found = list[tuple[str, str]]
 NUMBER: Final = re.compile(r"\d+(?:[.,\uff0c\uff0e]\d+)*[.,]?\d|\d{2,}")
@@ -21,10 +21,10 @@ SEPARATOR: Final = re.compile(r"[.,]")
 
 
 @dataclass(frozen=True)
-class TranslationRules(GenerationRules):
+class TranslationRules(GenerationRules[TranslationPipeline]):
     """A translation is in the target language and says what its source says."""
 
-    def check(self, config: Pipeline) -> Problems:
+    def check(self, config: TranslationPipeline) -> Problems:
         """The target language, which decides how BLEU counts words, is declared."""
         yield from super().check(config)
         if config.language.target is None:
@@ -32,7 +32,7 @@ class TranslationRules(GenerationRules):
         elif config.language.target == config.language.source:
             yield "language.target", "expected another language than `language.source`"
 
-    def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
+    def findings(self, frame: pd.DataFrame, config: TranslationPipeline) -> Reasons:
         """Copies, lengths that cannot belong together, and the wrong script."""
         from tasks.text import scripts
 

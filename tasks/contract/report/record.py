@@ -59,7 +59,7 @@ def described(config: Pipeline, findings: Findings) -> list[dict[str, Any]]:
             "severity": cells.severity(rule, config.contract),
             "found": findings.found[rule],
             "looked_at": looked_at,
-            "documentation": cells.documentation(rule),
+            "documentation": cells.documentation(rule, type(config.contract.rules)),
             "examples": [
                 {**example.place._asdict(), "reason": example.reason}
                 | ({"text": example.text} if example.text else {})

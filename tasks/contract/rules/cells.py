@@ -34,17 +34,18 @@ ROW_RULES: Final = (
     *("missing", "wrong_type", "unknown_label", "private_label", "length"),
     *("mojibake", "replacement", "control", "html"),
 )
-APPLICATION_RULES: Final = (
-    *("answer_offset", "answer_missing", "copied_source", "length_ratio", "wrong_script"),
-    *("numbers", "longer_than_document", "copied_verbatim", "no_overlap"),
-)
 
 
-def documentation(rule: str) -> str:
+def own_rules(rules: type[Rules]) -> list[str]:
+    """The rules of an application: those that not every pipeline has."""
+    return [name for name in rules.model_fields if name not in Rules.model_fields]
+
+
+def documentation(rule: str, rules: type[Rules]) -> str:
     """What a rule says, as the config documents it."""
     if rule in OWN_WORDS:
         return OWN_WORDS[rule]
-    section = Privacy if rule.startswith("privacy.") else Rules
+    section = Privacy if rule.startswith("privacy.") else rules
     field = section.model_fields.get(rule.removeprefix("privacy."))
     return " ".join((field.description or "").split()) if field else ""
 
@@ -53,7 +54,8 @@ def group(rule: str) -> str:
     """The part of the report that a rule belongs to."""
     if rule in SPLIT_RULES:
         return "splits"
-    return "application" if rule in APPLICATION_RULES else "form"
+    known = rule in OWN_WORDS or rule.startswith("privacy.") or rule in Rules.model_fields
+    return "form" if known else "application"
 
 
 def form_schema(texts: Iterable[str], contract: Contract) -> DataFrameSchema:
@@ -135,17 +137,15 @@ def merge(*all_reasons: Reasons) -> Reasons:
 
 def checked(application: Application, config: Pipeline) -> list[str]:
     """The rules that each row is held against by itself."""
-    own = {name.removeprefix("contract.rules.") for name in application.uses}
     about_labels = {
         "unknown_label": bool(config.data.labels),
         "private_label": _labelled(application, config),
     }
     general = [rule for rule in ROW_RULES if about_labels.get(rule, True)]
-    special = [rule for rule in APPLICATION_RULES if rule in own]
     repaired = [REPAIRED] if config.contract.repair else []
     return [
         *general,
-        *special,
+        *own_rules(type(config.contract.rules)),
         *repaired,
         *(f"privacy.{kind}" for kind in private_kinds(config.contract)),
     ]

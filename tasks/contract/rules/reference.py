@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from configs.contract import Contract, Privacy
+from configs.contract import Contract, Privacy, Rules
+from configs.schema import Applications
 from tasks.contract.rules import cells
 
 HEAD: Final = """# Rules of the data contract
@@ -17,27 +18,39 @@ RULE: Final = "---"
 TITLES: Final = {
     "form": "Form of single values",
     "splits": "Rows held against each other",
-    "application": "Rules of one application",
 }
 
 
-def page() -> str:
-    """The page in Markdown."""
+def page(applications: Applications) -> str:
+    """The page in Markdown.
+
+    Args:
+        applications: the pipeline class of each application.
+    """
     contract = Contract()
-    names = list(type(contract.rules).model_fields)
     parts = [HEAD]
     for group, title in TITLES.items():
-        members = [name for name in names if cells.group(name) == group]
-        rows = [_row(name, cells.severity(name, contract)) for name in members]
-        parts.append(_table(title, "Rule | Default | What breaks it", rows))
+        members = [name for name in Rules.model_fields if cells.group(name) == group]
+        parts.append(_rules(title, members, contract))
+    for name, kind in applications.items():
+        own: Contract = kind.model_fields["contract"].default
+        if members := cells.own_rules(type(own.rules)):
+            parts.append(_rules(f"Rules of {name}", members, own))
     kinds = [kind for kind in Privacy.model_fields if kind != "countries"]
-    rows = [_row(kind, cells.severity(f"privacy.{kind}", contract), "privacy.") for kind in kinds]
+    rows = [_row(kind, contract, "privacy.") for kind in kinds]
     parts.append(_table("Private data", "Kind | Default | What it is", rows))
     return "\n".join(parts)
 
 
-def _row(name: str, default: str, prefix: str = "") -> str:
-    return f"`{name}` | `{default}` | {cells.documentation(prefix + name)}"
+def _rules(title: str, names: list[str], contract: Contract) -> str:
+    rows = [_row(name, contract) for name in names]
+    return _table(title, "Rule | Default | What breaks it", rows)
+
+
+def _row(name: str, contract: Contract, prefix: str = "") -> str:
+    default = cells.severity(prefix + name, contract)
+    meaning = cells.documentation(prefix + name, type(contract.rules))
+    return f"`{name}` | `{default}` | {meaning}"
 
 
 def _table(title: str, heads: str, rows: list[str]) -> str:

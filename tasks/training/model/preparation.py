@@ -132,7 +132,7 @@ def choose_lengths(
         most = (base.decoder or base).positions or UNLIMITED
         if codec.head == "causal":
             length, most = _share(declared, length, limit)
-        wanted = declared.max_target_length
+        wanted = getattr(declared, "max_target_length", "auto")
         target = _chosen("max_target_length", wanted, targets, LEAST_TARGET, most)
         lengths = {"input": length, "target": target}
     codec = replace(codec, max_length=lengths["input"], max_target_length=lengths["target"])

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.contract.rows import rewriting
 from tasks.contract.rows.rewriting import Changes, Rewriter
 from tasks.contract.rules import characters
+from tests.support import reading
 
 Row = dict[str, Any]
 ALLOWED = dict.fromkeys(
@@ -35,7 +35,8 @@ def rewritten(
     """Rows after rewriting, and what was done to each, by position."""
     section = {"train": "rows.jsonl", **(data or {})}
     record = {"name": "shop", "application": application, "data": section, "contract": contract}
-    config = Pipeline.model_validate(record | {"language": {"target": "de"}})
+    languages = {"language": {"target": "de"}} if application == "translation" else {}
+    config = reading.pipeline(record | languages)
     # An index that is no position, as after rows have left.
     columns = {
         name: pd.Series([copy.deepcopy(row[name]) for row in rows], dtype=object)
@@ -114,7 +115,7 @@ def test_national_ids_need_a_country() -> None:
 )
 def test_a_private_label_is_found_and_stays(data: dict[str, Any], row: Row) -> None:
     record = {"name": "shop", "application": "topics", "data": {"train": "rows.jsonl"} | data}
-    rewriter = Rewriter(Pipeline.model_validate(record), applications.get("topics"))
+    rewriter = Rewriter(reading.pipeline(record), applications.get("topics"))
     frame = pd.DataFrame([{"text": "a text"} | row, {"text": "another"} | dict.fromkeys(row, "x")])
     before = frame.copy()
     assert rewriter.apply(frame) == {}
@@ -301,7 +302,7 @@ def test_the_tally_counts_each_row_once() -> None:
 
 
 def test_rows_of_private_groups_are_found() -> None:
-    config = Pipeline.model_validate(
+    config = reading.pipeline(
         {
             "name": "shop",
             "application": "topics",
@@ -316,7 +317,7 @@ def test_rows_of_private_groups_are_found() -> None:
 
 
 def test_no_rows_are_no_problem() -> None:
-    config = Pipeline.model_validate(
+    config = reading.pipeline(
         {
             "name": "shop",
             "application": "topics",

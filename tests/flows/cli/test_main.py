@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from configs.schema import Pipeline, application_names
+from configs.schema import Pipeline
+from tasks.applications import registry
 from tests.docs.markdown import ROOT
 from tests.support.commands import (
     ONESTEP,
@@ -117,7 +118,7 @@ def test_an_override_reaches_the_config(home: Path, file: Path) -> None:
     assert config["data"]["columns"] == {"text": "review"}
 
 
-@pytest.mark.parametrize("application", application_names())
+@pytest.mark.parametrize("application", registry.names())
 def test_init_writes_a_valid_file_once(home: Path, tmp_path: Path, application: str) -> None:
     succeed(home, "init", application, cwd=tmp_path)
     written = (tmp_path / f"{application}.yaml").read_text("utf-8")
@@ -153,7 +154,7 @@ def test_init_suggests_the_nearest_application(home: Path, tmp_path: Path) -> No
     ("words", "expected"),
     [
         ("onestep pre", ["preflight", "predict"]),
-        ("onestep init ", list(application_names())),
+        ("onestep init ", list(registry.names())),
         ("onestep run rev", ["reviews.yaml"]),
         ("onestep run reviews.yaml --fr", ["--fresh"]),
     ],

@@ -9,9 +9,9 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 from transformers.models.auto import modeling_auto
 
 from configs.errors import ConfigError
-from configs.reading import load
 from tasks.training.model import families
 from tasks.training.model.families import FAMILIES, HEAD_NAMES
+from tests.support.reading import load
 
 PIPELINE = """\
 name: parcels
@@ -148,7 +148,7 @@ def test_a_broken_config_is_left_to_the_base_model(tmp_path: Path, config: str) 
 def test_a_listed_family_is_checked_without_transformers(tmp_path: Path) -> None:
     path = pipeline_on(tmp_path, '{"model_type": "bert"}')
     code = (
-        "import sys; from pathlib import Path; from configs.reading import load; "
+        "import sys; from pathlib import Path; from tests.support.reading import load; "
         "from tasks.training.model import families; "
         "load(Path(sys.argv[1]), checks=[families.check]); "
         "sys.exit(' '.join({'torch', 'transformers'} & set(sys.modules)) or 0)"

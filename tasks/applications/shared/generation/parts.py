@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.applications.base import (
     Batch,
+    C,
     Column,
     Learning,
     Objective,
@@ -21,6 +22,7 @@ from tasks.applications.base import (
     View,
 )
 from tasks.applications.shared import losses
+from tasks.applications.shared.generation.config import GenerationPipeline
 from tasks.applications.shared.generation.facts import GenerationFacts
 from tasks.applications.shared.generation.tokens import IGNORED
 
@@ -64,7 +66,7 @@ class TextPairs(Rows[GenerationFacts]):
 
 
 @dataclass(frozen=True)
-class GenerationRules(Rules[GenerationFacts]):
+class GenerationRules(Rules[GenerationFacts, C]):
     """Checks of two texts, and no settings about labels.
 
     Attributes:
@@ -77,7 +79,7 @@ class GenerationRules(Rules[GenerationFacts]):
     source: str
     target: str
 
-    def check(self, config: Pipeline) -> Problems:
+    def check(self, config: C) -> Problems:
         """Refuse settings about labels."""
         if config.data.labels is not None or config.data.labelling != "single":
             where = "data.labels" if config.data.labels is not None else "data.labelling"
@@ -85,7 +87,7 @@ class GenerationRules(Rules[GenerationFacts]):
         if config.training.loss.class_weights != "none":
             yield "training.loss.class_weights", f"{self.name} has no classes: leave it out"
 
-    def schema(self, config: Pipeline) -> DataFrameSchema:
+    def schema(self, config: C) -> DataFrameSchema:
         """Two texts that are not empty."""
         from pandera.pandas import DataFrameSchema
 
@@ -188,10 +190,9 @@ class GenerationScoring(Scoring[GenerationFacts]):
         return {"text": predictions[self.output].to_list()}
 
 
-class GenerationServing(Serving[GenerationFacts]):
+class GenerationServing(Serving[GenerationFacts, GenerationPipeline]):
     """The search of the registered model."""
 
-    def configure(self, facts: GenerationFacts, config: Any) -> GenerationFacts:
-        """The ``generation`` section, and what happens to long inputs."""
-        section = config.generation.model_dump()
-        return replace(facts, **section, long_inputs=config.model.long_inputs)
+    def configure(self, facts: GenerationFacts, config: GenerationPipeline) -> GenerationFacts:
+        """The ``generation`` section."""
+        return replace(facts, **config.generation.model_dump())

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from configs.errors import ConfigError
+from flows.run.reading import read
+
+TEXT = "name: parcels\napplication: {}\ndata:\n  train: train.csv\n{}"
+
+
+def refusals(folder: Path, application: str, text: str) -> list[str]:
+    file = folder / "parcels.yaml"
+    file.write_text(TEXT.format(application, text), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read(file)
+    return [str(problem).removeprefix(f"{file}:") for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("application", "metric", "value", "bounds"),
+    [
+        ("sentiment", "accuracy", 1.2, "from 0 to 1"),
+        ("sentiment", "accuracy", -0.1, "from 0 to 1"),
+        ("sentiment", "log_loss", -1.0, "from 0 to inf"),
+        ("questions", "f1", 101.0, "from 0 to 100"),
+        ("summarization", "rougeL", 100.5, "from 0 to 100"),
+    ],
+)
+def test_a_threshold_that_no_model_can_reach_is_refused(
+    application: str, metric: str, value: float, bounds: str, tmp_path: Path
+) -> None:
+    text = "model:\n  decoder: {base: starter}\n" * (application == "summarization")
+    text += f"gate:\n  thresholds:\n    {metric}: {value}\n"
+    line = 4 + text.count("\n")
+    assert refusals(tmp_path, application, text) == [
+        f"{line}: gate.thresholds.{metric}: expected a value {bounds}, the range of {metric}, "
+        f"found {value:g}"
+    ]
+
+
+def test_a_threshold_within_the_range_is_accepted(tmp_path: Path) -> None:
+    file = tmp_path / "parcels.yaml"
+    text = "gate:\n  thresholds: {accuracy: 1.0, calibration_error: 0.05}\n"
+    file.write_text(TEXT.format("topics", text), encoding="utf-8")
+    assert read(file).gate.thresholds == {"accuracy": 1.0, "calibration_error": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "owners"),
+    [
+        ("generation: {num_beams: 2}\n", "generation", "summarization, translation"),
+        ("language: {target: de}\n", "language.target", "translation"),
+        ("contract:\n  rules: {numbers: warn}\n", "contract.rules.numbers", "translation"),
+    ],
+)
+def test_a_key_of_another_application_is_refused_with_its_line(
+    text: str, key: str, owners: str, tmp_path: Path
+) -> None:
+    line = 4 + text.count("\n")
+    assert refusals(tmp_path, "topics", text) == [
+        f"{line}: {key}: topics has no use for it; leave it out (it belongs to {owners})"
+    ]

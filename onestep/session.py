@@ -20,6 +20,7 @@ from tasks.workspace import Workspace
 T = TypeVar("T")
 Home = str | Path | None
 TRANSFORMERS = "transformers.utils.logging"
+WAIT_SECONDS = 0.2
 _turn = threading.RLock()
 
 
@@ -117,15 +118,17 @@ def _in_thread(work: Callable[[], T]) -> T:
             done.set_exception(error)
 
     thread = threading.Thread(target=target, name="onestep")
-    while True:
+    while not done.done():
         try:
             if thread.ident is None:
                 thread.start()
-            return done.result()
+            # A signal that arrives just before a wait is seen when the wait ends.
+            thread.join(WAIT_SECONDS)
         except KeyboardInterrupt:
-            if done.done() or thread.ident is None:
+            if thread.ident is None:
                 raise
             _interrupt(thread)
+    return done.result()
 
 
 def _interrupt(thread: threading.Thread) -> None:

@@ -69,6 +69,8 @@ def starter(application: str, kind: type[Pipeline] = Pipeline) -> str:
             said = textwrap.indent(filled(needed[name]), "  ").rstrip()
             rest = _commented(_section(kind, name), skip=set(needed[name]))
             lines += ["", f"# {info.description}", f"{name}:", said, *rest]
+        elif not info.is_required() and isinstance(info.default, int):
+            lines += ["", f"# {info.description}", f"# {name}: {info.default}"]
         elif name not in {"name", "application", "data"}:
             lines += ["", *_field(name, info)]
     return "\n".join(lines) + "\n"

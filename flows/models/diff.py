@@ -81,7 +81,7 @@ def compare(workspace: Workspace, name: str, first: str, second: str) -> Differe
     client = reach(workspace)
     versions = [registry.look_up(client, Reference(name, None, n)) for n in (first, second)]
     one, two = (lineage.of(client, workspace, version) for version in versions)
-    seen = [_Seen(client, workspace, known) for known in (one, two)]
+    seen = [_Evaluation(client, workspace, known) for known in (one, two)]
     headlines = (seen[0].primary_metric, seen[1].primary_metric)
     same = headlines[0] == headlines[1]
     return Difference(
@@ -91,12 +91,12 @@ def compare(workspace: Workspace, name: str, first: str, second: str) -> Differe
         _both(*(registry.metrics_of(client, version) for version in versions)),
         headlines,
         _both(*(version.slices() for version in seen)) if same else {},
-        _examples(*(version.outcomes() for version in seen), same=same),
+        examples(*(version.outcomes() for version in seen), same=same),
     )
 
 
-class _Seen:
-    """What a version's run has kept.
+class _Evaluation:
+    """The artifacts of a version's run.
 
     Args:
         client: of MLflow.
@@ -156,8 +156,8 @@ def _both(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Pair]:
     return {name: (one.get(name), two.get(name)) for name in dict.fromkeys([*one, *two])}
 
 
-def _examples(one: pd.DataFrame, two: pd.DataFrame, *, same: bool) -> Examples | None:
-    """Rows with the same input in both test splits, and what became of them.
+def examples(one: pd.DataFrame, two: pd.DataFrame, *, same: bool) -> Examples | None:
+    """Test rows that both versions have answered, and which of the two answers better.
 
     Args:
         one: outcomes of the first version.

@@ -1,4 +1,4 @@
-"""Make a registered version again from what was recorded of it, and hold the two together."""
+"""Make a registered version again from its record, and compare the two."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import DataError, ModelError, Problem, UserError
 from configs.schema import Pipeline
 from flows.run.fingerprint import code_digest
+from flows.run.inputs import Inputs
 from flows.run.libraries import quiet
 from tasks.applications import registry as applications
 from tasks.contract.rows import quarantine
@@ -25,7 +26,6 @@ from tasks.tracking.client import reach
 from tasks.tracking.lineage import PACKAGE, Lineage
 from tasks.tracking.registry import Reference
 from tasks.training.model import initial_model
-from tasks.training.model.initial_model import InitialModel
 from tasks.validation import validate
 from tasks.workspace import Workspace
 
@@ -37,7 +37,7 @@ WEIGHTS = "model/"
 
 @dataclass(frozen=True, slots=True)
 class Reproduced:
-    """What came of making a version again.
+    """A version and its reproduction.
 
     Attributes:
         uri: the version.
@@ -75,14 +75,14 @@ def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
     version = registry.look_up(client, Reference(name, None, number))
     known = lineage.of(client, workspace, version)
     config = known.config
-    sources, base = _inputs(known, workspace, config)
+    inputs = inputs_of(known, workspace, config)
     folder = workspace.root / "reproduced" / f"{name}-{number}"
     shutil.rmtree(folder, ignore_errors=True)
     elsewhere = Workspace.open(folder)
     _bring_fixes(config, workspace, elsewhere)
-    validated = validate(config, elsewhere, sources)
-    tokenized = tokenize_rows(config, elsewhere, validated, base)
-    tuned = finetune(config, elsewhere, validated, tokenized, base)
+    validated = validate(config, elsewhere, inputs.sources)
+    tokenized = tokenize_rows(config, elsewhere, validated, inputs.base)
+    tuned = finetune(config, elsewhere, validated, tokenized, inputs.base)
     evaluated = evaluate(config, elsewhere, validated, tokenized, tuned)
     return Reproduced(
         runs.uri_of(version),
@@ -93,8 +93,12 @@ def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
     )
 
 
-def _inputs(known: Lineage, workspace: Workspace, config: Pipeline) -> tuple[Sources, InitialModel]:
-    """The files and the base model, if all of them are as they were."""
+def inputs_of(known: Lineage, workspace: Workspace, config: Pipeline) -> Inputs:
+    """The files and the base model, if they are as they were.
+
+    Raises:
+        DataError: naming everything that is gone or has changed.
+    """
     problems: list[Problem] = []
     sources = base = None
     try:
@@ -113,7 +117,7 @@ def _inputs(known: Lineage, workspace: Workspace, config: Pipeline) -> tuple[Sou
         problems.append(Problem("quarantine", message))
     if problems or sources is None or base is None:
         raise DataError(problems)
-    return sources, base
+    return Inputs(sources, base)
 
 
 def _changed_files(known: Lineage, sources: Sources) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Put right what dead processes left behind: once at the start, quick, and safe to repeat.
+"""Clean up after dead processes: once at the start, quick, and safe to repeat.
 
 Prefect and MLflow show a killed run as running for ever. The claims of dead processes name their
 runs, so that only runs of this workspace are touched, and none that a living process holds.
@@ -43,13 +43,13 @@ WHY: Final = registry.WITHDRAWN + "its registration was never finished"
 
 @dataclass
 class Reconciled:
-    """What was put right.
+    """What was cleaned up.
 
     Attributes:
         crashed: Prefect runs that are no longer shown as running.
         killed: MLflow runs that are no longer shown as running.
         sent: MLflow runs that got the metrics that they lacked.
-        withdrawn: versions whose registration nobody will finish.
+        withdrawn: versions whose registration will not be finished.
         swept: leftover files and folders.
     """
 
@@ -78,7 +78,7 @@ def reconcile(
     models: Iterable[str] = (),
     expected: Collection[str] = (),
 ) -> Reconciled:
-    """Put right what dead processes left behind.
+    """Clean up after dead processes.
 
     Args:
         workspace: whose processes.
@@ -143,7 +143,7 @@ def _end_runs(
     """Complete the MLflow runs of a dead process, and say that they are over.
 
     Returns:
-        Whether nothing is left to do; what another machine is writing is for a later time.
+        Whether nothing is left to do; a run that another machine writes to is left for later.
     """
     folders = {entry["fingerprint"]: Path(entry["folder"]) for entry in one.of("events")}
     done = True
@@ -204,7 +204,7 @@ def _send(writer: StepSender, run_id: str, folder: Path) -> bool:
 def _withdraw(
     workspace: Workspace, client: MlflowClient, model: str, busy: set[str], found: Reconciled
 ) -> None:
-    """Give versions a verdict whose registration was cut short and that nobody will finish."""
+    """Give a verdict to versions whose registration was cut short and will not be finished."""
 
     def settle() -> None:
         with registry.lease(workspace, model):

@@ -1,4 +1,4 @@
-"""A retraining of one pipeline: look whether there is anything to do, and do it.
+"""Retraining of one pipeline: check whether there is a reason to, then run it.
 
 A schedule calls it, or a person. Unchanged data ends it before anything heavy is loaded.
 """
@@ -43,7 +43,7 @@ ROWS = "onestep.rows"
 
 @dataclass(frozen=True, slots=True)
 class Retrained:
-    """What came of a retraining.
+    """The result of a retraining.
 
     Attributes:
         pipeline: its name.

@@ -51,7 +51,7 @@ def claimed(locks: Path) -> Iterator[Claim]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + PARTIAL)
     with partial.open("w", encoding="utf-8") as stream:
-        # Locked before it can be found, so that nobody takes it for that of a dead process.
+        # Locked before it can be found, so that it is not taken for that of a dead process.
         fcntl.flock(stream, fcntl.LOCK_EX)
         partial.rename(path)
         claim = Claim(stream)

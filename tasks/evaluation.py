@@ -1,4 +1,4 @@
-"""Stage 4, evaluation: run the model that will be served over the test split and score it."""
+"""Stage 4, evaluation: score the model that will be served on the test split."""
 
 from __future__ import annotations
 

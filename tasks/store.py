@@ -228,7 +228,7 @@ class Store:
         return f"{reason}; set aside as {aside.name}"
 
     def sweep(self, older_than: float = 7 * 86400) -> list[Path]:
-        """Remove work that a killed run left and nobody resumed for a week."""
+        """Remove the work of killed runs that was not resumed for a week."""
         stale = []
         for partial in self.stages.glob(f"*/*{PARTIAL}"):
             name = f"{partial.parent.name}-{partial.name.removesuffix(PARTIAL)}.lock"

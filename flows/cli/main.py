@@ -102,7 +102,7 @@ def _failed(error: Exception) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """A failure that nobody foresaw: one line here, the whole trace in a file."""
+    """An unexpected failure: one line here, the trace in a file."""
     import traceback
 
     path = Path(os.environ.get("ONESTEP_HOME", "mlruns")) / "crash.log"

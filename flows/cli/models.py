@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import Json, console, open_workspace
+from flows.cli.options import Json, console, open_workspace, show
 
 if TYPE_CHECKING:
     from tasks.tracking.promotion import ChampionChange
@@ -36,10 +36,7 @@ def models(
     workspace = open_workspace()
     if history:
         events = query.history(workspace, name)
-        if as_json:
-            typer.echo(json.dumps(events, indent=2))
-        else:
-            console().print(tables.history(events))
+        show(events, as_json, lambda: tables.history(events))
         return
     records = query.registered(workspace, name)
     if as_json:
@@ -98,10 +95,7 @@ def lineage(model: Reference, as_json: Json = False) -> None:
     from flows.models import query
 
     record = query.lineage(open_workspace(), model)
-    if as_json:
-        typer.echo(json.dumps(record, indent=2))
-    else:
-        console().print(tables.lineage(record))
+    show(record, as_json, lambda: tables.lineage(record))
 
 
 def reproduce(name: Name, version: Number, as_json: Json = False) -> None:
@@ -110,10 +104,7 @@ def reproduce(name: Name, version: Number, as_json: Json = False) -> None:
     from flows.models import reproduction
 
     found = reproduction.reproduce(open_workspace(), name, str(version))
-    if as_json:
-        typer.echo(json.dumps(found.record(), indent=2))
-    else:
-        console().print(tables.reproduced(found))
+    show(found.record(), as_json, lambda: tables.reproduced(found))
 
 
 def diff(name: Name, first: Number, second: Number, as_json: Json = False) -> None:
@@ -122,10 +113,7 @@ def diff(name: Name, first: Number, second: Number, as_json: Json = False) -> No
     from flows.models import diff as differences
 
     found = differences.compare(open_workspace(), name, str(first), str(second))
-    if as_json:
-        typer.echo(json.dumps(found.record(), indent=2))
-    else:
-        console().print(tables.difference(found))
+    show(found.record(), as_json, lambda: tables.difference(found))
 
 
 def serve(

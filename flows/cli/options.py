@@ -48,6 +48,6 @@ def console(stderr: bool = False) -> Any:
 def show(record: object, as_json: bool, draw: Callable[[], object]) -> None:
     """Print JSON values for scripts, or what a function draws for people."""
     if as_json:
-        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(record, indent=2))
     else:
         console().print(draw())

@@ -95,7 +95,7 @@ def lineage(record: Mapping[str, Any]) -> RenderableType:
 
 
 def reproduced(found: Reproduced) -> RenderableType:
-    """What came of making a version again."""
+    """A version and its reproduction, side by side."""
     rows = [
         [name, then, now, "same" if then == now else now - then]
         for name, (then, now) in found.metrics.items()

@@ -73,7 +73,7 @@ class Examples:
 
 
 def compare(workspace: Workspace, name: str, first: str, second: str) -> Difference:
-    """Hold two versions side by side.
+    """Compare two versions.
 
     Raises:
         ModelError: no such version, or one that onestep did not make.

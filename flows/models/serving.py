@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 HEADER = b"x-onestep-model"
-"""Of every answer: the version that gave it."""
+"""Response header naming the version."""
 Say = Callable[[str], None]
 
 
@@ -32,7 +32,7 @@ class Follower:
     Args:
         workspace: whose registry.
         reference: what to serve; one with a number stays with it.
-        say: is told of each change, and of what stands in its way.
+        say: called with each change of version, and with why one failed.
     """
 
     def __init__(self, workspace: Workspace, reference: Reference, say: Say) -> None:
@@ -102,7 +102,7 @@ def serve(workspace: Workspace, model: str, port: int, say: Say) -> None:
         workspace: whose registry.
         model: NAME, NAME@ALIAS or NAME/VERSION.
         port: on loopback.
-        say: is told where, and of each change of version.
+        say: called with the address, and with each change of version.
 
     Raises:
         ModelError: no such model.

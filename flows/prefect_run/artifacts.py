@@ -1,4 +1,4 @@
-"""What a person sees of a run in the Prefect UI."""
+"""Artifacts of a run in the Prefect UI."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def results(outcome: Outcome) -> None:
 
 
 def _metrics(outcome: Outcome) -> Iterator[dict[str, Any]]:
-    """A row a metric: the new version's, the champion's if they were compared, the baseline's."""
+    """A row per metric: the new version's, the champion's if they were compared, the baseline's."""
     evaluated, gate = outcome.evaluated, outcome.registered.gate
     champion = {row["metric"]: row["champion"] for row in gate.get("metrics") or ()}
     for name, value in evaluated.metrics.items():

@@ -26,7 +26,7 @@ from tasks.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What there is before training."""
+    """The results of the stages before training."""
 
     validated: Validated
     tokenized: Tokenized
@@ -35,7 +35,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         report: of the contract; None if the files could not be read.
@@ -82,7 +82,7 @@ def preflight(pipeline: Pipeline, workspace: Workspace) -> tuple[Prepared, dict[
 
 
 def check(pipeline: Pipeline, workspace: Workspace) -> Checked:
-    """Hold the data against the contract; refused data is a result, and what is wrong is in it."""
+    """Check the data against the contract; for refused data the result has the error."""
     path = record.paths(workspace.root, pipeline.name).json
     began = time.time()
     try:

@@ -1,4 +1,4 @@
-"""What makes a run the same run: config, data, base model and code."""
+"""The fingerprint of a run: digests of config, data, base model and code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.store import digest
 from tasks.tracking import packaging
 from tasks.training.model.initial_model import InitialModel
 
-MEANINGLESS = {"schedule": True, "compute": {"threads", "energy", "timeout_minutes", "launcher"}}
+IGNORED = {"schedule": True, "compute": {"threads", "energy", "timeout_minutes", "launcher"}}
 PLACES = {"data": {"train", "validation", "test"}, "model": {"base", "revision"}}
 
 
@@ -29,7 +29,7 @@ def fingerprint(
     Returns:
         The fingerprint, and the digests that it is made of, as tags.
     """
-    settings = config.model_dump(mode="json", exclude=MEANINGLESS)  # type: ignore[arg-type]
+    settings = config.model_dump(mode="json", exclude=IGNORED)  # type: ignore[arg-type]
     for section, names in PLACES.items():
         settings[section] = {k: v for k, v in settings[section].items() if k not in names}
     settings["fractions"] = [

@@ -1,4 +1,4 @@
-"""The record of a run that its report is drawn from, and where the report is kept."""
+"""The report of a run: its record, and where it is kept."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ HOST = "127.0.0.1"
 
 
 def refuse_taken(port: int, option: str) -> None:
-    """Refuse a port on which somebody listens.
+    """Refuse a port that is in use.
 
     Raises:
         UserError: naming the option that gives another.

@@ -1,4 +1,4 @@
-"""Use the hidden Prefect server of a workspace, starting it if nobody has.
+"""Use the hidden Prefect server of a workspace; start it if it is not running.
 
 Prefect's own in-process mode loses history and its server outlives a killed run, so commands share
 one loopback server instead. Its socket listens before the server has loaded: the address is known

@@ -1,4 +1,4 @@
-"""The hidden Prefect server: lives while somebody uses it, and keeps its history.
+"""The hidden Prefect server: lives while a command uses it, and keeps its history.
 
 Every command that needs it holds a shared lock for as long as it runs. The server ends when it can
 take that lock for itself, which also happens when its last user was killed.
@@ -19,7 +19,7 @@ IDLE_POLLS = 4
 
 
 def main() -> None:
-    """Serve on an inherited, listening socket until nobody holds the users' lock."""
+    """Serve on an inherited, listening socket until the users' lock is free."""
     parser = argparse.ArgumentParser(description="Serve Prefect on an inherited socket.")
     parser.add_argument("--socket", type=int, required=True, help="descriptor of the socket")
     parser.add_argument("--users", type=Path, required=True, help="lock file of the users")
@@ -36,19 +36,19 @@ def main() -> None:
 
 
 def _end_without_users(server: object, users: Path) -> None:
-    """End the server once nobody has used it for a while; its last events are stored by then."""
+    """End the server when it has been idle for a while; its last events are stored by then."""
     with users.open("a") as stream:
         idle = 0
         while idle < IDLE_POLLS:
             time.sleep(POLL_SECONDS)
-            idle = idle + 1 if _nobody_holds(stream) else 0
+            idle = idle + 1 if _is_free(stream) else 0
         # Held until the process ends: who comes now waits, and starts a new server.
         fcntl.flock(stream, fcntl.LOCK_EX)
         server.should_exit = True  # type: ignore[attr-defined]
         threading.Event().wait()
 
 
-def _nobody_holds(stream: IO[str]) -> bool:
+def _is_free(stream: IO[str]) -> bool:
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

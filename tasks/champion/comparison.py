@@ -1,4 +1,4 @@
-"""The new model and the champion on the same test rows; the champion really runs."""
+"""The new model and the champion compared: both predict the same test rows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _OtherProblemError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Challenger:
-    """What a comparison needs besides the champion.
+    """The new model of a comparison, and the test rows.
 
     Attributes:
         config: the pipeline.
@@ -62,10 +62,10 @@ class Challenger:
 
 
 def compare(challenger: Challenger, champion: ModelVersion, tags: Mapping[str, str]) -> Comparison:
-    """Ask the champion every test row, and hold its answers against those of the new model.
+    """Let the champion predict every test row, and compare its answers with the new model's.
 
-    The result is kept: the same two models on the same rows are compared once. What stands in the
-    way of a comparison is a result too, but is not kept.
+    The result is kept: the same two models on the same rows are compared once. If they cannot be
+    compared, the reason is the result, and it is not kept.
 
     Args:
         challenger: the new model, and the rows.
@@ -120,7 +120,7 @@ def _inputs(challenger: Challenger, champion: ModelVersion, reference: str) -> d
 
 
 def _first_line(error: Exception) -> str:
-    """What went wrong; of a message that nobody foresaw only its kind, since it may quote a row."""
+    """The reason in one line; of an unexpected error only its kind: the message may quote a row."""
     first = (str(error).splitlines() or [""])[0][:200]
     known = isinstance(error, OSError) or CHANGED in first
     return f"{type(error).__name__}: {first}" if known else type(error).__name__
@@ -211,7 +211,7 @@ class _Models:
             )
             for name, mask in masks.items()
         )
-        # Rare values together are no group that anybody has declared.
+        # Rare values together are not a declared group.
         return [replace(o, judged=False, failed=False) if slices.rare(o.name) else o for o in found]
 
 

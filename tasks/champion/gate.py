@@ -1,4 +1,4 @@
-"""Whether a model is good enough to be served: a pure function of what was measured."""
+"""The gate: whether a model is good enough to be served, as a pure function of its measurements."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tasks.champion.paired import Comparison, Paired, Slice
 from tasks.metrics import lower_is_better
 
 Alias = Literal["champion", "challenger"]
-TOLD = ("gain", "slices")
+REASONS = ("gain", "slices")
 """Checks that say why a version is promoted; the others only could forbid it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of a new version.
+    """The measurements of a new version.
 
     Attributes:
         primary_metric: the metric that decides.
@@ -58,7 +58,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a new version.
+    """The decision about a new version.
 
     Attributes:
         alias: the alias that it gets; None if it fails by itself.
@@ -87,7 +87,7 @@ class Decision:
 
 
 def decide(evidence: Evidence, gate: Gate) -> Decision:
-    """Hold a new version against the gate; whatever is unclear is not promoted.
+    """Decide about a new version; if anything is unclear, it is not promoted.
 
     Args:
         evidence: what was measured.
@@ -98,7 +98,7 @@ def decide(evidence: Evidence, gate: Gate) -> Decision:
     if failed:
         alias: Alias | None = None if any(check.alone for check in failed) else "challenger"
         return Decision(alias, f"not promoted: {_words(failed)}", checks)
-    told = [check for check in checks if check.name in TOLD] or [_first(evidence)]
+    told = [check for check in checks if check.name in REASONS] or [_first(evidence)]
     reason = f"promoted: {_words(told)}"
     if gate.approval == "manual":
         waits = f"waits for approval (`onestep promote`); would be {reason}"

@@ -1,4 +1,4 @@
-"""Two models on the same rows: how much better one is, where, and how sure that is.
+"""Paired comparison of two models: gains with intervals, McNemar's test, slices.
 
 Rows are resampled for both at once (paired bootstrap, Koehn 2004; Berg-Kirkpatrick, Burkett and
 Klein 2012), so that what is hard or easy for both does not widen the interval of the difference.

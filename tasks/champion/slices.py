@@ -1,4 +1,4 @@
-"""Parts of the test rows that are looked at by themselves: by length, language and columns."""
+"""Slices of the test rows by length, language and columns."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What is known of a version.
+    """The lineage of a version.
 
     Attributes:
         version: in the registry.
@@ -60,7 +60,7 @@ class Lineage:
 
 
 def record(config: Pipeline, validated: Validated) -> Record:
-    """What there is to know of a version when it is made."""
+    """The lineage of a version that is about to be registered."""
     sources = validated.sources
     return {
         "config": config.model_dump(mode="json"),
@@ -106,7 +106,7 @@ def of(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> Lin
 
 
 def describe(client: MlflowClient, workspace: Workspace, lineage: Lineage) -> Record:
-    """Everything that answers where a version comes from, as JSON values."""
+    """The lineage of a version with its verdict, metrics and history, as JSON values."""
     version, run_id = lineage.version, str(lineage.version.run_id)
     gate = artifacts.read(client, workspace, run_id, GATE) or {}
     known = registry.aliases(client, version.name)

@@ -107,7 +107,7 @@ def _schema(columns: dict[str, Any]) -> Any:
     }
     return Schema(
         [
-            ColSpec.from_json_dict(name=name, **kind)
+            ColSpec.from_json_dict(name=name, **kind)  # type: ignore[no-untyped-call]
             if isinstance(kind, dict)
             else ColSpec(types.get(kind, kind), name)
             for name, kind in columns.items()

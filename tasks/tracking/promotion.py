@@ -1,4 +1,4 @@
-"""A person moves the champion: a promotion or a rollback, under the lease, with a trail."""
+"""Promotion and rollback by a person, under the lease, with an audit trail."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChampionChange:
-    """The champion has changed.
+    """A change of the champion.
 
     Attributes:
         name: the model.
         version: the champion now.
         before: the champion until now, if there was one.
         verdict: what the gate had said of the new one.
-        note: what could not be done besides, though the move stands.
+        note: what failed afterwards; the change stands.
     """
 
     name: str
@@ -65,7 +65,7 @@ def roll_back(workspace: Workspace, client: MlflowClient, name: str, reason: str
 
 
 def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> ChampionChange:
-    """Move the champion, unless it has become another one since it was looked at."""
+    """Change the champion, unless another version has become it in the meantime."""
     version = registry.look_up(client, Reference(move.name, None, str(move.version)))
 
     def attempt() -> None:
@@ -83,7 +83,7 @@ def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> Champi
 
 
 def _settle(client: MlflowClient, move: Move) -> None:
-    """Give a champion that goes a verdict: or its run, if it was killed, would bring it back."""
+    """Give the old champion a verdict, or its run, if it was killed, would promote it again."""
     if move.before is None:
         return
     before = client.get_model_version(move.name, str(move.before))

@@ -30,7 +30,7 @@ GONE_SECONDS: Final = 3600.0
 
 
 class StepSender:
-    """The only right to send the steps of a run.
+    """The right to send the steps of a run, which one process has at a time.
 
     Args:
         client: of the tracking store.

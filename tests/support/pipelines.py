@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Model, Pipeline, Training
+from tasks.contract.sources.splits import locate
 from tasks.finetuning import make_job
 from tasks.tokenization import Tokenized, tokenize_rows
 from tasks.training.job import Job
@@ -76,6 +77,6 @@ def prepare(
     config = reading.pipeline(record | sections)
     workspace = Workspace.open(folder / "mlruns")
     found = initial_model.find(config.model, config.application)
-    validated = validate(config, workspace, splits.locate(config.data))
+    validated = validate(config, workspace, locate(config.data))
     tokenized = tokenize_rows(config, workspace, validated, found)
     return Prepared(config, workspace, validated, tokenized, found)

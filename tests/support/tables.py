@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.schema import Pipeline
+from tasks.applications import registry
 from tasks.contract.sources import splits
 from tasks.validation import Validated, validate
 from tasks.workspace import Workspace
@@ -74,7 +75,8 @@ def pipeline(
 def run(config: Pipeline, *, home: str = "mlruns", fresh: bool = False) -> Validated:
     """Validate into a workspace beside the data."""
     workspace = Workspace.open(config.data.folder / home, fresh=fresh)
-    return validate(config, workspace, splits.locate(config.data))
+    own = registry.get(config.application).sources
+    return validate(config, workspace, splits.locate(config.data, own))
 
 
 def check(

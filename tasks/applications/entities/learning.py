@@ -1,0 +1,97 @@
+"""Facts, model and loss of entities, for any model with a token-classification head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import DataError, Problem
+from tasks.applications.base import Batch, Learning, Objective, Predictions, View
+from tasks.applications.entities.config import EntityPipeline
+from tasks.applications.entities.facts import EntityFacts
+from tasks.applications.entities.tokens import IGNORED
+from tasks.applications.shared import losses
+from tasks.applications.shared.classification import labels
+
+if TYPE_CHECKING:
+    import torch
+
+    from configs.schema import Data, Loss
+    from tasks.applications.census import Census
+
+MOST_TYPES = 1000
+
+
+class EntityLearning(Learning[EntityFacts, EntityPipeline]):
+    """A logit per token for O, and for B and I of each type."""
+
+    def learn(self, census: Census, data: Data) -> EntityFacts:
+        """The types."""
+        counts = census.labels("train")
+        where = f"column {data.columns.get('entities', 'entities')!r}"
+        if not counts:
+            raise DataError(Problem(where, "no training row has an entity"))
+        if len(counts) > MOST_TYPES:
+            message = f"expected the types of entities, found {len(counts)} different ones"
+            raise DataError(Problem(where, message, "are the entities' texts in their labels?"))
+        types = labels.declared(data) or tuple(sorted(counts))
+        return EntityFacts(inputs=("text",), labels=types)
+
+    def configure(self, facts: EntityFacts, config: EntityPipeline) -> EntityFacts:
+        """How long texts are cut."""
+        return replace(facts, stride=config.tagging.stride)
+
+    def model_arguments(self, facts: EntityFacts) -> dict[str, Any]:
+        """The names of the tags."""
+        tags = ["O", *(f"{prefix}-{name}" for name in facts.labels for prefix in "BI")]
+        return {
+            "num_labels": len(tags),
+            "id2label": dict(enumerate(tags)),
+            "label2id": {tag: at for at, tag in enumerate(tags)},
+        }
+
+    def objective(self, facts: EntityFacts, loss: Loss) -> Objective:
+        """The loss over tags that the config names."""
+        return TagLoss(losses.of(loss))
+
+    def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        """Logits of shape (windows, length, tags)."""
+        logits: torch.Tensor = model(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+        ).logits
+        return logits
+
+    def infer(
+        self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch, view: View
+    ) -> tuple[Mapping[str, Any], Predictions]:
+        """The entities of each window; the scorer puts the windows of a row together."""
+        from tasks.applications.entities import serving
+
+        positions = batch["row"].cpu().numpy()
+        found = serving.find_entities(
+            outputs, batch["offset_start"], batch["offset_end"], view.facts.labels
+        )
+        parts = zip(found, batch["begin"].tolist(), batch["stop"].tolist(), strict=True)
+        entities = [[one._asdict() for one in serving.own(*part)] for part in parts]
+        targets = {"entities": view.rows.take(positions)["entities"].to_pylist()}
+        return targets, {"row": positions.tolist(), "entities": entities}
+
+
+class TagLoss:
+    """A loss over tags, such as cross-entropy, summed over the tokens of texts."""
+
+    def __init__(self, loss: losses.TargetLoss) -> None:
+        self.loss = loss
+
+    def weight(self, batch: Batch) -> torch.Tensor:
+        """The number of tokens with a tag."""
+        return (batch["labels"] != IGNORED).sum().float()
+
+    def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Sum of the losses of the tokens."""
+        return self.loss(outputs, batch["labels"], ignore_index=IGNORED)
+
+    def expected_initial(self, outputs: torch.Tensor) -> float:
+        """The loss of an even guess over the tags."""
+        return losses.of_even_guess(self.loss, outputs.shape[-1])

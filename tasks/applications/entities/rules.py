@@ -1,0 +1,78 @@
+"""Checks of entities and of the settings about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tasks.applications.base import Problems, Reasons, Rules
+from tasks.applications.entities.annotations import Broken, is_read, misplaced
+from tasks.applications.entities.config import EntityPipeline
+from tasks.applications.entities.facts import EntityFacts
+from tasks.applications.shared.classification import labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandera.pandas import DataFrameSchema
+
+    from tasks.applications.census import Census
+
+
+class EntityRules(Rules[EntityFacts, EntityPipeline]):
+    """Entities are parts of their text, and do not overlap."""
+
+    def check(self, config: EntityPipeline) -> Problems:
+        """Refuse settings that tags do not have."""
+        loss = config.training.loss
+        if config.data.labelling != "single":
+            yield "data.labelling", "rows have any number of entities; leave it out"
+        if loss.class_weights != "none":
+            yield "training.loss.class_weights", "entities weigh all tags alike; leave it out"
+        if config.model.prefix:
+            yield "model.prefix", "entities are characters of the text itself; leave it out"
+        length, stride = config.model.max_length, config.tagging.stride
+        declared = "stride" in config.tagging.model_fields_set
+        if declared and isinstance(length, int) and stride > length // 2:
+            reason = f"expected at most half of model.max_length, {length // 2}, found {stride}"
+            yield "tagging.stride", reason
+
+    def schema(self, config: EntityPipeline) -> DataFrameSchema:
+        """Texts that are not empty, and entities that can be read."""
+        from pandera.pandas import Column as Checked
+        from pandera.pandas import DataFrameSchema
+
+        from tasks.applications.shared.checks import cell, text_column
+
+        words = "expected a list of `start`, `end` and `label`, or a tag for each token"
+        entities = Checked(object, [cell("wrong_type", words, is_read)], nullable=False)
+        return DataFrameSchema({"text": text_column(), "entities": entities})
+
+    def findings(self, frame: pd.DataFrame, config: EntityPipeline) -> Reasons:
+        """Entities that are not where they should be, or of an unknown type."""
+        listed = labels.declared(config.data)
+        declared = None if listed is None else frozenset(listed)
+        columns = frame.index, frame["text"], frame["entities"]
+        found = {
+            int(index): list(_broken(text, entities, declared))
+            for index, text, entities in zip(*columns, strict=True)
+        }
+        return {index: reasons for index, reasons in found.items() if reasons}
+
+    def dataset_problems(self, census: Census, facts: EntityFacts, minimum: int) -> list[str]:
+        """Types with too few training rows, types that training lacks, and splits without any."""
+        empty = [split for split in ("validation", "test") if not census.labels(split)]
+        missing = [f"no row of the {split} split has an entity" for split in empty]
+        return [*labels.problems(census, facts.labels, minimum), *missing]
+
+
+def _broken(
+    text: str, entities: list[dict[str, Any]] | Broken, declared: frozenset[str] | None
+) -> Iterator[tuple[str, str]]:
+    if isinstance(entities, Broken):
+        yield from entities.reasons
+        return
+    # Once more, since placeholders of private data may have made two entities one.
+    yield from misplaced(text, entities)
+    for number, entity in enumerate(entities, 1):
+        if declared is not None and entity["label"] not in declared:
+            yield "unknown_label", f"entity {number}: its type is not declared"

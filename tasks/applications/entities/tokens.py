@@ -1,0 +1,90 @@
+"""Windows over texts as tokens with tags, and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from tasks.applications.base import Batch, Codec, Encoded, Tokens
+from tasks.applications.entities.facts import EntityFacts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IGNORED: Final = -100
+"""The tag of tokens that are not of the text, which losses leave out."""
+OFFSETS: Final = ("offset_start", "offset_end")
+PLACES: Final = ("begin", "stop", "row")
+
+
+class EntityTokens(Tokens[EntityFacts]):
+    """A tag for each token: O, or B and I of a type."""
+
+    def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: EntityFacts) -> Encoded:
+        """Cut texts into windows, and tag the tokens of entities."""
+        from tasks.applications.entities.serving import cut_windows
+
+        windows = cut_windows(codec.tokenizer, rows["text"], codec.max_length, facts.stride)
+        tags, whole = [], set()
+        for row, starts, ends in zip(windows.rows, windows.starts, windows.ends, strict=True):
+            spans = rows["entities"][row]
+            tags.append(token_tags(starts, ends, spans, facts.labels))
+            edges = set(starts), set(ends)
+            whole |= {
+                (row, span["start"])
+                for span in spans
+                if span["start"] in edges[0] and span["end"] in edges[1]
+            }
+        columns: dict[str, Sequence[Any]] = {
+            "input_ids": windows.input_ids,
+            "offset_start": windows.starts,
+            "offset_end": windows.ends,
+            "begin": windows.begins,
+            "stop": windows.stops,
+            "labels": tags,
+        }
+        split = sum(map(len, rows["entities"])) - len(whole)
+        counts = {"windows": len(windows.rows), "entities between tokens": split}
+        return Encoded(columns, 0, windows.rows, counts)
+
+    def collate(self, table: pa.Table, codec: Codec) -> Batch:
+        """Pad windows; padding counts as outside the text."""
+        import torch
+
+        from tasks.applications.shared.padding import pad, pad_inputs
+
+        batch = pad_inputs(table, codec) | {name: pad(table[name], -1)[0] for name in OFFSETS}
+        batch["labels"] = pad(table["labels"], IGNORED)[0]
+        places = (name for name in PLACES if name in table.column_names)
+        return batch | {name: torch.tensor(table[name].to_pylist()) for name in places}
+
+
+def token_tags(
+    starts: Sequence[int],
+    ends: Sequence[int],
+    spans: Sequence[Mapping[str, Any]],
+    types: Sequence[str],
+) -> list[int]:
+    """The tag of each token: B on the first one that an entity covers, I on the others.
+
+    Args:
+        starts: first characters of the tokens, rising; negative outside of the text.
+        ends: characters after them.
+        spans: entities from left to right that do not overlap.
+        types: their types; type ``n`` has the tags ``2 n + 1`` (B) and ``2 n + 2`` (I).
+    """
+    tags, at, begun = [], 0, False
+    for start, end in zip(starts, ends, strict=True):
+        if start < 0:
+            tags.append(IGNORED)
+            continue
+        while at < len(spans) and spans[at]["end"] <= start:
+            at, begun = at + 1, False
+        if at == len(spans) or end <= spans[at]["start"]:
+            tags.append(0)
+            continue
+        # A window may begin inside of an entity.
+        inside = begun or spans[at]["start"] < start
+        tags.append(1 + 2 * types.index(spans[at]["label"]) + inside)
+        begun = True
+    return tags

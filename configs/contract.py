@@ -1,4 +1,4 @@
-"""The ``contract`` section: what valid data is, and what happens to a row that is not."""
+"""The ``contract`` section: what valid data is, and what happens to invalid rows."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from configs.section import Section
 from configs.values import Country, Fraction, Severity
 
 Strict = Literal["refuse", "quarantine"]
-"""Of rules without which a row cannot be used."""
+"""Severities of rules that every usable row must meet."""
 Treatment = Literal["refuse", "redact", "allow"]
 PROTECTED: Treatment = "redact"
 
 
 class Rules(Section):
-    """What happens to rows that break a rule: `refuse` fails the run, `quarantine` sets the row
-    aside, `warn` only counts it.
+    """What happens to rows that break a rule: `refuse` fails the run, `quarantine` removes the
+    row from the data and stores it for review, `warn` only counts it.
     """
 
     missing: Strict = "quarantine"
-    """A value is missing, or a text has nothing to see."""
+    """A value is missing, or a text has no visible character."""
     wrong_type: Strict = "quarantine"
     """A value is not of its column's type, such as a number where text belongs."""
     unknown_label: Strict = "quarantine"
-    """A label is none of those that `data.labels` declares."""
+    """A label is not in `data.labels`."""
     private_label: Strict = "quarantine"
     """A label holds private data that is not allowed, such as an address."""
     rare_label: Severity = "refuse"
@@ -33,28 +33,30 @@ class Rules(Section):
     length: Severity = "quarantine"
     """A text is shorter than `contract.min_characters` or longer than `contract.max_characters`."""
     mojibake: Severity = "quarantine"
-    """UTF-8 was read in another encoding, so that é became Ã©."""
+    """UTF-8 was decoded with another encoding, so that é became Ã©."""
     replacement: Severity = "warn"
-    """A replacement character (U+FFFD) stands where a character was lost."""
+    """A text has a replacement character (U+FFFD), so a character was lost."""
     control: Severity = "warn"
-    """Control characters, which no keyboard types."""
+    """A text has control characters."""
     html: Severity = "warn"
-    """Tags or entities of HTML are left in a text."""
+    """A text has HTML tags or entities."""
     wrong_language: Severity = "warn"
-    """A text is surely not in its declared language."""
+    """A text is not in its declared language, with high confidence."""
     duplicates: Severity = "quarantine"
-    """The same row twice in one split: the first is kept."""
+    """The same row occurs twice in one split: the first is kept."""
     label_conflict: Severity = "warn"
-    """The same input twice in one split, with different targets."""
+    """The same input occurs twice in one split with different targets."""
     leakage: Severity = "quarantine"
-    """The same text in two splits: the row is kept in the test split, then in validation."""
+    """The same text is in two splits: the test split keeps it before validation, and validation
+    before train."""
     group_leakage: Severity = "quarantine"
-    """The same `data.group_column` in two splits: its rows are kept in the test split, then in
-    validation."""
+    """A group of `data.group_column` is in two splits: the test split keeps its rows before
+    validation, and validation before train."""
     near_duplicates: Severity = "warn"
-    """Two nearly equal texts in one split: the first is kept."""
+    """Two texts of one split are near duplicates: the first is kept."""
     near_leakage: Severity = "warn"
-    """Two nearly equal texts in two splits: kept in the test split, then in validation."""
+    """Near duplicates are in two splits: the test split keeps its text before validation, and
+    validation before train."""
 
 
 class Privacy(Section):
@@ -87,13 +89,13 @@ class Privacy(Section):
         return tuple(name.lower() if isinstance(name, str) else name for name in names)
 
     def treated(self, treatment: Treatment) -> tuple[str, ...]:
-        """The kinds that are treated in one way."""
+        """The kinds of private data that get a treatment."""
         kinds = (name for name in type(self).model_fields if name != "countries")
         return tuple(kind for kind in kinds if getattr(self, kind) == treatment)
 
 
 class Drift(Section):
-    """When new data differs too much from what the champion was trained on."""
+    """When new data differs too much from the training data of the champion."""
 
     severity: Literal["refuse", "warn"] = "warn"
     """`refuse` fails the run."""
@@ -101,41 +103,42 @@ class Drift(Section):
     """Largest effect size that counts as no drift: Cohen's w of labels, vocabulary and the
     champion's predictions, Cohen's d of text lengths. 0.1 is small, 0.3 medium, 0.5 large."""
     confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
-    """How sure it must be that the effect is larger than that."""
+    """Confidence at which the effect must be larger than that."""
     num_predictions: Annotated[int, Field(ge=0)] = 500
-    """Rows that the champion predicts to compare its answers; 0 for none."""
+    """Rows that the champion predicts, to compare its predictions; 0 for none."""
 
 
 class Contract(Section):
-    """What valid data is, and what happens to a row that is not."""
+    """What valid data is, and what happens to invalid rows."""
 
     max_quarantined: Fraction = 0.01
-    """The run fails if more than this share of the rows is set aside."""
+    """The run fails if more than this share of the rows is quarantined."""
     rules: Rules = Rules()
     """Each rule's severity."""
     privacy: Privacy = Privacy()
     """Personal data and secrets."""
     drift: Drift = Drift()
-    """Comparison with the data of the champion."""
+    """Comparison with the training data of the champion."""
     repair: bool = False
-    """Mend damaged encoding, control characters and entities of HTML where that needs no guess."""
+    """Repair damaged encoding, control characters and HTML entities where the repair is
+    unambiguous."""
     min_characters: Annotated[int, Field(ge=0)] = 1
     """Shortest text, in characters."""
     max_characters: Annotated[int, Field(ge=0)] = 1_000_000
     """Longest text, in characters."""
     near_duplicate_threshold: Annotated[float, Field(ge=0.5, le=1)] = 0.8
-    """Jaccard similarity from which two texts are nearly equal."""
+    """Jaccard similarity from which two texts are near duplicates."""
     sample_size: Annotated[int, Field(ge=0)] = 10_000
-    """Texts that the slow rules look at (language, nearly equal texts, label quality); 0 turns them
-    off. The report says what share that was."""
+    """Number of texts that the slow rules check (language, near duplicates, label quality); 0 turns
+    them off. The report says which share was checked."""
     label_quality: bool = False
-    """Whether to point out training rows that are probably labelled wrongly."""
+    """Whether to list training rows that are probably labelled wrongly."""
     min_rows_per_class: Annotated[int, Field(ge=1)] = 8
     """Each label needs at least this many training rows."""
     max_truncated: Fraction = 0.5
     """The run fails if more than this share of the rows is longer than `model.max_length`."""
     show_text: bool = False
-    """Whether the report may quote rows; nothing else ever does."""
+    """Whether the report may quote rows; no other output does."""
 
     @model_validator(mode="after")
     def _bounds_are_ordered(self) -> Contract:

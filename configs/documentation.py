@@ -1,4 +1,4 @@
-"""The page about every field of a pipeline file, written out of the schema."""
+"""The reference page of every field of a pipeline file, generated from the schema."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _added(
 def _tables(
     path: str, section: Schema, sections: Schema, level: int | None = None
 ) -> Iterator[str]:
-    """A section, and then those in it."""
+    """A section, followed by its subsections."""
     fields: dict[str, Schema] = section["properties"]
     nested = {name: inner for name, field in fields.items() if (inner := _inner(field, sections))}
     title = f"{'#' * (level or 2 + path.count('.'))} {path or 'The file'}"
@@ -81,7 +81,7 @@ def _joined(path: str, name: str) -> str:
 
 
 def _inner(field: Schema, sections: Schema) -> Schema | None:
-    """The section that a field holds, if it holds one."""
+    """The section of a field, or None."""
     for choice in field.get("anyOf", [field]):
         if "$ref" in choice:
             found: Schema = sections[choice["$ref"].rpartition("/")[2]]
@@ -100,7 +100,7 @@ def _text(schema: Schema) -> str:
 
 
 def _default(field: Schema) -> str:
-    """A default as YAML has it; a factory makes an empty mapping."""
+    """A default in YAML; fields with a factory default to an empty mapping."""
     value = field.get("default", {})
     written = value if isinstance(value, str) and value.isidentifier() else json.dumps(value)
     # A bar inside backticks would end the cell on some sites.
@@ -108,7 +108,7 @@ def _default(field: Schema) -> str:
 
 
 def _kind(schema: Schema, path: str) -> str:
-    """The values that a field takes."""
+    """The type of a field."""
     if "$ref" in schema:
         return f"[section](#{path.replace('.', '')})"
     if "anyOf" in schema:

@@ -1,4 +1,4 @@
-"""Everything that onestep raises on purpose, and the exit code that each means.
+"""The exceptions of onestep, and the exit code of each.
 
 ::
 
@@ -21,12 +21,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with what the user gave.
+    """One mistake in the input.
 
     Attributes:
-        where: file and line, file and row, or column: whatever finds it fastest.
+        where: file and line, file and row, column, or setting.
         what: what was expected and what was found.
-        advice: what to do about it; empty if that is obvious.
+        advice: what to do about it; empty if it is obvious.
     """
 
     where: str
@@ -54,7 +54,7 @@ class OneStepError(Exception):
 
 
 class UserError(OneStepError):
-    """The user's mistake, told as a list of problems, all at once."""
+    """A mistake in the input, with the list of all problems."""
 
     exit_code = 2
 
@@ -76,7 +76,7 @@ class ModelError(UserError):
 
 
 class Failure(OneStepError):
-    """Something broke that the user's input did not cause."""
+    """A failure that the input did not cause."""
 
 
 class StorageFailure(Failure):
@@ -84,7 +84,7 @@ class StorageFailure(Failure):
 
 
 class WorkerFailure(Failure):
-    """The training process ended without finishing."""
+    """The training process ended before it finished."""
 
 
 class TrackingFailure(Failure):

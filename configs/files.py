@@ -1,4 +1,4 @@
-"""Files that a reader sees whole: the old content or the new."""
+"""Atomic writes of single files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def fsync(path: Path) -> None:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Replace a file so that a reader sees the old content or the new, never a part."""
+    """Replace a file in one step: readers see the old content or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + PARTIAL)
     temporary.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,4 +1,4 @@
-"""The sections that declare a model: its languages, where its weights come from, its shape."""
+"""The ``language`` and ``model`` sections: languages, pretrained weights, architecture."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Language(Section):
 
 
 class Decoder(Section):
-    """The right half of an encoder pair such as BERT2BERT (Rothe et al. 2020)."""
+    """The decoder of an encoder pair such as BERT2BERT (Rothe et al. 2020)."""
 
     base: Annotated[str, Field(min_length=1)] = "starter"
-    """Where its weights come from: as `model.base`."""
+    """Where its weights come from, as in `model.base`."""
     revision: str | None = None
     """The commit or tag of a hub model."""
     vocab_size: Annotated[int, Field(ge=100)] | None = None
-    """Train a tokenizer of this size on the targets, and fresh embeddings for it: for a target
-    language that the decoder's own tokenizer does not know. By default it keeps its own."""
+    """Train a tokenizer of this size on the targets, with new embeddings, for a target language
+    that the decoder's own tokenizer does not know. By default the decoder keeps its tokenizer."""
 
 
 class Scratch(Section):
@@ -51,20 +51,20 @@ class Scratch(Section):
     intermediate_size: Annotated[int, Field(ge=8)] | None = None
     """Width of the feed-forward layers; by default four times `hidden_size`."""
     tokenizer: Literal["bpe", "unigram", "wordpiece", "words"] = "unigram"
-    """What to train: byte-level `bpe`, `unigram` (as SentencePiece), `wordpiece` (as BERT), or
-    whole `words`, which word vectors need."""
+    """Kind of the tokenizer: byte-level `bpe`, `unigram` (as SentencePiece), `wordpiece` (as BERT),
+    or whole `words`, which word vectors need."""
     vocab_size: Annotated[int, Field(ge=100)] = 8000
-    """Most tokens that the tokenizer may have."""
+    """Largest vocabulary of the tokenizer."""
     vectors: str | None = None
-    """A file of word vectors (Word2Vec text or binary, or GloVe; also .gz) that input embeddings
-    start from; its width is `hidden_size`."""
+    """A file of word vectors (Word2Vec text or binary, or GloVe; also .gz) that initialize the
+    input embeddings; their width must be `hidden_size`."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Scratch:
         if self.hidden_size % self.num_heads:
             raise ValueError("`num_heads` must divide `hidden_size`")
         if self.vectors and self.tokenizer != "words":
-            raise ValueError("`vectors` are of whole words, so they need `tokenizer: words`")
+            raise ValueError("`vectors` hold whole words, so they need `tokenizer: words`")
         return self
 
 
@@ -77,7 +77,7 @@ class Model(Section):
     revision: str | None = None
     """The commit or tag of a hub model; recorded in the registered model."""
     decoder: Decoder | None = None
-    """Makes a pair of two encoders: `base` reads, and this writes."""
+    """Builds a model of two pretrained encoders: `base` encodes, and this one decodes."""
     scratch: Scratch | None = None
     """Trains a model from scratch instead of a `base`."""
     max_length: Literal["auto"] | Annotated[int, Field(ge=8)] = "auto"
@@ -90,9 +90,9 @@ class Model(Section):
     activation: Activation | None = None
     """Activation of the feed-forward layers; by default what the base model declares."""
     change_activation: bool = False
-    """Acknowledges that another activation makes a pretrained model compute something else."""
+    """Confirms that `activation` may change what a pretrained model computes."""
     attn_implementation: Literal["auto", "eager", "sdpa"] = "auto"
-    """The attention kernel; `auto` takes the fastest one for the device."""
+    """The attention implementation; `auto` takes the fastest one for the device."""
 
     _folder: Path = PrivateAttr(default=Path())
 
@@ -109,7 +109,7 @@ class Model(Section):
 
     @property
     def origin(self) -> str:
-        """Where the weights come from, in a word or two."""
+        """Where the weights come from, as a short text."""
         if self.scratch is not None:
             return "scratch"
         return self.base + (f" and {self.decoder.base}" if self.decoder else "")
@@ -120,5 +120,5 @@ class Model(Section):
             raise ValueError("a model from `scratch` has no `base` and no `decoder`; leave one out")
         if self.activation and not self.scratch and not self.change_activation:
             message = "another `activation` changes what a pretrained model computes"
-            raise ValueError(f"{message}; acknowledge it with `change_activation: true`")
+            raise ValueError(f"{message}; confirm it with `change_activation: true`")
         return self

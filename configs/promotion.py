@@ -1,4 +1,4 @@
-"""The ``gate`` section: what a model must reach to be served."""
+"""The ``gate`` section: what a model must reach to be promoted."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from configs.section import Section
 
 
 class Slices(Section):
-    """Parts of the test split on which a new model must not fall."""
+    """Slices of the test split on which a challenger must not get worse."""
 
     columns: tuple[str, ...] = ()
-    """Columns of the files whose values make slices, such as a country or a product."""
+    """Columns of the files whose values define slices, such as a country or a product."""
     length: bool = True
-    """Whether short, middle and long texts are slices."""
+    """Whether short, medium and long texts are slices."""
     language: bool = False
-    """Whether the languages that are detected in the texts are slices."""
+    """Whether the detected languages of the texts are slices."""
     max_drop: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """How much of the champion's primary metric a slice may lose, as a share of it."""
+    """Largest drop of the primary metric on a slice, as a share of the champion's."""
     min_rows: Annotated[int, Field(ge=1)] = 100
-    """Smaller slices are shown, but do not decide."""
+    """Slices with fewer rows are reported, but do not decide."""
 
 
 class Gate(Section):
@@ -29,23 +29,24 @@ class Gate(Section):
 
     rule: Literal["better", "superior", "non_inferior"] = "better"
     """How a challenger's primary metric must compare with the champion's on the same rows.
-    `better`: higher, and surely not lower by more than `margin`; `superior`: surely higher;
-    `non_inferior`: surely not lower by more than `margin`, for models that are to follow the data.
-    In each case a model that scores every row just as the champion does is not promoted."""
+    `better`: higher, and the lower bound of the interval loses no more than `margin`; `superior`:
+    the lower bound is higher; `non_inferior`: the lower bound loses no more than `margin`, for
+    models that follow the data. A model that scores every row as the champion does is never
+    promoted."""
     thresholds: dict[str, float] = Field(default_factory=dict)
-    """Lowest acceptable value of a metric, for example `accuracy: 0.85`; of a metric that is
-    better when lower, the highest."""
+    """Lowest acceptable value per metric, for example `accuracy: 0.85`; the highest for metrics
+    where lower is better."""
     min_gain: Annotated[float, Field(ge=0)] = 0.0
     """How much better than the champion's primary metric a challenger must be, in units of the
     metric; with `superior` the lower bound of the gain must be."""
     margin: Annotated[float, Field(ge=0, le=1)] = 0.02
-    """The loss that counts as none, as a share of the champion's primary metric."""
+    """Largest tolerated loss, as a share of the champion's primary metric."""
     confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Coverage of the interval behind `surely`."""
+    """Confidence level of the interval of the gain."""
     slices: Slices = Slices()
-    """Parts of the test split on which a new model must not fall."""
+    """Slices of the test split on which a challenger must not get worse."""
     max_latency_ms: Annotated[float, Field(gt=0)] | None = None
-    """Longest acceptable median time to answer one row, in milliseconds, on the machine that
+    """Longest acceptable median time to predict one row, in milliseconds, on the machine that
     evaluates."""
     max_megabytes: Annotated[float, Field(gt=0)] | None = None
     """Largest acceptable model on disk, in megabytes."""

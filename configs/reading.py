@@ -1,4 +1,4 @@
-"""Read a pipeline file: YAML 1.2, overrides, and every problem at once with its line."""
+"""Read pipeline files: YAML 1.2, overrides, and all problems at once with their lines."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from configs.schema import Applications, Pipeline
 Path_ = tuple[str | int, ...]
 Check = Callable[[Pipeline], Iterable[tuple[str, str]]]
 OVERRIDE = "--set"
-# The parser lets errors of Python's own constructors through, for a date of 2024-99-99 say.
+# ruamel also raises errors of Python's own constructors, for a date such as 2024-99-99.
 BROKEN = (YAMLError, ValueError, KeyError, RecursionError)
 UNION_TAG = re.compile(r"\]$|^(constrained-)?(int|float|str|bool)$")
 
 
 @dataclass
 class Source:
-    """A parsed file that knows the line of each key."""
+    """A parsed file with the line of each key."""
 
     path: Path
     values: dict[str, Any] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Source:
     overridden: set[Path_] = field(default_factory=set)
 
     def where(self, location: Path_) -> str:
-        """Name the place of a config path: ``file:line: a.b`` or ``--set a.b``."""
+        """Format the position of a key: ``file:line: a.b`` or ``--set a.b``."""
         dotted = _dotted(location)
         below = sorted(key for key in self.overridden if key[: len(location)] == location)
         if below and location not in self.lines:
@@ -65,8 +65,8 @@ def load(
         path: the YAML file.
         applications: the pipeline class of each application.
         overrides: ``dotted.key=value`` strings; the value is read as YAML.
-        checks: functions from a valid pipeline to ``(dotted path, message)`` pairs, for what
-            needs knowledge from elsewhere, such as what a model family can do.
+        checks: functions from a valid pipeline to ``(dotted path, message)`` pairs, for rules of
+            other packages, such as the settings that a model family supports.
         settings: the pipeline as plain values, in place of what the file says.
 
     Raises:
@@ -86,7 +86,7 @@ def load(
 
 
 def parse(path: Path) -> Source:
-    """Parse a file into plain values and the line of each key.
+    """Parse a file into plain values, with the line of each key.
 
     Raises:
         ConfigError: not readable, not UTF-8, not YAML, duplicate keys, or not a mapping.
@@ -240,7 +240,7 @@ def _dotted(location: Path_) -> str:
 def _problems(
     source: Source, details: ErrorDetails, kind: type[Pipeline], applications: Applications
 ) -> list[Problem]:
-    """What is wrong at one place: a key or a value with a new name, or anything else."""
+    """The problems of one validation error."""
     location = _without_union_tags(details["loc"])
     if news := renamed(_dotted(location), details["input"]):
         return [Problem(source.where(tuple(old.split("."))), what) for old, what in news.items()]
@@ -279,7 +279,7 @@ def _problem(
 
 
 def _merged(problems: list[Problem]) -> list[Problem]:
-    """Join what the branches of one union expect at one place."""
+    """Join the expectations of the branches of one union."""
     merged: dict[str, Problem] = {}
     for problem in problems:
         key = problem.where if problem.what.startswith("expected ") else str(problem)
@@ -309,7 +309,7 @@ def _owners(location: Path_, applications: Applications) -> list[str]:
 
 
 def section_at(location: Path_, kind: type[BaseModel]) -> type[BaseModel] | None:
-    """The section class at a config path, None below or beside a section."""
+    """The section class at a config path, or None."""
     current: type[BaseModel] = kind
     for part in location:
         info = current.model_fields.get(str(part))

@@ -1,4 +1,4 @@
-"""Keys and values of pipeline files that have new names: a file with an old one is told it."""
+"""Old names of keys and values of pipeline files, with the new ones for error messages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ VALUES: Final[Mapping[tuple[str, object], str]] = {
 
 
 def renamed(key: str, value: object) -> dict[str, str]:
-    """What to say about a key, by dotted key: its new name or value, and those of keys below it."""
+    """Messages for a key with an old name or value, and for old names below it, by dotted key."""
     if isinstance(value, str) and (key, value) in VALUES:
         return {key: f"`{value}` is now `{VALUES[key, value]}`"}
     if key not in KEYS:

@@ -17,24 +17,24 @@ INTERVAL = re.compile(r"^([1-9]\d*)([smhdw])$")
 
 
 class Retraining(Section):
-    """When the pipeline runs by itself, and whether it then has anything to do."""
+    """When the pipeline runs by itself, and on which condition it trains then."""
 
     cron: str | None = None
     """Five cron fields, for example `0 3 * * 1` for Mondays at three."""
     interval: str | None = None
     """Or a time between runs, such as `30m`, `6h`, `1d` or `2w`, counted from 1970-01-01 in UTC,
-    so that a restart moves nothing."""
+    so that a restart does not move the times."""
     timezone: str = "UTC"
     """The time zone of `cron`, as in the IANA database."""
     retrain_when: Literal["changed", "drift", "always"] = "changed"
-    """What a scheduled run needs to train: rows or settings that no version has been made from,
-    rows that have drifted from the champion's, or nothing."""
+    """Condition on which a scheduled run trains. `changed`: no version was trained on these rows
+    and settings; `drift`: the rows have drifted from the champion's; `always`: none."""
     overlap: Literal["skip", "coalesce"] = "skip"
-    """What happens to runs that are due while one is going on: none follows, or one does. Runs
-    that were missed while nothing served the schedule always become one."""
+    """What happens to runs that are due during a run: `skip` drops them, `coalesce` makes one run
+    of them. Runs that were missed while no server was running always become one."""
     jitter_minutes: Annotated[float, Field(ge=0)] = 0.0
-    """Runs begin up to this much later, so that pipelines with one schedule do not begin at
-    once."""
+    """Longest random delay of a run, so that pipelines with the same schedule start at different
+    times."""
 
     @field_validator("cron")
     @classmethod
@@ -46,9 +46,9 @@ class Retraining(Section):
         try:
             next(CronSim(value, datetime(2000, 1, 1)))
         except CronSimError as error:
-            raise ValueError(f"expected valid cron fields, found a {str(error).lower()}") from None
+            raise ValueError(f"expected valid cron fields: {str(error).lower()}") from None
         except StopIteration:
-            raise ValueError("expected cron fields of a date that comes") from None
+            raise ValueError("this cron expression never fires") from None
         return value
 
     @field_validator("interval")

@@ -1,4 +1,4 @@
-"""The typed sections of a pipeline file.
+"""The sections of a pipeline file.
 
 Every section is frozen and refuses unknown keys. The text under a field is its documentation:
 ``onestep schema`` and the editor hints are generated from it.
@@ -64,12 +64,12 @@ class Window(Section):
     """The latest part of the training rows, for data that grows."""
 
     rows: Annotated[int, Field(ge=1)] | None = None
-    """Keep the last valid rows: by `column`, or else in the order of the files."""
+    """Number of valid rows to keep: the last by `column`, or else in the order of the files."""
     days: Annotated[float, Field(gt=0)] | None = None
-    """Keep the valid rows that are less than this many days older than the newest, by `column`."""
+    """Keep the valid rows that are less than this many days older than the newest by `column`."""
     column: str | None = None
-    """A column with dates and times in ISO 8601, or, with `rows`, with numbers that grow. A time
-    without a zone is one of UTC."""
+    """A column with dates and times in ISO 8601 or, with `rows`, with increasing numbers. Times
+    without a zone are in UTC."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Window:
@@ -83,7 +83,7 @@ class Window(Section):
 
     @property
     def declared(self) -> bool:
-        """Whether rows may be left outside."""
+        """Whether a window is declared."""
         return self.rows is not None or self.days is not None
 
 
@@ -107,18 +107,18 @@ class Data(Section):
     """Renames: the application's column to yours, for example `text: review`."""
     labels: Labels | None = None
     """Label names in order, or a mapping from the value in the file to the name. By default the
-    distinct labels of the training rows, sorted. The result is frozen into the model."""
+    distinct labels of the training rows, sorted. The model keeps them."""
     group_column: str | None = None
-    """A column whose rows must stay in one split, such as a customer id."""
+    """A column such as a customer id: rows with the same value stay in one split."""
     quotes: bool = True
-    """Whether CSV and TSV fields may be quoted; false takes a quotation mark as text."""
+    """Whether CSV and TSV fields may be quoted; if false, quotation marks are text."""
     window: Window = Window()
     """The latest part of the training rows to use; by default all of them."""
     labelling: Literal["single", "multiple", "ordinal"] = "single"
-    """How rows are labelled: one label each (column `label`), any number of them (column `labels`,
-    a list), or one step of an ordered scale, such as stars (column `label`)."""
+    """Labels per row: one (`single`, column `label`), any number (`multiple`, column `labels`, a
+    list), or one step of an ordered scale such as stars (`ordinal`, column `label`)."""
     label_separator: Annotated[str, Field(min_length=1)] = "|"
-    """What stands between the labels of one row in CSV and TSV, with `labelling: multiple`."""
+    """Separator of the labels of one row in CSV and TSV, with `labelling: multiple`."""
 
     _folder: Path = PrivateAttr(default=Path())
 
@@ -146,19 +146,19 @@ class Data(Section):
 
 
 class Evaluation(Section):
-    """How the fine-tuned model is measured on the test split."""
+    """How the fine-tuned model is evaluated on the test split."""
 
     primary_metric: str | None = None
     """The metric that chooses the checkpoint and decides promotion; by default the
     application's own."""
     batch_size: Annotated[int, Field(ge=1)] = 64
-    """Rows predicted at once."""
+    """Rows per batch."""
     bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
-    """Resamples behind the interval of the primary metric."""
+    """Number of bootstrap resamples for the interval of the primary metric."""
     confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Coverage of that interval."""
+    """Confidence level of that interval."""
     num_mistakes: Annotated[int, Field(ge=0, le=10_000)] = 20
-    """How many of the most confident mistakes to list, by row number."""
+    """Number of most confident mistakes to list, by row number."""
 
 
 class Registry(Section):
@@ -176,15 +176,17 @@ class Registry(Section):
             if not TAG.match(name):
                 raise ValueError(f"expected letters, digits, `_`, `-`, `.` or spaces in {name!r}")
             if name.startswith(("onestep.", "mlflow.")):
-                raise ValueError(f"{name!r} belongs to onestep and MLflow; take another name")
+                raise ValueError(
+                    f"{name!r} is reserved for onestep and MLflow; choose another name"
+                )
         return value
 
 
 class Compute(Section):
-    """What the run may use."""
+    """Device, threads and time of a run."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes a CUDA device if there is one."""
+    """Device; `auto` takes a CUDA device if there is one."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads of the training process; by default one per available core."""
     launcher: Name = "local"
@@ -217,17 +219,17 @@ class Pipeline(Section):
     model: Model = Model()
     """The model to fine-tune."""
     training: Training = Training()
-    """How it is fine-tuned."""
+    """How the model is fine-tuned."""
     evaluation: Evaluation = Evaluation()
-    """How it is measured."""
+    """How the model is evaluated."""
     gate: Gate = Gate()
-    """What it must reach."""
+    """What the model must reach to be promoted."""
     registry: Registry = Registry()
-    """Where it is registered."""
+    """Where the model is registered."""
     schedule: Retraining = Retraining()
     """When the pipeline runs by itself."""
     compute: Compute = Compute()
-    """What the run may use."""
+    """Device, threads and time of a run."""
 
     @property
     def model_name(self) -> str:

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Base of every section: frozen, typed strictly, unknown keys refused."""
+    """Base of every section: immutable, strictly typed, without unknown keys."""
 
     model_config = ConfigDict(
         frozen=True,

@@ -1,4 +1,4 @@
-"""Pipeline files to start from, written out of the schema so that they never lag behind it."""
+"""Starter pipeline files, generated from the schema."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_starter(application: str, output: Path | None, applications: Applicati
         raise ConfigError(Problem("APPLICATION", message, advice))
     path = output or Path(f"{application}.yaml")
     if path.exists():
-        raise ConfigError(Problem(str(path), "the file exists", "name another with --output"))
+        raise ConfigError(Problem(str(path), "the file exists", "choose another with --output"))
     write_atomic(path, starter(application, applications[application]))
     write_schema(path.parent / SCHEMA_FILE, applications)
     return path
@@ -50,9 +50,9 @@ def write_schema(path: Path, applications: Applications) -> None:
 
 
 def starter(application: str, kind: type[Pipeline] = Pipeline) -> str:
-    """A pipeline file with what one must say, and every other knob as a comment.
+    """A pipeline file with the required settings; every other field is a comment with its default.
 
-    Where the defaults do not do, what one must say is what the shipped pipeline says.
+    Where the defaults do not suffice, the settings are those of the shipped pipeline.
     """
     needed = _needed(application)
     lines = [
@@ -77,7 +77,7 @@ def starter(application: str, kind: type[Pipeline] = Pipeline) -> str:
 
 
 def _needed(application: str) -> dict[str, dict[str, Any]]:
-    """The sections of the shipped pipeline that say which languages and which model."""
+    """The ``language`` and ``model`` sections of the shipped pipeline."""
     yaml = YAML(typ="safe", pure=True)
     shipped = (yaml.load(path) for path in sorted(Path(__file__).parent.glob("*.yaml")))
     chosen = (record for record in shipped if record["application"] == application)

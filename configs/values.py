@@ -1,4 +1,4 @@
-"""Value types that sections share: file names, splits, labels, and what checks them."""
+"""Types of values that sections share: file names, splits and labels."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Country = Literal[
     "us",
     "za",
 ]
-"""Countries whose national ids and telephone numbers are known: ISO 3166-1 alpha-2."""
+"""Countries whose national ids and telephone numbers are recognized: ISO 3166-1 alpha-2."""
 LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2,3}([_-][A-Za-z0-9]{2,4})*$")]
 
 TEXT_OR_TEXTS: dict[str, Any] = {

@@ -140,7 +140,7 @@ def test_the_json_schema_and_the_typed_one_accept_the_same_data_sections(text: s
         {"training": {"epochs": 0}},
         {"training": {"epochs": "3"}},
         {"training": {"learning_rate": -1e-3}},
-        {"training": {"optimizer": {"name": "adamax"}}},
+        {"training": {"optimizer": {"name": "not a name"}}},
         {"training": {"loss": {"class_weights": {"a": 0}}}},
         {"contract": {"leakage": "warn"}},
         {"contract": {"rules": {"leakage": "ignore"}}},

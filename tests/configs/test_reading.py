@@ -71,8 +71,8 @@ contract:
     duplicates: ignore
 """
     assert problems(file, text) == [
-        "FILE:2: application: expected one of questions, sentiment, summarization, topics, "
-        "translation, found 'topic' (did you mean `topics`?)",
+        "FILE:2: application: expected one of entities, questions, sentiment, summarization, "
+        "topics, translation, found 'topic' (did you mean `topics`?)",
         "FILE:5: data.validation: expected a fraction between 0 and 1, or file names, found 1.5",
         "FILE:16: contract.rules.duplicates: expected 'refuse', 'quarantine' or 'warn', "
         'found "ignore"',

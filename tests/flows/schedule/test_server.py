@@ -352,7 +352,7 @@ def test_a_file_without_its_name_or_its_schedule_is_no_longer_served(tmp_path: P
     def edit() -> None:
         if world.clock.waits == 1:
             (tmp_path / "a.yaml").write_text((tmp_path / "b.yaml").read_text("utf-8"), "utf-8")
-            write(tmp_path, "b", "when: always")
+            write(tmp_path, "b", "retrain_when: always")
         if world.clock.waits == 2:
             (tmp_path / "c.yaml").unlink()
 

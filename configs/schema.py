@@ -150,7 +150,11 @@ class Evaluation(Section):
 
     primary_metric: str | None = None
     """The metric that chooses the checkpoint and decides promotion; by default the
-    application's own."""
+    application's own. An installed package can bring one as an entry point of
+    `onestep.metrics`."""
+    extra_metrics: tuple[str, ...] = ()
+    """Metrics of installed packages to report besides; those that `primary_metric` and
+    `gate.thresholds` name are reported anyway."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Rows per batch."""
     bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 1000

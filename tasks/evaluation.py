@@ -14,7 +14,8 @@ from tasks import arrow
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Scorer
 from tasks.champion import answers, slices
-from tasks.finetuning import Tuned, primary_metric_of
+from tasks.finetuning import Tuned, extra_metrics, primary_metric_of
+from tasks.metrics import code_digests
 from tasks.store import Stored, digest, files_below, read_json, write_json
 from tasks.tokenization import Tokenized
 from tasks.tracking import packaging
@@ -109,7 +110,7 @@ def evaluate(
         _use_threads(config.compute.threads)
         paths = (validated.stored.path / f"{split}.arrow" for split in ("train", "test"))
         training, rows = map(arrow.MappedTable, paths)
-        answered = _ask(package, training, rows, application, settings)
+        answered = _ask(package, training, rows, application, settings, extra_metrics(config))
         answers.save(answered.answers, folder / ANSWERS)
         write_json(folder / "predictions.json", answered.kinds)
         return _write(folder, config, answered, rows, validated, tuned)
@@ -135,6 +136,7 @@ def _inputs(
         "contract": validated.stored.content("profile.json", "report.json"),
         "serving": packaging.serving_digest(application),
         "evaluation": config.evaluation.model_dump(mode="json"),
+        "extra_metrics": code_digests(extra_metrics(config)),
         "settings": settings,
         "slices": _slice_inputs(config, validated),
     }
@@ -211,6 +213,7 @@ def _ask(
     rows: arrow.MappedTable,
     application: Application,
     settings: dict[str, Any],
+    extra: list[str],
 ) -> _Answered:
     """Score the served model, and the trivial method beside it."""
     from tasks.predictor import Predictor
@@ -220,7 +223,7 @@ def _ask(
     def predict(table: pd.DataFrame) -> pd.DataFrame:
         return predictor.predict(None, table)
 
-    scorer, baseline = application.scoring.scorer(facts), application.scoring.scorer(facts)
+    scorer, baseline = (application.scoring.extended_scorer(facts, extra) for _ in range(2))
     method = application.baseline.fit(answers.chunks(training), facts)
 
     def observe(table: pd.DataFrame, answered: pd.DataFrame) -> None:

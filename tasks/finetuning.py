@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from configs.schema import Model, Pipeline
+from tasks import metrics
 from tasks.applications import registry as applications
 from tasks.applications.shared import losses
 from tasks.progress import Progress, announce
@@ -70,13 +71,27 @@ def primary_metric_of(config: Pipeline) -> str:
     return config.evaluation.primary_metric or scoring.primary_metric(config.data)
 
 
+def extra_metrics(config: Pipeline) -> list[str]:
+    """Names of the metrics of installed packages that the settings name."""
+    own = {
+        metric.name for metric in applications.get(config.application).scoring.metrics(config.data)
+    }
+    named = {primary_metric_of(config), *config.evaluation.extra_metrics, *config.gate.thresholds}
+    return sorted(named - own)
+
+
+def _validation_metrics(config: Pipeline) -> list[str]:
+    """Those of them that the training needs."""
+    return [name for name in extra_metrics(config) if name == primary_metric_of(config)]
+
+
 def extension_digests(config: Pipeline) -> list[str]:
     """Digests of the code of what installed packages bring to the training."""
     found = (
         losses.code_digest(config.training.loss.name),
         optimizers.code_digest(config.training.optimizer.name),
     )
-    return [digest for digest in found if digest]
+    return [*filter(None, found), *metrics.code_digests(_validation_metrics(config))]
 
 
 def key_inputs(config: Pipeline, tokenized: Tokenized, base: InitialModel) -> Record:
@@ -156,6 +171,7 @@ def make_job(
         training=config.training,
         seed=config.seed,
         primary_metric=primary_metric_of(config),
+        extra_metrics=_validation_metrics(config),
         device=config.compute.device,
         threads=config.compute.threads,
         evaluation_batch=config.evaluation.batch_size,

@@ -11,7 +11,7 @@ from pathlib import Path
 from configs.schema import Pipeline
 from flows.run.inputs import Inputs
 from flows.run.stage import Stage
-from tasks import finetuning
+from tasks import finetuning, metrics
 from tasks.applications import registry as applications
 from tasks.store import digest
 from tasks.tracking import packaging
@@ -51,7 +51,8 @@ def code_digest(config: Pipeline, stages: Iterable[Stage]) -> str:
     versions.append(application.version)
     code = [versions, packaging.serving_digest(application)]
     # Without packages the digest is what it was before there could be any.
-    return digest([*code, *finetuning.extension_digests(config)])
+    measured = metrics.code_digests(finetuning.extra_metrics(config))
+    return digest([*code, *finetuning.extension_digests(config), *measured])
 
 
 def descriptive_tags(config: Pipeline, base: InitialModel) -> dict[str, str]:

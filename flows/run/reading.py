@@ -8,8 +8,10 @@ from typing import Any
 
 from configs.reading import load
 from configs.schema import Pipeline
+from tasks import extensions, metrics
 from tasks.applications import registry
 from tasks.applications.registry import PIPELINES
+from tasks.applications.scoring import Metric
 from tasks.training import checks
 
 
@@ -31,19 +33,41 @@ def read(
 
 def _metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
     """Metrics that the application does not have, and values that a metric cannot reach."""
-    metrics = registry.get(config.application).scoring.metrics(config.data)
-    known = {metric.name: metric for metric in metrics}
-    named = [("evaluation.primary_metric", config.evaluation.primary_metric)]
-    named += [(f"gate.thresholds.{name}", name) for name in config.gate.thresholds]
-    for where, name in named:
-        if name is not None and name not in known:
-            expected = f"expected a metric of {config.application} ({', '.join(known)})"
-            yield where, f"{expected}, found {name!r}"
+    scoring = registry.get(config.application).scoring
+    own = {metric.name: metric for metric in scoring.metrics(config.data)}
+    for name in sorted(own.keys() & metrics.installed()):
+        yield "application", f"an installed package and {config.application} both have `{name}`"
+    known: dict[str, Metric | metrics.RowMetric] = {**own}
+    for where, name in _named_metrics(config):
+        try:
+            if reason := _metric_refusal(name, own, scoring.extensible(config.data)):
+                yield where, reason
+            elif name not in own:
+                known[name] = metrics.load(name)
+        except TypeError as error:
+            yield where, str(error)
     for name, value in config.gate.thresholds.items():
         if name in known and not known[name].low <= value <= known[name].high:
             bounds = f"from {known[name].low:g} to {known[name].high:g}"
             where = f"gate.thresholds.{name}"
             yield where, f"expected a value {bounds}, the range of {name}, found {value:g}"
+
+
+def _named_metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
+    """Where a metric is named, and which."""
+    if name := config.evaluation.primary_metric:
+        yield "evaluation.primary_metric", name
+    yield from (("evaluation.extra_metrics", name) for name in config.evaluation.extra_metrics)
+    yield from ((f"gate.thresholds.{name}", name) for name in config.gate.thresholds)
+
+
+def _metric_refusal(name: str, own: Mapping[str, Metric], extensible: bool) -> str:
+    """Why there is no such metric here; empty if there is."""
+    if extensible or name in own:
+        return extensions.refusal(metrics.GROUP, name, own)
+    foreign = "; a metric of a package needs rows with one label each"
+    reason = f"expected one of {', '.join(own)}, found {name!r}"
+    return reason + foreign * (name in metrics.installed())
 
 
 def _settings(config: Pipeline) -> Iterator[tuple[str, str]]:

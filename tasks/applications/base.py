@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self
 from typing_extensions import TypeVar
 
 from configs.schema import Pipeline
+from tasks import metrics
 from tasks.applications.codec import Codec, Head, token_counts
 from tasks.applications.facts import Facts
 from tasks.applications.scoring import Batch, Metric, Objective, Predictions, Scorer
@@ -269,9 +270,20 @@ class Scoring(Generic[F]):
         """The metric that decides unless the config names another; by default the first."""
         return self.metrics(data)[0].name
 
+    def extensible(self, data: Data) -> bool:
+        """Whether its scorer takes metrics of installed packages."""
+        return False
+
     def scorer(self, facts: F) -> Scorer:
         """A fresh scorer."""
         raise NotImplementedError
+
+    def extended_scorer(self, facts: F, extra_metrics: Iterable[str]) -> Scorer:
+        """A fresh scorer that also reports metrics of installed packages, by their names."""
+        scorer = self.scorer(facts)
+        for name in extra_metrics:
+            scorer.add(name, metrics.load(name))
+        return scorer
 
     def served(self, predictions: pd.DataFrame) -> Predictions:
         """Output of the registered model in the form that :class:`Scorer` takes."""

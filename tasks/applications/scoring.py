@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from tasks.metrics import RowMetric
+
 Batch = dict[str, "torch.Tensor"]
 Predictions = Mapping[str, Any]
 
@@ -102,6 +104,10 @@ class Scorer:
 
     def mistakes(self, limit: int) -> list[dict[str, Any]]:
         """The most confident mistakes: positions in the stream, never text."""
+        raise NotImplementedError
+
+    def add(self, name: str, metric: RowMetric) -> None:
+        """Report a metric of an installed package too, where ``Scoring.extensible`` says so."""
         raise NotImplementedError
 
     def metric_rows(self, metric: str) -> NDArray[np.bool_] | None:

@@ -17,6 +17,8 @@ from tasks.arrow import MappedTable
 from tasks.champion import answers, paired, slices
 from tasks.champion.paired import Comparison, Paired
 from tasks.evaluation import ANSWERS, SLICES, Evaluated
+from tasks.finetuning import extra_metrics
+from tasks.metrics import code_digests
 from tasks.store import read_json, write_json
 from tasks.tracking import artifacts
 from tasks.tracking.client import unreachable
@@ -111,6 +113,7 @@ def _inputs(challenger: Challenger, champion: ModelVersion, reference: str) -> d
         "champion": [reference, champion.tags.get(FINGERPRINT), champion.creation_timestamp],
         "rows": challenger.validated.digest,
         "headline": challenger.evaluated.primary_metric,
+        "extra_metrics": code_digests(extra_metrics(config)),
         "samples": config.evaluation.bootstrap_samples,
         "confidence": config.gate.confidence_level,
         "slices": config.gate.slices.model_dump(mode="json"),
@@ -189,9 +192,8 @@ class _Models:
             raise _OtherProblemError(str(error)) from None
 
     def _scorer(self, said: pd.DataFrame, facts: Facts) -> Scorer:
-        return answers.score(
-            self._application.scoring.scorer(facts), self._rows, said, self._application
-        )
+        scorer = self._application.scoring.extended_scorer(facts, extra_metrics(self._config))
+        return answers.score(scorer, self._rows, said, self._application)
 
     def _paired(
         self, challenger: Scorer, champion: Scorer, metrics: list[str]

@@ -121,19 +121,15 @@ def compare(
         confidence: coverage of the intervals.
     """
     gains: dict[str, list[Floats]] = {metric: [] for metric in metrics}
+    lower = {metric: lower_is_better(metric) for metric in metrics}
     for draw in _draws(rows, samples):
         for metric, parts in gains.items():
-            parts.append(_gain(challenger, champion, metric, draw))
+            ours, theirs = (one.resampled(metric, draw) for one in (challenger, champion))
+            parts.append(theirs - ours if lower[metric] else ours - theirs)
     return tuple(
         _paired(challenger, champion, metric, rows, np.concatenate(parts), confidence)
         for metric, parts in gains.items()
     )
-
-
-def _gain(challenger: Scorer, champion: Scorer, metric: str, weights: NDArray[np.int64]) -> Floats:
-    """By how much the new model is better in each resample."""
-    ours, theirs = (one.resampled(metric, weights) for one in (challenger, champion))
-    return theirs - ours if lower_is_better(metric) else ours - theirs
 
 
 def _paired(

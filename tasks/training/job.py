@@ -34,6 +34,7 @@ class Job:
         training: the ``training`` section.
         seed: of the batches, the head's initial weights and the dropout.
         primary_metric: the metric that chooses the best checkpoint.
+        extra_metrics: metrics of installed packages to compute on the validation split.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads, or None for one per core.
         evaluation_batch: rows in one prediction batch.
@@ -51,6 +52,7 @@ class Job:
     training: Training
     seed: int
     primary_metric: str
+    extra_metrics: list[str]
     device: str
     threads: int | None
     evaluation_batch: int

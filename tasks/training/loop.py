@@ -104,7 +104,7 @@ def evaluate(session: Session, split: str) -> Measured:
     """Stream a tokenized split through the model, or its average, and score it."""
     learner, data = session.learner, session.splits[split]
     model, view = learner.result.eval(), session.view(split)
-    scorer = session.application.scoring.scorer(session.facts)
+    scorer = session.application.scoring.extended_scorer(session.facts, session.job.extra_metrics)
     totals = torch.zeros(2, device=learner.accelerator.device)
     for rows in batching.by_length(data.lengths, session.job.evaluation_batch):
         batch = to_device(session.batch(split, rows), learner.accelerator)

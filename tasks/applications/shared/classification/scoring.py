@@ -29,6 +29,10 @@ class ClassificationScoring(Scoring[ClassificationFacts]):
         """Every metric."""
         return labelling.get(data.labelling).metrics
 
+    def extensible(self, data: Data) -> bool:
+        """Where rows have one label each."""
+        return data.labelling == "single"
+
     def primary_metric(self, data: Data) -> str:
         """The application's choice for one label per row, else the labelling's."""
         return labelling.get(data.labelling).primary_metric or self._primary_metric

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tasks.applications.scoring import Predictions, Scorer
 from tasks.applications.shared.bootstrap import mean_of
+from tasks.metrics import LabelledRows, RowMetric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +29,11 @@ class ClassificationScorer(Scorer):
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = list(labels)
         self._parts: list[tuple[Ints, Ints, Floats, Floats]] = []
+        self._extra: dict[str, RowMetric] = {}
+
+    def add(self, name: str, metric: RowMetric) -> None:
+        """Report a metric of an installed package too."""
+        self._extra[name] = metric
 
     def update(self, targets: Mapping[str, Any], predictions: Predictions) -> None:
         """Take in rows: ``label`` of shape (n,), ``probabilities`` of shape (n, classes)."""
@@ -47,6 +53,9 @@ class ClassificationScorer(Scorer):
             np.concatenate(of_guess),
         )
 
+    def _rows(self) -> LabelledRows:
+        return LabelledRows(self.labels, *self.columns())
+
     def confusion(self) -> Ints:
         """Counts of shape (classes, classes): rows are true, columns predicted."""
         true, guess, _, _ = self.columns()
@@ -57,8 +66,11 @@ class ClassificationScorer(Scorer):
         """Accuracy, macro averages over the classes, log-loss in nats, calibration error."""
         true, guess, of_true, of_guess = self.columns()
         averages = {name: float(value[0]) for name, value in averages_of(self.confusion()).items()}
+        rows, once = self._rows(), np.ones((1, len(true)), dtype=np.int64)
+        extra = {name: float(metric(rows, once)[0]) for name, metric in self._extra.items()}
         return {
             **averages,
+            **extra,
             "log_loss": float(-np.log(np.maximum(of_true, TINY)).mean()),
             "calibration_error": calibration_error(of_guess, true == guess),
             "rows": float(len(true)),
@@ -87,10 +99,13 @@ class ClassificationScorer(Scorer):
 
     def _resampled_rows(self, metric: str, samples: int, generator: np.random.Generator) -> Floats:
         true, guess, of_true, of_guess = self.columns()
-        values = np.empty(samples)
+        values, record = np.empty(samples), self._rows()
         for sample in range(samples):
             rows = generator.integers(0, len(true), len(true))
-            if metric == "log_loss":
+            if metric in self._extra:
+                weights = np.bincount(rows, minlength=len(true))[None]
+                values[sample] = self._extra[metric](record, weights)[0]
+            elif metric == "log_loss":
                 values[sample] = -np.log(np.maximum(of_true[rows], TINY)).mean()
             else:
                 values[sample] = calibration_error(of_guess[rows], (true == guess)[rows])
@@ -98,6 +113,8 @@ class ClassificationScorer(Scorer):
 
     def resampled(self, metric: str, weights: Ints) -> Floats:
         """One metric where each row counts as often as a sample says."""
+        if metric in self._extra:
+            return self._extra[metric](self._rows(), weights)
         true, guess, of_true, of_guess = self.columns()
         if metric == "log_loss":
             return mean_of(-np.log(np.maximum(of_true, TINY)), weights)

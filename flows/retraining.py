@@ -76,7 +76,7 @@ def retraining(
     quiet()
     workspace = shared(Workspace.open())
     with claimed_flow(workspace) as claim:
-        with failures.told(Path(file).stem) as subject:
+        with failures.reported(Path(file).stem) as subject:
             subject.run = run = Run(read(Path(file), overrides), workspace, claim, STAGES)
             rename(run.config, run.inputs.sources.digest, trigger)
             _put_right(run)

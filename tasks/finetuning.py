@@ -46,18 +46,18 @@ class Tuned:
 
     @property
     def learned(self) -> Record:
-        """Settings that the validation rows taught, such as a threshold."""
+        """Settings chosen on the validation rows, such as a threshold."""
         learned: Record = read_json(self.stored.path / MODEL / "best.json").get("learned", {})
         return learned
 
     @property
     def reused(self) -> bool:
-        """Whether an earlier run had computed it."""
+        """Whether the output of an earlier run was reused."""
         return self.stored.reused
 
     @property
     def note(self) -> str:
-        """One line for people."""
+        """A summary in one line."""
         s = self.summary
         return (
             f"{s['steps']:,} steps in {s['seconds']:.1f} s on {s['device']} ({s['precision']}); "
@@ -86,7 +86,7 @@ def _validation_metrics(config: Pipeline) -> list[str]:
 
 
 def extension_digests(config: Pipeline) -> list[str]:
-    """Digests of the code of what installed packages bring to the training."""
+    """Code digests of the loss and the optimizer, as far as installed packages provide them."""
     found = (
         losses.code_digest(config.training.loss.name),
         optimizers.code_digest(config.training.optimizer.name),
@@ -126,7 +126,7 @@ def finetune(
     Args:
         config: the pipeline.
         workspace: where outputs live.
-        validated: the rows, for what they taught.
+        validated: the validated rows.
         tokenized: the token ids.
         base: the pretrained model.
         watch: called with the folder of the event log before the worker starts.
@@ -157,7 +157,7 @@ def make_job(
     validated: Validated,
     tokenized: Tokenized,
 ) -> Job:
-    """Describe the work to a worker."""
+    """Describe the training to a worker."""
     application = applications.get(config.application)
     served = application.serving.configure(tokenized.facts, config)
     return Job(
@@ -217,7 +217,7 @@ def _announce(record: Record) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Keep the best weights and the event log, drop what only a resume needs."""
+    """Keep the best weights and the event log; delete what only resuming needs."""
     for name in ("checkpoints", "best.partial"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("worker.log", "worker.lock"):

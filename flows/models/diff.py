@@ -34,10 +34,10 @@ class Difference:
         config: settings that differ.
         data: counts and digests that differ.
         metrics: every test metric of either.
-        headlines: what counts for each.
+        headlines: the primary metric of each.
         slices: the primary metric by slice; empty if that is not the same for both.
-        examples: which test rows changed sides; None if the versions share none, or if how good an
-            answer is was measured in two ways.
+        examples: test rows that got better or worse; None if the versions share none, or score
+            answers by different metrics.
     """
 
     versions: tuple[str, str]
@@ -61,8 +61,8 @@ class Examples:
         shared: how many there are.
         better: how many the second answers better.
         worse: how many it answers worse.
-        worst: those that lost most, by the second version's file and row.
-        best: those that gained most.
+        worst: the largest losses, by the second version's file and row.
+        best: the largest gains.
     """
 
     shared: int
@@ -129,11 +129,11 @@ class _Evaluation:
 
     @property
     def primary_metric(self) -> str:
-        """The metric that counts."""
+        """The primary metric."""
         return str(self._known.version.tags.get(registry.PRIMARY_METRIC, ""))
 
     def outcomes(self) -> pd.DataFrame:
-        """How good each answer is."""
+        """The score of each answer."""
         import pandas as pd
 
         path = f"evaluation/{OUTCOMES}"
@@ -162,7 +162,7 @@ def examples(one: pd.DataFrame, two: pd.DataFrame, *, same: bool) -> Examples | 
     Args:
         one: outcomes of the first version.
         two: outcomes of the second.
-        same: whether both are measured by one metric; right and wrong are the same for all.
+        same: whether both are scored by one metric; right and wrong mean the same for all.
     """
     if not same and not all(outcomes["merit"].isin([0, 1]).all() for outcomes in (one, two)):
         return None

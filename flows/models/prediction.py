@@ -1,4 +1,4 @@
-"""Batch prediction: rows in, rows out, a chunk at a time; answers from a folder of documents."""
+"""Batch prediction in chunks; answers to questions from a folder of documents."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CHUNK = 512
 PASSAGES = 3
-"""How many passages a question is put to."""
+"""Number of passages in which the answer to a question is searched."""
 CONTEXT = "context"
 UNKNOWN = {"answer": "", "score": None, "start": -1, "end": -1, "answered": False, "source": ""}
 """The answer to a question that shares no word with any passage; no model was asked."""
@@ -37,7 +37,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to predict, and how to print it.
+    """A request for predictions, and the format of the output.
 
     Attributes:
         model: NAME, NAME@ALIAS or NAME/VERSION.
@@ -221,9 +221,9 @@ def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def _look_up(model: LoadedModel, table: list[Row], passages: Passages) -> list[Row]:
-    """Answer each row from its own context, or else from the passages that fit it best.
+    """Answer each row from its own context, or from the passages that match it best.
 
-    Of several passages the surest answer wins, and the better fit among equals.
+    The answer with the highest score wins; of equal scores, that of the better match.
     """
     tried: list[tuple[int, str, Row]] = []
     for at, row in enumerate(table):

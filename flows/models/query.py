@@ -89,7 +89,7 @@ def _registered(version: ModelVersion, verdict: str) -> dict[str, Any]:
 
 
 def lineage(workspace: Workspace, model: str) -> dict[str, Any]:
-    """Where a version comes from.
+    """The lineage of a version.
 
     Raises:
         ModelError: no such model, or one that onestep did not register.
@@ -124,7 +124,7 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> ChampionChange:
 
 
 def _noted(workspace: Workspace, client: MlflowClient, change: ChampionChange) -> ChampionChange:
-    """Note the event of a change; the change stands even if that fails."""
+    """Record the event of a change; the change stands even if that fails."""
     try:
         version = client.get_model_version(change.name, str(change.version))
         entry = registry.trail(version)[-1]
@@ -132,12 +132,12 @@ def _noted(workspace: Workspace, client: MlflowClient, change: ChampionChange) -
             workspace, change.name, entry, _run_url(client, workspace, version)
         )
     except Exception as error:
-        return replace(change, note=f"no event tells of it ({type(error).__name__})")
+        return replace(change, note=f"its event was not recorded ({type(error).__name__})")
     return change
 
 
 def _run_url(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> str:
-    """Where the run of a version is; empty if it was deleted."""
+    """The address of a version's run; empty if it was deleted."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -1,4 +1,4 @@
-"""Make a registered version again from its record, and compare the two."""
+"""Reproduce a registered version from its lineage, and compare the two."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Reproduced:
         same_rows: whether validation kept the same rows.
         same_weights: whether every weight is the same, bit by bit.
         metrics: value then and now, by metric.
-        changed: what differs around it, such as a library: not fatal, but a reason.
+        changed: other differences, such as a library version, that may explain a deviation.
     """
 
     uri: str
@@ -94,7 +94,7 @@ def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
 
 
 def inputs_of(known: Lineage, workspace: Workspace, config: Pipeline) -> Inputs:
-    """The files and the base model, if they are as they were.
+    """The files and the base model, if they are unchanged.
 
     Raises:
         DataError: naming everything that is gone or has changed.
@@ -109,11 +109,13 @@ def inputs_of(known: Lineage, workspace: Workspace, config: Pipeline) -> Inputs:
     try:
         base = initial_model.find(config.model, config.application)
         if base.digest != known.version.tags.get("onestep.base_model"):
-            problems.append(Problem("model.base", f"{base.name} is not what it was", "restore it"))
+            problems.append(
+                Problem("model.base", f"the base model {base.name} has changed", "restore it")
+            )
     except UserError as error:
         problems += error.problems
     if Fixes(quarantine.fixes_of(workspace.root, config.name)).digest != known.record["fixes"]:
-        message = "other rows of the quarantine have been taken back since"
+        message = "the fixes of quarantined rows have changed since"
         problems.append(Problem("quarantine", message))
     if problems or sources is None or base is None:
         raise DataError(problems)
@@ -125,7 +127,7 @@ def _changed_files(known: Lineage, sources: Sources) -> Iterator[Problem]:
         found = [sources.digests[name] for name in sources.files.get(split, ())]
         for at, (name, digest) in enumerate(files.items()):
             if at >= len(found) or found[at] != digest:
-                message = f"the {split} file is not the one of then (SHA-256 {digest[:12]})"
+                message = f"the {split} file has changed; expected SHA-256 {digest[:12]}"
                 yield Problem(name, message, "restore it")
         if len(found) > len(files):
             yield Problem(f"data.{split}", f"{len(found)} files match, there were {len(files)}")
@@ -166,7 +168,7 @@ def _metrics(
 
 
 def _around(known: Lineage, config: Pipeline) -> Iterator[str]:
-    """What has changed besides the inputs."""
+    """Changes besides the inputs."""
     now = lineage.libraries()
     for library, then in known.record["libraries"].items():
         if now.get(library) != then:

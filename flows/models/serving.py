@@ -24,14 +24,14 @@ Say = Callable[[str], None]
 
 
 class Follower:
-    """An ASGI application that hands each request to the version that has the alias by then.
+    """An ASGI application that passes each request to the version that has the alias.
 
-    A new version is loaded beside the old one and takes over between two requests; those under way
-    are answered by the version that began them. Whatever goes wrong, the old version stays.
+    A new version is loaded beside the old one and takes over between two requests; a request in
+    progress stays with the version that started it. If loading fails, the old version stays.
 
     Args:
         workspace: whose registry.
-        reference: what to serve; one with a number stays with it.
+        reference: what to serve; a version number is never replaced.
         say: called with each change of version, and with why one failed.
     """
 

@@ -38,7 +38,7 @@ def stage(finished: Finished) -> None:
 
 
 def contract(name: str, report: Report) -> None:
-    """What the data contract found, and how far the data is from the champion's."""
+    """The findings of the data contract, and the drift from the champion's data."""
     rules = [rule for rule in report["rules"] if rule["found"]]
     create_table_artifact(
         [{key: rule[key] for key in ("name", "severity", "found", "looked_at")} for rule in rules],
@@ -58,7 +58,7 @@ def contract(name: str, report: Report) -> None:
 
 @contextmanager
 def progress() -> Iterator[None]:
-    """Show the training's progress while the block runs, and pass every event on."""
+    """Show the training's progress while the block runs, and forward every event."""
     artifact = create_progress_artifact(0.0, description="fine-tuning")
     assert isinstance(artifact, UUID)
     updater = _Updater(artifact)
@@ -100,7 +100,7 @@ class _Updater:
 
 
 def results(outcome: Outcome) -> None:
-    """The verdict, the results table, and the way to the MLflow run and to the report."""
+    """The verdict, the results table, and links to the MLflow run and the report."""
     registered = outcome.registered
     create_table_artifact(
         list(_metrics(outcome)),
@@ -152,12 +152,12 @@ def failure(name: str, reason: str) -> None:
 
 
 def _key(model: str, kind: str) -> str:
-    """An artifact key, which Prefect wants in lower case, digits and dashes."""
+    """An artifact key, for which Prefect allows lower case, digits and dashes."""
     return f"{re.sub('[^a-z0-9]+', '-', model.lower()).strip('-')}-{kind}"
 
 
 def run_tags() -> dict[str, str]:
-    """Tags that lead from MLflow to this Prefect run."""
+    """MLflow tags that link to this Prefect run."""
     api = os.environ.get("PREFECT_UI_URL") or os.environ.get("PREFECT_API_URL", "")
     base = api.removesuffix("/api").rstrip("/")
     url = f"{base}/runs/flow-run/{flow_run.get_id()}"

@@ -1,4 +1,4 @@
-"""Events for automations of Prefect: promotions, refusals, drift, failures; never text of a row.
+"""Events for Prefect automations: promotions, refusals, drift, failures; never text of rows.
 
 A decision about a model is written to the outbox before it is sent, because it happens only once.
 """
@@ -27,7 +27,7 @@ FAILED = "onestep.pipeline.failed"
 def note_decision(
     workspace: Workspace, pipeline: str, registered: Registered, run_url: str
 ) -> None:
-    """Note the decision of the gate, unless a person has yet to approve it."""
+    """Record the decision of the gate, unless a person has yet to approve it."""
     if registered.waits:
         return
     payload = {
@@ -39,7 +39,7 @@ def note_decision(
     }
     event = PROMOTED if registered.promoted else REFUSED
     resource = _resource("model", registered.name)
-    # On the disk before Prefect is asked what the event belongs to.
+    # Written to disk before Prefect is asked for the related run.
     outbox.note(workspace, event, resource, payload)
     outbox.note(workspace, event, resource, payload, _related())
 
@@ -47,12 +47,12 @@ def note_decision(
 def note_champion_change(
     workspace: Workspace, name: str, entry: Mapping[str, Any], run_url: str
 ) -> None:
-    """Note that a person has changed the champion.
+    """Record that a person has changed the champion.
 
     Args:
-        workspace: where.
+        workspace: holds the outbox.
         name: the model.
-        entry: of the audit trail, about the change.
+        entry: the change in the audit trail.
         run_url: of the run that made the new champion.
     """
     payload = {
@@ -69,7 +69,7 @@ def note_champion_change(
 
 
 def emit_drift(pipeline: str, found: Drifted, run_url: str) -> None:
-    """Send that new data is far from the champion's."""
+    """Emit that new data has drifted from the champion's."""
     payload = {
         "pipeline": pipeline,
         "reason": found.note,
@@ -81,13 +81,13 @@ def emit_drift(pipeline: str, found: Drifted, run_url: str) -> None:
 
 
 def emit_failure(pipeline: str, reason: str, run_url: str) -> None:
-    """Send that a run ended without a model."""
+    """Emit that a run ended without a model."""
     payload = {"pipeline": pipeline, "reason": reason, "mlflow_run": run_url}
     _emit(FAILED, "pipeline", pipeline, payload)
 
 
 def _emit(event: str, kind: str, name: str, payload: dict[str, Any]) -> None:
-    # The environment of the server has to be there before Prefect is imported.
+    # The environment must be set before Prefect is imported.
     from prefect.events import emit_event
 
     emit_event(event, _resource(kind, name), payload=payload)
@@ -98,7 +98,7 @@ def _resource(kind: str, name: str) -> dict[str, str]:
 
 
 def _related() -> list[dict[str, str]]:
-    """The Prefect run around it, as Prefect relates its own events to it."""
+    """The current Prefect run, related to the event as Prefect does for its own events."""
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.events.related import related_resources_from_run_context

@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def sentence(error: Exception) -> str:
-    """The reason in one line; of an unexpected error only its kind.
+    """The reason in one line; of an unexpected error only its type.
 
     The message of such an error could quote a row.
     """
@@ -34,14 +34,14 @@ def sentence(error: Exception) -> str:
 
 
 def state(error: Exception) -> Any:
-    """A failed state with the reason; Prefect raises the error where the result is asked for."""
+    """A failed state with the reason; Prefect raises the error when the result is read."""
     return Failed(message=sentence(error), data=error)
 
 
 def explained(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate the function of a flow: an error becomes a failed state with its reason.
 
-    Prefect takes the state for the end of the flow, and raises its error in the caller.
+    Prefect takes the state as that of the flow, and raises its error in the caller.
     """
 
     @wraps(function)
@@ -57,7 +57,7 @@ def explained(function: Callable[P, R]) -> Callable[P, R]:
 
 @dataclass(slots=True)
 class Subject:
-    """What fails if something fails.
+    """The subject of a report about a failure.
 
     Attributes:
         name: of the pipeline, or of its file until that has been read.
@@ -69,7 +69,7 @@ class Subject:
 
 
 @contextmanager
-def told(name: str) -> Iterator[Subject]:
+def reported(name: str) -> Iterator[Subject]:
     """Log a failure of the block, and publish an artifact and an event about it.
 
     Args:
@@ -79,11 +79,11 @@ def told(name: str) -> Iterator[Subject]:
     try:
         yield subject
     except Exception as error:
-        _tell(subject, error)
+        _report(subject, error)
         raise
 
 
-def _tell(subject: Subject, error: Exception) -> None:
+def _report(subject: Subject, error: Exception) -> None:
     known = isinstance(error, OneStepError)
     if not known:
         get_run_logger().error("the run failed", exc_info=error)

@@ -1,4 +1,4 @@
-"""What a flow run is called: its pipeline, its data and what started it."""
+"""Names of flow runs: pipeline, data and trigger."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rename(config: Pipeline, digest: str, started_by: Trigger | None = None) -> 
     Args:
         config: the pipeline.
         digest: of the labelled files.
-        started_by: what started the run; by default what Prefect knows of it.
+        started_by: what started the run; by default as Prefect knows it.
     """
     from prefect import get_client
     from prefect.context import FlowRunContext

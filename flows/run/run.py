@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Pipeline
-from flows.prefect_run.failures import told
+from flows.prefect_run.failures import reported
 from flows.run import inputs
 from flows.run.fingerprint import descriptive_tags, fingerprint
 from flows.run.libraries import quiet
@@ -81,7 +81,7 @@ def opened(
         settings: a pipeline as JSON values, in place of what the file says.
         home: the folder to write to; by default that of the environment.
     """
-    with told(Path(file).stem) as subject:
+    with reported(Path(file).stem) as subject:
         quiet()
         workspace = shared(Workspace.open(Path(home) if home else None, fresh=fresh))
         with claimed_flow(workspace) as claim:

@@ -1,4 +1,4 @@
-"""What the stages of a run log to MLflow: data, evaluation, comparison, report."""
+"""Log the results of a run to MLflow: data, evaluation, comparison, report."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def log_data(tracker: Tracker, validated: Validated, report: Report) -> None:
 
 
 def log_evaluation(tracker: Tracker, evaluated: Evaluated, tuned: Tuned) -> None:
-    """Log test metrics, interval, tables and plots, and what the training cost."""
+    """Log test metrics, interval, tables, plots and the cost of the training."""
     workspace = tracker.workspace
     figures, tags = _figures(evaluated, tuned), _tags(evaluated, tuned)
 
     def log(client: MlflowClient, run_id: str) -> None:
         runs.log_tags(client, run_id, tags)
-        with runs.alone(workspace, tracker.fingerprint):
+        with runs.lease(workspace, tracker.fingerprint):
             kept = _is_registered(tracker, client)
             runs.log_figures(client, run_id, figures, int(tuned.summary["steps"]), kept)
         with lock(workspace.locks / f"evaluation-{run_id}.lock"):
@@ -87,7 +87,7 @@ def _tags(evaluated: Evaluated, tuned: Tuned) -> dict[str, str]:
 
 
 def _is_registered(tracker: Tracker, client: MlflowClient) -> bool:
-    """Whether this run has led to a version about which all is decided."""
+    """Whether this run has registered a version that has its final verdict."""
     made = registry.find(client, tracker.config.model_name, tracker.fingerprint)
     return made is not None and registry.settled(made)
 
@@ -98,14 +98,14 @@ def log_comparison(tracker: Tracker, gate: Mapping[str, Any]) -> None:
         return
 
     def log(client: MlflowClient, run_id: str) -> None:
-        with runs.alone(tracker.workspace, tracker.fingerprint):
+        with runs.lease(tracker.workspace, tracker.fingerprint):
             comparison_run.log(client, run_id, gate)
 
     tracker.send(log, "log the comparison")
 
 
 def log_report(tracker: Tracker, html: str) -> None:
-    """Log the report of the run, in place of that of an earlier one."""
+    """Log the report of the run, replacing an earlier one."""
     tracker.send(
         lambda client, run_id: client.log_text(run_id, html, "report.html"), "log the report"
     )

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ENDING_SECONDS = 3.0
-"""How long the end of a failed run waits for MLflow: the failure itself counts more."""
+"""How long a failed run waits for MLflow before its failure is reported."""
 
 
 @cache
 def connection(workspace: Workspace) -> Future[MlflowClient]:
-    """Connect in the background: MLflow loads while something else is waited for."""
+    """Connect in the background, so that MLflow loads in parallel."""
     pool = ThreadPoolExecutor(1, "mlflow")
     future = pool.submit(connect, workspace)
     pool.shutdown(wait=False)
@@ -39,12 +39,12 @@ class Tracker:
     Args:
         workspace: where the embedded store is.
         config: the pipeline.
-        fingerprint: decides the run.
+        fingerprint: identifies the run.
         tags: tags of the run.
-        claim: names what is under way, in case this process dies.
+        claim: records the unfinished work, in case this process dies.
 
     Attributes:
-        known_url: where the run is in the MLflow UI; empty until the run is open.
+        known_url: address of the run in the MLflow UI; empty until the run is open.
         training: sends the steps of the training to the run.
     """
 
@@ -90,7 +90,7 @@ class Tracker:
         return run_id
 
     def url(self) -> str:
-        """Where the run is in the MLflow UI."""
+        """The address of the run in the MLflow UI."""
         self.run_id()
         return self.known_url
 
@@ -99,10 +99,10 @@ class Tracker:
 
         Args:
             log: takes the client and the id of the run; may be called several times.
-            what: is done, for people.
+            what: the action, for messages.
 
         Raises:
-            TrackingFailure: the server stayed out of reach.
+            TrackingFailure: the server did not answer in time.
         """
         patiently(lambda: log(self.client, self.run_id()), what)
 
@@ -111,7 +111,7 @@ class Tracker:
         self.send(lambda client, run_id: runs.log_tags(client, run_id, tags), "tag the run")
 
     def end(self, status: str) -> None:
-        """Set the final status; until MLflow knows it, the claim stays."""
+        """Set the final status; the claim stays until MLflow has it."""
         self.claim.owed = True
         complete = self.training.close()
         if status == "FINISHED":

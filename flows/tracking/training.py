@@ -1,4 +1,4 @@
-"""The steps of a training and the load of its machine, on their way to the MLflow run."""
+"""Send the steps of a training and the load of its machine to the MLflow run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TrainingLog:
     def complete(self, folder: Path) -> None:
         """Wait until the run has every step of the finished training in a folder.
 
-        What has not arrived in time stays for another run.
+        Steps that have not arrived in time are sent by another run.
         """
         self._end_load(LOAD_SECONDS)
         relay = self._relay or self._follow(folder)

@@ -1,4 +1,4 @@
-"""Small records among the artifacts of an MLflow run."""
+"""Read the artifacts of MLflow runs."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def fetch(client: MlflowClient, run_id: str, path: str, folder: Path) -> Path | 
     try:
         return Path(client.download_artifacts(run_id, path, str(folder)))
     except MlflowException as error:
-        # The file is there, so that the server has not answered; MLflow calls it missing.
+        # The file exists, so the server did not answer; MLflow reports it as missing.
         raise ConnectionError(f"{path} of run {run_id} was not downloaded") from error
 
 
 def exists(client: MlflowClient, run_id: str, path: str) -> bool:
-    """Whether a run has a file; asked first, since a failed download may mean anything."""
+    """Whether a run has a file; the error of a failed download does not tell."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -1,4 +1,4 @@
-"""The client of MLflow: how it connects, how long it waits, and which errors pass by themselves."""
+"""The client of MLflow: connection, timeouts, and which errors are transient."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ PATIENCE_SECONDS: Final = 300.0
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 15.0
 FAR_SECONDS: Final = 60.0
-"""An attempt that took this long had found the server."""
+"""An attempt that took this long had reached the server."""
 TIMEOUT: Final = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 TRANSFER_SECONDS: Final = 600.0
 DOWNLOADS: Final = "/mlflow-artifacts/artifacts/"
-"""In the address of each file that a server hands over."""
+"""Part of the address of each file that a server sends."""
 UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS = 401, 403, 429
 UNANSWERED: Final = ("occurred while downloading", "API request to")
-"""Words of MLflow for a download without an answer."""
+"""Parts of MLflow's message about a download without an answer."""
 BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 BOUNDS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -70,7 +70,7 @@ def connect(workspace: Workspace) -> MlflowClient:
 
 @contextmanager
 def transfer() -> Iterator[None]:
-    """Wait longer for an answer to the calls of this thread: the server passes large files on.
+    """Give calls of this thread a longer timeout: the server passes large files on.
 
     A timeout that the user set stays.
     """
@@ -82,7 +82,7 @@ def transfer() -> Iterator[None]:
 
 
 def _allow_slow_transfers() -> None:
-    """Let a transfer have a timeout of its own: MLflow has one for all calls of a process."""
+    """Give transfers a separate timeout: MLflow has one for all calls of a process."""
     from mlflow.utils import request_utils
 
     usual = request_utils.TCPKeepAliveHTTPAdapter
@@ -99,7 +99,7 @@ def _allow_slow_transfers() -> None:
 
 
 def _create_database(workspace: Workspace) -> None:
-    """Build the database beside its place and move it in whole, under a lock."""
+    """Create the database in a scratch folder and move it into place, under a lock."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     with storage_errors(), lock(workspace.locks / "mlflow-database.lock"):
@@ -114,7 +114,7 @@ def _create_database(workspace: Workspace) -> None:
 
 
 def reach(workspace: Workspace) -> MlflowClient:
-    """Open the tracking store, and make sure that it answers.
+    """Open the tracking store and check that it answers.
 
     Raises:
         TrackingFailure: the server does not answer.
@@ -128,7 +128,7 @@ def reach(workspace: Workspace) -> MlflowClient:
 
 
 def public(address: str) -> str:
-    """An address without the name and the password that it may contain."""
+    """An address without user name and password."""
     return re.sub("//[^/]*@", "//", address)
 
 
@@ -195,19 +195,19 @@ def transient(error: Exception) -> bool:
     cause = error.__cause__ or error.__context__
     if isinstance(cause, OperationalError):
         return getattr(cause.orig, "sqlite_errorcode", BUSY[0]) in BUSY
-    # MLflow joins the failures of a download to one text.
+    # MLflow joins the errors of a download into one message.
     return isinstance(cause, RequestException) or all(part in str(error) for part in UNANSWERED)
 
 
 def _status(error: Exception) -> int | None:
-    """The HTTP status that a server answered with, if it is known."""
+    """The HTTP status of the server's answer, if it is known."""
     from mlflow.exceptions import MlflowException, RestException
 
     if (response := getattr(error, "response", None)) is not None:
         return int(response.status_code)
     if not isinstance(error, MlflowException):
         return None
-    # An answer that is not JSON; MLflow's own failures have a cause, or this code.
+    # An answer that is not JSON; errors of MLflow itself have a cause or this code.
     answered = error.__cause__ is None and error.error_code != "INTERNAL_ERROR"
     if answered or isinstance(error, RestException):
         return int(error.get_http_status_code())  # type: ignore[no-untyped-call]
@@ -215,7 +215,7 @@ def _status(error: Exception) -> int | None:
 
 
 def ui_address(workspace: Workspace) -> str:
-    """Where people open MLflow: ``ONESTEP_MLFLOW_UI_URL``, else the server itself."""
+    """The address of the MLflow UI: ``ONESTEP_MLFLOW_UI_URL``, else the server itself."""
     server = workspace.tracking_uri
     own = public(server) if server.startswith("http") else "http://127.0.0.1:5000"
     return public(os.environ.get("ONESTEP_MLFLOW_UI_URL") or own).rstrip("/")

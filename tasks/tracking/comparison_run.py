@@ -1,4 +1,4 @@
-"""The comparison with the champion as an MLflow run of its own, below that of the pipeline."""
+"""Log the comparison with the champion as an MLflow run nested in that of the pipeline."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 PARENT = "mlflow.parentRunId"
 FORBIDDEN = re.compile(r"[^\w\-. :/]")
-"""Characters that MLflow allows in no name of a metric."""
+"""Characters that MLflow does not allow in metric names."""
 
 
 def log(client: MlflowClient, parent: str, gate: Mapping[str, Any]) -> str:
-    """Log what the gate compared, once for each champion; call it under a lock on the parent.
+    """Log the comparison of the gate, once per champion; call it under a lock on the parent.
 
     Returns:
         The id of the nested run.
@@ -42,7 +42,7 @@ def _run(client: MlflowClient, parent: str, name: str) -> str:
 
 
 def _figures(gate: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Every figure by name, as far as it is a number."""
+    """Every finite number by name."""
     named = {"mcnemar": gate.get("mcnemar"), "rows": gate.get("rows")}
     for row in gate.get("metrics") or ():
         metric = row["metric"]
@@ -57,5 +57,5 @@ def _figures(gate: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _flat(name: str) -> str:
-    """A name from the data without slashes, which MLflow takes for folders."""
+    """A name from the data without slashes, which MLflow treats as folders."""
     return name.replace("/", "_")

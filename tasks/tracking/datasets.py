@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
 DIGITS = 8
-"""Of a digest; MLflow's own have as many."""
+"""Length of a digest, as in MLflow."""
 PLACES = frozenset({"file", "row"})
 """Columns that say where a row comes from."""
 
@@ -27,7 +27,7 @@ def of_splits(validated: Validated) -> list[DatasetInput]:
 def _input(split: str, validated: Validated) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    # Rows that a fraction takes come from the files of the training rows.
+    # A split without files is a fraction of the training rows.
     sources = validated.sources
     found = sources.splits.get(split) or sources.splits["train"]
     kind, source = found[0].origin([one.name for one in found])
@@ -45,7 +45,7 @@ def _input(split: str, validated: Validated) -> DatasetInput:
 
 
 def _columns(schema: pa.Schema) -> list[dict[str, Any]]:
-    """The columns in MLflow's terms."""
+    """The columns in MLflow's format."""
     from mlflow.types.schema import ColSpec
 
     fields = [field for field in schema if field.name not in PLACES]

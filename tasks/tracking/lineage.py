@@ -1,4 +1,4 @@
-"""Where a version comes from: its settings, rows, base model and code, kept with its run."""
+"""The lineage of a version: settings, rows, base model and code, stored with its run."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 FILE: Final = "lineage.json"
 GATE: Final = "gate.json"
-"""What the gate decided and why, among the artifacts of the run."""
+"""The decision of the gate and its reasons, an artifact of the run."""
 PACKAGE: Final = "model/artifacts/package"
 LIBRARIES: Final = ("torch", "transformers", "tokenizers", "datasets", "peft", "numpy", "mlflow")
-"""Those that decide what a training gives."""
+"""Libraries that affect the result of a training."""
 PARTS: Final = ("config", "folder", "sources", "fixes", "rows", "quarantined", "rows_digest")
 Record = dict[str, Any]
 
@@ -39,7 +39,7 @@ class Lineage:
 
     Attributes:
         version: in the registry.
-        record: what registration wrote down; see :func:`record`.
+        record: as registration wrote it; see :func:`record`.
     """
 
     version: ModelVersion
@@ -54,7 +54,7 @@ class Lineage:
             return kind.model_validate_json(written).below(Path(self.record["folder"]))
         except ValidationError:
             made = self.version.tags.get("onestep.version", "another version")
-            message = "its settings are not those of this onestep"
+            message = "its settings are not those of this version of onestep"
             problem = Problem(uri_of(self.version), message, f"use onestep {made}")
             raise ModelError(problem) from None
 
@@ -78,7 +78,7 @@ def record(config: Pipeline, validated: Validated) -> Record:
 
 
 def libraries() -> dict[str, str]:
-    """Versions of the libraries that decide what a training gives."""
+    """Versions of the libraries that affect the result of a training."""
     return {name: installed(name) for name in LIBRARIES}
 
 

@@ -1,4 +1,4 @@
-"""Build the folder that a registered model consists of: everything but MLflow's own files."""
+"""Build the package of a registered model: everything but MLflow's own files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.store import digest, file_digest, files_below, read_json
 DECODING = "decoding.py"
 PREDICTOR = Path(__file__).parent.parent / "predictor.py"
 CONTRACT = {"profile.json": "profile.json", "report.json": "contract.json"}
-"""Of the validated rows, what goes with the model, and its name there."""
+"""Files of the validated rows that go with the model, and their names there."""
 REQUIREMENTS = ("mlflow", "torch", "transformers", "safetensors", "tokenizers", "numpy", "pandas")
 
 
@@ -39,8 +39,8 @@ def build(
         folder: to fill.
         model: the fine-tuned weights.
         data: the validated rows, whose profile and checks go with the model.
-        application: its code is copied.
-        settings: what the served model has to know.
+        application: its serving code is copied.
+        settings: the settings of the served model.
     """
     folder.mkdir(parents=True)
     (folder / "model").mkdir()
@@ -60,7 +60,7 @@ def build(
 
 
 def link(source: Path, target: Path) -> None:
-    """Share the bytes where the file system can, else copy them."""
+    """Hard-link a file, or copy it where the file system cannot."""
     try:
         os.link(source, target)
     except OSError:
@@ -73,7 +73,7 @@ def save(path: Path, package: Path, batch_size: int) -> Path:
     Args:
         path: the folder to write.
         package: what :func:`build` filled.
-        batch_size: how many rows the served model predicts at once, unless it is told otherwise.
+        batch_size: rows per batch of the served model, unless a request sets it.
     """
     import mlflow.pyfunc
     import pandas as pd
@@ -98,7 +98,7 @@ def save(path: Path, package: Path, batch_size: int) -> Path:
 
 
 def _schema(columns: dict[str, Any]) -> Any:
-    """The signature of some columns: each has a name of a type, or MLflow's JSON of one."""
+    """The signature of columns; each has the name of a type, or MLflow's JSON for it."""
     from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
     types: dict[str, Any] = {
@@ -116,7 +116,7 @@ def _schema(columns: dict[str, Any]) -> Any:
 
 
 def requirements(package: Path) -> list[str]:
-    """What a registered model needs, at the versions that it was built with."""
+    """Requirements of a registered model, at the versions that built it."""
     fast = (package / "model" / "tokenizer.json").exists()
     names = REQUIREMENTS if fast else (*REQUIREMENTS, "sentencepiece")
     return [f"{name}=={version(name).split('+')[0]}" for name in names]

@@ -23,7 +23,7 @@ class ChampionChange:
         name: the model.
         version: the champion now.
         before: the champion until now, if there was one.
-        verdict: what the gate had said of the new one.
+        verdict: the verdict of the gate on the new champion.
         note: what failed afterwards; the change stands.
     """
 
@@ -37,7 +37,7 @@ class ChampionChange:
 def promote(
     workspace: Workspace, client: MlflowClient, name: str, version: int, reason: str
 ) -> ChampionChange:
-    """Make a version the champion, whatever the gate has said of it.
+    """Make a version the champion, whatever the verdict of the gate.
 
     Raises:
         ModelError: there is no such version, or it is the champion already.
@@ -83,7 +83,7 @@ def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> Champi
 
 
 def _settle(client: MlflowClient, move: Move) -> None:
-    """Give the old champion a verdict, or its run, if it was killed, would promote it again."""
+    """Give the old champion a verdict, so that its run, if killed, does not promote it again."""
     if move.before is None:
         return
     before = client.get_model_version(move.name, str(move.before))

@@ -23,24 +23,24 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ROLES = (CHAMPION, CHALLENGER)
 VERDICT = "onestep.verdict"
 DECISION = "onestep.decision"
-"""Tag of a version about which the gate has decided, and whose alias may not have moved yet."""
+"""Tag of a version that the gate has decided on; its alias may not have moved yet."""
 WITHDRAWN = "withdrawn: "
-"""How the verdict of a version begins whose registration was cut short, and that may go on."""
+"""Prefix of the verdict of a version whose registration was interrupted and may continue."""
 BY_HAND, ROLLED_BACK = "promoted", "rolled back"
-"""What a person does, as the trail says it."""
+"""What a person does, as the audit trail names it."""
 PRIMARY_METRIC = "onestep.headline"
 AUDIT = "onestep.audit."
 """Followed by the time; one tag for each move of the champion."""
 TEST = "test/"
-"""How the names of metrics on the test split begin in MLflow."""
+"""Prefix of the test metrics in MLflow."""
 PAGE = 100
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""How MLflow says that there is no such model, alias or version."""
+"""MLflow's error codes for an unknown model, alias or version."""
 
 
 @contextmanager
 def lease(workspace: Workspace, name: str) -> Iterator[None]:
-    """Hold the only right to add versions and move aliases of a model."""
+    """Hold the exclusive right to add versions and move aliases of a model."""
     with workspace.lease(f"registry-{name}"):
         yield
 
@@ -68,7 +68,7 @@ def _made_by(client: MlflowClient, name: str, fingerprint: str) -> list[ModelVer
 
 
 def settled(version: ModelVersion) -> bool:
-    """Whether all is decided about a version."""
+    """Whether a version has its final verdict."""
     verdict = version.tags.get(VERDICT, "")
     return bool(verdict) and not verdict.startswith(WITHDRAWN)
 
@@ -87,7 +87,7 @@ def aliases(client: MlflowClient, name: str) -> dict[str, int]:
 
 
 def champion(client: MlflowClient, name: str) -> ModelVersion | None:
-    """The version that is served, if there is one."""
+    """The champion of a model, if there is one."""
     number = aliases(client, name).get(CHAMPION)
     return None if number is None else client.get_model_version(name, str(number))
 
@@ -97,8 +97,8 @@ def create(
 ) -> ModelVersion:
     """Register a version, creating the model on first use; call it under the lease.
 
-    A slow server may have made the version although its answer was lost, and be asked again: of
-    several versions of one fingerprint only the oldest stays.
+    A retry after a lost answer may register a second version: of several versions with one
+    fingerprint only the oldest is kept.
     """
     from mlflow.exceptions import MlflowException
 
@@ -123,7 +123,7 @@ def set_alias(client: MlflowClient, name: str, alias: str, version: int) -> None
     """Move an alias and check that it moved.
 
     Raises:
-        TrackingFailure: the registry says otherwise afterwards.
+        TrackingFailure: it has not moved.
     """
     client.set_registered_model_alias(name, alias, str(version))
     if aliases(client, name).get(alias) != version:
@@ -132,14 +132,14 @@ def set_alias(client: MlflowClient, name: str, alias: str, version: int) -> None
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A change of the champion, which may be carried out again if it was cut short.
+    """A change of the champion, which can be repeated if it was interrupted.
 
     Attributes:
         name: the model.
         version: the new champion.
         before: the champion until then, if there was one.
         event: ``promoted`` or ``rolled back``.
-        why: the verdict of the gate, or what a person said.
+        why: the verdict of the gate, or the reason that a person gave.
     """
 
     name: str
@@ -150,10 +150,10 @@ class Move:
 
 
 def make_champion(client: MlflowClient, move: Move) -> None:
-    """Make a version the champion, and leave a trail; call it under the lease.
+    """Make a version the champion and extend the audit trail; call it under the lease.
 
-    The trail comes first, so that no champion lacks one. What an attempt before has done is not
-    done again.
+    The trail comes first, so that every champion has an entry. Steps that an earlier attempt
+    completed are not repeated.
     """
     known = aliases(client, move.name)
     if known.get(CHAMPION) != move.version:
@@ -174,7 +174,7 @@ def _leave_trail(client: MlflowClient, move: Move) -> None:
 
 
 def _newest(client: MlflowClient, name: str) -> tuple[str, dict[str, Any]] | None:
-    """The last move of a champion, which may have been cut short: its version, and the note."""
+    """The newest entry of the audit trail, whose move may be incomplete: version and note."""
     notes = [
         (key, str(version.version), note)
         for version in versions(client, name)
@@ -188,7 +188,7 @@ def _newest(client: MlflowClient, name: str) -> tuple[str, dict[str, Any]] | Non
 
 
 def trail(version: ModelVersion) -> list[dict[str, Any]]:
-    """Every time that a version was made the champion: when, who, why, and in whose place."""
+    """Each promotion of a version to champion: time, person, reason and predecessor."""
     tags = sorted((k, v) for k, v in version.tags.items() if k.startswith(AUDIT))
     return [
         {"time": _time(key), "version": int(version.version)} | json.loads(note)
@@ -203,7 +203,7 @@ def _time(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A model as people name it: ``NAME``, ``NAME@ALIAS`` or ``NAME/VERSION``."""
+    """A reference to a model: ``NAME``, ``NAME@ALIAS`` or ``NAME/VERSION``."""
 
     name: str
     alias: str | None
@@ -268,7 +268,7 @@ def metrics_of(client: MlflowClient, version: ModelVersion) -> dict[str, float]:
 def describe(
     client: MlflowClient, version: ModelVersion, known: Mapping[str, int]
 ) -> dict[str, Any]:
-    """What a person asks of a version: metrics, data, age, aliases."""
+    """A version as JSON values: metrics, data, age, aliases."""
     number = int(version.version)
     metrics = metrics_of(client, version)
     primary_metric = version.tags.get(PRIMARY_METRIC, "")

@@ -1,8 +1,8 @@
-"""From the event log of a training process to MLflow, without ever slowing the training.
+"""Send the event log of a training process to MLflow without slowing the training.
 
 The relay is a thread of the parent. A server that is slow or down only makes it wait: the log is
-on disk, and the last step that the server has tells where to go on, in this run or a later one.
-Where several processes train the same run, one of them sends; the others wait for its end.
+on disk, and sending continues after the last step that the server has, in this run or a later one.
+If several processes train the same run, one of them sends and the others wait for its end.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Relay:
 
     Args:
         client: of the tracking store.
-        run_id: gives the run's id, opening the run if need be; may raise while the server is down.
+        run_id: returns the run's id, opens the run if needed; may raise while the server is down.
         folder: where ``events.jsonl`` is.
-        writer: the right to send, which one relay of a run has.
-        on_trouble: told once when the server stops answering.
+        writer: the right to send, which one relay per run holds.
+        on_trouble: called once when the server stops answering.
 
     Attributes:
-        error: what ended it, if the server refused something.
+        error: the error that ended it, if the server refused something.
         waiting: whether another process sends the steps of the run.
     """
 
@@ -75,12 +75,12 @@ class Relay:
         self._thread = threading.Thread(target=self._work, name="relay", daemon=True)
 
     def start(self) -> Relay:
-        """Begin in the background."""
+        """Start in the background."""
         self._thread.start()
         return self
 
     def follow(self, folder: Path) -> None:
-        """Go on reading where the folder has been moved to."""
+        """Continue reading in the folder's new place."""
         self.tail.path = folder / FILE
 
     def sends(self) -> bool:
@@ -90,7 +90,7 @@ class Relay:
     def close(self, seconds: float) -> bool:
         """Send what is left, at most for ``seconds``; tell whether everything arrived.
 
-        What another process is sending is waited for only a little.
+        Steps that another process sends are waited for only briefly.
         """
         self._ending.set()
         first = min(seconds, OTHER_SECONDS)
@@ -103,7 +103,7 @@ class Relay:
         try:
             self._work_until_sent()
         finally:
-            # The right of a dead writer passes on by itself.
+            # The right of a dead writer expires.
             with suppress(Exception):
                 self.writer.release()
 
@@ -131,7 +131,7 @@ class Relay:
                 self._ending.wait(self.writer.beat if self.waiting else pause)
 
     def _send(self) -> bool:
-        """Send what is new, if it is this relay that sends; whether the server has everything."""
+        """Send new events if this relay may; return whether the server has everything."""
         run_id = self.run_id()
         if not self.writer.keep(run_id):
             self._sent = None
@@ -159,7 +159,7 @@ class Relay:
             self._pending += _metrics(record)
 
     def _known(self, run_id: str) -> dict[str, int]:
-        """The last step of each kind that the server has; asked anew after every failure."""
+        """The last step of each kind that the server has; asked again after every failure."""
         known = {}
         for marker in (MARKER, VALIDATION_MARKER):
             history = self.client.get_metric_history(run_id, marker)
@@ -172,7 +172,7 @@ def _marker(metric: Metric) -> str:
 
 
 def _batches(metrics: list[Metric]) -> Iterator[list[Metric]]:
-    """Whole steps only, so that a step is never half sent."""
+    """Batches of complete steps, so that no step is sent in part."""
     batch: list[Metric] = []
     for metric in metrics:
         if len(batch) >= METRICS_PER_CALL - 50 and metric.step != batch[-1].step:

@@ -1,6 +1,6 @@
 """Runs of MLflow, and what is logged to them.
 
-One MLflow run belongs to one fingerprint, so a resumed or repeated command goes on in the same
+One MLflow run belongs to one fingerprint, so a resumed or repeated command continues the same
 run and logs nothing twice.
 """
 
@@ -13,7 +13,7 @@ from math import isnan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from tasks.tracking.client import transfer, ui_address
 from tasks.workspace import Workspace
@@ -23,15 +23,14 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-T = TypeVar("T")
 FINGERPRINT = "onestep.fingerprint"
 PARAMS_PER_CALL = 100
 NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 
 
 @contextmanager
-def alone(workspace: Workspace, fingerprint: str) -> Iterator[None]:
-    """Hold the only right, on all machines, to what happens once in the run of a fingerprint."""
+def lease(workspace: Workspace, fingerprint: str) -> Iterator[None]:
+    """Hold the exclusive right, on all machines, to change the run of a fingerprint."""
     with workspace.lease(f"mlflow-run-{fingerprint[:32]}"):
         yield
 
@@ -46,11 +45,11 @@ def open_run(
 ) -> str:
     """Find the run of a fingerprint, or start it; return its id.
 
-    Of runs that differ in nothing but parameters that decide nothing, such as the place of a file,
-    the first one logs them: MLflow refuses another value.
+    Parameters that the fingerprint ignores, such as the path of a file, keep their first value:
+    MLflow refuses another one.
     """
     experiment_id = _experiment(client, workspace, experiment)
-    with alone(workspace, fingerprint):
+    with lease(workspace, fingerprint):
         run_id = _find_or_create(client, experiment_id, fingerprint, name)
         if params:
             log_params(client, run_id, params)
@@ -113,15 +112,15 @@ def log_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None
 def log_figures(
     client: MlflowClient, run_id: str, figures: Mapping[str, float], step: int, kept: bool = True
 ) -> None:
-    """Log final metrics at a step, unless the run has them already; call it with the run alone.
+    """Log final metrics at a step, unless the run has them already; call it under the lease.
 
     Args:
         client: of the tracking store.
         run_id: the run.
-        figures: by name; what a training cost begins with ``train/``.
+        figures: by name; those of the training's cost begin with ``train/``.
         step: of all of them.
-        kept: whether values that the run has stay, since a version was registered with them. If
-            not, they may be those of a model that came to nothing; of its cost the first ones stay.
+        kept: whether existing values stay, because a version was registered with them. Otherwise
+            they may be those of a model that was not registered; only its cost stays.
     """
     from mlflow.entities import Metric
 
@@ -156,7 +155,7 @@ def log_folder(client: MlflowClient, run_id: str, folder: Path, target: str) -> 
 
 
 def run_url(client: MlflowClient, workspace: Workspace, run_id: str) -> str:
-    """Where a run is in the MLflow UI."""
+    """The address of a run in the MLflow UI."""
     experiment = client.get_run(run_id).info.experiment_id
     return f"{ui_address(workspace)}/#/experiments/{experiment}/runs/{run_id}"
 
@@ -167,7 +166,7 @@ def uri_of(version: ModelVersion) -> str:
 
 
 def load_model(workspace: Workspace, version: ModelVersion) -> Any:
-    """Load a registered version, leaving no copy behind."""
+    """Load a registered version without leaving a copy on disk."""
     import mlflow.pyfunc
 
     uri = uri_of(version)

@@ -1,8 +1,8 @@
-"""Who sends the steps of an MLflow run: one process, on however many machines it is trained.
+"""Choose the one process that sends the steps of an MLflow run, across machines.
 
 Within a home a lock file decides, which the kernel releases when its holder dies. Homes that share
-an MLflow server have no lock in common: there the writer leaves a sign of life in a tag of the run,
-and another one takes over when the sign has not changed for a while.
+an MLflow server share no lock: there the sender writes a heartbeat to a tag of the run, and another
+one takes over when the heartbeat has not changed for a while.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TAG: Final = "onestep.writer"
 NAME: Final = "home-id"
 SILENT_SECONDS: Final = 60.0
 GONE_SECONDS: Final = 3600.0
-"""Signs of life this old are those of a dead writer, whatever the clocks of machines say."""
+"""Heartbeats this old are those of a dead sender, even if the clocks of machines differ."""
 
 
 class StepSender:
@@ -34,9 +34,9 @@ class StepSender:
 
     Args:
         client: of the tracking store.
-        workspace: the home, with the leases under which the right changes hands.
+        workspace: the home, with the leases for the handover.
         fingerprint: of the run.
-        silence: after how many seconds without a new sign of life a writer counts as dead.
+        silence: seconds without a new heartbeat after which a sender counts as dead.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class StepSender:
 
     @property
     def beat(self) -> float:
-        """Seconds between two signs of life."""
+        """Seconds between two heartbeats."""
         return self.silence / 4
 
     @property
@@ -74,13 +74,13 @@ class StepSender:
 
     @property
     def _age(self) -> float:
-        """Seconds since the last sign; by the wall clock, which goes on while a machine sleeps."""
+        """Seconds since the last heartbeat, by the wall clock, which runs during sleep."""
         return abs(time.time() - (self._signed or 0.0))
 
     def keep(self, run_id: str) -> bool:
-        """Tell whether the right is still held, and give a sign of life when it is time to.
+        """Return whether the right is still held, and send a heartbeat when one is due.
 
-        False after a long silence: another may have written since.
+        False after a long silence: another process may have sent since.
         """
         if not self.holds:
             self._signed = None
@@ -94,10 +94,10 @@ class StepSender:
         return False
 
     def take(self, run_id: str) -> bool:
-        """Get the right, unless another process has it and lives.
+        """Take the right, unless a live process holds it.
 
         Raises:
-            TrackingFailure: the lease under which it changes hands cannot be had.
+            TrackingFailure: the lease for the handover is not available.
         """
         self._run = run_id
         if not self._lock_home(run_id):
@@ -108,14 +108,14 @@ class StepSender:
         found = self._read(run_id)
         if _owner(found) not in ("", self._me) and not self._dead(found):
             return False
-        with runs.alone(self.workspace, self.fingerprint):
+        with runs.lease(self.workspace, self.fingerprint):
             if self._read(run_id) != found:
                 return False
             self._sign(run_id)
         return True
 
     def release(self) -> None:
-        """Leave the right to others, if it is held."""
+        """Release the right, if it is held."""
         try:
             if self._run and not self.workspace.embedded and self.keep(self._run):
                 self.client.delete_tag(self._run, TAG)
@@ -141,9 +141,9 @@ class StepSender:
         self._signed = now
 
     def _dead(self, sign: str) -> bool:
-        """Whether a sign has stood still for long enough, while the server was there to be asked.
+        """Whether a heartbeat has not changed for long enough, while the server answered.
 
-        Clocks of machines differ: what counts is how long it has been seen here.
+        Clocks of machines differ, so the time is measured by this machine's clock alone.
         """
         now = time.monotonic()
         if sign != self._seen or now - self._looked > self.silence / 2:
@@ -153,15 +153,15 @@ class StepSender:
 
 
 def elsewhere(run: Run, workspace: Workspace) -> bool:
-    """Whether another home sends the steps of a run, or has until an hour ago."""
+    """Whether another home sends the steps of a run, or did within the last hour."""
     sign = _sign_of(run)
     return sign != "" and _owner(sign) != identity(workspace) and not _old(sign)
 
 
 def identity(workspace: Workspace) -> str:
-    """What tells a home from every other one, and from its own copies: a name and its inode.
+    """An id that no other home has, nor a copy of this one: from a random name and an inode.
 
-    It stays when the machine, or its container, starts again.
+    It stays the same when the machine or its container restarts.
     """
     path = workspace.root / NAME
     with lock(workspace.locks / f"{NAME}.lock"):

@@ -1,4 +1,4 @@
-"""CPU, memory, disk and network of the machine while a training goes on, for MLflow's charts."""
+"""Log CPU, memory, disk and network of the machine during a training, for MLflow's charts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LOOK_SECONDS = 1.0
 
 
 class LoadMonitor:
-    """Runs MLflow's monitor for a run that a client made; a server that is down only delays it.
+    """Runs MLflow's system monitor for a run; a server that is down only delays it.
 
-    It samples every ten seconds, or as ``MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`` says, and goes
-    on at the step after the last one that the run has, so that a resumed run has each step once.
-    Of several processes that train the same run, only the machine of the one that writes is shown.
+    It samples every ten seconds, or as ``MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`` says, and
+    continues after the last step of the run, so that a resumed run has each step once. If several
+    processes train the same run, only the machine of the one that sends is shown.
 
     Args:
-        run_id: gives the run's id, opening the run if need be; may raise while the server is down.
+        run_id: returns the run's id, opens the run if needed; may raise while the server is down.
         tracking_uri: of the server.
         writes: tells whether this process writes to the run.
     """
@@ -35,7 +35,7 @@ class LoadMonitor:
         self._thread = threading.Thread(target=self._work, name="load", daemon=True)
 
     def start(self) -> LoadMonitor:
-        """Begin in the background."""
+        """Start in the background."""
         self._thread.start()
         return self
 
@@ -48,7 +48,9 @@ class LoadMonitor:
         monitor: SystemMetricsMonitor | None = None
         while not self._ending.is_set():
             if monitor is None and self.writes():
-                monitor = self._begun()
+                monitor = self._open()
+                if monitor is not None:
+                    monitor.start()  # type: ignore[no-untyped-call]
             elif monitor is not None and not self.writes():
                 monitor.finish()  # type: ignore[no-untyped-call]
                 monitor = None
@@ -56,12 +58,7 @@ class LoadMonitor:
         if monitor is not None:
             monitor.finish()  # type: ignore[no-untyped-call]
 
-    def _begun(self) -> SystemMetricsMonitor | None:
-        if (monitor := self._opened()) is not None:
-            monitor.start()  # type: ignore[no-untyped-call]
-        return monitor
-
-    def _opened(self) -> SystemMetricsMonitor | None:
+    def _open(self) -> SystemMetricsMonitor | None:
         from mlflow.exceptions import MlflowException
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
         from requests.exceptions import RequestException

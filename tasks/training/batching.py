@@ -1,6 +1,6 @@
-"""Which rows make which batch: a pure function of lengths, seed and epoch.
+"""Plan batches: a pure function of lengths, seed and epoch.
 
-So a resumed run slices the plan at its step, and replays no batch.
+A resumed run continues the plan at its step and repeats no batch.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ POOL = 50
 
 
 def plan_epoch(lengths: Ints, batch_size: int, seed: int, epoch: int) -> list[Ints]:
-    """Plan the batches of one epoch: every row once, rows of like length together.
+    """Plan the batches of one epoch: every row once, rows of similar length together.
 
     Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and
     the batches are shuffled.
 
     Args:
-        lengths: tokens of each row.
-        batch_size: rows in a batch; the last one may have fewer.
+        lengths: tokens per row.
+        batch_size: rows per batch; the last one may have fewer.
         seed: of the whole run.
         epoch: from 0.
 
@@ -54,18 +54,18 @@ def steps_per_epoch(rows: int, batch_size: int, accumulation: int) -> int:
 
 
 def by_length(lengths: Ints, batch_size: int) -> list[Ints]:
-    """Plan a pass without training: longest first, so that memory peaks at once."""
+    """Plan batches for inference: longest first, so that memory peaks at the start."""
     order = np.argsort(-lengths, kind="stable")
     return [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
 
 
 def padded_tokens(batches: list[Ints], lengths: Ints) -> Ints:
-    """Rows times longest row, for each batch: what a padded batch costs."""
+    """Tokens of each batch with padding: rows times the longest row."""
     return np.array([len(rows) * int(lengths[rows].max()) for rows in batches], dtype=np.int64)
 
 
 def lengths_of(table: MappedTable) -> Ints:
-    """Tokens of each row of a tokenized split, those that the model writes included."""
+    """Tokens per row of a tokenized split, inputs and labels together."""
     import pyarrow as pa
 
     lists = [

@@ -1,7 +1,7 @@
-"""Checkpoints: all that a run needs to go on as if it had never stopped.
+"""Checkpoints: everything that a run needs to resume exactly where it stopped.
 
-A checkpoint is a folder that appears by one rename: weights and optimizer moments in safetensors,
-the rest in JSON. No pickle on either side.
+A checkpoint is a folder created by one atomic rename: weights and optimizer moments in safetensors,
+the rest in JSON. No pickle is written or read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FOLDER = "checkpoints"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a run has come.
+    """The progress of a run.
 
     Attributes:
         step: optimizer steps done.
@@ -66,9 +66,9 @@ def save(folder: Path, learner: Learner, position: Position) -> Path:
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest whole checkpoint of a job; leftovers of a kill are not whole."""
-    whole = [p for p in (folder / FOLDER).glob("step-*") if p.suffix != PARTIAL]
-    return max(whole, default=None)
+    """The newest complete checkpoint of a job; those of a killed worker may be incomplete."""
+    complete = [p for p in (folder / FOLDER).glob("step-*") if p.suffix != PARTIAL]
+    return max(complete, default=None)
 
 
 def restore(checkpoint: Path, learner: Learner) -> Position:
@@ -81,7 +81,7 @@ def restore(checkpoint: Path, learner: Learner) -> Position:
     tensors = load_file(checkpoint / "optimizer.safetensors")
     fresh = learner.optimizer.param_groups
     learner.optimizer.load_state_dict(_unflatten(tensors, record["optimizer"], fresh))
-    # Not load_state_dict: LambdaLR asks it for its functions, which are never saved.
+    # Not load_state_dict: LambdaLR's also expects its functions, which are not saved.
     learner.schedule.last_epoch = record["schedule"]["last_epoch"]
     _set_schedule_rates(learner)
     _restore_generators(load_file(checkpoint / "generators.safetensors"), record)
@@ -89,7 +89,7 @@ def restore(checkpoint: Path, learner: Learner) -> Position:
 
 
 def own_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Every parameter and buffer once, contiguous, by its first name."""
+    """Every parameter and buffer once, contiguous; a shared one has its first name."""
     seen: set[int] = set()
     tensors = {}
     for name, tensor in model.state_dict().items():
@@ -129,16 +129,16 @@ def _unflatten(
         index, name = key.split(".", 1)
         state[int(index)][name] = value
     groups = [
-        {name: _as_in(own.get(name), value) for name, value in group.items()}
+        {name: _with_tuples(own.get(name), value) for name, value in group.items()}
         for own, group in zip(fresh, record["groups"], strict=True)
     ]
     return {"state": state, "param_groups": groups}
 
 
-def _as_in(own: Any, value: Any) -> Any:
-    """Undo that JSON has no tuples: a freshly built optimizer shows where one was."""
+def _with_tuples(own: Any, value: Any) -> Any:
+    """Restore tuples, which JSON stores as lists, where a freshly built optimizer has them."""
     if isinstance(value, list) and isinstance(own, list | tuple):
-        return type(own)(_as_in(*pair) for pair in zip(own, value, strict=True))
+        return type(own)(_with_tuples(*pair) for pair in zip(own, value, strict=True))
     return value
 
 

@@ -1,4 +1,4 @@
-"""What a pipeline asks of training that cannot be: checked when the file is read."""
+"""Checks of the training settings that run when the pipeline file is read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.training.optimization import optimizers
 
 
 def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    """Yield where the file is wrong, and why."""
+    """Yield the field and the reason of each problem."""
     yield from families.check(pipeline)
     if reason := optimizers.refusal(pipeline.training.optimizer.name):
         yield "training.optimizer.name", reason

@@ -1,9 +1,9 @@
-"""The energy that a training uses, from CodeCarbon where that is installed.
+"""Measure the energy of a training with CodeCarbon, if it is installed.
 
-A counter of the hardware is read where there is one that this user may read. Otherwise the
-processor's rated power is taken in proportion to the share that this process has in its time.
-Nothing is sent, asked of the network or written besides the event log, which gets the watt-hours
-every minute and at the end, so that a killed run loses those of a minute.
+Hardware counters are read if this user has access to them. Otherwise the processor's power is
+estimated as its rated power times this process's share of CPU time. Nothing goes to the network.
+Only the event log is written: watt-hours every minute and at the end, so that a killed run loses
+those of at most a minute.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_EVENTS = 60.0
 PARTS = ("cpu", "gpu", "ram")
 ESTIMATES = ("cpu_load", "constant")
-"""The ways in which CodeCarbon finds the processor's power without a counter."""
+"""CodeCarbon's modes that estimate the processor's power without a counter."""
 How = dict[str, Literal["measured", "estimated"]]
 
 
 class Meter:
-    """Logs the energy of a block; one that cannot measure does nothing and never raises.
+    """Logs the energy that a block uses; never raises, and does nothing if it cannot measure.
 
     Attributes:
-        how: the way in which that of each part of the machine is found; None if it cannot be.
+        how: by hardware part, whether it is measured or estimated; None if it is neither.
     """
 
     def __init__(self, events: EventLog) -> None:
@@ -42,10 +42,10 @@ class Meter:
         self._ended = False
 
     def prepare(self, folder: Path, device: torch.device) -> None:
-        """Look for what this machine offers, which takes about a second.
+        """Detect the hardware, which takes about a second.
 
         Args:
-            folder: of the training.
+            folder: the folder of the job.
             device: that the training runs on.
         """
         try:
@@ -57,7 +57,7 @@ class Meter:
             self._fail(error)
 
     def __enter__(self) -> Meter:
-        """Begin to measure."""
+        """Start measuring."""
         if self._tracker:
             try:
                 self._tracker.start()
@@ -66,7 +66,7 @@ class Meter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Log what is left."""
+        """Stop measuring and log the rest."""
         if self._tracker:
             try:
                 self._end(self._tracker)
@@ -78,27 +78,27 @@ class Meter:
         with self._lock:
             ended, self._ended = self._ended, True
         if not ended:
-            # It passes over its own errors, and then calls nothing.
-            raise RuntimeError("CodeCarbon ended without a figure")
+            # CodeCarbon swallows its own errors, and then does not call `out`.
+            raise RuntimeError("CodeCarbon stopped without a result")
 
     def live_out(self, total: Any, since: Any) -> None:
-        """Log the energy since the call before; CodeCarbon calls it from a thread of its own."""
+        """Log the energy since the last call; CodeCarbon calls it from its own thread."""
         self._log(since, last=False)
 
     def out(self, total: Any, since: Any) -> None:
-        """Log the energy since the call before; CodeCarbon calls it last."""
+        """Log the energy since the last call; CodeCarbon calls it last."""
         self._log(since, last=True)
 
     def _log(self, since: Any, last: bool) -> None:
         used = {f"{part}_wh": 1000 * getattr(since, f"{part}_energy") for part in PARTS}
         with self._lock:
-            # After the last one comes the event that ends the log.
+            # No energy event may follow the final event of the log.
             if not self._ended:
                 self._events.append("energy", **used)
             self._ended = self._ended or last
 
     def exit(self) -> None:
-        """Do nothing; CodeCarbon calls it when it has ended."""
+        """Do nothing; CodeCarbon calls it after it has stopped."""
 
     def _fail(self, error: Exception) -> None:
         self.how, self._tracker = None, None
@@ -106,8 +106,8 @@ class Meter:
 
 
 def _tracker(meter: Meter, folder: Path, device: torch.device) -> OfflineEmissionsTracker:
-    """A tracker that has looked at the hardware, and that its own settings cannot make talk."""
-    # Its remarks would end the worker's log, whose last line is taken for the reason of a failure.
+    """A tracker that has detected the hardware; user settings cannot make it print or send."""
+    # Its messages would end the worker's log, whose last line is reported after a failure.
     logging.getLogger("codecarbon").disabled = True
     from codecarbon import OfflineEmissionsTracker
 
@@ -116,11 +116,11 @@ def _tracker(meter: Meter, folder: Path, device: torch.device) -> OfflineEmissio
         output_handlers=[meter],
         output_dir=str(folder),
         emissions_endpoint=None,
-        # It asks nobody for the emissions of a power grid when it is told them.
+        # A given carbon intensity avoids a request to the network.
         force_carbon_intensity_g_co2e_kwh=0.0,
-        # Without, it would take over the signals of this process.
+        # Otherwise it would replace the signal handlers of this process.
         allow_multiple_runs=True,
-        # The share of this process: what others do on the machine is not the training's.
+        # Count the load of this process only, not that of others on the machine.
         tracking_mode="process",
         gpu_ids=_gpus(device),
         measure_power_secs=SECONDS_BETWEEN_EVENTS,
@@ -131,7 +131,7 @@ def _tracker(meter: Meter, folder: Path, device: torch.device) -> OfflineEmissio
 
 
 def _gpus(device: torch.device) -> list[int]:
-    """Where NVML has the device: its order is not that of CUDA."""
+    """The NVML index of the device; NVML and CUDA order devices differently."""
     if device.type != "cuda":
         return []
     import pynvml
@@ -154,11 +154,11 @@ def _how(tracker: OfflineEmissionsTracker, device: torch.device) -> How:
 
 
 def total(records: Iterable[Record]) -> Record | None:
-    """The energy of a whole run, all of its workers together.
+    """The energy of a run, summed over its workers.
 
     Returns:
-        ``wh``, and of each part of the machine its watt-hours and how they were found; None unless
-        every worker could measure to its end.
+        ``wh``, and by hardware part the watt-hours and whether they are measured or estimated; None
+        unless every worker measured until its end.
     """
     records = list(records)
     used = [record for record in records if record["kind"] == "energy"]

@@ -1,8 +1,7 @@
-"""The event log of a training process: one JSON line an event, appended, never rewritten.
+"""The event log of a training process: one JSON line per event, append-only.
 
-It is the truth about the run. A resumed worker appends ``resumed`` with the step that it
-continues from; readers then forget the later steps that the killed worker had logged, because
-they come again.
+It is the authoritative record of the run. A resumed worker appends ``resumed`` with the step that
+it continues from; readers then drop later steps of the killed worker, which are repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Record = dict[str, Any]
 
 
 class EventLog:
-    """Appends events; each reaches the kernel before the next begins.
+    """Appends events; each is flushed before the next.
 
     Attributes:
         continued: whether an earlier worker wrote to the log.
@@ -32,7 +31,7 @@ class EventLog:
             self._stream.write(b"\n")
 
     def __enter__(self) -> EventLog:
-        """Begin a block after which the log is closed."""
+        """Start a block at whose end the log is closed."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -40,7 +39,7 @@ class EventLog:
         self._stream.close()
 
     def append(self, kind: str, **values: Any) -> None:
-        """Append one event with the time in seconds since the epoch; any thread may."""
+        """Append one event with the time in seconds since the epoch; any thread may call it."""
         record = {"kind": kind, "time": round(time.time(), 3), **values}
         self._stream.write(json.dumps(record).encode() + b"\n")
         self._stream.flush()
@@ -51,7 +50,7 @@ class EventLog:
 
 
 class NullLog(EventLog):
-    """A log that keeps nothing, for the ranks that do not write."""
+    """A log that discards events, for ranks that do not write."""
 
     def __init__(self) -> None:
         self.continued = False
@@ -80,7 +79,7 @@ class Tail:
         self._offset = 0
 
     def read(self) -> Iterator[Record]:
-        """Yield new events; a line that a killed worker left torn is passed over."""
+        """Yield new events; an incomplete line of a killed worker is skipped."""
         if not self.path.exists():
             return
         with self.path.open("rb") as stream:
@@ -97,7 +96,7 @@ class Tail:
 
 
 def history(folder: Path) -> list[Record]:
-    """Every event of a finished run, the superseded steps of killed workers left out."""
+    """Every event of a run, without the superseded steps of killed workers."""
     kept: list[Record] = []
     for record in Tail(folder).read():
         if record["kind"] == "resumed":

@@ -1,4 +1,4 @@
-"""What the whole run will take, from a few passes over batches of two lengths."""
+"""Forecast the cost of a run from a few timed passes over batches of two lengths."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tasks.training.step import backward, to_device
 
 WRITE_BYTES_PER_SECOND = 300e6
 WRITTEN = 8
-"""Tokens that a timed search writes."""
+"""Tokens per row that a timed generation produces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class LinearFit:
 
     @classmethod
     def through(cls, x: tuple[int, int], y: tuple[float, float]) -> LinearFit:
-        """Fit; a slope is never negative, and equal points make a proportional line."""
+        """Fit a line; the slope is never negative, and equal points give a proportional line."""
         if x[1] <= x[0] or y[1] <= y[0]:
             return cls(0.0, y[0] / max(x[0], 1))
         slope = min((y[1] - y[0]) / (x[1] - x[0]), y[0] / max(x[0], 1))
@@ -68,7 +68,7 @@ class LinearFit:
 
 
 def measure(session: Session) -> Forecast:
-    """Time forward and backward passes without an update; training then starts untouched."""
+    """Time forward and backward passes without an update; the training state stays unchanged."""
     lengths = session.splits["train"].lengths
     batches = [rows for step in session.plan(0) for rows in step]
     order = np.argsort(batching.padded_tokens(batches, lengths), kind="stable")
@@ -87,7 +87,7 @@ def measure(session: Session) -> Forecast:
 
 
 def longest_batch(session: Session) -> Ints:
-    """The longest rows, as many as one batch holds: the worst that any epoch can bring."""
+    """The longest rows that fill a batch: the most expensive batch of any epoch."""
     lengths = session.splits["train"].lengths
     return batching.by_length(lengths, session.training.batch_size)[0]
 
@@ -117,7 +117,7 @@ def _pass_tokens(session: Session, split: str) -> int:
 
 
 def _token_seconds(session: Session, rows: Ints, beams: int) -> float:
-    """Seconds to write one token for each row of a batch; 0 for models that write none."""
+    """Seconds to generate one token per row; 0 for models that generate no text."""
     if not session.codec.max_target_length:
         return 0.0
     view = session.view("train")
@@ -136,7 +136,7 @@ def _token_seconds(session: Session, rows: Ints, beams: int) -> float:
 
 
 def _longest_targets(session: Session, split: str) -> int:
-    """Rows times longest target, for each batch of a pass: what a search costs."""
+    """Target tokens of a pass with padding, which the time of generation depends on."""
     if not session.codec.max_target_length:
         return 0
     data = session.splits[split]
@@ -154,7 +154,7 @@ def _size(parameter: torch.Tensor) -> int:
 
 
 def moment_bytes(session: Session) -> int:
-    """What the optimizer keeps for the trainable parameters."""
+    """Bytes of optimizer state for the trainable parameters."""
     factory = optimizers.get(session.training.optimizer.name)
     matrices = factory.matrices or factory
     return sum(
@@ -164,7 +164,7 @@ def moment_bytes(session: Session) -> int:
 
 
 def _update_seconds(session: Session) -> float:
-    """An update is bound by memory: time one pass over the weights. Some also compute."""
+    """Time a pass over the weights, as updates are memory-bound; add matrix computations."""
     learner = session.learner
     weights = sum(_size(p) for p in learner.model.parameters() if p.requires_grad)
     touched = weights + moment_bytes(session)
@@ -176,7 +176,7 @@ def _update_seconds(session: Session) -> float:
 
 
 def _matrix_seconds(session: Session) -> float:
-    """What the optimizer computes for each matrix inside the layers, timed once per shape."""
+    """Seconds of the optimizer's computations on hidden matrices, timed once per shape."""
     update = optimizers.get(session.training.optimizer.name).matrices
     if update is None:
         return 0.0
@@ -229,13 +229,13 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _quickest(work: Callable[[], object]) -> float:
-    """The better of two: whatever else the machine does only ever adds time."""
+    """The faster of two runs: other load on the machine only adds time."""
     return min(_timed(work), _timed(work))
 
 
 @contextmanager
 def untouched(session: Session) -> Iterator[None]:
-    """Leave no gradient and no used-up random number behind."""
+    """Clear the gradients and restore the random state after the block."""
     devices = [session.learner.accelerator.device]
     cuda = [device for device in devices if device.type == "cuda"]
     with torch.random.fork_rng(devices=cuda):

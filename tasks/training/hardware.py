@@ -74,7 +74,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def _peak_resident() -> int:
-    # On Linux, `ru_maxrss` of a process begins at that of the process which has started it.
+    # On Linux, `ru_maxrss` of a process starts at its parent's value.
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):

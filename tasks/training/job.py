@@ -1,4 +1,4 @@
-"""What a training process is told: one JSON file, written by the stage, read by the worker."""
+"""The job of a training process: a JSON file that the stage writes and the worker reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = "job.json"
 BEST = "best"
 """Folder with the weights of the best epoch."""
 PREFLIGHT = "preflight.json"
-"""What a preflight found."""
+"""The report of a preflight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Job:
     Attributes:
         mode: ``train``, or ``preflight`` for exactly one optimizer step.
         application: the application's name.
-        facts: what the model freezes, such as labels.
+        facts: what the application derived from the training rows, such as labels.
         rows: folder with the validated splits.
         tokens: folder with the tokenized splits.
         spec: of the model to fine-tune.
@@ -37,8 +37,8 @@ class Job:
         extra_metrics: metrics of installed packages to compute on the validation split.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads, or None for one per core.
-        evaluation_batch: rows in one prediction batch.
-        beams: of the search that the served model makes.
+        evaluation_batch: rows per prediction batch.
+        beams: width of the served model's beam search.
         energy: whether to estimate the energy that training uses.
     """
 
@@ -60,7 +60,7 @@ class Job:
     energy: bool
 
     def write(self, folder: Path) -> None:
-        """Write the job for a worker to find."""
+        """Write the job to a folder."""
         write_json(folder / FILE, TypeAdapter(Job).dump_python(self, mode="json"))
 
     @classmethod

@@ -27,11 +27,11 @@ SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a split says about the model.
+    """The evaluation of the model on a split.
 
     Attributes:
         metrics: by name, the mean loss among them.
-        learned: settings for predictions, such as a threshold.
+        learned: prediction settings chosen on the split, such as a threshold.
     """
 
     metrics: dict[str, float]
@@ -39,7 +39,7 @@ class Measured:
 
 
 def train(session: Session, events: EventLog) -> Position:
-    """Run the epochs that are left, from the latest checkpoint if there is one."""
+    """Run the remaining epochs, from the latest checkpoint if there is one."""
     found = checkpoints.latest(session.folder)
     position = checkpoints.restore(found, session.learner) if found else Position()
     if found or events.continued:
@@ -144,7 +144,7 @@ def _keep_best(session: Session, position: Position, learned: dict[str, Any]) ->
 
 
 class Saver:
-    """Writes checkpoints when they are due: every so many steps, or about once a minute."""
+    """Writes checkpoints when they are due: every ``save_steps`` steps, or about once a minute."""
 
     def __init__(self, session: Session, events: EventLog) -> None:
         self.session = session
@@ -161,7 +161,7 @@ class Saver:
         return time.monotonic() - self._last > SECONDS_BETWEEN_CHECKPOINTS
 
     def save(self, position: Position) -> Path:
-        """Write a checkpoint; the event log reaches the disk first."""
+        """Force the event log to the disk, then write a checkpoint."""
         self.events.sync()
         path = checkpoints.save(self.session.folder, self.session.learner, position)
         self._last = time.monotonic()

@@ -1,4 +1,4 @@
-"""Exactly one optimizer step on the longest batch, taken apart."""
+"""Preflight: take one optimizer step on the longest batch and report on its parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 from tasks.applications.base import Batch
 from tasks.training import forecast, hardware
 from tasks.training.session import Session
-from tasks.training.step import StepReport, optimizer_step
+from tasks.training.step import optimizer_step
 
 ZERO_AT_FIRST = ".lora_A."
 """The second matrix of a low-rank adapter starts at zero, so the first one has no gradient yet."""
@@ -51,7 +51,7 @@ def inspect(session: Session) -> dict[str, Any]:
         "dead": norms.dead(),
         "frozen": norms.frozen(),
         "rows": report.samples,
-        "longest": _longest(session, report),
+        "longest": int(session.splits["train"].lengths.max()),
         "seconds": seconds,
         "peak_memory": hardware.peak_memory(device),
         "device": str(device),
@@ -59,11 +59,6 @@ def inspect(session: Session) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "forecast": predicted.record(),
     }
-
-
-def _longest(session: Session, report: StepReport) -> int:
-    lengths = session.splits["train"].lengths
-    return int(lengths.max())
 
 
 def group_of(name: str) -> str:
@@ -101,7 +96,7 @@ class GradientNorms:
         return {group: square**0.5 for group, square in sums.items()}
 
     def dead(self) -> list[str]:
-        """Trainable parameters that no gradient reached, or only zeros."""
+        """Trainable parameters without a gradient, or with a zero gradient."""
         return [
             name
             for name, parameter in self.parameters.items()

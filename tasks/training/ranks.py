@@ -1,4 +1,4 @@
-"""The place of a worker among those of its job, as torchrun tells it."""
+"""The rank of a worker in its job, from torchrun's environment variables."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ALONE = Rank()
 
 
 @contextmanager
-def left_at_end() -> Iterator[None]:
+def leave_process_group() -> Iterator[None]:
     """Leave the process group, if one was joined in the block."""
     import torch.distributed
 
@@ -55,14 +55,14 @@ def left_at_end() -> Iterator[None]:
 
 
 def require_world(rank: Rank, accelerator: Accelerator) -> None:
-    """Require that all workers have met.
+    """Require that all workers of the job are connected.
 
     Raises:
-        WorkerFailure: another number of workers has met than the environment states.
+        WorkerFailure: the number of connected workers is not ``WORLD_SIZE``.
     """
     if accelerator.num_processes != rank.world_size:
         message = f"expected {rank.world_size} workers, as WORLD_SIZE states"
-        raise WorkerFailure(f"{message}, and {accelerator.num_processes} have met")
+        raise WorkerFailure(f"{message}; found {accelerator.num_processes}")
 
 
 def require_same_weights(accelerator: Accelerator, model: nn.Module) -> None:

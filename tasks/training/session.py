@@ -28,7 +28,7 @@ from tasks.training.ranks import ALONE, Rank
 from tasks.training.step import Learner
 
 TARGET = "target"
-"""Folder, inside that of a model, of the tokenizer that it writes with, if it has its own."""
+"""Subfolder of a model with the tokenizer of its targets, if that differs from the inputs'."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Session:
     """A training process after its set-up.
 
     Attributes:
-        job: what it was told.
-        folder: where it writes.
+        job: its job.
+        folder: its output folder.
         application: the NLP problem.
         learner: model, loss, optimizer, schedule.
         codec: the tokenizers.
@@ -79,7 +79,7 @@ class Session:
 
     @property
     def facts(self) -> Facts:
-        """What the training rows taught."""
+        """What the application derived from the training rows."""
         return self.application.facts.read(self.job.facts)
 
     @cached_property
@@ -105,12 +105,12 @@ class Session:
         return batch | {"row": torch.from_numpy(table["row"].to_numpy().astype("int64"))}
 
     def view(self, split: str) -> View:
-        """What predictions for a split may look at."""
+        """Tokenizers, rows and facts that predictions for a split may use."""
         rows = arrow.MappedTable(Path(self.job.rows) / f"{split}.arrow")
         return View(self.codec, rows, self.facts)
 
     def save_tokenizers(self, folder: Path) -> None:
-        """Save what a model folder needs to read and to write."""
+        """Save the tokenizers of inputs and targets in a model folder."""
         self.codec.tokenizer.save_pretrained(folder)
         if self.codec.target is not self.codec.tokenizer:
             self.codec.target.save_pretrained(folder / TARGET)

@@ -1,7 +1,7 @@
-"""One optimizer step: the smallest whole unit of training.
+"""One optimizer step: the unit of training.
 
-Everything else here exists to call this function: the loop repeats it, preflight calls it once,
-a resumed run continues after it, and every launcher runs this same code.
+The loop repeats it, preflight takes it once, a resumed run continues after it, and every launcher
+runs this same code.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tasks.applications.base import Batch, Objective
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """What a step changes, and what it needs for that.
+    """The state of a training.
 
     Attributes:
         model: the model with its head, on its device.
-        forward: from model and batch to the outputs that the objective takes.
+        forward: computes the outputs that the objective takes from model and batch.
         objective: the training loss.
         optimizer: the update rule.
         schedule: the learning-rate schedule.
@@ -55,12 +55,12 @@ class Learner:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What one optimizer step did.
+    """The figures of one optimizer step.
 
     Attributes:
         loss: mean loss over the targets, before the update, in nats.
         grad_norm: global L2 norm of the gradients, before clipping.
-        learning_rate: the rate of this update, where it is highest: at the head.
+        learning_rate: the highest rate of this update, which is that of the head.
         samples: rows.
         tokens: tokens, padding not counted.
     """
@@ -117,14 +117,14 @@ def backward(learner: Learner, batch: Batch, weight: torch.Tensor) -> torch.Tens
 
 
 def clip(learner: Learner) -> torch.Tensor:
-    """Bound the global gradient norm; return it as it was before."""
+    """Clip the global gradient norm; return the norm before clipping."""
     limit = float("inf") if learner.max_grad_norm is None else learner.max_grad_norm
     parameters = [p for p in learner.model.parameters() if p.grad is not None]
     return nn.utils.clip_grad_norm_(parameters, limit).detach()
 
 
 def to_device(batch: Batch, accelerator: Accelerator) -> Batch:
-    """Move a batch without waiting for the copy."""
+    """Copy a batch to the device asynchronously."""
     return {
         name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in batch.items()
     }

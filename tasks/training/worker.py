@@ -29,12 +29,12 @@ LOCK = "worker.lock"
 
 
 def main(folder: Path) -> int:
-    """Run the job of a folder; 0 when it is done, 1 after an error that the log names."""
+    """Run the job of a folder; return 0 when it is done, 1 after an error, which is logged."""
     child_processes.end_with_parent()
     rank = Rank.read()
     with _event_log(folder, rank) as events:
         try:
-            with ranks.left_at_end():
+            with ranks.leave_process_group():
                 _work(folder, events, rank)
         except Exception as error:
             _log_error(events, error)
@@ -46,7 +46,7 @@ def main(folder: Path) -> int:
 
 @contextmanager
 def _event_log(folder: Path, rank: Rank) -> Iterator[EventLog]:
-    """The log of the job, which one worker at a time holds; nothing is kept of other ranks."""
+    """The log of the job, locked by one worker at a time; other ranks log nothing."""
     if rank.first:
         with lock(folder / LOCK), EventLog(folder) as events:
             yield events
@@ -116,7 +116,7 @@ def _train(session: Session, events: EventLog, setup: float) -> None:
 
 
 def _quiet() -> None:
-    """Keep libraries from drawing bars into the log and from asking the network."""
+    """Turn off progress bars and network access in libraries."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     from transformers.utils import logging

@@ -57,5 +57,5 @@ def test_settings_that_no_longer_exist_ask_for_the_onestep_of_then(
     record = lineage.record(prepared.config, prepared.validated)
     record["config"]["training"]["horoscope"] = True
     found = lineage.of(store[1], store[0], kept(store, record))
-    with pytest.raises(ModelError, match="not those of this onestep"):
+    with pytest.raises(ModelError, match="not those of this version of onestep"):
         _ = found.config

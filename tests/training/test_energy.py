@@ -196,7 +196,7 @@ def test_a_meter_that_breaks_leaves_the_training_alone(
     library(BROKEN["silent"])
     seen = trained(job, tmp_path / "run")
     assert [r["problem"] for r in seen if r["kind"] == "energy"] == [
-        "RuntimeError: CodeCarbon ended without a figure"
+        "RuntimeError: CodeCarbon stopped without a result"
     ]
     assert energy.total(seen) is None
     assert seen[-1]["kind"] == "done"

@@ -33,8 +33,8 @@ RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 class Launcher(Protocol):
     """Runs the workers of one job; each worker runs :func:`command` in :func:`environment`.
 
-    The standard input of a worker must stay open as long as the worker shall live: it ends its
-    process group when that closes. So start it in a session of its own, as
+    Keep the standard input of a worker open while it runs: when it closes, the worker ends its
+    process group. So start the worker in its own session, as
     ``tasks.child_processes.start`` does.
     """
 
@@ -42,7 +42,7 @@ class Launcher(Protocol):
         """Start every worker; ``folder`` holds ``job.json``, and ``LOG`` takes their output."""
 
     def watch(self, seconds: float) -> int | None:
-        """Wait for at most some seconds.
+        """Wait for at most ``seconds``.
 
         Returns:
             None while the workers run; 0 when all have ended well; else the exit code of one that
@@ -50,7 +50,7 @@ class Launcher(Protocol):
         """
 
     def stop(self) -> None:
-        """End whatever still runs; may be called at any time, also before ``start``."""
+        """End the workers; may be called at any time, also before ``start``."""
 
 
 def command(folder: Path) -> list[str]:
@@ -63,7 +63,7 @@ def environment(rank: Mapping[str, str] | None = None) -> dict[str, str]:
 
     Args:
         rank: ``RANK``, ``WORLD_SIZE``, ``MASTER_ADDR`` and ``MASTER_PORT``, as torchrun sets them;
-            without, the worker is the only one.
+            without it, there is one worker.
     """
     own = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
     return CPU_SETTINGS | own | dict(rank or {})

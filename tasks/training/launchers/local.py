@@ -11,7 +11,7 @@ from tasks.training.launchers import base
 
 
 class LocalLauncher:
-    """Starts one worker in a process group of its own."""
+    """Starts one worker in its own process group."""
 
     def __init__(self) -> None:
         self._worker: subprocess.Popen[bytes] | None = None
@@ -24,7 +24,7 @@ class LocalLauncher:
             )
 
     def watch(self, seconds: float) -> int | None:
-        """Wait for at most some seconds; return the exit code, None while the worker runs."""
+        """Wait for at most ``seconds``; return the exit code, None while the worker runs."""
         assert self._worker is not None
         with suppress(subprocess.TimeoutExpired):
             self._worker.wait(seconds)

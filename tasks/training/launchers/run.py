@@ -1,4 +1,4 @@
-"""Run a job to its end: start the workers, pass their events on, and never leave them behind."""
+"""Run a job: start the workers, forward their events, and always stop the workers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(
         timeout_seconds: stop the workers after this time.
 
     Raises:
-        ModelError: the model cannot do what the settings ask of it.
+        ModelError: the model does not support the settings.
         WorkerFailure: a worker died, raised, or ran out of time.
     """
     tail = Tail(folder)

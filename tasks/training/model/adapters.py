@@ -1,8 +1,8 @@
 """Low-rank adapters: LoRA (Hu et al. 2021) and DoRA (Liu et al. 2024), through peft.
 
 Adapters are put inside the model's own linear layers, so that its class and ``generate`` stay
-what they are. All weights of the base model are frozen; what has no pretrained weights, such as
-the head, is trained whole.
+unchanged. All weights of the base model are frozen; those that are not pretrained, such as the
+head, are trained in full.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ HEADS = (
     "qa_outputs",
     "score",
 )
-"""How Transformers names the modules of a head at the top level of a model."""
+"""Names of head modules at the top level of Transformers models."""
 PAIRING = re.compile(r"\.crossattention\.|^enc_to_dec_proj\.")
-"""What joins the halves of an encoder pair, which neither of them was pretrained with."""
+"""Parameters that connect the two encoders of a pair; they are not pretrained."""
 
 
 def attach(model: nn.Module, adapter: Adapter, fresh: Collection[str] = ()) -> nn.Module:
@@ -42,8 +42,8 @@ def attach(model: nn.Module, adapter: Adapter, fresh: Collection[str] = ()) -> n
     Args:
         model: a Transformers model on the CPU.
         adapter: the ``training.adapter`` section.
-        fresh: parameters without pretrained weights, or modules of such, by name; they are trained
-            whole. The head and what joins a pair need not be named.
+        fresh: names of parameters or modules that are not pretrained; they are trained in full. The
+            head and the connection of a pair need not be named.
 
     Returns:
         The same model.
@@ -53,13 +53,13 @@ def attach(model: nn.Module, adapter: Adapter, fresh: Collection[str] = ()) -> n
     """
     if adapter.name == "none":
         return model
-    whole = {name for name, p in model.named_parameters() if p.requires_grad}
-    whole = {name for name in whole if _is_whole(model, name, fresh)}
-    targets = _targets(model, adapter, whole)
+    full = {name for name, p in model.named_parameters() if p.requires_grad}
+    full = {name for name in full if _trains_in_full(model, name, fresh)}
+    targets = _targets(model, adapter, full)
     with _quiet():
         _inject(model, adapter, targets)
     for name, parameter in model.named_parameters():
-        if name in whole:
+        if name in full:
             parameter.requires_grad_(True)
     return model
 
@@ -111,7 +111,7 @@ def linear_layers(model: nn.Module) -> list[str]:
     ]
 
 
-def _is_whole(model: nn.Module, name: str, fresh: Collection[str]) -> bool:
+def _trains_in_full(model: nn.Module, name: str, fresh: Collection[str]) -> bool:
     if any(name == prefix or name.startswith(f"{prefix}.") for prefix in fresh):
         return True
     family = getattr(getattr(model, "config", None), "model_type", None)
@@ -119,7 +119,7 @@ def _is_whole(model: nn.Module, name: str, fresh: Collection[str]) -> bool:
     return joins or name.split(".", maxsplit=1)[0] in HEADS
 
 
-def _targets(model: nn.Module, adapter: Adapter, whole: set[str]) -> list[str]:
+def _targets(model: nn.Module, adapter: Adapter, full: set[str]) -> list[str]:
     linear = linear_layers(model)
     chosen = adapter.target_modules or tuple(linear)
     unknown = [t for t in chosen if not any(_ends(name, t) for name in linear)]
@@ -137,13 +137,13 @@ def _targets(model: nn.Module, adapter: Adapter, whole: set[str]) -> list[str]:
         for name in linear
         if any(_ends(name, target) for target in chosen)
         and model.get_parameter(f"{name}.weight").requires_grad
-        and f"{name}.weight" not in whole
+        and f"{name}.weight" not in full
     ]
     if not adaptable:
         raise ModelError(
             Problem(
                 "training.adapter",
-                "expected a layer to adapt, and all are frozen or trained whole",
+                "expected a layer to adapt, and all are frozen or trained in full",
                 "lower training.frozen_layers, or choose other training.adapter.target_modules",
             )
         )
@@ -156,7 +156,7 @@ def _ends(name: str, target: str) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Peft finds out by itself that GPT-2 keeps its weights transposed, and says so each time."""
+    """Silence peft's warning that GPT-2 stores its weights transposed, which it handles."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
         yield

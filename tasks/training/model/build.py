@@ -33,13 +33,13 @@ ACTIVATIONS: Final = (
     "activation",
     "dense_act_fn",
 )
-"""How families name the activation of their feed-forward layers."""
+"""Configuration fields for the activation of the feed-forward layers."""
 POOLER: Final = "pooler."
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltModel:
-    """A model, and which of its weights are not pretrained.
+    """A model and the names of its weights that are not pretrained.
 
     Attributes:
         model: in float32, on the CPU.
@@ -57,17 +57,17 @@ def build(
     arguments: Mapping[str, Any],
     kernels: Sequence[str],
 ) -> BuiltModel:
-    """Build the model in float32, with fresh weights from torch's generator where it has none.
+    """Build the model in float32; weights that are not pretrained are drawn from torch's generator.
 
     Args:
-        spec: where weights come from, and what the model is for.
+        spec: the specification of the model.
         section: the ``model`` section: dropout, activation.
-        codec: the tokenizers, for the ids that the model has to know.
-        arguments: fields of the configuration that the application decides.
-        kernels: attention kernels; the first that the family has is used.
+        codec: the tokenizers, for the ids of special tokens.
+        arguments: configuration fields that the application sets.
+        kernels: attention kernels; the first that the family supports is used.
 
     Raises:
-        ModelError: the model has none of the kernels, or no such activation.
+        ModelError: the model supports none of the kernels, or its activation cannot be changed.
     """
     register_activations()
     if spec.scratch is not None:
@@ -83,7 +83,7 @@ def build(
 
 
 def register_activations() -> None:
-    """Teach Transformers the activations that it does not know by name."""
+    """Register the activations that Transformers does not know by name."""
     from transformers.activations import ACT2FN
 
     ACT2FN.setdefault("elu", nn.ELU)
@@ -147,7 +147,7 @@ def _pretrained(
 
 
 def _with_attention(load: Callable[[str], T], kernels: Sequence[str]) -> T:
-    """Load with the first of the kernels that the family has."""
+    """Load with the first of the kernels that the family supports."""
     for kernel in kernels:
         try:
             return load(kernel)
@@ -159,7 +159,7 @@ def _with_attention(load: Callable[[str], T], kernels: Sequence[str]) -> T:
 
 
 def _pair(spec: ModelSpec, section: Model, codec: Codec, kernels: Sequence[str]) -> BuiltModel:
-    """An encoder that reads and one that writes, with fresh cross-attention (Rothe et al. 2020)."""
+    """An encoder-decoder of two encoders, with new cross-attention (Rothe et al. 2020)."""
     from transformers import EncoderDecoderModel
 
     encoder = _pretrained("AutoModel", spec.base, _config(spec.base, section), kernels)

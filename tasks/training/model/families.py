@@ -1,4 +1,4 @@
-"""What each model family can do, as data.
+"""A table of what each model family supports.
 
 A family is a ``model_type`` of Transformers. Families that are not listed are looked up in
 Transformers' own tables, which costs an import.
@@ -22,7 +22,7 @@ ENCODER: Final[frozenset[Ability]] = frozenset(
     {"sequence-classification", "token-classification", "question-answering", "pair-encoder"}
 )
 PAIRABLE: Final[frozenset[Ability]] = ENCODER | {"pair-decoder"}
-"""An encoder that also has cross-attention, to be the right half of a pair."""
+"""An encoder that also has cross-attention, to be the decoder of a pair."""
 DECODER: Final[frozenset[Ability]] = frozenset(
     {
         *("sequence-classification", "token-classification", "question-answering"),
@@ -62,7 +62,7 @@ FAMILIES: Final[dict[str, frozenset[Ability]]] = {
     "xlm-roberta": PAIRABLE,
 }
 RELATIVE: Final = frozenset({"t5", "mt5", "deberta", "deberta-v2"})
-"""Families whose attention sees distances, so that their inputs have no longest length."""
+"""Families with relative positions, whose inputs have no maximum length."""
 SHIFTED: Final = frozenset({"roberta", "camembert", "xlm-roberta"})
 """Families whose positions are counted from ``pad_token_id + 1``."""
 SCRATCH: Final[dict[str, str]] = {
@@ -81,7 +81,7 @@ HEAD_NAMES: Final[dict[Head, str]] = {
 
 
 def abilities(model_type: str) -> frozenset[Ability]:
-    """What a family can do: a listed one as tested here, another as Transformers has heads."""
+    """What a family supports: as listed here, else the heads that Transformers has for it."""
     if model_type in FAMILIES:
         return FAMILIES[model_type]
     from transformers.models.auto import modeling_auto
@@ -92,7 +92,7 @@ def abilities(model_type: str) -> frozenset[Ability]:
 
 
 def able(*wanted: Ability) -> list[str]:
-    """Listed families that have one of some abilities."""
+    """Listed families that have at least one of the abilities."""
     return sorted(family for family, offered in FAMILIES.items() if offered & set(wanted))
 
 
@@ -106,7 +106,7 @@ def choose_head(model_type: str, application: str, *, pair: bool = False) -> Hea
 
 
 def refusal(model_type: str, application: str, decoder: str | None = None) -> str:
-    """Why a family, or a pair of two, cannot serve an application; empty if it can."""
+    """Why a family, or a pair of two, does not fit an application; empty if it does."""
     wanted = applications.get(application).heads
     if decoder is not None:
         return _pair_refusal(model_type, application, decoder)
@@ -118,26 +118,23 @@ def refusal(model_type: str, application: str, decoder: str | None = None) -> st
         f"families that have one: {', '.join(able(*wanted))}"
     )
     if "seq2seq" in wanted and "pair-encoder" in abilities(model_type):
-        reason += "; or make it the left half of a pair: model.decoder: {base: starter}"
+        reason += "; or use it as the encoder of a pair: model.decoder: {base: starter}"
     return reason
 
 
 def _pair_refusal(encoder: str, application: str, decoder: str) -> str:
     if "seq2seq" not in applications.get(application).heads:
         return f"a pair of encoders writes text, which {application} does not need"
-    if "pair-encoder" not in abilities(encoder):
-        return f"a {encoder} model cannot read for a pair; families that can: " + ", ".join(
-            able("pair-encoder")
-        )
-    if "pair-decoder" not in abilities(decoder):
-        return f"a {decoder} model cannot write for a pair; families that can: " + ", ".join(
-            able("pair-decoder")
-        )
+    for family, role in ((encoder, "encoder"), (decoder, "decoder")):
+        ability: Ability = "pair-encoder" if role == "encoder" else "pair-decoder"
+        if ability not in abilities(family):
+            families = ", ".join(able(ability))
+            return f"a {family} model cannot be the {role} of a pair; families that can: {families}"
     return ""
 
 
 def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    """Refuse an impossible pair of a model and an application when the config is read."""
+    """Yield the field and the reason if the model does not fit the application."""
     model = pipeline.model
     encoder = declared_type(model)
     decoder = None
@@ -151,7 +148,7 @@ STARTER: Final = "bert"
 
 
 def declared_type(model: Model) -> str:
-    """The family of a local base, of the starter or of a model from scratch; empty for the hub."""
+    """The family of a local base, the starter or a model from scratch; empty for a Hub model."""
     if model.scratch:
         return SCRATCH[model.scratch.architecture]
     return STARTER if model.base == "starter" else _model_type(model.folder / model.base)

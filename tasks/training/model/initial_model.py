@@ -1,4 +1,4 @@
-"""Find the model that a pipeline starts from, and refuse what is unsafe or cannot serve."""
+"""Find the model that a pipeline starts from; refuse unsafe and unsuitable ones."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 @dataclass(frozen=True, slots=True)
 class InitialModel:
-    """A model before its fine-tuning: a pretrained one, or one that is declared from scratch.
+    """A model before fine-tuning: pretrained, or declared from scratch.
 
     Attributes:
-        name: as the pipeline names it.
+        name: its name in the pipeline.
         path: its folder; None for a model from scratch.
-        digest: of its weights, configuration and tokenizer, or of what it is declared to be.
+        digest: of its weights, configuration and tokenizer, or of its declaration.
         tokenizer_digest: of its tokenizer alone.
         config: its ``config.json``.
-        decoder: the right half of a pair.
-        vectors: the file that the embeddings of a model from scratch start from.
+        decoder: the decoder of a pair.
+        vectors: the word vectors that initialize the embeddings of a model from scratch.
     """
 
     name: str
@@ -48,7 +48,7 @@ class InitialModel:
 
     @property
     def positions(self) -> int | None:
-        """The longest input that it has positions for; None if it has no such limit."""
+        """The maximum input length in tokens; None without a limit."""
         if self.family in families.RELATIVE:
             return None
         positions = self.config.get("max_position_embeddings") or self.config.get("n_positions")
@@ -63,7 +63,7 @@ def find(model: Model, application: str) -> InitialModel:
     """Find, check and digest the model that is declared.
 
     Raises:
-        ModelError: it is missing, has no safetensors weights, or cannot do the application.
+        ModelError: it is missing, has no safetensors weights, or does not fit the application.
     """
     if model.scratch is not None:
         return _from_scratch(model, model.scratch, application)
@@ -124,7 +124,7 @@ def _pretrained(model: Model, where: str) -> InitialModel:
 
 def _read(model: Model, path: Path) -> InitialModel:
     config = _config(path, model.base)
-    # Not by `glob`, which takes a folder that may not be listed for an empty one.
+    # Not by `glob`, which treats an unreadable folder as an empty one.
     files = sorted(p for p in path.iterdir() if p.is_file())
     weights = [p for p in files if p.suffix == ".safetensors"]
     if not weights:
@@ -164,7 +164,9 @@ def _from_hub(model: Model, local: Path, where: str) -> Path:
     try:
         folder = snapshot_download(model.base, revision=model.revision, allow_patterns=WANTED)
     except Exception as error:
-        message = f"no folder {local}, and the hub gave none ({type(error).__name__})"
+        message = (
+            f"no folder {local}, and the download from the Hub failed ({type(error).__name__})"
+        )
         advice = "check the name and the connection, or name a local folder"
         raise ModelError(Problem(where, message, advice)) from None
     return Path(folder)

@@ -1,7 +1,7 @@
-"""The layers of a model, found from the names of its parameters, and what is done to whole layers.
+"""The layers of a model, found by parameter names: depth, freezing, recomputation.
 
-A stack is a row of layers, such as an encoder. Its name is what parameter names have before the
-layer: ``bert.encoder`` in ``bert.encoder.layer.3.output.dense.weight``.
+A stack is a sequence of layers, such as an encoder. Its name is the prefix of its parameters'
+names: ``bert.encoder`` in ``bert.encoder.layer.3.output.dense.weight``.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def stacks(names: Iterable[str]) -> dict[str, int]:
 
 
 def is_embedding(name: str) -> bool:
-    """Whether a parameter stands before the first layer of a stack."""
+    """Whether a parameter precedes the first layer of a stack."""
     return layer_of(name) is None and EMBEDDING.search(name) is not None
 
 
 def embedded(name: str, lengths: dict[str, int]) -> list[str]:
-    """The stacks that an embedding feeds: those nearest in name, several if they share it."""
+    """The stacks that an embedding feeds: those with the closest name, several if they share it."""
     shared = {stack: _common(name, stack) for stack in lengths}
     return [stack for stack in lengths if shared[stack] == max(shared.values())]
 
@@ -58,7 +58,7 @@ def depth(name: str, lengths: dict[str, int]) -> int:
     """How many layers lie above a parameter, itself included.
 
     Returns:
-        0 for the head and for whatever else follows a stack, 1 for the top layer of a stack of L
+        0 for the head and everything else after a stack, 1 for the top layer of a stack of L
         layers, L for its lowest one, and L + 1 for its embeddings; with embeddings that several
         stacks share, L is that of the longest.
     """
@@ -107,12 +107,12 @@ def _is_low(name: str, stack: str, count: int, lengths: dict[str, int]) -> bool:
 
 
 def recompute_activations(model: Any) -> None:
-    """Make a Transformers model compute activations again in the backward pass.
+    """Make a Transformers model recompute activations in the backward pass.
 
     Loss and gradients stay the same, dropout included (Chen et al. 2016).
 
     Raises:
-        ModelError: its family cannot.
+        ModelError: its family does not support that.
     """
     try:
         model.activation_checkpointing_enable(
@@ -122,7 +122,7 @@ def recompute_activations(model: Any) -> None:
         raise ModelError(
             Problem(
                 "training.gradient_checkpointing",
-                f"a {model.config.model_type} model cannot compute its activations again",
+                f"a {model.config.model_type} model cannot recompute its activations",
                 "leave it out, or take another model",
             )
         ) from error

@@ -20,7 +20,7 @@ from tasks.training.model.initial_model import InitialModel
 from tasks.training.model.spec import ModelSpec
 
 FIELDS: Final = {"max_length", "max_target_length", "prefix", "decoder", "scratch"}
-"""Fields of the ``model`` section that decide the tokens."""
+"""Fields of the ``model`` section that determine the tokens."""
 TOKENIZER, TARGET, VECTORS = "tokenizer", "target", "vectors.safetensors"
 COVERED = 0.995
 LEAST, LEAST_TARGET, MOST, UNLIMITED = 128, 32, 512, 1 << 16
@@ -67,10 +67,10 @@ def _target(model: Model, base: InitialModel, folder: Path) -> str | None:
 def train_tokenizers(
     folder: Path, config: Pipeline, base: InitialModel, application: Application, rows: MappedTable
 ) -> dict[str, Any]:
-    """Train what the model declares, on the training rows.
+    """Train the declared tokenizers on the training rows.
 
     Returns:
-        How much of the vocabulary the declared word vectors cover.
+        How many words the vocabulary has, and how many of them have word vectors.
 
     Raises:
         ModelError: the vectors cannot be read, or the vocabulary is too small.
@@ -98,7 +98,7 @@ def _texts(application: Application, rows: MappedTable) -> Iterator[tuple[list[s
 
 
 def _cover(folder: Path, base: InitialModel, tokenizer: Any) -> dict[str, Any]:
-    """Write the embeddings that the vectors give, and count them."""
+    """Write the embeddings from the word vectors, and count them."""
     from safetensors.numpy import save_file
 
     assert base.vectors is not None
@@ -116,12 +116,12 @@ def choose_lengths(
         The tokenizers with these lengths, and the lengths.
 
     Raises:
-        ModelError: more was declared than the model has positions for.
+        ModelError: a declared length exceeds the positions of the model.
     """
     declared = config.model
     first = specify(config, base, folder, {"input": 0, "target": 0})
-    # What tokenizer.json holds is enough unless a family's own class adds language codes.
-    codec = first.codec(whole=first.head == "seq2seq")
+    # tokenizer.json is enough unless the class of a family adds language codes.
+    codec = first.codec(family_class=first.head == "seq2seq")
     limit = _limit(base, codec)
     sample = np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64)
     inputs, targets = application.tokens.lengths(rows.take(sample).to_pydict(), codec)
@@ -140,10 +140,10 @@ def choose_lengths(
 
 
 def _share(declared: Model, length: int, limit: int) -> tuple[int, int]:
-    """Divide the positions of a model that reads and writes in one sequence.
+    """Divide the positions of a causal model between input and target.
 
     Returns:
-        Tokens of the input, and what is left for the target.
+        Tokens of the input, and the tokens left for the target.
     """
     if declared.max_length == "auto":
         length = min(length, limit // 2)
@@ -155,7 +155,7 @@ def _share(declared: Model, length: int, limit: int) -> tuple[int, int]:
 
 
 def _limit(base: InitialModel, codec: Codec) -> int:
-    """What model and tokenizer take; distances have no end, whatever the tokenizer states."""
+    """The maximum length; relative positions have none, whatever the tokenizer states."""
     stated = int(codec.tokenizer.model_max_length)
     if base.family in families.RELATIVE:
         return UNLIMITED

@@ -61,7 +61,7 @@ def config_of(
 
 
 def use_vectors(model: PreTrainedModel, path: Path) -> None:
-    """Start the input embeddings of the words that a file covers from its vectors, in place."""
+    """Initialize the input embeddings of the words that have vectors in a file, in place."""
     from safetensors.torch import load_file
 
     tensors = load_file(path)

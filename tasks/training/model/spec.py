@@ -16,16 +16,16 @@ class ModelSpec:
     """The model to fine-tune: what a worker needs to load its tokenizers and to build it.
 
     Attributes:
-        head: what the application needs it to do.
+        head: the head that the application needs.
         base: folder of the pretrained model, or None for one from scratch.
-        decoder: folder of the right half of a pair, or None.
+        decoder: folder of the decoder of a pair, or None.
         tokenizer: folder of the tokenizer of the inputs.
         target: folder of the tokenizer of the targets, or None if it is the same.
         scratch: the ``model.scratch`` section, or None.
-        vectors: file with embeddings to start from, or None.
+        vectors: file with initial embeddings, or None.
         max_length: longest input in tokens.
         max_target_length: longest target in tokens.
-        token_types: whether the model tells the first text of a pair from the second.
+        token_types: whether the model takes token types, which tell two texts apart.
         prefix: text put before every input.
         languages: source and target language.
     """
@@ -43,8 +43,8 @@ class ModelSpec:
     prefix: str
     languages: tuple[str, str]
 
-    def codec(self, *, whole: bool = True) -> Codec:
-        """Load the tokenizers; without ``whole`` only as far as encoding needs them.
+    def codec(self, *, family_class: bool = True) -> Codec:
+        """Load the tokenizers; ``family_class`` as for ``tokenizers.load``.
 
         Raises:
             ModelError: a folder has no usable tokenizer.
@@ -54,14 +54,14 @@ class ModelSpec:
         exact = self.head not in {"seq2seq", "causal"}
         tokenizer = tokenizers.load(
             Path(self.tokenizer),
-            whole=whole,
+            family_class=family_class,
             exact=exact,
             ends=self.head == "causal",
             languages=self.languages,
         )
         target = tokenizer
         if self.target is not None:
-            target = tokenizers.load(Path(self.target), whole=whole, exact=False)
+            target = tokenizers.load(Path(self.target), family_class=family_class, exact=False)
         return Codec(
             tokenizer,
             target,
@@ -73,7 +73,7 @@ class ModelSpec:
         )
 
     def settings(self) -> dict[str, Any]:
-        """What the registered model has to know of it."""
+        """The settings that the registered model needs."""
         return {
             "head": self.head,
             "max_length": self.max_length,

@@ -1,4 +1,4 @@
-"""The special tokens that a model has to know: padding, and where a text starts and ends."""
+"""The special tokens of a model: padding, start and end of a text."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ KEPT: Final = (
     "decoder_start_token_id",
     "bad_words_ids",
 )
-"""What a model that was trained to write keeps of its own generation settings."""
+"""Generation settings that a pretrained seq2seq model keeps."""
 
 
 def ids_of(codec: Codec, spec: ModelSpec) -> dict[str, int]:
-    """The ids of the special tokens of what the model writes, by their configuration fields."""
+    """The ids of the target tokenizer's special tokens, by configuration field."""
     tokenizer = codec.target
     first = _first(tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.pad_token_id)
     end = _first(tokenizer.eos_token_id, tokenizer.sep_token_id)
     return {
-        # A pair shifts its targets with one padding id: that of what it writes.
+        # A pair shifts its targets with one padding id: that of the target tokenizer.
         "pad_token_id": int(tokenizer.pad_token_id),
         "bos_token_id": first,
         "eos_token_id": end,
-        # The family of models from scratch shifts a target's last token to its front.
+        # mBART, the family of models from scratch, moves a target's last token to the front.
         "decoder_start_token_id": first if spec.decoder else end,
     }
 
@@ -57,7 +57,7 @@ def _first(*ids: int | None) -> int:
 
 
 def _set_generation(model: PreTrainedModel, **ids: Any) -> None:
-    """Start from a fresh configuration: what a checkpoint recommends was for its own problem."""
+    """Replace the generation settings: those of a checkpoint were for its own problem."""
     import transformers
 
     fresh: Any = transformers.GenerationConfig
@@ -65,17 +65,17 @@ def _set_generation(model: PreTrainedModel, **ids: Any) -> None:
 
 
 def _own_ids(model: PreTrainedModel) -> dict[str, Any]:
-    """The token ids that a checkpoint itself was trained with."""
+    """The token ids that the checkpoint was trained with."""
     both = (model.generation_config, model.config)
     found = {name: [getattr(config, name, None) for config in both] for name in KEPT}
     return {name: next((v for v in ids if v is not None), None) for name, ids in found.items()}
 
 
 def _language_ids(codec: Codec) -> dict[str, int]:
-    """Where a multilingual model has the language of its target.
+    """The ids that tell a multilingual model its target language.
 
-    Most write it first, after the end token. Models whose labels end with it, such as the first
-    mBART, shift it to the front, so that they start from it.
+    Most models generate it first, after the end token. Models whose labels end with it, such as
+    the first mBART, shift it to the front and start from it.
     """
     language = getattr(codec.target, "tgt_lang", None)
     if language is None:

@@ -15,7 +15,7 @@ SPECIAL: Final = [START, PAD, END, UNKNOWN, MASK]
 def load(
     path: Path,
     *,
-    whole: bool = True,
+    family_class: bool = True,
     exact: bool = True,
     ends: bool = False,
     languages: tuple[str, str] | None = None,
@@ -24,17 +24,17 @@ def load(
 
     Args:
         path: the model's folder.
-        whole: load the model family's own class, which also saves it as such; without, what
-            ``tokenizer.json`` holds is enough, and loading it does not import torch.
-        exact: whether offsets into the text are needed, which only fast tokenizers know.
-        ends: whether an end token is needed, after which a model stops to write.
-        languages: source and target, for tokenizers that mark them.
+        family_class: load the class of the model family, which also saves it as such; otherwise
+            load only ``tokenizer.json``, which does not import torch.
+        exact: whether offsets into the text are needed, which only fast tokenizers have.
+        ends: whether an end token is needed, at which generation stops.
+        languages: source and target, for multilingual tokenizers.
 
     Raises:
         ModelError: the folder has no tokenizer of the wanted kind.
     """
     try:
-        tokenizer = _class(path, whole).from_pretrained(path, local_files_only=True)
+        tokenizer = _class(path, family_class).from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error)[:200].partition("\n")[0]
         raise ModelError(Problem(str(path), f"the tokenizer cannot be loaded: {reason}")) from None
@@ -52,8 +52,8 @@ def load(
     return tokenizer
 
 
-def _class(path: Path, whole: bool) -> Any:
-    if (path / "tokenizer.json").exists() and not whole:
+def _class(path: Path, family_class: bool) -> Any:
+    if (path / "tokenizer.json").exists() and not family_class:
         from transformers import PreTrainedTokenizerFast
 
         return PreTrainedTokenizerFast
@@ -63,7 +63,7 @@ def _class(path: Path, whole: bool) -> Any:
 
 
 def _set_languages(tokenizer: Any, source: str, target: str) -> None:
-    """Tell a multilingual tokenizer, such as mBART's, its languages by their own codes."""
+    """Set the languages of a multilingual tokenizer, such as mBART's, by its own codes."""
     if not hasattr(tokenizer, "src_lang"):
         return
     tokenizer.src_lang = language_code(tokenizer, source)
@@ -71,7 +71,7 @@ def _set_languages(tokenizer: Any, source: str, target: str) -> None:
 
 
 def language_code(tokenizer: Any, language: str) -> str:
-    """The name that a multilingual tokenizer has for a language, such as ``zh_CN`` for ``zh``.
+    """The code that a multilingual tokenizer has for a language, such as ``zh_CN`` for ``zh``.
 
     Raises:
         ModelError: it knows no such language.
@@ -97,12 +97,12 @@ def train(
     """Train a tokenizer and save it.
 
     Args:
-        texts: what to learn from.
+        texts: the training texts.
         kind: ``bpe``, ``unigram``, ``wordpiece`` or ``words``.
-        vocabulary: most tokens, special ones included.
+        vocabulary: maximum number of tokens, special ones included.
         folder: where to save it.
-        writes: texts end with the end token and have no start token, as targets do and inputs of
-            models that write; without, they have both, as inputs of encoders do.
+        writes: add only an end token, as for targets and for inputs of generating models;
+            otherwise a start and an end token, as for inputs of encoders.
         where: the field that declares the vocabulary.
 
     Returns:
@@ -117,7 +117,7 @@ def train(
     try:
         backend.train_from_iterator(texts, trainer)
     except Exception as error:
-        # The library has no exception of its own.
+        # The library raises plain exceptions.
         if "vocabulary" not in str(error):
             raise
         message = f"{vocabulary} tokens are too few for the characters of the training rows"
@@ -160,7 +160,7 @@ def _parts(kind: str, vocabulary: int) -> tuple[Any, Any]:
         )
     if kind == "unigram":
         backend = Tokenizer(models.Unigram())
-        # Not NFKC, which cannot write the punctuation of Chinese.
+        # Not NFKC, which replaces the full-width punctuation of Chinese.
         backend.normalizer = normalizers.NFC()
         backend.pre_tokenizer = pre_tokenizers.Metaspace()
         backend.decoder = decoders.Metaspace()

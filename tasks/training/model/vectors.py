@@ -18,7 +18,7 @@ DAMAGED = (ValueError, EOFError, OSError, zlib.error)
 
 
 def width(path: Path) -> int:
-    """Numbers in each vector, from the first line of the file.
+    """Dimension of the vectors, from the first line of the file.
 
     Raises:
         ModelError: the first line is neither a header nor a word and its numbers.
@@ -79,7 +79,7 @@ def load(path: Path) -> Any:
 
 
 def _is_binary(path: Path) -> bool:
-    """Whether what follows the first word is raw floats and not digits."""
+    """Whether raw floats follow the first word, not digits."""
     with _open(path) as stream:
         stream.readline()
         _, _, numbers = stream.read(1 << 12).partition(b" ")
@@ -94,8 +94,8 @@ def matrix(path: Path, vocabulary: dict[str, int]) -> tuple[NDArray[np.float32],
         vocabulary: token to position.
 
     Returns:
-        Vectors of shape (tokens, width), zero for unknown words, and which words are known. A word
-        in lower case stands in for one that the file has not.
+        Vectors of shape (tokens, width), zero for unknown words, and a mask of the known words. A
+        word that the file lacks is looked up in lower case.
 
     Raises:
         ModelError: the file cannot be read.

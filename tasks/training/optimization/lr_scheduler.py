@@ -16,7 +16,7 @@ NAMES: Final = {"constant": "constant_with_warmup"}
 
 
 def build(optimizer: Optimizer, declared: LrScheduler, total: int) -> LRScheduler:
-    """The declared schedule of each group's own peak.
+    """Build the declared schedule, which scales the peak rate of each group.
 
     Args:
         optimizer: its groups hold the peak rates.
@@ -40,10 +40,10 @@ def build(optimizer: Optimizer, declared: LrScheduler, total: int) -> LRSchedule
 
 
 class OneCycle(OneCycleLR):
-    """Up and down along half cosines, without cycling the momentum (Smith 2018).
+    """Half-cosine warm-up and decay, without cycling the momentum (Smith 2018).
 
-    Torch's own divides by zero when the warm-up is exactly one step long, and after the last step
-    when it is as long as the run.
+    Torch's scheduler divides by zero if the warm-up is exactly one step long, and after the last
+    step if the warm-up is as long as the run.
     """
 
     def __init__(self, optimizer: Optimizer, warmup: float, total: int) -> None:
@@ -52,7 +52,7 @@ class OneCycle(OneCycleLR):
         super().__init__(optimizer, peaks, total_steps=total, pct_start=share, cycle_momentum=False)
 
     def get_lr(self) -> list[float | Tensor]:
-        """The rate of each group for the next update; after the last one it stays."""
+        """The rate of each group for the next update; constant after the last one."""
         if self.last_epoch < self.total_steps:
             return super().get_lr()
         return [group["lr"] for group in self.optimizer.param_groups]

@@ -1,4 +1,4 @@
-"""Optimizers by name: how to build each, and what it keeps and computes.
+"""Optimizers by name: how to build each, its memory per parameter and its computations.
 
 To add one, add an entry to ``OPTIMIZERS``, or name an ``OptimizerFactory`` in an entry point of the
 group ``onestep.optimizers``; ``training.optimizer.name`` then takes its name.
@@ -25,11 +25,11 @@ GROUP: Final = "onestep.optimizers"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatrixUpdate:
-    """How an optimizer treats the matrices inside the layers, if not as other parameters.
+    """How an optimizer updates the matrices of hidden layers, if not as other parameters.
 
     Attributes:
-        moments: tensors of a matrix's size that it keeps for each.
-        compute: makes the computation of one update of a matrix, so that it can be timed.
+        moments: state tensors per matrix, each of the matrix's size.
+        compute: the computation of one update of a matrix, so that it can be timed.
     """
 
     moments: int
@@ -44,9 +44,9 @@ class OptimizerFactory:
         build: from parameter groups, which hold ``lr`` and ``weight_decay``, and the
             hyperparameters by name. It imports heavy libraries itself.
         hyperparameters: the fields of ``training.optimizer`` that ``build`` takes.
-        moments: tensors of a parameter's size that it keeps for each parameter.
-        matrices: for the matrices inside the layers, if it treats them differently; they are then
-            in groups of their own, marked ``hidden_matrices``.
+        moments: state tensors per parameter, each of the parameter's size.
+        matrices: for the matrices of hidden layers, if it updates them differently; they are then
+            in separate groups, marked ``hidden_matrices``.
     """
 
     build: Callable[..., Optimizer]
@@ -66,7 +66,7 @@ def refusal(name: str) -> str:
 
 
 def code_digest(name: str) -> str:
-    """Digest of the code of an optimizer that a package brings; empty for a built-in one."""
+    """Digest of the code of an installed package's optimizer; empty for a built-in one."""
     return extensions.code_digest(GROUP, name, OPTIMIZERS)
 
 
@@ -103,7 +103,7 @@ def _sgd(groups: Groups, betas: tuple[float, float]) -> Optimizer:
 
 
 def _adafactor(groups: Groups) -> Optimizer:
-    """With the declared rate instead of one that follows the step and the weights."""
+    """Use the declared rate instead of one derived from the step and the weights."""
     from transformers.optimization import Adafactor
 
     optimizer: Optimizer = Adafactor(  # type: ignore[no-untyped-call]
@@ -138,7 +138,7 @@ def _orthogonalize(matrix: torch.Tensor) -> Any:
 
 
 OPTIMIZERS: Final = {
-    # It keeps a row and a column per matrix, which is next to nothing.
+    # It keeps one row and one column per matrix, which is negligible.
     "adafactor": OptimizerFactory(build=_adafactor, moments=0),
     "adam": OptimizerFactory(build=_adam, hyperparameters=("betas", "epsilon"), moments=2),
     "adamw": OptimizerFactory(build=_adamw, hyperparameters=("betas", "epsilon"), moments=2),

@@ -12,10 +12,10 @@ from tasks.training.model import layers
 
 Groups = list[dict[str, Any]]
 HIDDEN_MATRICES = "hidden_matrices"
-"""Key of a group: whether it holds the weight matrices inside the layers, and nothing else."""
+"""Key of a group: whether it holds the weight matrices of hidden layers, and nothing else."""
 NORMALIZATIONS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
 OWN_NORMALIZATIONS = ("LayerNorm", "RMSNorm")
-"""How Transformers names the normalizations that a family brings itself, such as T5's."""
+"""How the class names of Transformers' own normalizations end, such as T5's."""
 
 
 def parameter_groups(model: nn.Module, training: Training, split: bool = False) -> Groups:
@@ -28,7 +28,7 @@ def parameter_groups(model: nn.Module, training: Training, split: bool = False) 
     Args:
         model: whose parameters.
         training: the ``training`` section.
-        split: put the matrices inside the layers into groups of their own.
+        split: put the matrices of hidden layers into separate groups.
 
     Returns:
         Groups with ``params``, ``lr``, ``weight_decay`` and ``HIDDEN_MATRICES``; none is empty.
@@ -52,7 +52,7 @@ def parameter_groups(model: nn.Module, training: Training, split: bool = False) 
 
 
 def _parameters_of(model: nn.Module, wanted: Callable[[nn.Module], bool]) -> set[str]:
-    """Names of the parameters that some modules hold themselves."""
+    """Names of the parameters that the wanted modules own directly."""
     return {
         f"{prefix}.{name}" if prefix else name
         for prefix, module in model.named_modules()

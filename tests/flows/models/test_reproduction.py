@@ -40,6 +40,6 @@ def test_every_changed_input_is_named_at_once(prepared: Prepared, known: Lineage
             replace(known, version=version, record=record), prepared.workspace, prepared.config
         )
     told = str(caught.value)
-    assert "the train file is not the one of then (SHA-256 000000000000)" in told
-    assert "is not what it was" in told
-    assert "other rows of the quarantine have been taken back since" in told
+    assert "the train file has changed; expected SHA-256 000000000000" in told
+    assert "tiny has changed" in told
+    assert "the fixes of quarantined rows have changed since" in told

@@ -55,7 +55,7 @@ def test_a_move_stands_when_its_event_cannot_be_noted(
     (workspace.root / "outbox").touch()
     moved = query.promote(workspace, "moved", 2, "second")
     (workspace.root / "outbox").unlink()
-    assert moved.note.startswith("no event tells of it")
+    assert moved.note.startswith("its event was not recorded")
     assert registry.aliases(client, "moved")["champion"] == 2
     (told,) = (tmp_path / "outbox").glob("*.json")
     assert json.loads(told.read_text("utf-8"))["payload"]["reason"] == "first"

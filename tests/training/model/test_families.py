@@ -91,9 +91,19 @@ def test_the_first_head_that_a_family_has_is_chosen(
         ("roberta", "summarization", "gpt2", ""),
         ("modernbert", "translation", "bert", ""),
         ("bert", "topics", "bert", "a pair of encoders writes text, which topics does not need"),
-        ("gpt2", "translation", "bert", "a gpt2 model cannot read for a pair; families that can: "),
-        ("bert", "translation", "modernbert", "a modernbert model cannot write for a pair; famil"),
-        ("bert", "translation", None, "or make it the left half of a pair: model.decoder: {base"),
+        (
+            "gpt2",
+            "translation",
+            "bert",
+            "a gpt2 model cannot be the encoder of a pair; families that can: ",
+        ),
+        (
+            "bert",
+            "translation",
+            "modernbert",
+            "a modernbert model cannot be the decoder of a pair; famil",
+        ),
+        ("bert", "translation", None, "or use it as the encoder of a pair: model.decoder: {base"),
     ],
 )
 def test_pairs_are_refused_with_what_can(

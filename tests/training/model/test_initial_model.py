@@ -128,7 +128,7 @@ def test_a_name_that_no_hub_could_have_is_a_missing_folder(folder: Path, base: s
 def test_what_neither_folder_nor_hub_has_is_refused(folder: Path, base: str) -> None:
     message = refused(folder, base)
     assert message.startswith(
-        f"model.base: no folder {folder.parent / base}, and the hub gave none"
+        f"model.base: no folder {folder.parent / base}, and the download from the Hub failed"
     )
     assert "check the name and the connection" in message
 
@@ -171,7 +171,7 @@ def test_a_pair_is_both_of_its_halves(folder: Path) -> None:
 def test_a_pair_that_cannot_be_is_refused(folder: Path) -> None:
     (folder / "config.json").write_text('{"model_type": "modernbert"}', encoding="utf-8")
     model = Model.model_validate({"decoder": {"base": "model"}})
-    with pytest.raises(ModelError, match="a modernbert model cannot write for a pair"):
+    with pytest.raises(ModelError, match="a modernbert model cannot be the decoder of a pair"):
         initial_model.find(model.below(folder.parent), "translation")
 
 

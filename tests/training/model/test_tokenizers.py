@@ -53,10 +53,12 @@ def test_texts_get_the_tokens_of_their_purpose(kind: str, writes: bool, tmp_path
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_saved_tokenizer_is_the_trained_one(kind: str, whole: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family_class", [True, False])
+def test_a_saved_tokenizer_is_the_trained_one(
+    kind: str, family_class: bool, tmp_path: Path
+) -> None:
     trained = train(kind, tmp_path)
-    loaded = tokenizers.load(tmp_path, whole=whole)
+    loaded = tokenizers.load(tmp_path, family_class=family_class)
     for text in (ENGLISH, CHINESE, *SOURCES):
         assert loaded(text)["input_ids"] == trained(text)["input_ids"]
         ids = loaded(text)["input_ids"]
@@ -100,11 +102,11 @@ def test_a_vocabulary_smaller_than_the_alphabet_names_its_field(tmp_path: Path) 
         tokenizers.train(texts, "unigram", 100, tmp_path, writes=True, where=where)
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_broken_tokenizer_is_refused(whole: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family_class", [True, False])
+def test_a_broken_tokenizer_is_refused(family_class: bool, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text('{"model": {}}', encoding="utf-8")
     with pytest.raises(ModelError, match="the tokenizer cannot be loaded"):
-        tokenizers.load(tmp_path, whole=whole)
+        tokenizers.load(tmp_path, family_class=family_class)
 
 
 def test_what_writes_needs_an_end_token(tmp_path: Path) -> None:

@@ -123,13 +123,7 @@ def finetune(
 ) -> Tuned:
     """Fine-tune the base model, or resume where a killed run stopped.
 
-    Args:
-        config: the pipeline.
-        workspace: where outputs live.
-        validated: the validated rows.
-        tokenized: the token ids.
-        base: the pretrained model.
-        watch: called with the folder of the event log before the worker starts.
+    ``watch`` is called with the folder of the event log before the worker starts.
 
     Raises:
         WorkerFailure: the training process died, raised or ran out of time.

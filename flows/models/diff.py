@@ -96,13 +96,7 @@ def compare(workspace: Workspace, name: str, first: str, second: str) -> Differe
 
 
 class _Evaluation:
-    """The artifacts of a version's run.
-
-    Args:
-        client: of MLflow.
-        workspace: for downloads.
-        known: the version.
-    """
+    """The artifacts of a version's run."""
 
     def __init__(self, client: MlflowClient, workspace: Workspace, known: Lineage) -> None:
         self._client = client

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,18 +84,14 @@ def stream(workspace: Workspace, request: Request) -> Iterator[str]:
     needed = [n for n in model.inputs if not (passages and n == CONTEXT)]
     require(first, needed, mapping, where, _rename_or_look_up)
     writer = _Output(kind)
-    for chunk in chunks(_chain(first, rows)):
+    for chunk in chunks(chain([first], rows)):
         table = model.table(chunk, mapping)
         answers = _look_up(model, table, passages) if passages else model.predict(table)
         yield writer.lines(merged(chunk, answers, request.probabilities))
 
 
 def look_up(workspace: Workspace, reference: str) -> ModelVersion:
-    """Find a registered version.
-
-    Args:
-        workspace: where the registry is.
-        reference: NAME, NAME@ALIAS or NAME/VERSION.
+    """Find a registered version by NAME, NAME@ALIAS or NAME/VERSION.
 
     Raises:
         ModelError: no such model.
@@ -185,14 +181,9 @@ def require(
     where: str,
     advice: Callable[[str], str],
 ) -> None:
-    """Make sure that a row has the input columns.
+    """Require that a row has the input columns, under their own or the given names.
 
-    Args:
-        row: with columns of its own names.
-        inputs: the columns that are needed.
-        columns: input column to the name in the row, where they differ.
-        where: the place of the row.
-        advice: from the input column that is missing to what to do.
+    ``advice`` turns the name of a missing column into what to do.
 
     Raises:
         DataError: a column is missing.
@@ -207,11 +198,6 @@ def _rename_or_look_up(missing: str) -> str:
     advice = f"rename it with --column {missing}=YOURS"
     looked_up = ", or name a folder of texts with --documents"
     return advice + (looked_up if missing == CONTEXT else "")
-
-
-def _chain(first: Row, rest: Iterator[Row]) -> Iterator[Row]:
-    yield first
-    yield from rest
 
 
 def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:

@@ -21,18 +21,13 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-def connect(workspace: Workspace) -> MlflowClient:
-    """Open the registry."""
-    return reach(workspace)
-
-
 def registered(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
     """Every version of one model, newest first; without a name, the served one of each.
 
     Raises:
         ModelError: no such model.
     """
-    client = connect(workspace)
+    client = reach(workspace)
     records = []
     for chosen in _names(client, name):
         known_aliases = registry.aliases(client, chosen)
@@ -60,19 +55,16 @@ def history(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
     Raises:
         ModelError: no such model.
     """
-    client = connect(workspace)
+    client = reach(workspace)
     found = []
     for chosen in _names(client, name):
         for version in registry.versions(client, chosen):
             found += [{"name": chosen} | entry for entry in registry.trail(version)]
-            if (verdict := version.tags.get(registry.VERDICT)) and not _promoted(verdict):
+            verdict = version.tags.get(registry.VERDICT, "")
+            # The trail has promotions already.
+            if verdict and not verdict.startswith("promoted"):
                 found.append(_registered(version, verdict))
     return sorted(found, key=lambda event: (event["time"], event["version"]))
-
-
-def _promoted(verdict: str) -> bool:
-    """Whether a verdict is in the trail already."""
-    return verdict.startswith("promoted")
 
 
 def _registered(version: ModelVersion, verdict: str) -> dict[str, Any]:
@@ -94,7 +86,7 @@ def lineage(workspace: Workspace, model: str) -> dict[str, Any]:
     Raises:
         ModelError: no such model, or one that onestep did not register.
     """
-    client = connect(workspace)
+    client = reach(workspace)
     version = registry.look_up(client, Reference.parse(model))
     return origins.describe(client, workspace, origins.of(client, workspace, version))
 
@@ -106,7 +98,7 @@ def promote(workspace: Workspace, name: str, version: int, reason: str) -> Champ
         ModelError: there is no such version, or it is the champion already.
         UserError: no reason is given.
     """
-    client, said = connect(workspace), _given(reason)
+    client, said = reach(workspace), _given(reason)
     change = promotion.promote(shared(workspace), client, name, version, said)
     return _noted(workspace, client, change)
 
@@ -118,7 +110,7 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> ChampionChange:
         ModelError: there is none.
         UserError: no reason is given.
     """
-    client, said = connect(workspace), _given(reason)
+    client, said = reach(workspace), _given(reason)
     change = promotion.roll_back(shared(workspace), client, name, said)
     return _noted(workspace, client, change)
 

@@ -87,7 +87,8 @@ def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
     return Reproduced(
         runs.uri_of(version),
         validated.digest == known.record["rows_digest"],
-        _weights(evaluated) == _registered_weights(client, workspace, known),
+        _weights(read_json(evaluated.package / "manifest.json"))
+        == _registered_weights(client, workspace, known),
         _metrics(client, known, evaluated),
         list(_around(known, config)),
     )
@@ -142,10 +143,6 @@ def _bring_fixes(config: Pipeline, workspace: Workspace, elsewhere: Workspace) -
         shutil.copyfile(source, target)
 
 
-def _weights(evaluated: Evaluated) -> dict[str, str]:
-    return _of_model(read_json(evaluated.package / "manifest.json"))
-
-
 def _registered_weights(
     client: MlflowClient, workspace: Workspace, known: Lineage
 ) -> dict[str, str]:
@@ -153,10 +150,10 @@ def _registered_weights(
     manifest = artifacts.read(client, workspace, str(known.version.run_id), path)
     if manifest is None:
         raise ModelError(Problem(runs.uri_of(known.version), "its artifacts are gone"))
-    return _of_model(manifest)
+    return _weights(manifest)
 
 
-def _of_model(manifest: Mapping[str, str]) -> dict[str, str]:
+def _weights(manifest: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in manifest.items() if k.startswith(WEIGHTS)}
 
 

@@ -96,13 +96,9 @@ class Follower:
 
 
 def serve(workspace: Workspace, model: str, port: int, say: Say) -> None:
-    """Serve until interrupted.
+    """Serve NAME, NAME@ALIAS or NAME/VERSION on a loopback port until interrupted.
 
-    Args:
-        workspace: whose registry.
-        model: NAME, NAME@ALIAS or NAME/VERSION.
-        port: on loopback.
-        say: called with the address, and with each change of version.
+    ``say`` is called with the address, and with each change of version.
 
     Raises:
         ModelError: no such model.

@@ -47,14 +47,7 @@ def note_decision(
 def note_champion_change(
     workspace: Workspace, name: str, entry: Mapping[str, Any], run_url: str
 ) -> None:
-    """Record that a person has changed the champion.
-
-    Args:
-        workspace: holds the outbox.
-        name: the model.
-        entry: the change in the audit trail.
-        run_url: of the run that made the new champion.
-    """
+    """Record that a person has changed the champion; ``entry`` is of the audit trail."""
     payload = {
         "who": entry["by"],
         "reason": entry["why"],

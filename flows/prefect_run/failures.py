@@ -70,11 +70,7 @@ class Subject:
 
 @contextmanager
 def reported(name: str) -> Iterator[Subject]:
-    """Log a failure of the block, and publish an artifact and an event about it.
-
-    Args:
-        name: of the pipeline's file.
-    """
+    """Log a failure of the block, and publish an artifact and an event about it."""
     subject = Subject(name)
     try:
         yield subject

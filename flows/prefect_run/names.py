@@ -17,17 +17,6 @@ def first_name() -> str:
     return Path(flow_run.get_parameters()["file"]).stem
 
 
-def run_name(config: Pipeline, digest: str, trigger: Trigger) -> str:
-    """Name a flow run, such as ``reviews-1a2b3c4d-manual``.
-
-    Args:
-        config: the pipeline.
-        digest: of the labelled files.
-        trigger: what started the run.
-    """
-    return f"{config.name}-{digest[:8]}-{trigger}"
-
-
 def trigger() -> Trigger:
     """What started the current flow run: a deployment or another flow, or a person's command."""
     from prefect.runtime import deployment, flow_run
@@ -36,12 +25,9 @@ def trigger() -> Trigger:
 
 
 def rename(config: Pipeline, digest: str, started_by: Trigger | None = None) -> None:
-    """Give the current flow run its name, now that its data is known.
+    """Name the current flow run, such as ``reviews-1a2b3c4d-manual``, once its data is known.
 
-    Args:
-        config: the pipeline.
-        digest: of the labelled files.
-        started_by: what started the run; by default as Prefect knows it.
+    Without ``started_by``, Prefect knows what started the run.
     """
     from prefect import get_client
     from prefect.context import FlowRunContext
@@ -49,7 +35,7 @@ def rename(config: Pipeline, digest: str, started_by: Trigger | None = None) -> 
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
-    name = run_name(config, digest, started_by or trigger())
+    name = f"{config.name}-{digest[:8]}-{started_by or trigger()}"
     with get_client(sync_client=True) as client:
         client.set_flow_run_name(context.flow_run.id, name)
     context.flow_run.name = name

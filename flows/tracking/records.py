@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 
 
 def log_data(tracker: Tracker, validated: Validated, report: Report) -> None:
-    """Log the data sets, the contract's report and the profile; not the quarantine with its text.
-
-    Args:
-        tracker: of the run.
-        validated: the rows.
-        report: what the contract found in them.
-    """
+    """Log the data sets, the contract's report and the profile, not the quarantined text."""
     tags = {
         "onestep.contract.verdict": report["verdict"],
         "onestep.contract.rules": str(len(report["rules"])),

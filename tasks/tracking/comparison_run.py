@@ -50,12 +50,9 @@ def _figures(gate: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         named |= {f"gain_{end}/{metric}": row.get(end) for end in ("low", "high")}
     for part in gate.get("slices") or ():
         figures = ("challenger", "champion", "drop", "rows")
-        named |= {f"slice/{_flat(part['name'])}/{figure}": part.get(figure) for figure in figures}
+        # MLflow treats slashes as folders.
+        flat = part["name"].replace("/", "_")
+        named |= {f"slice/{flat}/{figure}": part.get(figure) for figure in figures}
     for name, value in named.items():
         if isinstance(value, int | float) and isfinite(value):
             yield FORBIDDEN.sub("_", name), float(value)
-
-
-def _flat(name: str) -> str:
-    """A name from the data without slashes, which MLflow treats as folders."""
-    return name.replace("/", "_")

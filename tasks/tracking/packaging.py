@@ -35,12 +35,7 @@ def build(
 ) -> Path:
     """Fill a folder with weights, tokenizer, decoding code, settings and their manifest.
 
-    Args:
-        folder: to fill.
-        model: the fine-tuned weights.
-        data: the validated rows, whose profile and checks go with the model.
-        application: its serving code is copied.
-        settings: the settings of the served model.
+    The profile and the checks of the validated rows in ``data`` go with the model.
     """
     folder.mkdir(parents=True)
     (folder / "model").mkdir()
@@ -70,10 +65,7 @@ def link(source: Path, target: Path) -> None:
 def save(path: Path, package: Path, batch_size: int) -> Path:
     """Write a package as a model of MLflow: code, weights, signature, example, requirements.
 
-    Args:
-        path: the folder to write.
-        package: what :func:`build` filled.
-        batch_size: rows per batch of the served model, unless a request sets it.
+    ``batch_size`` is that of the served model, unless a request sets another one.
     """
     import mlflow.pyfunc
     import pandas as pd

@@ -222,11 +222,8 @@ class Reference:
     @property
     def uri(self) -> str:
         """As MLflow writes it."""
-        return (
-            f"models:/{self.name}@{self.alias}"
-            if self.alias
-            else f"models:/{self.name}/{self.version}"
-        )
+        chosen = f"@{self.alias}" if self.alias else f"/{self.version}"
+        return f"models:/{self.name}{chosen}"
 
 
 def look_up(client: MlflowClient, reference: Reference) -> ModelVersion:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import TrackingFailure
+from tasks.tracking.client import transient
 from tasks.tracking.step_sender import StepSender
 from tasks.training.events import FILE, Record, Tail
 
@@ -114,7 +115,7 @@ class Relay:
             try:
                 complete = self._send()
             except Exception as error:
-                if not _transient(error):
+                if not transient(error):
                     self.error = error
                     return
                 if not told:
@@ -200,9 +201,3 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, TrackingFailure):
         return str(error)
     return f"MLflow does not answer ({type(error).__name__})"
-
-
-def _transient(error: Exception) -> bool:
-    from tasks.tracking.client import transient
-
-    return transient(error)

@@ -83,7 +83,7 @@ def restore(checkpoint: Path, learner: Learner) -> Position:
     learner.optimizer.load_state_dict(_unflatten(tensors, record["optimizer"], fresh))
     # Not load_state_dict: LambdaLR's also expects its functions, which are not saved.
     learner.schedule.last_epoch = record["schedule"]["last_epoch"]
-    _set_schedule_rates(learner)
+    learner.schedule._last_lr = [group["lr"] for group in learner.optimizer.param_groups]
     _restore_generators(load_file(checkpoint / "generators.safetensors"), record)
     return Position(**record["position"])
 
@@ -140,10 +140,6 @@ def _with_tuples(own: Any, value: Any) -> Any:
     if isinstance(value, list) and isinstance(own, list | tuple):
         return type(own)(_with_tuples(*pair) for pair in zip(own, value, strict=True))
     return value
-
-
-def _set_schedule_rates(learner: Learner) -> None:
-    learner.schedule._last_lr = [group["lr"] for group in learner.optimizer.param_groups]
 
 
 def _generators() -> dict[str, torch.Tensor]:

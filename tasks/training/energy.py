@@ -42,12 +42,7 @@ class Meter:
         self._ended = False
 
     def prepare(self, folder: Path, device: torch.device) -> None:
-        """Detect the hardware, which takes about a second.
-
-        Args:
-            folder: the folder of the job.
-            device: that the training runs on.
-        """
+        """Detect the hardware, which takes about a second."""
         try:
             self._tracker = _tracker(self, folder, device)
             self.how = _how(self._tracker, device)

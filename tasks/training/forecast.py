@@ -6,9 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -41,10 +40,6 @@ class Forecast:
     test_seconds: float
     peak_memory: int
     steps: int
-
-    def record(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +102,9 @@ def _assemble(
     seconds += training.epochs * (validation + saving)
     test = _pass_tokens(session, "test") * seconds_per_token
     test += _longest_targets(session, "test") * writing[1]
-    return Forecast(seconds, test, _peak_memory(session), session.total_steps)
+    # The first update adds the moments to the peak of the longest batch.
+    peak = hardware.peak_memory(session.learner.accelerator.device) + moment_bytes(session)
+    return Forecast(seconds, test, peak, session.total_steps)
 
 
 def _pass_tokens(session: Session, split: str) -> int:
@@ -193,12 +190,6 @@ def _update_matrix(session: Session, update: MatrixUpdate, shape: torch.Size) ->
     _wait(session)
 
 
-def _peak_memory(session: Session) -> int:
-    """Peak after the longest batch, plus the moments that the first update will add."""
-    device = session.learner.accelerator.device
-    return hardware.peak_memory(device) + moment_bytes(session)
-
-
 def _pass(session: Session, rows: Ints) -> None:
     learner = session.learner
     learner.model.train()
@@ -236,8 +227,7 @@ def _quickest(work: Callable[[], object]) -> float:
 @contextmanager
 def untouched(session: Session) -> Iterator[None]:
     """Clear the gradients and restore the random state after the block."""
-    devices = [session.learner.accelerator.device]
-    cuda = [device for device in devices if device.type == "cuda"]
-    with torch.random.fork_rng(devices=cuda):
+    device = session.learner.accelerator.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
     session.learner.optimizer.zero_grad(set_to_none=True)

@@ -20,7 +20,7 @@ from tasks.training.events import EventLog
 from tasks.training.job import BEST
 from tasks.training.model import adapters
 from tasks.training.session import Session
-from tasks.training.step import StepReport, optimizer_step, to_device
+from tasks.training.step import optimizer_step, to_device
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
@@ -62,16 +62,11 @@ def _epoch(session: Session, events: EventLog, position: Position, saver: Saver)
         report = optimizer_step(session.learner, batches)
         position = replace(position, step=position.step + 1)
         epoch = position.epoch + (index + 1) / len(plan)
-        _log_step(events, position.step, epoch, report, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        events.append("step", step=position.step, epoch=epoch, **asdict(report), seconds=seconds)
         if index + 1 < len(plan) and saver.due(position):
             saver.save(position)
     return position
-
-
-def _log_step(
-    events: EventLog, step: int, epoch: float, report: StepReport, seconds: float
-) -> None:
-    events.append("step", step=step, epoch=epoch, **asdict(report), seconds=seconds)
 
 
 def _validate(session: Session, events: EventLog, position: Position) -> Position:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -57,7 +57,7 @@ def inspect(session: Session) -> dict[str, Any]:
         "device": str(device),
         "precision": session.precision,
         "threads": torch.get_num_threads(),
-        "forecast": predicted.record(),
+        "forecast": asdict(predicted),
     }
 
 
@@ -97,14 +97,12 @@ class GradientNorms:
 
     def dead(self) -> list[str]:
         """Trainable parameters without a gradient, or with a zero gradient."""
-        return [
+        silent = [
             name
             for name, parameter in self.parameters.items()
-            if parameter.requires_grad and not self.squares.get(name) and not self._waits(name)
+            if parameter.requires_grad and not self.squares.get(name)
         ]
-
-    def _waits(self, name: str) -> bool:
-        return ZERO_AT_FIRST in name and name in self.squares
+        return [name for name in silent if ZERO_AT_FIRST not in name or name not in self.squares]
 
     def frozen(self) -> list[str]:
         """Parameters that training does not change."""

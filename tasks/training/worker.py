@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,7 @@ def _train(session: Session, events: EventLog, setup: float) -> None:
     if job.energy and session.rank.first:
         meter.prepare(session.folder, device)
     if checkpoints.latest(session.folder) is None:
-        events.append("forecast", **forecast.measure(session).record())
+        events.append("forecast", **asdict(forecast.measure(session)))
     events.append(
         "started",
         total_steps=session.total_steps,

@@ -76,7 +76,7 @@ def build(
         built = _pair(spec, section, codec, kernels)
     else:
         config = _config(spec.base, section)
-        _set(config, arguments)
+        config.update(dict(arguments))
         built = _pretrained(AUTO_CLASSES[spec.head], spec.base, config, kernels)
     special_tokens.set_ids(built.model, codec, spec)
     return built
@@ -97,11 +97,6 @@ def _config(base: str | None, section: Model) -> PretrainedConfig:
     if section.activation is not None:
         _set_activation(config, section.activation)
     return config
-
-
-def _set(config: PretrainedConfig, arguments: Mapping[str, Any]) -> None:
-    for name, value in arguments.items():
-        setattr(config, name, value)
 
 
 def _set_dropout(config: PretrainedConfig, probability: float) -> None:
@@ -193,7 +188,7 @@ def _from_scratch(
     ids = special_tokens.ids_of(codec, spec)
     if spec.head != "seq2seq":
         del ids["decoder_start_token_id"]
-    _set(config, {**ids, **arguments})
+    config.update({**ids, **arguments})
     kind = getattr(transformers, AUTO_CLASSES[spec.head])
 
     def load(kernel: str) -> PreTrainedModel:

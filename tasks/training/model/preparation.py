@@ -31,14 +31,7 @@ BATCH = 2_000
 def specify(
     config: Pipeline, base: InitialModel, folder: Path, lengths: dict[str, int]
 ) -> ModelSpec:
-    """Specify the model to fine-tune.
-
-    Args:
-        config: the pipeline.
-        base: the model.
-        folder: output of the tokenization.
-        lengths: ``input`` and ``target``, as :func:`choose_lengths` found them.
-    """
+    """Specify the model to fine-tune, with the lengths that :func:`choose_lengths` found."""
     model, language = config.model, config.language
     head = families.choose_head(base.family, config.application, pair=base.decoder is not None)
     assert head is not None

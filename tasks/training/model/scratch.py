@@ -14,14 +14,7 @@ from configs.schema import Model, Scratch
 def config_of(
     scratch: Scratch, vocabulary: int, positions: int, section: Model
 ) -> PretrainedConfig:
-    """The configuration of a declared model.
-
-    Args:
-        scratch: its shape.
-        vocabulary: tokens.
-        positions: longest input or output in tokens.
-        section: the ``model`` section, for dropout and activation.
-    """
+    """The configuration of a declared model with a number of tokens and of positions."""
     from transformers import BertConfig, GPT2Config, MBartConfig
 
     size, inner = scratch.hidden_size, scratch.intermediate_size or 4 * scratch.hidden_size

@@ -89,10 +89,6 @@ def _is_binary(path: Path) -> bool:
 def matrix(path: Path, vocabulary: dict[str, int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Vectors of the words of a vocabulary.
 
-    Args:
-        path: the file.
-        vocabulary: token to position.
-
     Returns:
         Vectors of shape (tokens, width), zero for unknown words, and a mask of the known words. A
         word that the file lacks is looked up in lower case.

@@ -16,13 +16,7 @@ NAMES: Final = {"constant": "constant_with_warmup"}
 
 
 def build(optimizer: Optimizer, declared: LrScheduler, total: int) -> LRScheduler:
-    """Build the declared schedule, which scales the peak rate of each group.
-
-    Args:
-        optimizer: its groups hold the peak rates.
-        declared: the ``training.lr_scheduler`` section.
-        total: optimizer steps of the whole run.
-    """
+    """Build the declared schedule over all steps; it scales the peak rate of each group."""
     from transformers import get_scheduler
 
     if declared.name == "one_cycle":

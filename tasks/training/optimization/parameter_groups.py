@@ -25,10 +25,7 @@ def parameter_groups(model: nn.Module, training: Training, split: bool = False) 
     ``learning_rate * layerwise_lr_decay ** d`` (Howard and Ruder 2018); the layers of a decoder are
     counted from its own top.
 
-    Args:
-        model: whose parameters.
-        training: the ``training`` section.
-        split: put the matrices of hidden layers into separate groups.
+    With ``split``, the matrices of hidden layers are in separate groups.
 
     Returns:
         Groups with ``params``, ``lr``, ``weight_decay`` and ``HIDDEN_MATRICES``; none is empty.

@@ -222,12 +222,12 @@ def _look_up(model: LoadedModel, table: list[Row], passages: Passages) -> list[R
     predicted = model.predict([row for _, _, row in tried]) if tried else []
     for (at, source, _), answer in zip(tried, predicted, strict=True):
         answer["source"] = source if answer["answered"] else ""
-        if at not in best or _surer(answer, best[at]):
+        if at not in best or _is_better(answer, best[at]):
             best[at] = answer
     return [best.get(at, UNKNOWN) for at in range(len(table))]
 
 
-def _surer(answer: Row, other: Row) -> bool:
+def _is_better(answer: Row, other: Row) -> bool:
     if not answer["answered"] or not other["answered"]:
         return bool(answer["answered"])
     return bool(answer["score"] > other["score"])

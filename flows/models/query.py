@@ -63,11 +63,11 @@ def history(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
             verdict = version.tags.get(registry.VERDICT, "")
             # The trail has promotions already.
             if verdict and not verdict.startswith("promoted"):
-                found.append(_registered(version, verdict))
+                found.append(_registration_entry(version, verdict))
     return sorted(found, key=lambda event: (event["time"], event["version"]))
 
 
-def _registered(version: ModelVersion, verdict: str) -> dict[str, Any]:
+def _registration_entry(version: ModelVersion, verdict: str) -> dict[str, Any]:
     made = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
     return {
         "name": version.name,
@@ -98,9 +98,9 @@ def promote(workspace: Workspace, name: str, version: int, reason: str) -> Champ
         ModelError: there is no such version, or it is the champion already.
         UserError: no reason is given.
     """
-    client, said = reach(workspace), _given(reason)
-    change = promotion.promote(shared(workspace), client, name, version, said)
-    return _noted(workspace, client, change)
+    client, reason = reach(workspace), _require_reason(reason)
+    change = promotion.promote(shared(workspace), client, name, version, reason)
+    return _recorded(workspace, client, change)
 
 
 def roll_back(workspace: Workspace, name: str, reason: str) -> ChampionChange:
@@ -110,12 +110,12 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> ChampionChange:
         ModelError: there is none.
         UserError: no reason is given.
     """
-    client, said = reach(workspace), _given(reason)
-    change = promotion.roll_back(shared(workspace), client, name, said)
-    return _noted(workspace, client, change)
+    client, reason = reach(workspace), _require_reason(reason)
+    change = promotion.roll_back(shared(workspace), client, name, reason)
+    return _recorded(workspace, client, change)
 
 
-def _noted(workspace: Workspace, client: MlflowClient, change: ChampionChange) -> ChampionChange:
+def _recorded(workspace: Workspace, client: MlflowClient, change: ChampionChange) -> ChampionChange:
     """Record the event of a change; the change stands even if that fails."""
     try:
         version = client.get_model_version(change.name, str(change.version))
@@ -138,7 +138,7 @@ def _run_url(client: MlflowClient, workspace: Workspace, version: ModelVersion) 
         return ""
 
 
-def _given(reason: str) -> str:
+def _require_reason(reason: str) -> str:
     given = reason.strip()
     if not given:
         raise UserError(Problem("--reason", "expected a reason, found nothing"))

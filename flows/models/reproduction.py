@@ -79,7 +79,7 @@ def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
     folder = workspace.root / "reproduced" / f"{name}-{number}"
     shutil.rmtree(folder, ignore_errors=True)
     elsewhere = Workspace.open(folder)
-    _bring_fixes(config, workspace, elsewhere)
+    _copy_fixes(config, workspace, elsewhere)
     validated = validate(config, elsewhere, inputs.sources)
     tokenized = tokenize_rows(config, elsewhere, validated, inputs.base)
     tuned = finetune(config, elsewhere, validated, tokenized, inputs.base)
@@ -90,7 +90,7 @@ def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
         _weights(read_json(evaluated.package / "manifest.json"))
         == _registered_weights(client, workspace, known),
         _metrics(client, known, evaluated),
-        list(_around(known, config)),
+        list(_other_changes(known, config)),
     )
 
 
@@ -134,7 +134,7 @@ def _changed_files(known: Lineage, sources: Sources) -> Iterator[Problem]:
             yield Problem(f"data.{split}", f"{len(found)} files match, there were {len(files)}")
 
 
-def _bring_fixes(config: Pipeline, workspace: Workspace, elsewhere: Workspace) -> None:
+def _copy_fixes(config: Pipeline, workspace: Workspace, elsewhere: Workspace) -> None:
     """Copy the rows that a person has repaired."""
     source = quarantine.fixes_of(workspace.root, config.name)
     if source.exists():
@@ -164,7 +164,7 @@ def _metrics(
     return {k: (then[k], value) for k, value in evaluated.metrics.items() if k in then}
 
 
-def _around(known: Lineage, config: Pipeline) -> Iterator[str]:
+def _other_changes(known: Lineage, config: Pipeline) -> Iterator[str]:
     """Changes besides the inputs."""
     now = lineage.libraries()
     for library, then in known.record["libraries"].items():

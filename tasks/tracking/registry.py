@@ -167,13 +167,13 @@ def make_champion(client: MlflowClient, move: Move) -> None:
 
 def _leave_trail(client: MlflowClient, move: Move) -> None:
     note = {"event": move.event, "by": getpass.getuser(), "why": move.why, "before": move.before}
-    if _newest(client, move.name) == (str(move.version), note):
+    if _newest_entry(client, move.name) == (str(move.version), note):
         return
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     client.set_model_version_tag(move.name, str(move.version), f"{AUDIT}{now}", json.dumps(note))
 
 
-def _newest(client: MlflowClient, name: str) -> tuple[str, dict[str, Any]] | None:
+def _newest_entry(client: MlflowClient, name: str) -> tuple[str, dict[str, Any]] | None:
     """The newest entry of the audit trail, whose move may be incomplete: version and note."""
     notes = [
         (key, str(version.version), note)

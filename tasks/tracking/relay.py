@@ -119,7 +119,7 @@ class Relay:
                     self.error = error
                     return
                 if not told:
-                    self.on_trouble(f"{_in_words(error)}; training goes on")
+                    self.on_trouble(f"{_describe(error)}; training goes on")
                 told, pause = True, min(pause * 2, LONGEST_PAUSE)
             else:
                 if complete and ending:
@@ -140,7 +140,7 @@ class Relay:
         if self.waiting and not self._ending.is_set():
             return False
         self._read()
-        sent, self._sent = self._sent or self._known(run_id), None
+        sent, self._sent = self._sent or self._last_steps(run_id), None
         self._pending = [m for m in self._pending if m.step > sent[_marker(m)]]
         if self.waiting:
             return not self._pending
@@ -159,7 +159,7 @@ class Relay:
                 self._pending = [m for m in self._pending if m.step <= record["step"]]
             self._pending += _metrics(record)
 
-    def _known(self, run_id: str) -> dict[str, int]:
+    def _last_steps(self, run_id: str) -> dict[str, int]:
         """The last step of each kind that the server has; asked again after every failure."""
         known = {}
         for marker in (MARKER, VALIDATION_MARKER):
@@ -197,7 +197,7 @@ def _metrics(record: Record) -> list[Metric]:
     return [Metric(n, float(v), time_ms, record["step"]) for n, v in values.items() if not isnan(v)]
 
 
-def _in_words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, TrackingFailure):
         return str(error)
     return f"MLflow does not answer ({type(error).__name__})"

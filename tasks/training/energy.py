@@ -45,7 +45,7 @@ class Meter:
         """Detect the hardware, which takes about a second."""
         try:
             self._tracker = _tracker(self, folder, device)
-            self.how = _how(self._tracker, device)
+            self.how = _methods(self._tracker, device)
         except ImportError:
             return
         except Exception as error:
@@ -137,7 +137,7 @@ def _gpus(device: torch.device) -> list[int]:
     return [pynvml.nvmlDeviceGetIndex(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))]
 
 
-def _how(tracker: OfflineEmissionsTracker, device: torch.device) -> How:
+def _methods(tracker: OfflineEmissionsTracker, device: torch.device) -> How:
     found = {type(part).__name__: part for part in tracker._hardware}
     counted = getattr(found.get("CPU"), "_mode", None) not in ESTIMATES
     how: How = {"cpu": "measured" if counted else "estimated", "ram": "estimated"}

@@ -42,7 +42,7 @@ def is_embedding(name: str) -> bool:
     return layer_of(name) is None and EMBEDDING.search(name) is not None
 
 
-def embedded(name: str, lengths: dict[str, int]) -> list[str]:
+def fed_stacks(name: str, lengths: dict[str, int]) -> list[str]:
     """The stacks that an embedding feeds: those with the closest name, several if they share it."""
     shared = {stack: _common(name, stack) for stack in lengths}
     return [stack for stack in lengths if shared[stack] == max(shared.values())]
@@ -65,7 +65,7 @@ def depth(name: str, lengths: dict[str, int]) -> int:
     if place := layer_of(name):
         return lengths[place[0]] - place[1]
     if is_embedding(name) and lengths:
-        return 1 + max(lengths[stack] for stack in embedded(name, lengths))
+        return 1 + max(lengths[stack] for stack in fed_stacks(name, lengths))
     return 0
 
 
@@ -96,14 +96,14 @@ def freeze(model: nn.Module, count: int) -> None:
             )
         )
     for name, parameter in model.named_parameters():
-        if _is_low(name, stack, count, lengths):
+        if _is_frozen(name, stack, count, lengths):
             parameter.requires_grad_(False)
 
 
-def _is_low(name: str, stack: str, count: int, lengths: dict[str, int]) -> bool:
+def _is_frozen(name: str, stack: str, count: int, lengths: dict[str, int]) -> bool:
     if place := layer_of(name):
         return place[0] == stack and place[1] < count
-    return is_embedding(name) and stack in embedded(name, lengths)
+    return is_embedding(name) and stack in fed_stacks(name, lengths)
 
 
 def recompute_activations(model: Any) -> None:

@@ -27,7 +27,6 @@ STEPS = 36
 CONFIG = """\
 name: reviews
 application: sentiment
-seed: 2
 data:
   train: reviews.csv
   validation: 0.2
@@ -44,6 +43,7 @@ compute:
   device: cpu
   threads: 1
   energy: false
+seed: 2
 """
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from configs.reading import load
 from tasks.training import checks
+from tests.support.reading import load
 
 GOOD = "name: reviews\napplication: sentiment\ndata: {train: reviews.csv}\n"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from prefect import get_run_logger
@@ -52,6 +53,8 @@ def explained(function: Callable[P, R]) -> Callable[P, R]:
             ended: R = state(error)
             return ended
 
+    # Prefect would look names of annotations up in this module, not in that of the function.
+    guarded.__signature__ = signature(function, eval_str=True)  # type: ignore[attr-defined]
     return guarded
 
 

@@ -16,8 +16,6 @@ from flows.retraining import retraining
     ],
     ids=["retraining", "pipeline"],
 )
-def test_prefect_checks_the_parameters_of_a_decorated_flow(
-    flow: Any, given: dict[str, Any]
-) -> None:
+def test_prefect_checks_parameters_of_decorated_flows(flow: Any, given: dict[str, Any]) -> None:
     checked = flow.validate_parameters(given)
     assert {name: checked[name] for name in given} == given

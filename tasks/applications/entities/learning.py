@@ -10,7 +10,6 @@ from configs.errors import DataError, Problem
 from tasks.applications.base import Batch, Learning, Objective, Predictions, View
 from tasks.applications.entities.config import EntityPipeline
 from tasks.applications.entities.facts import EntityFacts
-from tasks.applications.entities.tokens import IGNORED
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification import labels
 
@@ -53,7 +52,7 @@ class EntityLearning(Learning[EntityFacts, EntityPipeline]):
 
     def objective(self, facts: EntityFacts, loss: Loss) -> Objective:
         """The loss over tags that the config names."""
-        return TagLoss(losses.of(loss))
+        return losses.TokenLoss(losses.of(loss))
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         """Logits of shape (windows, length, tags)."""
@@ -76,22 +75,3 @@ class EntityLearning(Learning[EntityFacts, EntityPipeline]):
         entities = [[one._asdict() for one in serving.own(*part)] for part in parts]
         targets = {"entities": view.rows.take(positions)["entities"].to_pylist()}
         return targets, {"row": positions.tolist(), "entities": entities}
-
-
-class TagLoss:
-    """A loss over tags, such as cross-entropy, summed over the tokens of texts."""
-
-    def __init__(self, loss: losses.TargetLoss) -> None:
-        self.loss = loss
-
-    def weight(self, batch: Batch) -> torch.Tensor:
-        """The number of tokens with a tag."""
-        return (batch["labels"] != IGNORED).sum().float()
-
-    def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Sum of the losses of the tokens."""
-        return self.loss(outputs, batch["labels"], ignore_index=IGNORED)
-
-    def expected_initial(self, outputs: torch.Tensor) -> float:
-        """The loss of an even guess over the tags."""
-        return losses.of_even_guess(self.loss, outputs.shape[-1])

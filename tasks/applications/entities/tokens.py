@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tasks.applications.base import Batch, Codec, Encoded, Tokens
 from tasks.applications.entities.facts import EntityFacts
+from tasks.applications.shared.losses import IGNORED
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-IGNORED: Final = -100
 """The tag of tokens that are not of the text, which losses leave out."""
 OFFSETS: Final = ("offset_start", "offset_end")
 PLACES: Final = ("begin", "stop", "row")

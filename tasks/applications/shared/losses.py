@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     import torch
 
     from configs.schema import Loss
+    from tasks.applications.scoring import Batch
 
 
 GROUP: Final = "onestep.losses"
+IGNORED: Final = -100
+"""The label of a token without a target, such as padding."""
 
 
 class TargetLoss(Protocol):
@@ -118,3 +121,22 @@ LOSSES: Final[Mapping[str, Callable[[Loss], TargetLoss]]] = {
     "cross_entropy": _cross_entropy,
     "focal": _focal,
 }
+
+
+class TokenLoss:
+    """A loss over tokens with labels of shape (rows, tokens), tokens without a target left out."""
+
+    def __init__(self, loss: TargetLoss) -> None:
+        self.loss = loss
+
+    def weight(self, batch: Batch) -> torch.Tensor:
+        """The number of tokens with a target."""
+        return (batch["labels"] != IGNORED).sum().float()
+
+    def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Sum of the losses of the tokens."""
+        return self.loss(outputs, batch["labels"], ignore_index=IGNORED)
+
+    def expected_initial(self, outputs: torch.Tensor) -> float:
+        """The loss of an even guess over the labels."""
+        return of_even_guess(self.loss, outputs.shape[-1])

@@ -24,7 +24,6 @@ from tasks.applications.base import (
 from tasks.applications.shared import losses
 from tasks.applications.shared.generation.config import GenerationPipeline
 from tasks.applications.shared.generation.facts import GenerationFacts
-from tasks.applications.shared.generation.tokens import IGNORED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +118,7 @@ class GenerationLearning(Learning[GenerationFacts]):
 
     def objective(self, facts: GenerationFacts, loss: Loss) -> Objective:
         """The loss over the tokens of the targets that the config names."""
-        return TokenLoss(losses.of(loss))
+        return losses.TokenLoss(losses.of(loss))
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         """Logits of shape (rows, longest target, vocabulary), aligned with the labels.
@@ -154,25 +153,6 @@ class GenerationLearning(Learning[GenerationFacts]):
         texts = generator.generate(table[self.source].to_pylist())
         targets = {name: table[name].to_pylist() for name in (self.source, self.target)}
         return targets, {"text": texts}
-
-
-class TokenLoss:
-    """Mean loss over the tokens of the targets, padding not counted."""
-
-    def __init__(self, loss: losses.TargetLoss) -> None:
-        self.loss = loss
-
-    def weight(self, batch: Batch) -> torch.Tensor:
-        """Tokens of the targets."""
-        return (batch["labels"] != IGNORED).sum().float()
-
-    def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Sum of the losses of the tokens."""
-        return self.loss(outputs, batch["labels"], ignore_index=IGNORED)
-
-    def expected_initial(self, outputs: torch.Tensor) -> float:
-        """The loss of an even guess over the vocabulary."""
-        return losses.of_even_guess(self.loss, outputs.shape[-1])
 
 
 @dataclass(frozen=True)

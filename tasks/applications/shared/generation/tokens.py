@@ -10,11 +10,11 @@ from configs.errors import ModelError, Problem
 from tasks.applications.base import Batch, Codec, Encoded, Tokens
 from tasks.applications.codec import token_counts
 from tasks.applications.shared.generation.facts import GenerationFacts
+from tasks.applications.shared.losses import IGNORED
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-IGNORED = -100
 """The label that counts for nothing, as in torch."""
 UNCUT = 1 << 30
 MOST_UNKNOWN = 0.25

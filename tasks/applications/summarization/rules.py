@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from tasks.applications.base import Reasons
 from tasks.applications.shared.generation.parts import GenerationRules
-from tasks.text.retrieval import tokens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +30,8 @@ class SummarizationRules(GenerationRules):
 
 
 def _broken(document: str, summary: str) -> Iterator[tuple[str, str]]:
+    from tasks.text.retrieval import tokens
+
     if len(summary) >= len(document):
         words = f"the summary has {len(summary)} characters, its document {len(document)}"
         yield "longer_than_document", words

@@ -33,8 +33,8 @@ TRANSFER_SECONDS: Final = 600.0
 DOWNLOADS: Final = "/mlflow-artifacts/artifacts/"
 """Part of the address of each file that a server sends."""
 UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS = 401, 403, 429
-UNANSWERED: Final = ("occurred while downloading", "API request to")
-"""Parts of MLflow's message about a download without an answer."""
+UNANSWERED: Final = ("API request to", "Read timed out")
+"""Either is part of MLflow's message about a download that the server did not answer or finish."""
 BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 BOUNDS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -47,7 +47,9 @@ BOUNDS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-_transfer: ContextVar[bool] = ContextVar("transfer", default=False)
+_in_transfer: ContextVar[bool] = ContextVar("in_transfer", default=False)
+_transfers: set[object] = set()
+"""Transfers of all threads: MLflow downloads files in threads of its own."""
 
 
 def connect(workspace: Workspace) -> MlflowClient:
@@ -70,15 +72,18 @@ def connect(workspace: Workspace) -> MlflowClient:
 
 @contextmanager
 def transfer() -> Iterator[None]:
-    """Give calls of this thread a longer timeout: the server passes large files on.
+    """Give calls of this thread, and downloads of any, more time until the server answers.
 
-    A timeout that the user set stays.
+    It stores a large file before it passes it on. A transfer that has begun fails when nothing
+    moves for as long as any other call may take. A timeout that the user set stays.
     """
-    token = _transfer.set(True)
+    token, transfer = _in_transfer.set(True), object()
+    _transfers.add(transfer)
     try:
         yield
     finally:
-        _transfer.reset(token)
+        _transfers.discard(transfer)
+        _in_transfer.reset(token)
 
 
 def _allow_slow_transfers() -> None:
@@ -89,10 +94,15 @@ def _allow_slow_transfers() -> None:
 
     class Adapter(usual):  # type: ignore[misc, valid-type]
         def send(self, request: Any, *args: Any, timeout: Any = None, **more: Any) -> Any:
-            slow = _transfer.get() or (request.method == "GET" and DOWNLOADS in request.url)
-            if slow and str(timeout) == BOUNDS[TIMEOUT]:
-                timeout = TRANSFER_SECONDS
-            return super().send(request, *args, timeout=timeout, **more)
+            download = request.method == "GET" and DOWNLOADS in request.url
+            slow = _in_transfer.get() or (download and bool(_transfers))
+            if not slow or str(timeout) != BOUNDS[TIMEOUT]:
+                return super().send(request, *args, timeout=timeout, **more)
+            usual_and_slow = (timeout, TRANSFER_SECONDS)
+            response = super().send(request, *args, timeout=usual_and_slow, **more)
+            if (connection := response.raw.connection) and connection.sock:
+                connection.sock.settimeout(timeout)
+            return response
 
     if usual.__module__ == request_utils.__name__:
         request_utils.TCPKeepAliveHTTPAdapter = Adapter  # type: ignore[misc]
@@ -196,7 +206,9 @@ def transient(error: Exception) -> bool:
     if isinstance(cause, OperationalError):
         return getattr(cause.orig, "sqlite_errorcode", BUSY[0]) in BUSY
     # MLflow joins the errors of a download into one message.
-    return isinstance(cause, RequestException) or all(part in str(error) for part in UNANSWERED)
+    download = "occurred while downloading" in str(error)
+    unanswered = download and any(part in str(error) for part in UNANSWERED)
+    return isinstance(cause, RequestException) or unanswered
 
 
 def _status(error: Exception) -> int | None:

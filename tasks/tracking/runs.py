@@ -172,7 +172,7 @@ def load_model(workspace: Workspace, version: ModelVersion) -> Any:
     uri = uri_of(version)
     if workspace.embedded:
         return mlflow.pyfunc.load_model(uri)
-    with TemporaryDirectory(dir=workspace.temporary) as folder:
+    with TemporaryDirectory(dir=workspace.temporary) as folder, transfer():
         return mlflow.pyfunc.load_model(uri, dst_path=folder)
 
 

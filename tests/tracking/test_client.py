@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow.utils import request_utils
 
 from configs.errors import TrackingFailure, UserError
@@ -41,7 +42,7 @@ def server(status: int, body: str, seconds: float = 0.0) -> Iterator[str]:
             pass
 
     serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    threading.Thread(target=serving.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{serving.server_port}"
     finally:
@@ -126,6 +127,70 @@ def test_a_transfer_has_time_while_other_calls_have_not(
         beside.join()
     assert "timeout" in str(ended[0])
     assert transient(ended[0])
+
+
+@contextmanager
+def artifact_server(before: float, between: float) -> Iterator[HttpArtifactRepository]:
+    """A server that pauses before its answer, and before the second half of a file."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            file = self.path.endswith("/model.bin")
+            parts = {b"half": before, b"rest": between} if file else {b"{}": 0.0}
+            with suppress(OSError):
+                for at, (part, seconds) in enumerate(parts.items()):
+                    time.sleep(seconds)
+                    if not at:
+                        self.send_response(200)
+                        self.send_header("Content-Length", str(len(b"".join(parts))))
+                        self.end_headers()
+                    self.wfile.write(part)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=serving.serve_forever, args=(0.05,), daemon=True).start()
+    address = f"http://127.0.0.1:{serving.server_port}"
+    try:
+        yield HttpArtifactRepository(f"{address}/api/2.0{clients.DOWNLOADS}1/run/artifacts")
+    finally:
+        serving.shutdown()
+        serving.server_close()
+
+
+@pytest.mark.parametrize(
+    ("large", "before", "between", "arrives"),
+    [
+        (True, 1.3, 0.6, True),
+        (False, 0.6, 0.6, True),
+        (False, 1.3, 0.0, False),
+        (True, 0.0, 1.3, False),
+    ],
+    ids=["slow to begin", "slow throughout", "small and hanging", "large and stalled"],
+)
+def test_a_download_ends_when_nothing_moves(
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    large: bool,
+    before: float,
+    between: float,
+    arrives: bool,
+) -> None:
+    monkeypatch.setitem(clients.BOUNDS, clients.TIMEOUT, "1")
+    monkeypatch.setenv(clients.TIMEOUT, "1")
+    with artifact_server(before, between) as files, transfer() if large else nullcontext():
+        connected(workspace, monkeypatch, "http://127.0.0.1:1")
+        if arrives:
+            path = files.download_artifacts("model.bin", str(tmp_path))
+            assert Path(path).read_bytes() == b"halfrest"
+            return
+        with pytest.raises(MlflowException) as caught:
+            files.download_artifacts("model.bin", str(tmp_path))
+    assert transient(caught.value)
 
 
 def test_a_locked_database_is_tried_again_and_a_full_disk_is_not() -> None:

@@ -9,9 +9,11 @@ A package brings an extension through an entry point, for example in its ``pypro
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoints, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
@@ -19,9 +21,20 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+def installed(group: str) -> EntryPoints:
+    """Entry points of installed packages; read again when the import path or a folder changes."""
+    folders = (Path(entry) for entry in sys.path)
+    return _read(group, tuple((str(f), f.stat().st_mtime_ns) for f in folders if f.is_dir()))
+
+
+@lru_cache(maxsize=32)
+def _read(group: str, search_path: tuple[tuple[str, int], ...]) -> EntryPoints:
+    return entry_points(group=group)
+
+
 def names(group: str, built_in: Mapping[str, object]) -> list[str]:
     """Names of all extensions of a group, such as ``onestep.launchers``, sorted."""
-    return sorted({*built_in, *entry_points(group=group).names})
+    return sorted({*built_in, *installed(group).names})
 
 
 def load(group: str, name: str, built_in: Mapping[str, T]) -> T:
@@ -32,7 +45,7 @@ def load(group: str, name: str, built_in: Mapping[str, T]) -> T:
     """
     if name in built_in:
         return built_in[name]
-    extension: T = entry_points(group=group)[name].load()
+    extension: T = installed(group)[name].load()
     return extension
 
 
@@ -40,7 +53,7 @@ def code_digest(group: str, name: str, built_in: Mapping[str, object]) -> str:
     """SHA-256 of the file that defines an extension of a package; empty for a built-in one."""
     if name in built_in:
         return ""
-    spec = find_spec(entry_points(group=group)[name].module)
+    spec = find_spec(installed(group)[name].module)
     assert spec is not None
     assert spec.origin is not None
     return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()

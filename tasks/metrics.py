@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks import extensions
@@ -72,7 +71,7 @@ class RowMetric:
 
 def installed() -> set[str]:
     """Names of the metrics that installed packages bring."""
-    return entry_points(group=GROUP).names
+    return extensions.installed(GROUP).names
 
 
 def load(name: str) -> RowMetric:

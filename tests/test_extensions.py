@@ -36,3 +36,20 @@ def test_unknown_name_is_refused_with_a_suggestion() -> None:
     )
     with pytest.raises(KeyError):
         extensions.load(GROUP, "foriegn", BUILT_IN)
+
+
+def test_a_package_installed_later_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert extensions.names(GROUP, {}) == ["foreign", "plain"]
+    packages.install(
+        tmp_path, monkeypatch, "another_package", "VALUE = 4\n", {GROUP: {"new": "VALUE"}}
+    )
+    assert extensions.names(GROUP, {}) == ["foreign", "new", "plain"]
+
+
+def test_entry_points_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    extensions.names(GROUP, {})
+    before = extensions._read.cache_info().misses
+    extensions.names(GROUP, BUILT_IN)
+    assert extensions._read.cache_info().misses == before

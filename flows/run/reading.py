@@ -51,6 +51,10 @@ def _metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
             bounds = f"from {known[name].low:g} to {known[name].high:g}"
             where = f"gate.thresholds.{name}"
             yield where, f"expected a value {bounds}, the range of {name}, found {value:g}"
+    name = config.evaluation.primary_metric or scoring.primary_metric(config.data)
+    if name in known and (width := known[name].high - known[name].low) < config.gate.min_gain:
+        expected = f"expected at most {width:g}, the width of the range of {name}"
+        yield "gate.min_gain", f"{expected}, found {config.gate.min_gain:g}"
 
 
 def _named_metrics(config: Pipeline) -> Iterator[tuple[str, str]]:

@@ -40,6 +40,34 @@ def test_a_threshold_that_no_model_can_reach_is_refused(
     ]
 
 
+@pytest.mark.parametrize(
+    ("application", "section", "gain", "bound"),
+    [
+        ("sentiment", "", 1.1, "1, the width of the range of accuracy"),
+        (
+            "questions",
+            "evaluation: {primary_metric: exact_match}\n",
+            101.0,
+            "100, the width of the",
+        ),
+    ],
+)
+def test_a_gain_that_no_model_can_reach_is_refused(
+    application: str, section: str, gain: float, bound: str, tmp_path: Path
+) -> None:
+    (found,) = refusals(tmp_path, application, f"{section}gate:\n  min_gain: {gain}\n")
+    assert f"gate.min_gain: expected at most {bound}" in found
+    assert found.endswith(f"found {gain:g}")
+
+
+def test_a_gain_within_the_range_is_accepted(tmp_path: Path) -> None:
+    file = tmp_path / "parcels.yaml"
+    for application, metric, gain in (("questions", "f1", 50.0), ("topics", "log_loss", 3.0)):
+        text = f"gate: {{min_gain: {gain}}}\nevaluation: {{primary_metric: {metric}}}\n"
+        file.write_text(TEXT.format(application, text), encoding="utf-8")
+        assert read(file).gate.min_gain == gain
+
+
 def test_a_threshold_within_the_range_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "parcels.yaml"
     text = "gate:\n  thresholds: {accuracy: 1.0, calibration_error: 0.05}\n"

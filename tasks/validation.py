@@ -1,14 +1,14 @@
 """Stage 1, data validation: labelled files in, rows that keep the contract out.
 
-Two passes. The first judges row by row and leaves valid rows on disk and a few numbers of each in
-memory; then rows are held against each other; the second pass writes those that stay. A row that
+The first pass checks each row by itself, and keeps valid rows on disk and a few numbers of each in
+memory; then rows are compared with each other; the second pass writes those that stay. A row that
 breaks the contract goes to the quarantine with its file, row number and reasons.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,19 @@ from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts
 from tasks.champion import slices
-from tasks.contract.passes import parallel
-from tasks.contract.passes.judged import Judged
-from tasks.contract.passes.parallel import Folders
-from tasks.contract.report import record
+from tasks.contract.passes import (
+    cross_row_checks,
+    first_pass,
+    rejected_rows,
+    second_pass,
+    verdict,
+)
+from tasks.contract.passes.cross_row_checks import CrossRowResult
+from tasks.contract.passes.first_pass import Folders
+from tasks.contract.report import label_quality, record
 from tasks.contract.rows import layout as layouts
 from tasks.contract.rows import quarantine
-from tasks.contract.rows.quarantine import Fixes
+from tasks.contract.rows.quarantine import Fixes, QuarantineSummary
 from tasks.contract.sources.splits import SPLITS, Sources
 from tasks.contract.statistics.profile import Profile
 from tasks.store import Stored, lock, read_json, write_json
@@ -127,25 +133,14 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
 
 def _restore_quarantine(config: Pipeline, workspace: Workspace, stored: Path) -> None:
     """Bring back the quarantine of these rows, which a run over other rows has replaced."""
-    target = quarantine.file_of(workspace.root, config.name)
-    with _quarantine_lock(config, workspace), _writer(target) as writer:
-        for entry in quarantine.read(stored / "quarantine.jsonl"):
-            writer.add(entry)
+    with _quarantine_lock(config, workspace):
+        records = quarantine.read(stored / "quarantine.jsonl")
+        quarantine.write(quarantine.file_of(workspace.root, config.name), records)
 
 
 def _quarantine_lock(config: Pipeline, workspace: Workspace) -> AbstractContextManager[bool]:
     """Two runs of one pipeline write the same quarantine."""
     return lock(workspace.locks / f"quarantine-{config.name}.lock")
-
-
-@contextmanager
-def _writer(path: Path) -> Iterator[quarantine.Writer]:
-    writer = quarantine.Writer(path)
-    try:
-        yield writer
-        writer.publish()
-    finally:
-        writer.discard()
 
 
 def _build(
@@ -156,38 +151,71 @@ def _build(
     workspace: Workspace,
 ) -> dict[str, Any]:
     layout = layouts.find_columns(config.data, application, sources)
+    problems: Sequence[Problem] = ()
+    profiles: dict[str, Profile] = {}
     with _scratch(folder, config, workspace) as folders:
-        workers = parallel.workers(config, sources)
-        screened = parallel.screen_all(config, layout, sources, folders, workers)
-        judged = Judged(config, application, layout, screened, workers)
-        problems = judged.hold_against_each_other()
-        target = quarantine.file_of(workspace.root, config.name)
-        with _quarantine_lock(config, workspace):
-            with _writer(target) as writer:
-                judged.set_aside(writer, sources)
-            shutil.copyfile(target, folder / "quarantine.jsonl")
-        problems = judged.refusals(writer) or problems
-        if not problems:
-            problems = judged.finish(folder)
-        report = judged.report(problems)
+        workers = first_pass.count_workers(config, sources)
+        first = first_pass.check_rows(config, layout, sources, folders, workers)
+        checked = cross_row_checks.check(config, application, first)
+        aside = _set_aside(folder, config, checked, sources, workspace)
+        try:
+            facts = verdict.accept(config, application, checked, aside)
+        except DataError as error:
+            problems = error.problems
+        else:
+            profiles = second_pass.write(folder, config, checked, facts, workers)
+            write_json(folder / "facts.json", facts.record())
+            write_json(folder / "profile.json", profiles["train"].to_dict())
+    report = record.describe(config, checked, aside, problems, profiles)
+    if config.contract.label_quality and not problems:
+        report |= label_quality.section(folder, config, facts, layout.files)
     record.publish(workspace.root, {"pipeline": config.name} | report)
     if problems:
         raise DataError(problems)
     write_json(folder / "report.json", report)
-    return judged.summary()
+    return _summary(checked, aside)
+
+
+def _set_aside(
+    folder: Path,
+    config: Pipeline,
+    checked: CrossRowResult,
+    sources: Sources,
+    workspace: Workspace,
+) -> QuarantineSummary:
+    path = quarantine.file_of(workspace.root, config.name)
+    with _quarantine_lock(config, workspace):
+        written = rejected_rows.set_aside(path, checked, sources)
+        shutil.copyfile(path, folder / "quarantine.jsonl")
+    return written
+
+
+def _summary(checked: CrossRowResult, aside: QuarantineSummary) -> dict[str, Any]:
+    """The few numbers that the stage reports."""
+    findings = checked.findings
+    counts = {name: findings.found[name] for name in sorted(findings.looked_at)}
+    return {
+        "rows": checked.first.total,
+        "quarantined": aside.rows,
+        "outside": checked.outside,
+        "repaired": checked.first.changed["repaired"],
+        "counts": counts | checked.rows_kept(),
+        "checks": len(findings.looked_at),
+        "files": [Path(name).name for name in checked.first.layout.files],
+    }
 
 
 @contextmanager
 def _scratch(folder: Path, config: Pipeline, workspace: Workspace) -> Iterator[Folders]:
-    """Folders for the first pass; refused rows stay below the quarantine, even if it is killed."""
-    refused = quarantine.folder(workspace.root) / f"{config.name}.{folder.stem[:8]}.parts"
+    """Folders for the first pass; rejected rows stay below the quarantine, even if it is killed."""
+    rejected = quarantine.folder(workspace.root) / f"{config.name}.{folder.stem[:8]}.parts"
     fixes = quarantine.fixes_of(workspace.root, config.name)
-    folders = Folders(folder / "spool", refused, fixes)
-    for scratch in (folders.spool, folders.refused):
+    folders = Folders(folder / "spool", rejected, fixes)
+    for scratch in (folders.spool, folders.rejected):
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
     try:
         yield folders
     finally:
-        for scratch in (folders.spool, folders.refused):
+        for scratch in (folders.spool, folders.rejected):
             shutil.rmtree(scratch, ignore_errors=True)

@@ -15,7 +15,7 @@ from tests.benchmarks.contract import LABELS
 def ours(path: Path, home: Path, threads: int) -> dict[str, float]:
     """The validation stage, and the part of it that the peer does too."""
     from configs.schema import Pipeline
-    from tasks.contract.passes import parallel
+    from tasks.contract.passes import first_pass
     from tasks.contract.sources import splits
     from tasks.validation import validate
     from tasks.workspace import Workspace
@@ -29,15 +29,15 @@ def ours(path: Path, home: Path, threads: int) -> dict[str, float]:
     config = Pipeline.model_validate(record).below(path.parent)
     sources = splits.locate(config.data)
     spans: list[float] = []
-    screen_all = parallel.screen_all
+    check_rows = first_pass.check_rows
 
     def timed(*arguments: object) -> object:
         began = time.perf_counter()
-        found = screen_all(*arguments)  # type: ignore[arg-type]
+        found = check_rows(*arguments)  # type: ignore[arg-type]
         spans.append(time.perf_counter() - began)
         return found
 
-    parallel.screen_all = timed  # type: ignore[assignment]
+    first_pass.check_rows = timed  # type: ignore[assignment]
     began = time.perf_counter()
     validate(config, Workspace.open(home), sources)
     return {"checks": spans[0], "stage": time.perf_counter() - began}

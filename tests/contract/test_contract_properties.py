@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from configs.errors import DataError
-from tasks.contract.passes import parallel
+from tasks.contract.passes import first_pass
 from tasks.contract.sources import base, formats
 from tasks.contract.sources.splits import SPLITS
 from tasks.validation import Validated
@@ -328,8 +328,8 @@ def quoted_rows(count: int) -> list[Row]:
 
 def in_blocks(patch: pytest.MonkeyPatch, size: int = 20_000) -> None:
     """Have any file cut into blocks for several processes."""
-    patch.setattr(parallel, "PARALLEL_BYTES", 1)
-    patch.setattr(parallel, "BLOCK_BYTES", size)
+    patch.setattr(first_pass, "PARALLEL_BYTES", 1)
+    patch.setattr(first_pass, "BLOCK_BYTES", size)
 
 
 def places(validated: Validated) -> list[tuple[str, Any]]:

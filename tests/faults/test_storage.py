@@ -27,7 +27,7 @@ def test_a_file_where_a_folder_must_be(file: Path, tmp_path: Path, blocked: str)
 def test_a_full_disk_says_so_and_leaves_nothing(file: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     done = onestep(
-        home, "check", file, extra=fault("tasks.contract.passes.writing:write_piece:1", "full")
+        home, "check", file, extra=fault("tasks.contract.passes.second_pass:write_piece:1", "full")
     )
     assert done.code == 1
     assert "No space left on device; free space" in done.err

@@ -46,6 +46,6 @@ def catalogue(
         duplicates=hashed(texts),
         leakage=hashed(texts if across is None else across),
         group=hashed(groups) if groups is not None else np.empty(0, np.uint64),
-        brief=np.array([values.index(label) for label in labels or ()], np.int32),
+        target=np.array([values.index(label) for label in labels or ()], np.int32),
         values=values,
     )

@@ -17,8 +17,8 @@ MOST: Final = 100
 """Suspects in the report."""
 
 
-def quality(folder: Path, config: Pipeline, facts: Facts, files: Sequence[str]) -> dict[str, Any]:
-    """Examine the labels of the training rows; nothing for rows without labels."""
+def section(folder: Path, config: Pipeline, facts: Facts, files: Sequence[str]) -> dict[str, Any]:
+    """The section about the labels of the training rows; none for rows without labels."""
     if not isinstance(facts, ClassificationFacts):
         return {}
     rows = MappedTable(folder / "train.arrow")
@@ -36,7 +36,7 @@ def quality(folder: Path, config: Pipeline, facts: Facts, files: Sequence[str]) 
     else:
         labels = [names[position] for position in rows.column("label").to_pylist()]
         found = label_quality.examine(texts, labels, **options)
-    return _record(found, rows, files)
+    return {"label_quality": _record(found, rows, files)}
 
 
 def _texts(rows: MappedTable, inputs: Sequence[str]) -> list[str]:

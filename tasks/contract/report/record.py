@@ -1,4 +1,4 @@
-"""What came of the contract as a record, and the page that is drawn from it."""
+"""The report of the contract as a record, and the page that is drawn from it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from configs.errors import Problem
 from configs.files import write_atomic
 from configs.schema import Pipeline
+from tasks.contract.passes.cross_row_checks import CrossRowResult
+from tasks.contract.rows.quarantine import QuarantineSummary
 from tasks.contract.rules import cells
 from tasks.contract.rules.findings import Findings
 from tasks.contract.sources.splits import SPLITS
@@ -50,7 +53,51 @@ def publish(root: Path, report: Report) -> Paths:
     return found
 
 
-def described(config: Pipeline, findings: Findings) -> list[dict[str, Any]]:
+def describe(
+    config: Pipeline,
+    checked: CrossRowResult,
+    quarantine: QuarantineSummary,
+    problems: Sequence[Problem],
+    profiles: Mapping[str, Profile],
+) -> Report:
+    """The record of a data set; the data is refused if there are problems."""
+    first = checked.first
+    return {
+        "application": config.application,
+        "verdict": "refused" if problems else "passed",
+        "refusals": [str(problem) for problem in problems],
+        "files": [Path(name).name for name in first.layout.files],
+        "rows": {
+            "in": first.total,
+            "kept": int(checked.kept.sum()),
+            "quarantined": quarantine.rows,
+            "outside": checked.outside,
+            "repaired": first.changed["repaired"],
+            "redacted": first.changed["redacted"],
+        },
+        "splits": _splits(checked),
+        "rules": _rules(config, checked.findings),
+        "distributions": _distributions(profiles),
+    }
+
+
+def _splits(checked: CrossRowResult) -> list[dict[str, Any]]:
+    """Rows by the split that they were declared in, or that they came to."""
+    read, kept = checked.rows_read(), checked.rows_kept()
+    outside = {"train": checked.outside}
+    return [
+        {
+            "split": split,
+            "in": read[split],
+            "kept": kept[split],
+            "quarantined": read[split] - kept[split] - outside.get(split, 0),
+            "outside": outside.get(split, 0),
+        }
+        for split in SPLITS
+    ]
+
+
+def _rules(config: Pipeline, findings: Findings) -> list[dict[str, Any]]:
     """Every rule that ran, and what it found."""
     return [
         {
@@ -70,7 +117,7 @@ def described(config: Pipeline, findings: Findings) -> list[dict[str, Any]]:
     ]
 
 
-def distributions(profiles: Mapping[str, Profile]) -> list[dict[str, Any]]:
+def _distributions(profiles: Mapping[str, Profile]) -> list[dict[str, Any]]:
     """Labels and lengths of the splits."""
     plots = []
     labels = {split: profile.labels for split, profile in profiles.items() if profile.labels}
@@ -111,27 +158,4 @@ def _histogram(counts: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
             ],
         }
         for split, values in counts.items()
-    ]
-
-
-def sizes(
-    rows: Mapping[str, int], kept: Mapping[str, int], outside: int = 0
-) -> list[dict[str, Any]]:
-    """Rows by the split that they were declared in, or that they came to.
-
-    Args:
-        rows: those read.
-        kept: those that stay.
-        outside: training rows that the window leaves out.
-    """
-    left_out = {"train": outside}
-    return [
-        {
-            "split": split,
-            "in": rows[split],
-            "kept": kept[split],
-            "quarantined": rows[split] - kept[split] - left_out.get(split, 0),
-            "outside": left_out.get(split, 0),
-        }
-        for split in SPLITS
     ]

@@ -14,6 +14,7 @@ from tasks import arrow
 from tasks.applications.base import Application
 from tasks.applications.census import Census
 from tasks.contract.rows.layout import WINDOW
+from tasks.contract.rules.findings import Place
 from tasks.contract.sources.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class Catalogue:
         duplicates: hash of what makes two rows of a split the same.
         leakage: hash of what makes two rows of different splits the same.
         group: hash of ``data.group_column``; empty without one.
-        brief: position in ``values``; empty if the application needs none.
-        values: what the application keeps of targets, each once.
+        target: position in ``values``; empty if the application has no target keys.
+        values: the distinct target keys, as :meth:`Rows.target_keys` makes them.
         moment: where a training row is in time, NaN for other rows; empty without a window by
             column.
     """
@@ -53,7 +54,7 @@ class Catalogue:
     duplicates: Hashes
     leakage: Hashes
     group: Hashes
-    brief: NDArray[np.int32]
+    target: NDArray[np.int32]
     values: list[Any] = field(default_factory=list)
     moment: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
@@ -61,23 +62,27 @@ class Catalogue:
         """Rows."""
         return len(self.split)
 
+    def place(self, position: int, files: Sequence[str]) -> Place:
+        """The split, file and number of a row."""
+        split, file = SPLITS[self.split[position]], files[self.file[position]]
+        return Place(split, file, int(self.row[position]))
+
     def census(
         self, kept: NDArray[np.bool_], inputs: Sequence[str], files: Sequence[str]
     ) -> Census:
-        """The rows that stay, by split and brief target."""
+        """The rows that stay, by split and target key."""
         counts: dict[str, dict[Any, int]] = {}
         first: dict[tuple[str, Any], str] = {}
         for number, split in enumerate(SPLITS):
             rows = np.flatnonzero(kept & (self.split == number))
-            codes = self.brief[rows] if len(self.brief) else np.zeros(len(rows), np.int32)
-            values = self.values if len(self.brief) else [None]
+            codes = self.target[rows] if len(self.target) else np.zeros(len(rows), np.int32)
+            values = self.values if len(self.target) else [None]
             found, places, totals = np.unique(codes, return_index=True, return_counts=True)
             counts[split] = {values[c]: int(n) for c, n in zip(found, totals, strict=True)}
             for code, place in sorted(
                 zip(found, rows[places], strict=True), key=lambda pair: int(pair[1])
             ):
-                where = f"{files[self.file[place]]} row {self.row[place]}"
-                first[split, values[code]] = where
+                first[split, values[code]] = str(self.place(place, files))
         return Census(tuple(inputs), counts, first)
 
 
@@ -106,7 +111,7 @@ class Cataloguer:
                 duplicates=same,
                 leakage=across,
                 group=_group(frame),
-                brief=self._brief(frame),
+                target=self._target(frame),
                 moment=self._moment(frame),
             )
         )
@@ -115,7 +120,7 @@ class Cataloguer:
         """Hashes of what makes rows the same."""
         return _hashed(frame, self._application.rows.identity(rule, self._data))
 
-    def _brief(self, frame: pd.DataFrame) -> NDArray[np.int32]:
+    def _target(self, frame: pd.DataFrame) -> NDArray[np.int32]:
         values = self._application.rows.target_keys(frame)
         if values is None:
             return np.empty(0, np.int32)
@@ -164,7 +169,7 @@ def merged(parts: Sequence[Catalogue], rows_before: Sequence[int]) -> Catalogue:
     codes: dict[Hashable, int] = {}
     for part, before in zip(parts, rows_before, strict=True):
         new = [codes.setdefault(value, len(codes)) for value in part.values]
-        part.brief = np.array(new, np.int32)[part.brief] if len(part.brief) else part.brief
+        part.target = np.array(new, np.int32)[part.target] if len(part.target) else part.target
         part.row += before
     return joined([*parts, _empty(list(codes))])
 

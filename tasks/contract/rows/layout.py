@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from configs.errors import DataError, Problem
-from configs.schema import Data
+from configs.schema import Data, Pipeline
 from tasks.applications.base import Application
 from tasks.contract.sources.base import Batch, Source
 from tasks.contract.sources.splits import SPLITS, Part, Sources
@@ -33,6 +33,10 @@ class Layout:
     mapping: dict[str, str]
     files: tuple[str, ...]
     names: Sequence[str] | None
+
+    def texts(self, config: Pipeline, application: Application) -> list[str]:
+        """The text columns that the sources have."""
+        return [name for name in application.rows.texts(config) if name in self.mapping]
 
 
 def find_columns(data: Data, application: Application, sources: Sources) -> Layout:

@@ -1,4 +1,4 @@
-"""The quarantine: refused rows as they were read, with their place and every reason.
+"""The quarantine: rows that break the contract as they were read, with place and every reason.
 
 It is the only place where the text of a row is written besides the training data itself.
 """
@@ -10,19 +10,22 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from configs.files import PARTIAL, fsync
 from tasks.contract.rules.findings import Place
 from tasks.store import digest
 
 NUMBER: Final = re.compile(r"\d+")
+EXTRA: Final = "others"
+"""Key of the columns that the pipeline does not use."""
 Record = dict[str, Any]
 
 
 def record(place: Place, reasons: Iterable[tuple[str, str]], raw: Any) -> Record:
-    """One refused row."""
+    """The record of a row."""
     found = list(reasons)
     names = list(dict.fromkeys(rule for rule, _ in found))
     return {**place._asdict(), "rules": names, "reasons": [why for _, why in found], "raw": raw}
@@ -47,36 +50,41 @@ def read(path: Path) -> Iterator[Record]:
             yield json.loads(entry)
 
 
-class Writer:
-    """Writes a quarantine of any size, and publishes it by a rename."""
+@dataclass(frozen=True, slots=True)
+class QuarantineSummary:
+    """What was written.
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self.rows = 0
-        self.kinds: Counter[str] = Counter()
-        self.first: Record | None = None
-        self._temporary = path.with_name(path.name + PARTIAL)
-        self._stream: IO[bytes] = self._temporary.open("wb")
+    Attributes:
+        path: the file.
+        rows: records in it.
+        first: place of the first one.
+        reasons: how many records have each reason, with ``N`` for every number.
+    """
 
-    def add(self, entry: Record) -> None:
-        """Append a record."""
-        self._stream.write(line(entry))
-        self.rows += 1
-        self.first = self.first or entry
-        self.kinds.update(NUMBER.sub("N", reason) for reason in entry["reasons"])
+    path: Path
+    rows: int
+    first: Place | None
+    reasons: Counter[str]
 
-    def publish(self) -> None:
-        """Replace the quarantine of an earlier run."""
-        self._stream.close()
-        fsync(self._temporary)
-        self._temporary.replace(self.path)
-        fsync(self.path.parent)
 
-    def discard(self) -> None:
-        """Remove what was written, if it was not published."""
-        self._stream.close()
-        self._temporary.unlink(missing_ok=True)
+def write(path: Path, records: Iterable[Record]) -> QuarantineSummary:
+    """Replace the quarantine of an earlier run, unless an error ends the records."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + PARTIAL)
+    rows, first, reasons = 0, None, Counter[str]()
+    try:
+        with temporary.open("wb") as stream:
+            for entry in records:
+                stream.write(line(entry))
+                rows += 1
+                first = first or place(entry)
+                reasons.update(NUMBER.sub("N", reason) for reason in entry["reasons"])
+        fsync(temporary)
+        temporary.replace(path)
+        fsync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return QuarantineSummary(path, rows, first, reasons)
 
 
 class Fixes:

@@ -11,7 +11,7 @@ from configs.errors import DataError, Problem
 from configs.files import write_atomic
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
-from tasks.contract.passes.screening import RowChecker
+from tasks.contract.passes.row_checks import RowChecker
 from tasks.contract.rows import layout, quarantine
 from tasks.contract.rows.quarantine import Fixes, Record
 from tasks.contract.rules.findings import Place

@@ -1,4 +1,4 @@
-"""Slow rules look at a sample: the texts with the smallest hashes, whatever order they came in."""
+"""Samples for slow rules: the rows with the smallest hashes, which no order of the rows changes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from tasks.contract.rules.repeats import RANK, Mask, Rows
 from tasks.contract.rules.similarity import near_duplicates
 
 BETWEEN: Final = "\n"
+Pair = tuple[int, int, float]
+"""The row that leaves, the row that stays, and their similarity. The one that stays is in the split
+that keeps its rows earlier, then has the smaller hash."""
 
 
 def smallest(rows: Catalogue, kept: Mask, size: int) -> Rows:
     """Positions of the rows with the smallest hashes, in order."""
     chosen = np.flatnonzero(kept)
     if len(chosen) > size:
-        # Rows with the same hash have the same content, so it is no matter which of them is taken.
+        # Rows with the same hash have the same content: any of them will do.
         least = np.argpartition(rows.content[chosen], size)[:size]
         chosen = np.sort(chosen[least])
     return chosen
@@ -53,34 +56,30 @@ def texts_of(spool: SpoolReader, sample: Rows, columns: tuple[str, ...]) -> list
     return texts
 
 
-def near(
+def similar_pairs(
     texts: list[str],
-    others: list[str],
+    equal: list[str],
     sample: Rows,
     rows: Catalogue,
     threshold: float,
     seed: int,
-) -> tuple[int, list[tuple[int, int, float]]]:
-    """Nearly equal rows: how many texts were compared, and of each pair the row that would leave.
+) -> tuple[int, list[Pair]]:
+    """Nearly equal rows: how many texts were compared, and the pairs.
 
     Args:
         texts: what may be nearly equal in two rows.
-        others: what must be equal.
-        sample: their rows.
+        equal: what must be equal in them.
+        sample: positions of the rows of the texts.
         rows: all rows.
         threshold: similarity from which texts are nearly equal.
         seed: of the hash functions.
-
-    Returns:
-        Triples of the row that leaves, the row that stays, and their similarity. The one that stays
-        is in the split that keeps its rows earlier, then has the smaller hash.
     """
     found = near_duplicates(texts, threshold, budget=len(texts), seed=seed)
     ranks = RANK[rows.split[sample]]
-    triples = []
-    for one, other, alike in found.pairs:
-        if others[one] != others[other]:
+    pairs = []
+    for one, other, similarity in found.pairs:
+        if equal[one] != equal[other]:
             continue
-        pair = sorted((one, other), key=lambda i: (ranks[i], rows.content[sample[i]], i))
-        triples.append((int(sample[pair[1]]), int(sample[pair[0]]), alike))
-    return found.looked_at, triples
+        stays, leaves = sorted((one, other), key=lambda i: (ranks[i], rows.content[sample[i]], i))
+        pairs.append((int(sample[leaves]), int(sample[stays]), similarity))
+    return found.looked_at, pairs

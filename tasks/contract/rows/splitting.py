@@ -67,13 +67,13 @@ def _strata(rows: Catalogue, pool: NDArray[np.int64]) -> NDArray[np.int32] | Non
 
     Rows with the same text count for one of their labels, so that they go together.
     """
-    if not len(rows.brief) or not isinstance(rows.values[0], str):
+    if not len(rows.target) or not isinstance(rows.values[0], str):
         return None
     places = np.empty(len(rows.values), np.int32)
     places[sorted(range(len(rows.values)), key=lambda code: rows.values[code])] = np.arange(
         len(rows.values)
     )
-    strata: NDArray[np.int32] = places[rows.brief[pool]]
+    strata: NDArray[np.int32] = places[rows.target[pool]]
     hashes = rows.leakage[pool]
     again = np.flatnonzero(repeated(hashes))
     if len(again):

@@ -71,7 +71,7 @@ def test_translations_are_the_same_by_both_texts_and_leak_by_their_source() -> N
     found = catalogued((TRAIN, rows), application="translation")
     assert alike(found.duplicates) == [0, 1, 2, 0]
     assert alike(found.leakage) == [0, 0, 2, 0]
-    assert len(found.brief) == 0
+    assert len(found.target) == 0
 
 
 def test_groups_are_the_same_by_value_and_type() -> None:
@@ -85,7 +85,7 @@ def test_sets_of_labels_are_the_same_in_any_order() -> None:
     rows = [{"text": "x", "labels": labels} for labels in (["a", "b"], ["b", "a"], ["a"], [])]
     found = catalogued((TRAIN, rows), labelling="multiple")
     assert alike(found.content) == [0, 0, 2, 3]
-    assert [found.values[code] for code in found.brief] == [("a", "b"), ("b", "a"), ("a",), ()]
+    assert [found.values[code] for code in found.target] == [("a", "b"), ("b", "a"), ("a",), ()]
 
 
 def test_questions_with_other_answers_have_the_same_input() -> None:
@@ -94,13 +94,13 @@ def test_questions_with_other_answers_have_the_same_input() -> None:
     found = catalogued((TRAIN, rows), application="questions")
     assert alike(found.duplicates) == [0, 0]
     assert alike(found.content) == [0, 1]
-    assert [found.values[code] for code in found.brief] == [True, False]
+    assert [found.values[code] for code in found.target] == [True, False]
 
 
 def test_chunks_are_catalogued_as_one_table() -> None:
     rows = [topic(f"text {n % 7}", "abc"[n % 3]) for n in range(20)]
     whole, cut = catalogued((TRAIN, rows)), catalogued((TRAIN, rows[:6]), (TRAIN, rows[6:]))
-    for name in ("split", "file", "row", "content", "duplicates", "leakage", "group", "brief"):
+    for name in ("split", "file", "row", "content", "duplicates", "leakage", "group", "target"):
         assert np.array_equal(getattr(whole, name), getattr(cut, name)), name
     assert whole.values == cut.values
 
@@ -117,7 +117,7 @@ def test_parts_with_codes_of_their_own_are_merged() -> None:
     empty = catalogued()
     other = catalogued((TRAIN, [topic("z", "a"), topic("x", "c")]))
     found = catalogue.merged([one, empty, other], [0, 2, 2])
-    assert [found.values[code] for code in found.brief] == ["b", "a", "a", "c"]
+    assert [found.values[code] for code in found.target] == ["b", "a", "a", "c"]
     assert found.row.tolist() == [1, 2, 3, 4]
     assert alike(found.leakage) == [0, 1, 2, 0]
 

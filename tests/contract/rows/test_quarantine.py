@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.contract.rows import quarantine
-from tasks.contract.rows.quarantine import Fixes, Record, Writer
+from tasks.contract.rows.quarantine import Fixes, Record
 from tasks.contract.rules.findings import Place
 
 STRANGE = ["\u2028", "\x85", "\x0b", "\r\n", "\0", "🙂", "\ud800", '"']
@@ -38,16 +39,12 @@ def test_a_record_has_its_place_every_reason_and_each_rule_once() -> None:
     }
 
 
-def test_published_records_are_read_as_they_were(tmp_path: Path) -> None:
+def test_written_records_are_read_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "quarantine" / "parcels.jsonl"
     entries = [entry(n, raw={"text": f"a{text}b"}) for n, text in enumerate(STRANGE)]
-    writer = Writer(path)
-    for one in entries:
-        writer.add(one)
-    writer.publish()
-    writer.discard()
+    summary = quarantine.write(path, entries)
     assert list(quarantine.read(path)) == entries
-    assert (writer.rows, writer.first) == (len(entries), entries[0])
+    assert (summary.rows, summary.first) == (len(entries), quarantine.place(entries[0]))
     assert [found.name for found in path.parent.iterdir()] == ["parcels.jsonl"]
 
 
@@ -56,12 +53,15 @@ def test_values_that_json_has_no_form_for_are_written_as_text(tmp_path: Path) ->
     assert json.loads(line)["raw"]["text"] == "x"
 
 
-def test_what_is_not_published_leaves_the_quarantine_before(tmp_path: Path) -> None:
+def test_an_error_leaves_the_quarantine_before(tmp_path: Path) -> None:
+    def failing() -> Iterator[Record]:
+        yield entry(2)
+        raise OSError("no space")
+
     path = tmp_path / "parcels.jsonl"
     path.write_bytes(quarantine.line(entry(1)))
-    writer = Writer(path)
-    writer.add(entry(2))
-    writer.discard()
+    with pytest.raises(OSError, match="no space"):
+        quarantine.write(path, failing())
     assert [found["row"] for found in quarantine.read(path)] == [1]
     assert list(tmp_path.iterdir()) == [path]
 
@@ -69,18 +69,16 @@ def test_what_is_not_published_leaves_the_quarantine_before(tmp_path: Path) -> N
 def test_a_quarantine_without_rows_replaces_the_one_before(tmp_path: Path) -> None:
     path = tmp_path / "parcels.jsonl"
     path.write_bytes(quarantine.line(entry()))
-    writer = Writer(path)
-    writer.publish()
+    summary = quarantine.write(path, [])
     assert path.read_bytes() == b""
-    assert (writer.rows, writer.first) == (0, None)
+    assert (summary.rows, summary.first) == (0, None)
 
 
 def test_reasons_are_counted_by_kind(tmp_path: Path) -> None:
-    writer = Writer(tmp_path / "parcels.jsonl")
-    for row, why in enumerate(("12 of 3 characters", "4 of 55 characters", "none")):
-        writer.add(entry(row, why))
-    writer.discard()
-    assert writer.kinds == {"N of N characters": 2, "none": 1}
+    reasons = ("12 of 3 characters", "4 of 55 characters", "none")
+    entries = [entry(row, why) for row, why in enumerate(reasons)]
+    summary = quarantine.write(tmp_path / "parcels.jsonl", entries)
+    assert summary.reasons == {"N of N characters": 2, "none": 1}
 
 
 def test_where_there_is_no_file_there_are_no_records(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_the_order_of_the_rows_does_not_decide(groups: int | None) -> None:
     moved = np.random.default_rng(0).permutation(100)
     columns = [rows.split, rows.file, rows.row, rows.content, rows.duplicates, rows.leakage]
     group = rows.group[moved] if groups else rows.group
-    other = Catalogue(*(c[moved] for c in columns), group, rows.brief[moved], rows.values)
+    other = Catalogue(*(c[moved] for c in columns), group, rows.target[moved], rows.values)
     before = assigned(rows, **data)
     assert assigned(other, **data) == [before[row] for row in moved]
 

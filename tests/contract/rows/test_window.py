@@ -14,7 +14,7 @@ from rich.console import Console
 from configs.errors import DataError
 from configs.schema import Pipeline
 from flows.cli import reports
-from tasks.contract.passes import parallel
+from tasks.contract.passes import first_pass
 from tasks.contract.report.page import render
 from tasks.contract.rows import readmission
 from tasks.contract.sources import base, splits
@@ -122,9 +122,9 @@ def test_neither_order_nor_names_nor_blocks_decide(
     assert texts(again) == texts(found)
     assert again.rows == found.rows
     assert again.stored.summary["outside"] == found.stored.summary["outside"] == 267
-    monkeypatch.setattr(parallel, "BLOCK_BYTES", 10_000)
+    monkeypatch.setattr(first_pass, "BLOCK_BYTES", 10_000)
     config = pipeline(tmp_path, {"train": "train.jsonl", **data})
-    monkeypatch.setattr(parallel, "workers", lambda *_: 2)
+    monkeypatch.setattr(first_pass, "count_workers", lambda *_: 2)
     pieces = run(config, home="pieces")
     assert pieces.digest == found.digest
 

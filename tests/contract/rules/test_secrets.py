@@ -222,7 +222,7 @@ from tests.support.tables import pipeline, run
 def die(*_):
     os._exit(9)
 
-validation.Judged.hold_against_each_other = die
+validation.cross_row_checks.check = die
 run(pipeline(Path(sys.argv[1]), {"train": "train.jsonl", "group_column": "customer"}))
 """
 

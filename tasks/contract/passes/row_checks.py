@@ -65,19 +65,19 @@ class PartResult:
         task: the part.
         catalogue: of the valid rows.
         rows: rows read, also those that cannot be parsed.
-        left_out: rows that were set aside.
+        rejected: rows that break a rule and leave.
         findings: by rule.
         changed: how many rows were repaired, and how many redacted.
-        units: whether the column of the window holds dates, numbers or both.
+        window_kinds: whether the column of the window holds dates, numbers or both.
     """
 
     task: Task
     catalogue: Catalogue
     rows: int = 0
-    left_out: int = 0
+    rejected: int = 0
     findings: Findings = field(default_factory=Findings)
     changed: Counter[str] = field(default_factory=Counter)
-    units: frozenset[str] = frozenset()
+    window_kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def check_part(task: Task) -> PartResult:
                 rejected.write(quarantine.line(quarantine.record(place, reasons, raw)))
             _count(result, found)
     result.catalogue = cataloguer.finish()
-    result.units = frozenset(checker.units)
+    result.window_kinds = frozenset(checker.window_kinds)
     return result
 
 
@@ -136,7 +136,7 @@ def _count(result: PartResult, found: BatchResult) -> None:
     part, batch = result.task.part, found.original
     rows = len(batch.numbers) + len(batch.unreadable)
     result.rows += rows
-    result.left_out += sum(bool(reasons) for _, reasons, _ in found.rejected)
+    result.rejected += sum(bool(reasons) for _, reasons, _ in found.rejected)
     result.changed += found.changed
     config = result.task.config
     checked = rules.checked(applications.get(config.application), config)
@@ -160,7 +160,7 @@ class RowChecker:
         few_rows: the rows are too few to tell that a column holds numbers and not text.
 
     Attributes:
-        units: whether the column of the window holds dates, numbers or both, so far.
+        window_kinds: whether the column of the window holds dates, numbers or both, so far.
     """
 
     def __init__(
@@ -177,9 +177,9 @@ class RowChecker:
         self._layout = layout
         self._fixes = fixes
         self._rewriter = Rewriter(config, application)
-        self._texts = [name for name in application.rows.texts(config) if name in layout.mapping]
+        self._texts = layout.texts(config, application)
         self._first = not few_rows
-        self.units: set[str] = set()
+        self.window_kinds: set[str] = set()
 
     @cached_property
     def _cells(self) -> DataFrameSchema:
@@ -254,8 +254,8 @@ class RowChecker:
         """Replace the column of the window by numbers; what is wrong with its values."""
         if WINDOW not in frame:
             return {}
-        moments, reasons, units = window.read(frame[WINDOW], self._config.data.window)
-        self.units |= units
+        moments, reasons, kinds = window.read(frame[WINDOW], self._config.data.window)
+        self.window_kinds |= kinds
         frame[WINDOW] = moments
         return reasons
 

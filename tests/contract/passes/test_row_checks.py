@@ -9,8 +9,8 @@ import pytest
 from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
-from tasks.contract.passes import screening
-from tasks.contract.passes.screening import BatchResult, PartResult, RowChecker, Task
+from tasks.contract.passes import row_checks
+from tasks.contract.passes.row_checks import BatchResult, PartResult, RowChecker, Task
 from tasks.contract.rows import layout as layouts
 from tasks.contract.rows import quarantine
 from tasks.contract.rows.layout import Layout
@@ -42,8 +42,8 @@ def judged(
     fixes: Fixes | None = None,
     **contract: Any,
 ) -> BatchResult:
-    screener = RowChecker(config(**contract), TOPICS, LAYOUT, fixes or Fixes())
-    return screener.check(batch(rows, unreadable))
+    checker = RowChecker(config(**contract), TOPICS, LAYOUT, fixes or Fixes())
+    return checker.check(batch(rows, unreadable))
 
 
 def fixes(path: Path, *pairs: tuple[Any, Row]) -> Fixes:
@@ -151,14 +151,14 @@ def test_some_numbers_among_text_are_text() -> None:
 
 
 def test_later_rows_may_be_numbers() -> None:
-    screener = RowChecker(config(), TOPICS, LAYOUT, Fixes())
-    screener.check(batch([GOOD]))
-    assert len(screener.check(batch([{"text": "1", "label": "a"}], start=2)).valid) == 1
+    checker = RowChecker(config(), TOPICS, LAYOUT, Fixes())
+    checker.check(batch([GOOD]))
+    assert len(checker.check(batch([{"text": "1", "label": "a"}], start=2)).valid) == 1
 
 
 def test_few_rows_say_nothing_about_their_column() -> None:
-    screener = RowChecker(config(), TOPICS, LAYOUT, Fixes(), few_rows=True)
-    assert len(screener.check(batch([{"text": "1", "label": "a"}])).valid) == 1
+    checker = RowChecker(config(), TOPICS, LAYOUT, Fixes(), few_rows=True)
+    assert len(checker.check(batch([{"text": "1", "label": "a"}])).valid) == 1
 
 
 def test_a_repaired_row_takes_the_place_of_the_broken_one(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def screened(folder: Path, rows: Sequence[Row], lines: str = "", **sections: Any
     layout = layouts.find_columns(settings.data, application, splits.locate(settings.data))
     part = Part("train", JsonLines(path))
     paths = (folder / "spool.arrow", folder / "refused.jsonl", folder / "fixed.jsonl")
-    return screening.check_part(Task(settings, layout, part, *paths))
+    return row_checks.check_part(Task(settings, layout, part, *paths))
 
 
 def found(result: PartResult) -> Mapping[str, int]:
@@ -220,7 +220,7 @@ def test_a_part_is_counted_catalogued_and_spooled(tmp_path: Path) -> None:
         {"text": "write to jane@example.com", "label": "a"},
     ]
     result = screened(tmp_path, rows, "not JSON\n")
-    assert (result.rows, result.left_out, len(result.catalogue)) == (5, 2, 3)
+    assert (result.rows, result.rejected, len(result.catalogue)) == (5, 2, 3)
     assert found(result) == {"html": 1, "missing": 1, "privacy.email": 1, "unreadable": 1}
     assert result.findings.looked_at["unreadable"] == 5
     assert result.findings.looked_at["html"] == 4

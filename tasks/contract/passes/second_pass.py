@@ -1,21 +1,23 @@
-"""The second pass over the data: the rows that stay, split by split, and what they look like."""
+"""The second pass: write the rows that stay, split by split, and profile them."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Facts
 from tasks.applications.census import Census
-from tasks.contract.passes import processes
+from tasks.contract.passes import first_pass
+from tasks.contract.passes.cross_row_checks import CrossRowResult
 from tasks.contract.rows import spool
 from tasks.contract.rows.spool import SpoolReader
 from tasks.contract.sources.splits import SPLITS
@@ -24,22 +26,20 @@ from tasks.contract.statistics.profile import Profile, Profiler
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tasks.contract.rules.dataset import Whole
-
-GONE = -1
-BATCH = 10_000
+NO_SPLIT: Final = -1
+BATCH: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some spooled rows, and what becomes of them.
+    """Some rows of the spool to write.
 
     Attributes:
         paths: their files.
-        split: position of each row's split; ``GONE`` for a row that does not stay.
+        split: position of each row's split; ``NO_SPLIT`` for a row that leaves.
         file: position of each row's file.
         row: each row's number.
-        folder: where an Arrow file a split is written.
+        folder: where one Arrow file per split is written.
         application: name of the application.
         facts: what the training rows taught.
         texts: the text columns.
@@ -58,59 +58,43 @@ class Piece:
 
 
 def write(
-    whole: Whole, folder: Path, facts: Facts, texts: list[str], workers: int
+    folder: Path, config: Pipeline, checked: CrossRowResult, facts: Facts, workers: int
 ) -> dict[str, Profile]:
-    """Write an Arrow file a split.
-
-    Args:
-        whole: the rows, and which of them stay.
-        folder: of the stage.
-        facts: what the training rows taught.
-        texts: the text columns.
-        workers: processes to write with.
-
-    Returns:
-        What the rows of each split look like.
-    """
-    rows = whole.rows
-    split = np.where(whole.kept, rows.split, GONE).astype(np.int8)
-    name = whole.config.application
+    """Write one Arrow file per split with ``workers`` processes, and return the profiles."""
+    application = applications.get(config.application)
+    texts = checked.first.layout.texts(config, application)
+    split = np.where(checked.kept, checked.rows.split, NO_SPLIT).astype(np.int8)
+    rows, paths = checked.rows, checked.first.spool.paths
+    piece = Piece(paths, split, rows.file, rows.row, folder, application.name, facts, tuple(texts))
     if workers < 2:
-        piece = Piece(
-            whole.spool.paths, split, rows.file, rows.row, folder, name, facts, tuple(texts)
-        )
         profilers = write_piece(piece)
     else:
-        pieces = list(_pieces(whole, split, folder / "pieces", facts, tuple(texts)))
-        profilers = _merged(processes.run(write_piece, pieces, workers))
+        pieces = list(_divide(piece, checked.first.spool.sizes, folder / "pieces"))
+        profilers = _merged(first_pass.run_in_processes(write_piece, pieces, workers))
         for one in SPLITS:
             _join([piece.folder / f"{one}.arrow" for piece in pieces], folder / f"{one}.arrow")
         shutil.rmtree(folder / "pieces")
-    census = whole.census(texts)
+    census = checked.census(texts)
     return {one: _profile(profilers[one], _labels(census, one), texts) for one in SPLITS}
 
 
-def _pieces(
-    whole: Whole, split: NDArray[np.int8], folder: Path, facts: Facts, texts: tuple[str, ...]
-) -> Iterator[Piece]:
-    rows, start = whole.rows, 0
-    before = np.zeros(len(SPLITS), np.int64)
-    for number, (path, size) in enumerate(zip(whole.spool.paths, whole.spool.sizes, strict=True)):
+def _divide(piece: Piece, sizes: Sequence[int], folder: Path) -> Iterator[Piece]:
+    """A piece per file of the spool."""
+    start, before = 0, np.zeros(len(SPLITS), np.int64)
+    for number, (path, size) in enumerate(zip(piece.paths, sizes, strict=True)):
         here = slice(start, start + size)
         target = folder / f"{number:06}"
         target.mkdir(parents=True)
-        yield Piece(
-            (path,),
-            split[here],
-            rows.file[here],
-            rows.row[here],
-            target,
-            whole.config.application,
-            facts,
-            texts,
-            tuple(map(int, before)),
+        yield replace(
+            piece,
+            paths=(path,),
+            split=piece.split[here],
+            file=piece.file[here],
+            row=piece.row[here],
+            folder=target,
+            before=tuple(map(int, before)),
         )
-        before += [np.count_nonzero(split[here] == number) for number in range(len(SPLITS))]
+        before += [np.count_nonzero(piece.split[here] == split) for split in range(len(SPLITS))]
         start += size
 
 
@@ -118,8 +102,8 @@ def write_piece(piece: Piece) -> dict[str, Profiler]:
     """Write the rows of a piece that stay, split by split."""
     application = applications.get(piece.application)
     profilers = {split: Profiler(piece.texts) for split in SPLITS}
+    files: dict[str, _ArrowFile] = {}
     with ExitStack() as stack:
-        streams: dict[str, _Stream] = {}
         for start, table in SpoolReader(piece.paths, ()).chunks():
             here = slice(start, start + table.num_rows)
             for number, split in enumerate(SPLITS):
@@ -129,32 +113,32 @@ def write_piece(piece: Piece) -> dict[str, Profiler]:
                 some = table.take(chosen)
                 profilers[split].update({name: some[name] for name in piece.texts})
                 places = {name: getattr(piece, name)[here][chosen] for name in ("file", "row")}
-                finished = application.rows.store(spool.frame(some, piece.texts), piece.facts)
-                rows = _table(places, finished)
-                if split not in streams:
+                values = application.rows.store(spool.frame(some, piece.texts), piece.facts)
+                rows = _table(places, values)
+                if split not in files:
                     path = piece.folder / f"{split}.arrow"
-                    streams[split] = _Stream(path, rows.schema, stack, piece.before[number])
-                streams[split].append(rows)
+                    files[split] = _ArrowFile(path, rows.schema, stack, piece.before[number])
+                files[split].append(rows)
     return profilers
 
 
-def _table(places: Mapping[str, Any], finished: Mapping[str, Any]) -> pa.Table:
+def _table(places: Mapping[str, Any], values: Mapping[str, Any]) -> pa.Table:
     import pyarrow as pa
 
-    table = pa.table({k: v.astype(np.int64) for k, v in places.items()} | dict(finished))
+    table = pa.table({k: v.astype(np.int64) for k, v in places.items()} | dict(values))
     # The offsets of one batch fit into 32 bits.
     fields = [f.with_type(pa.string()) if f.type == pa.large_string() else f for f in table.schema]
     return table.cast(pa.schema(fields))
 
 
-class _Stream:
-    """An Arrow file whose batches do not depend on how its rows came.
+class _ArrowFile:
+    """An Arrow file whose batches have ``BATCH`` rows, however many are appended at once.
 
     Args:
         path: the file.
         schema: of its rows.
         stack: closes it.
-        before: rows that come before these once files are joined.
+        before: rows that precede these once files are joined.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, stack: ExitStack, before: int = 0) -> None:
@@ -169,14 +153,14 @@ class _Stream:
         stack.callback(self.flush)
 
     def append(self, table: pa.Table) -> None:
-        """Write whole batches, and keep the rest for later."""
+        """Append rows: whole batches are written, and the rest waits for more rows."""
         self._waiting.append(table.cast(self._schema))
         self._rows += table.num_rows
         if self._rows >= self._room:
             self._write(self._rows - (self._rows - self._room) % BATCH)
 
-    def pass_on(self, batch: pa.RecordBatch) -> None:
-        """Append rows that are already in batches, but for those at the seams of files."""
+    def append_batch(self, batch: pa.RecordBatch) -> None:
+        """Append a batch, not copied unless it begins or ends within another one."""
         import pyarrow as pa
 
         if not self._rows and batch.num_rows == self._room == BATCH:
@@ -185,7 +169,7 @@ class _Stream:
             self.append(pa.Table.from_batches([batch]))
 
     def flush(self) -> None:
-        """Write what is left."""
+        """Write the rest."""
         if self._rows:
             self._write(self._rows)
 
@@ -202,16 +186,16 @@ class _Stream:
 
 
 def _join(paths: list[Path], target: Path) -> None:
-    """One file of those that are there."""
+    """Join the files that exist."""
     import pyarrow as pa
 
     with ExitStack() as stack:
-        joined: _Stream | None = None
+        joined: _ArrowFile | None = None
         for path in (path for path in paths if path.exists()):
             with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
-                joined = joined or _Stream(target, stream.schema, stack)
+                joined = joined or _ArrowFile(target, stream.schema, stack)
                 for batch in stream:
-                    joined.pass_on(batch)
+                    joined.append_batch(batch)
 
 
 def _merged(found: list[dict[str, Profiler]]) -> dict[str, Profiler]:
@@ -230,6 +214,6 @@ def _profile(profiler: Profiler, labels: Mapping[str, int] | None, texts: list[s
 
 
 def _labels(census: Census, split: str) -> Mapping[str, int] | None:
-    """How many rows have each label; None if rows have none."""
+    """Rows per label; None if rows have no labels."""
     labels = census.labels(split)
     return labels if all(isinstance(label, str) for label in labels) else None

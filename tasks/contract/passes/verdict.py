@@ -1,0 +1,85 @@
+"""Whether the contract accepts the data, once every row is checked and the quarantine written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from configs.errors import DataError, Problem
+from configs.schema import Pipeline
+from tasks.applications.base import Application, Facts
+from tasks.contract.passes import cross_row_checks
+from tasks.contract.passes.cross_row_checks import CrossRowResult
+from tasks.contract.rows.quarantine import QuarantineSummary
+from tasks.contract.rules import cells
+from tasks.contract.sources.splits import SPLITS
+
+MOST_REASONS: Final = 5
+"""Kinds of reasons that a message names."""
+
+
+def accept(
+    config: Pipeline,
+    application: Application,
+    checked: CrossRowResult,
+    quarantine: QuarantineSummary,
+) -> Facts:
+    """Learn the facts of the rows that stay.
+
+    Raises:
+        DataError: the contract refuses the data, nothing can be learned from them, or the splits
+            cannot be made or lack rows.
+    """
+    if problems := list(_refusals(config, checked, quarantine)):
+        raise DataError(problems)
+    census = checked.census(checked.first.layout.texts(config, application))
+    # Before the splits: a column that holds no labels cannot be split by label either.
+    facts: Facts = application.learning.learn(census, config.data)
+    if checked.problems:
+        raise DataError(checked.problems)
+    empty = [split for split in SPLITS if not census.rows(split)]
+    found = [f"no row is left for the {split} split" for split in empty]
+    minimum = cross_row_checks.rare_minimum(config.contract)
+    found += application.rules.dataset_problems(census, facts, minimum)
+    if found:
+        file = checked.first.layout.files[0]
+        raise DataError([Problem(file, problem) for problem in found])
+    return facts
+
+
+def _refusals(
+    config: Pipeline, checked: CrossRowResult, quarantine: QuarantineSummary
+) -> Iterator[Problem]:
+    if checked.rows_read()["train"]:
+        yield from _broken_rules(config, checked)
+        yield from _too_many(config, checked, quarantine)
+    else:
+        where = checked.first.layout.files[0] if checked.first.total else "data.train"
+        yield Problem(where, "expected rows, found only a header")
+
+
+def _broken_rules(config: Pipeline, checked: CrossRowResult) -> Iterator[Problem]:
+    """Rules that allow no row to break them."""
+    for rule, count in checked.findings.found.items():
+        if cells.severity(rule, config.contract) == "refuse":
+            place, reason, _ = checked.findings.examples[rule][0]
+            section = "privacy" if rule.startswith("privacy.") else "rules"
+            setting = f"contract.{section}.{rule.removeprefix('privacy.')}"
+            message = f"{count} rows break the rule `{rule}`, and {setting} is `refuse`"
+            yield Problem(str(place), message, reason)
+
+
+def _too_many(
+    config: Pipeline, checked: CrossRowResult, quarantine: QuarantineSummary
+) -> Iterator[Problem]:
+    limit, total = config.contract.max_quarantined, checked.first.total
+    if quarantine.rows <= limit * total or quarantine.first is None:
+        return
+    ranked = sorted(quarantine.reasons.items(), key=lambda item: (-item[1], item[0]))
+    named = "; ".join(f"{n} x {reason}" for reason, n in ranked[:MOST_REASONS])
+    if len(ranked) > MOST_REASONS:
+        named += f"; and {len(ranked) - MOST_REASONS} more kinds"
+    found = f"{quarantine.rows} of {total} rows break the contract"
+    message = f"{found}, more than {limit:.1%} ({named})"
+    advice = f"see {quarantine.path}, repair the rows, or raise contract.max_quarantined"
+    yield Problem(str(quarantine.first), message, advice)

@@ -1,8 +1,6 @@
 """The interface of a data source: columns, rows, batches, a digest, a size and label names.
 
-A source reads one file, or one split of a data set. To add one for files, write a subclass of
-:class:`FileSource` and name it in an entry point of the group ``onestep.sources``; the name of the
-entry point is the file name's ending. See ``docs/extending/sources.md``.
+``docs/extending/sources.md`` shows how to add one.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from configs.errors import DataError, Problem
 from tasks.store import file_digest
@@ -22,13 +20,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_CHARACTERS: Final = 4_000_000
-"""Characters per batch, about."""
+"""Approximate characters per batch."""
 ROW_CHARACTERS: Final = 200
-"""What each row counts besides its text, so that batches of short texts do not get too long."""
+"""Characters that each row counts besides its text, which bounds the rows of short texts."""
 BLOCK_BYTES: Final = 16 * 2**20
 """Bytes that one process reads at a time, where several read one file."""
 ARROW_BATCH: Final = 10_000
-"""Rows that are read from Arrow data at once, at most."""
+"""Most rows that are read from Arrow data at once."""
 
 Row: TypeAlias = dict[str, Any]
 Cells: TypeAlias = "pa.Array | list[Any]"
@@ -37,13 +35,7 @@ Cells: TypeAlias = "pa.Array | list[Any]"
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A row that cannot be parsed.
-
-    Attributes:
-        row: its number.
-        reason: what is wrong with it, without its text.
-        raw: its text, for the quarantine only.
-    """
+    """A row that cannot be parsed; its reason is without its text, which is for the quarantine."""
 
     row: int
     reason: str
@@ -55,13 +47,7 @@ Rows: TypeAlias = Iterator[tuple[int, Row] | Unreadable]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some whole rows of a file that one process reads.
-
-    Attributes:
-        start: offset of the first byte.
-        stop: offset after the last byte.
-        header: column names, if they stand before the first block only.
-    """
+    """Bytes of a file from ``start`` to ``stop`` that hold whole rows, and their column names."""
 
     start: int
     stop: int
@@ -70,11 +56,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Settings of the data section that some formats use.
-
-    Attributes:
-        quotes: whether fields of delimited text may be quoted.
-    """
+    """Settings of the data section that some formats use: whether fields may be quoted."""
 
     quotes: bool = True
 
@@ -128,21 +110,20 @@ class Batch:
         return frame
 
 
-class Source(Protocol):
-    """One file, or one split of a data set, with labelled rows. It can be pickled."""
+class Source(ABC):
+    """One file, or one split of a data set, with labelled rows. It can be pickled.
 
-    @property
-    def name(self) -> str:
-        """Name in messages, reports and the quarantine; unique in a pipeline."""
+    Attributes:
+        name: in messages, reports and the quarantine; unique in a pipeline.
+        place: where a problem with the whole source is, for messages.
+        same_columns: whether every row has the columns of :meth:`columns`, and no others.
+    """
 
-    @property
-    def place(self) -> str:
-        """Where a problem with the whole source is, for messages."""
+    name: str
+    place: str
+    same_columns: ClassVar[bool] = True
 
-    @property
-    def same_columns(self) -> bool:
-        """Whether every row has the columns of :meth:`columns`, and no others."""
-
+    @abstractmethod
     def columns(self) -> list[str]:
         """Column names; of the first row, where each row names its own.
 
@@ -150,6 +131,7 @@ class Source(Protocol):
             DataError: the source is empty or not of its format.
         """
 
+    @abstractmethod
     def rows(self, block: Block | None = None) -> Rows:
         """Rows with their numbers from 1, and those that cannot be parsed.
 
@@ -164,77 +146,42 @@ class Source(Protocol):
             columns: names of the columns to read; a value that a row lacks is None.
             block: of :meth:`blocks`; row numbers begin at 1 in each.
         """
+        return collect(self.rows(block), columns)
 
+    @abstractmethod
     def digest(self) -> str:
         """SHA-256 of the content, whatever the source is called."""
 
+    @abstractmethod
     def size(self) -> int:
         """Bytes to read; large sources are read by several processes."""
 
     def label_names(self, column: str) -> Sequence[str] | None:
         """Label names in order, if the source declares them for a column."""
-
-    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
-        """Parts of about ``size`` bytes for several processes; none if it cannot be divided."""
-
-    def origin(self, names: Sequence[str]) -> tuple[str, dict[str, Any]]:
-        """How MLflow describes the sources of a split: a kind, and where they are.
-
-        Args:
-            names: of all sources of the split.
-        """
-
-
-class FileSource(ABC):
-    """A file; a format overrides :meth:`columns`, :meth:`rows`, and what it can do better.
-
-    Attributes:
-        same_columns: whether every row has the columns of :meth:`columns`, and no others.
-    """
-
-    same_columns: ClassVar[bool] = True
-
-    def __init__(self, path: Path, options: Options | None = None) -> None:
-        self.path = path
-        self.options = options or Options()
-
-    @property
-    def name(self) -> str:
-        """The file's path."""
-        return str(self.path)
-
-    @property
-    def place(self) -> str:
-        """The file's path."""
-        return str(self.path)
-
-    @abstractmethod
-    def columns(self) -> list[str]:
-        """Column names."""
-
-    @abstractmethod
-    def rows(self, block: Block | None = None) -> Rows:
-        """Rows with their numbers from 1, and those that cannot be parsed."""
-
-    def batches(self, columns: Sequence[str], block: Block | None = None) -> Iterator[Batch]:
-        """The rows by column."""
-        return collect(self.rows(block), columns)
-
-    def digest(self) -> str:
-        """SHA-256 of the file's bytes."""
-        return file_digest(self.path)
-
-    def size(self) -> int:
-        """Bytes of the file."""
-        return self.path.stat().st_size
-
-    def label_names(self, column: str) -> Sequence[str] | None:
-        """None: most formats do not declare them."""
         return None
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
-        """None: one process reads the file."""
+        """Parts of about ``size`` bytes for several processes; none if it cannot be divided."""
         yield from ()
+
+    @abstractmethod
+    def origin(self, names: Sequence[str]) -> tuple[str, dict[str, Any]]:
+        """The kind and the places of the sources of a split, as MLflow describes them."""
+
+
+class FileSource(Source):
+    """A file; a format overrides :meth:`columns`, :meth:`rows`, and what it can do better."""
+
+    def __init__(self, path: Path, options: Options | None = None) -> None:
+        self.path = path
+        self.name = self.place = str(path)
+        self.options = options or Options()
+
+    def digest(self) -> str:
+        return file_digest(self.path)
+
+    def size(self) -> int:
+        return self.path.stat().st_size
 
     def origin(self, names: Sequence[str]) -> tuple[str, dict[str, Any]]:
         """File names without the folders of this machine."""
@@ -243,7 +190,7 @@ class FileSource(ABC):
 
 
 def collect(rows: Rows, columns: Sequence[str]) -> Iterator[Batch]:
-    """Gather rows into batches of about ``BATCH_CHARACTERS``; at least one, which may be empty."""
+    """Gather rows into batches of about ``BATCH_CHARACTERS``; one empty batch if there are none."""
     taken: list[tuple[int, Row]] = []
     unreadable: list[Unreadable] = []
     weight = 0

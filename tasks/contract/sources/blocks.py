@@ -1,8 +1,8 @@
-"""Cut large files into blocks of whole rows, so that several processes can read them.
+"""Divide large files into blocks of whole rows, so that several processes can read them.
 
-A row of CSV may go over several lines. Where quotation marks stand as RFC 4180 has them, a line
-break outside of quotes is one with an even number of quotation marks before it. Where they do not,
-only a reader that starts at the beginning knows, and the rest of the file is one block.
+A row of CSV may have several lines. If quotation marks follow RFC 4180, a row ends at a line break
+with an even number of quotation marks before it. If they do not, only a reader that starts at the
+beginning knows where rows end, and the rest of the file is one block.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Bytes = NDArray[np.uint8]
 
 
 def is_divisible(path: Path, size: int) -> bool:
-    """Whether a file holds at least two blocks, and blocks can be read by themselves."""
+    """Whether a file holds at least two blocks that can be read separately."""
     return path != STDIN and path.stat().st_size >= 2 * size and not is_zipped(path)
 
 
@@ -33,14 +33,14 @@ def cut(
     header: tuple[str, ...] = (),
     delimiter: str | None = None,
 ) -> Iterator[Block]:
-    """Cut a file into blocks.
+    """Divide a file into blocks of about ``size`` bytes.
 
     Args:
         path: the file.
-        size: of a block in bytes, about.
+        size: bytes per block.
         start: where its rows begin.
         header: the column names before them.
-        delimiter: what separates fields that may be quoted; without one, every line ends a row.
+        delimiter: between fields that may be quoted; without one, each line is a row.
     """
     separator = None if delimiter is None else ord(delimiter)
     with path.open("rb") as stream:
@@ -74,7 +74,7 @@ def _regular(
     after: bytes,
     delimiter: int,
 ) -> bool:
-    """Whether each quotation mark opens or closes a field, or is one of a pair inside it."""
+    """Whether each quotation mark opens or closes a field, or is doubled inside one."""
     padded = np.concatenate(([before], data, [after[0] if after else LINE_FEED]))
     neighbours = [delimiter, LINE_FEED, CARRIAGE_RETURN, QUOTE]
     opening, closing = marks[inside::2], marks[1 - inside :: 2]

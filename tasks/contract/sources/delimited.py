@@ -16,16 +16,11 @@ ADVICE = "close the quotation mark, double it inside a field, or set data.quotes
 
 
 class CommaSeparated(FileSource):
-    """A CSV file.
-
-    Attributes:
-        delimiter: the character between two fields.
-    """
+    """A CSV file."""
 
     delimiter: ClassVar[str] = ","
 
     def columns(self) -> list[str]:
-        """The fields of the first line, trimmed."""
         with text_files.text(self.path) as stream:
             return self._header(self._reader(stream))
 

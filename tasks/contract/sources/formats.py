@@ -1,4 +1,4 @@
-"""The formats of files by the ending of a file's name: built in, of an application, of packages."""
+"""File formats by the ending of the name: built in, of an application, of installed packages."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from configs.errors import DataError, Problem
 from tasks import extensions
 from tasks.contract.sources.base import FileSource, Options
 from tasks.contract.sources.delimited import CommaSeparated, TabSeparated
-from tasks.contract.sources.json_document import JsonDocument
-from tasks.contract.sources.json_lines import JsonLines
+from tasks.contract.sources.json_files import JsonDocument, JsonLines
 from tasks.contract.sources.parquet import Parquet
 from tasks.contract.sources.text_files import STDIN
 
@@ -32,7 +31,7 @@ BUILT_IN: Final[Formats] = {
 }
 NONE: Final[Formats] = MappingProxyType({})
 FIRST_BYTES: Final = {b"{": "jsonl", b"[": "json"}
-"""How the format of standard input is told; anything else is CSV."""
+"""Format of standard input by its first byte; any other byte is CSV."""
 
 
 def names(own: Formats = NONE) -> list[str]:
@@ -49,12 +48,8 @@ def ending_of(path: Path) -> str:
 def format_of(path: Path, own: Formats = NONE) -> str:
     """The format of a file by its name; of standard input by its first byte.
 
-    Args:
-        path: the file.
-        own: formats of the application.
-
     Raises:
-        DataError: the name has the ending of no format.
+        DataError: no format has the ending of the name.
     """
     if path == STDIN:
         head = cast(io.BufferedReader, sys.stdin.buffer).peek(1)[:1]
@@ -68,10 +63,10 @@ def format_of(path: Path, own: Formats = NONE) -> str:
 
 
 def open_file(path: Path, options: Options | None = None, own: Formats = NONE) -> FileSource:
-    """The source that reads a file.
+    """The source that reads a file; an application may have its ``own`` formats.
 
     Raises:
-        DataError: the name has the ending of no format.
+        DataError: no format has the ending of the name.
     """
     name = format_of(path, own)
     kind = own[name] if name in own else extensions.load(GROUP, name, BUILT_IN)

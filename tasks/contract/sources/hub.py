@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
 from tasks.contract.sources.base import (
     ARROW_BATCH,
-    BLOCK_BYTES,
     Batch,
     Block,
     Rows,
+    Source,
     arrow_batches,
     arrow_rows,
     require_utf8,
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True)
-class HubSplit:
-    """One split of a data set.
+@dataclass
+class HubSplit(Source):
+    """One split of a data set; one process reads it.
 
     Attributes:
         name: of the split.
@@ -38,39 +37,27 @@ class HubSplit:
     name: str
     dataset: Mapping[str, str | None]
     table: Any
-    same_columns: ClassVar[bool] = True
 
-    @property
-    def place(self) -> str:
-        """The split, as messages name it."""
-        return f"data.dataset split {self.name}"
+    def __post_init__(self) -> None:
+        self.place = f"data.dataset split {self.name}"
 
     def columns(self) -> list[str]:
-        """Names of the features."""
         return list(self.table.column_names)
 
     def rows(self, block: Block | None = None) -> Rows:
-        """Each row, its values as Python objects."""
         return arrow_rows(self._record_batches())
 
     def batches(self, columns: Sequence[str], block: Block | None = None) -> Iterator[Batch]:
-        """The rows of some columns, as they are in Arrow's memory."""
         return arrow_batches(self._record_batches(), columns)
 
     def digest(self) -> str:
         """SHA-256 of the features and of the rows as an Arrow stream, in batches of fixed size."""
-        return self._digest
-
-    @cached_property
-    def _digest(self) -> str:
-
         sha256 = hashlib.sha256(repr(sorted(self.table.features.items())).encode())
         for batch in self._record_batches():
             sha256.update(batch.replace_schema_metadata().serialize())
         return sha256.hexdigest()
 
     def size(self) -> int:
-        """0: one process reads it."""
         return 0
 
     def label_names(self, column: str) -> Sequence[str] | None:
@@ -79,18 +66,13 @@ class HubSplit:
         names: Sequence[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
         return names
 
-    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
-        """None: one process reads it."""
-        yield from ()
-
     def origin(self, names: Sequence[str]) -> tuple[str, dict[str, Any]]:
-        """The data set and its splits, as MLflow names them."""
         return "hugging_face", {**self.dataset, "split": "+".join(names)}
 
     def _record_batches(self) -> Iterator[pa.RecordBatch]:
         tables = self.table.with_format("arrow").iter(ARROW_BATCH)
         whole = (table.combine_chunks().to_batches() for table in tables)
-        yield from require_utf8((batch for batches in whole for batch in batches), self.place)
+        return require_utf8((batch for batches in whole for batch in batches), self.place)
 
 
 def load(

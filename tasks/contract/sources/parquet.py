@@ -26,15 +26,12 @@ class Parquet(FileSource):
     """A Parquet file."""
 
     def columns(self) -> list[str]:
-        """The names of the schema's fields."""
         return list(self._open().schema_arrow.names)
 
     def rows(self, block: Block | None = None) -> Rows:
-        """Each row, its values as Python objects."""
         return arrow_rows(self._record_batches())
 
     def batches(self, columns: Sequence[str], block: Block | None = None) -> Iterator[Batch]:
-        """The rows of some columns, as they are in Arrow's memory."""
         return arrow_batches(self._record_batches(columns), columns)
 
     def _record_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

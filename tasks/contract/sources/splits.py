@@ -1,4 +1,4 @@
-"""The declared splits, and the sources that each is read from."""
+"""The declared splits and their sources."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SPLITS: Final = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources of each declared split.
+    """The sources of each declared split; a split made from a fraction of the rows has none.
 
     Attributes:
-        splits: by split; one that is made from a fraction of the training rows has none.
-        digests: SHA-256 of the content of each source, by its name.
+        splits: sources by split.
+        digests: SHA-256 of the content by name of the source.
     """
 
     splits: Mapping[str, Sequence[Source]]
@@ -53,13 +53,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows that one process reads in their order.
-
-    Attributes:
-        split: the declared split.
-        source: where the rows are.
-        block: the part of the source, if it is not all of it.
-    """
+    """Rows of a declared split that one process reads in order: a source, or a block of it."""
 
     split: str
     source: Source
@@ -67,16 +61,11 @@ class Part:
 
     @property
     def file(self) -> str:
-        """Name of the source."""
         return self.source.name
 
 
 def locate(data: Data, own: Formats = formats.NONE) -> Sources:
-    """Find and digest the declared sources.
-
-    Args:
-        data: the data section.
-        own: formats of the application.
+    """Find and digest the declared sources; an application may have its ``own`` formats.
 
     Raises:
         DataError: with every source that is missing or unreadable.
@@ -102,7 +91,7 @@ def parts(sources: Sources) -> list[Part]:
 
 
 def _declared(data: Data) -> dict[str, Sequence[str]]:
-    """What the section names for each split that is not a fraction."""
+    """Names of the sources of each split that is not a fraction."""
     named = {split: getattr(data, split) for split in SPLITS}
     return {split: names for split, names in named.items() if not isinstance(names, float)}
 
@@ -119,7 +108,7 @@ def _hub_splits(data: Data) -> dict[str, list[Source]]:
 
 
 def find_files(data: Data, own: Formats = formats.NONE) -> dict[str, list[Source]]:
-    """The declared files by split; each is opened, and none is read.
+    """The declared files by split; each is opened, but not read.
 
     Raises:
         DataError: with every file that is missing, of no known format, or cannot be opened.
@@ -157,15 +146,15 @@ def _open_file(path: Path, options: Options, own: Formats) -> Source:
 
 
 def expand(patterns: Sequence[str], folder: Path) -> list[Path]:
-    """Resolve file names and globs, sorted within each glob.
+    """Resolve file names and globs; the files of a glob are sorted.
 
     Raises:
-        DataError: a name that no file has.
+        DataError: no file has a name.
     """
     files: list[Path] = []
     problems = []
     for pattern in patterns:
-        # A name is taken literally first: it may contain brackets, and so may the folder.
+        # First as a name: it may contain brackets, and so may the folder.
         literal = (folder / pattern).exists()
         found = [pattern] if literal else glob.glob(pattern, root_dir=folder, recursive=True)
         files += [folder / name for name in sorted(found)]

@@ -1,4 +1,4 @@
-"""SQuAD's own layout, v1.1 and v2.0: articles of paragraphs of questions."""
+"""The layout of SQuAD 1.1 and 2.0: articles with paragraphs with questions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ Row = dict[str, Any]
 
 
 def is_squad(records: list[Any]) -> bool:
-    """Whether the records of a document are articles rather than rows."""
+    """Whether the records of a JSON document are articles rather than rows."""
     return bool(records) and isinstance(records[0], dict) and "paragraphs" in records[0]
 
 
 def flatten(document: Row) -> Iterator[Row]:
-    """Make one row of each question: id, title, context, question and answers.
+    """One row per question: id, title, context, question and answers.
 
     A question that is marked as impossible has no answers, whatever is listed.
 
     Raises:
-        ValueError: the layout is another; the message names the place.
+        ValueError: another layout; the message names the place.
     """
     for article, here in _objects(document, "data", ""):
         for paragraph, there in _objects(article, "paragraphs", here):
@@ -45,7 +45,7 @@ def _objects(parent: Row, name: str, where: str) -> Iterator[tuple[Row, str]]:
 
 
 def _answers(question: Row) -> Any:
-    """Answers in the flat layout, or as they are if they are not well-formed."""
+    """Answers as lists of texts and of offsets; unchanged if they are malformed."""
     if question.get("is_impossible") is True:
         return {"text": [], "answer_start": []}
     answers = question.get("answers")

@@ -1,4 +1,4 @@
-"""Open files of text: plain or gzip, UTF-8 only, whole or one block of bytes."""
+"""Open text files: plain or gzip, UTF-8 only, whole or one block of bytes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_zipped(path: Path) -> bool:
 @contextmanager
 def _opened(path: Path) -> Iterator[io.BufferedReader]:
     if path == STDIN:
-        # The format was told by peeking into this buffer; a second reader would miss those bytes.
+        # The first bytes are in this buffer, from which the format was told.
         yield cast(io.BufferedReader, sys.stdin.buffer)
     else:
         with path.open("rb") as raw:

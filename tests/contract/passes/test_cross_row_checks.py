@@ -13,7 +13,7 @@ from tasks.contract.passes import cross_row_checks, first_pass
 from tasks.contract.passes.cross_row_checks import CrossRowResult, rare_minimum
 from tasks.contract.passes.first_pass import Folders
 from tasks.contract.rows import layout as layouts
-from tasks.contract.sources.json_lines import JsonLines
+from tasks.contract.sources.json_files import JsonLines
 from tasks.contract.sources.splits import SPLITS, Sources
 from tests.support.tables import Row, pipeline, write_table
 

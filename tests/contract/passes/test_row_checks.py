@@ -19,7 +19,7 @@ from tasks.contract.rows.spool import SpoolReader
 from tasks.contract.rules.findings import Place
 from tasks.contract.sources import splits
 from tasks.contract.sources.base import Batch, Unreadable, batch_of
-from tasks.contract.sources.json_lines import JsonLines
+from tasks.contract.sources.json_files import JsonLines
 from tasks.contract.sources.splits import Part
 from tests.support.tables import Row, pipeline, quarantined, write_table
 

@@ -1,16 +1,48 @@
-"""JSON documents: a list of objects, an object with such a list as ``data``, or SQuAD's layout."""
+"""JSON Lines, and JSON documents: a list of objects, an object with one as ``data``, or SQuAD's
+layout. Both may be gzip.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from configs.errors import DataError, Problem
-from tasks.contract.sources import squad, text_files
-from tasks.contract.sources.base import Block, FileSource, Rows, Unreadable
+from tasks.contract.sources import blocks, squad, text_files
+from tasks.contract.sources.base import BLOCK_BYTES, Block, FileSource, Rows, Unreadable
 
 ONE_PER_LINE: Final = "a file with one JSON object a line is JSONL; rename it to .jsonl"
+
+
+class JsonLines(FileSource):
+    """A file with one JSON object per line."""
+
+    same_columns = False
+
+    def columns(self) -> list[str]:
+        return _first_columns(self, "one JSON object a line")
+
+    def rows(self, block: Block | None = None) -> Rows:
+        """Each object; another line that is not blank cannot be read."""
+        with text_files.text(self.path, block) as stream:
+            for number, line in enumerate(filter(str.strip, stream), 1):
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError):
+                    yield Unreadable(number, "not valid JSON", line.rstrip("\r\n"))
+                    continue
+                if "\\u" in line and not _is_unicode(row):
+                    yield Unreadable(number, "half of a surrogate pair", line.rstrip("\r\n"))
+                elif isinstance(row, dict):
+                    yield number, row
+                else:
+                    yield Unreadable(number, "expected a JSON object", line.rstrip("\r\n"))
+
+    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
+        if blocks.is_divisible(self.path, size):
+            yield from blocks.cut(self.path, size)
 
 
 class JsonDocument(FileSource):
@@ -19,8 +51,7 @@ class JsonDocument(FileSource):
     same_columns = False
 
     def columns(self) -> list[str]:
-        """The keys of the first object."""
-        return first_columns(self, "a list of JSON objects")
+        return _first_columns(self, "a list of JSON objects")
 
     def rows(self, block: Block | None = None) -> Rows:
         """Each object of the list; another element cannot be read."""
@@ -30,7 +61,7 @@ class JsonDocument(FileSource):
         for number, row in enumerate(_records(self.path, text), 1):
             if not isinstance(row, dict):
                 yield Unreadable(number, "expected a JSON object", json.dumps(row))
-            elif escaped and not is_unicode(row):
+            elif escaped and not _is_unicode(row):
                 yield Unreadable(number, "half of a surrogate pair", json.dumps(row))
             else:
                 yield number, row
@@ -57,7 +88,7 @@ def _records(path: Path, text: str) -> list[Any]:
         raise DataError(Problem(str(path), f"not SQuAD's layout: {error}")) from None
 
 
-def first_columns(source: FileSource, expected: str) -> list[str]:
+def _first_columns(source: FileSource, expected: str) -> list[str]:
     """The keys of the first row that can be read.
 
     Raises:
@@ -69,7 +100,7 @@ def first_columns(source: FileSource, expected: str) -> list[str]:
     raise DataError(Problem(source.place, f"expected {expected}, found none that parses"))
 
 
-def is_unicode(value: object) -> bool:
+def _is_unicode(value: object) -> bool:
     """Whether no string of a value holds half of a surrogate pair."""
     try:
         json.dumps(value, ensure_ascii=False).encode()

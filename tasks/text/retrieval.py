@@ -1,4 +1,4 @@
-"""Find texts by their words: BM25 (Robertson and Zaragoza 2009), over files of a folder too."""
+"""Rank texts, such as passages of documents, by BM25 (Robertson and Zaragoza 2009)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEXT_FIELDS = ("text", "context")
 
 
 def tokens(text: str) -> list[str]:
-    """Words in lower case; pairs of characters where a script has no spaces."""
+    """Words in lower case, and pairs of characters in scripts without spaces."""
     found: list[str] = []
     for run in TOKEN.findall(text.casefold()):
         found += _pairs(run) if UNSPACED_CHARACTER.match(run) else [run]
@@ -34,7 +34,7 @@ def _pairs(run: str) -> list[str]:
 
 
 class Ranking:
-    """A fixed list of texts that questions are held against."""
+    """Ranks a fixed list of texts by their relevance to questions."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         import bm25s
@@ -42,7 +42,7 @@ class Ranking:
         self.size = len(texts)
         corpus = [tokens(text) for text in texts]
         self._index: Any = None
-        # Without a single word the library divides by zero.
+        # Without any word the library divides by zero.
         if any(corpus):
             self._index = bm25s.BM25(method="lucene")
             self._index.index(corpus, show_progress=False)
@@ -63,13 +63,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of a document.
-
-    Attributes:
-        source: the file, below the folder.
-        number: its place in the file, from 1.
-        text: the piece.
-    """
+    """A passage of a document: its file below the folder, number from 1, and text."""
 
     source: str
     number: int
@@ -77,7 +71,7 @@ class Passage:
 
     @property
     def reference(self) -> str:
-        """Where it stands, such as ``returns.md#3``."""
+        """File and number, such as ``returns.md#3``."""
         return f"{self.source}#{self.number}"
 
 
@@ -92,11 +86,11 @@ class Passages:
     def read(cls, folder: Path) -> Passages:
         """Read every .txt, .md and .jsonl file below a folder.
 
-        Blank lines separate passages, and headings go with what follows; each line of JSONL is a
-        passage, its ``text``. A text that several files have is kept once.
+        Blank lines separate passages, and a heading belongs to the next passage; of JSONL, the
+        ``text`` of each line is a passage. A text that several files have is kept once.
 
         Raises:
-            DataError: there is no such folder, nothing in it, or a file that cannot be read.
+            DataError: there is no such folder, no text in it, or a file that cannot be read.
         """
         if not folder.is_dir():
             raise DataError(Problem(str(folder), "no such folder", "expected a folder of texts"))
@@ -117,7 +111,7 @@ class Passages:
         return cls(list(found.values()))
 
     def best(self, question: str, k: int) -> list[Passage]:
-        """The ``k`` passages that fit a question best; fewer if fewer share a word with it."""
+        """The ``k`` best passages for a question; fewer if fewer share a word with it."""
         return [self.passages[position] for position in self._ranking.best(question, k)]
 
 

@@ -34,7 +34,7 @@ class TranslationRules(GenerationRules[TranslationPipeline]):
 
     def findings(self, frame: pd.DataFrame, config: TranslationPipeline) -> Reasons:
         """Copies, lengths that cannot belong together, and the wrong script."""
-        from tasks.text import scripts
+        from tasks.text.languages import script_problems
 
         language, most = config.language, config.contract.max_length_ratio
         reasons: Reasons = {}
@@ -47,11 +47,11 @@ class TranslationRules(GenerationRules[TranslationPipeline]):
                 *_numbers(source, target),
                 *(
                     ("wrong_script", words)
-                    for words in scripts.wrong(source, language.source, self.source)
+                    for words in script_problems(source, language.source, self.source)
                 ),
                 *(
                     ("wrong_script", words)
-                    for words in scripts.wrong(target, language.output, self.target)
+                    for words in script_problems(target, language.output, self.target)
                 ),
             ]
             if found:

@@ -1,4 +1,4 @@
-"""The first pass over the data: read a part, check it row by row, and keep valid rows on disk."""
+"""Checks of single rows: read a part of the data, check its rows, and keep valid rows on disk."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
 SAMPLE = 1000
-"""Values of a text column by which a column of numbers is told."""
+"""Values of a text column that show whether it holds numbers."""
 NOT_REJECTING = ("warn", "redact", "repair")
 Rejection = tuple[int, list[tuple[str, str]], Any]
-"""Number, reasons and original of a row."""
+"""Number, broken rules and original of a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a process needs to check one part.
+    """Arguments to check one part in a process.
 
     Attributes:
         config: the pipeline.
@@ -46,7 +46,7 @@ class Task:
         part: what to read.
         spool: file for the valid rows.
         rejected: file for the others, in the quarantine's folder, since it holds their text.
-        fixes: file with the rows that a person has repaired.
+        fixes: file with rows that a person repaired.
     """
 
     config: Pipeline
@@ -59,7 +59,7 @@ class Task:
 
 @dataclass
 class PartResult:
-    """What the first pass found in a part.
+    """Result of the checks of a part.
 
     Attributes:
         task: the part.
@@ -82,13 +82,13 @@ class PartResult:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What the checks found in a batch.
+    """Result of the checks of a batch.
 
     Attributes:
-        valid: rows that stay so far, in canonical form, indexed by their position in the batch.
+        valid: rows that stay, in canonical form, indexed by their position in the batch.
         original: the batch as it was read.
-        reasons: every broken rule by row number, of warnings too, and the row's text if it may be
-            shown.
+        reasons: number, broken rules and text of each row with a finding, warnings included; the
+            text is empty unless it may be shown.
         rejected: rows that leave; without reasons, originals of rows that stay and were changed.
         private: positions of the valid rows whose original is private.
         changed: how many rows were repaired, and how many redacted.
@@ -150,14 +150,14 @@ def _count(result: PartResult, found: BatchResult) -> None:
 
 
 class RowChecker:
-    """Checks rows one by one, batch after batch.
+    """Checks each row by itself, batch after batch.
 
     Args:
         config: the pipeline.
         application: its application.
         layout: columns of the sources.
-        fixes: rows that a person has repaired.
-        few_rows: the rows are too few to tell that a column holds numbers and not text.
+        fixes: rows that a person repaired.
+        few_rows: too few rows to refuse a text column that holds numbers.
 
     Attributes:
         window_kinds: whether the column of the window holds dates, numbers or both, so far.
@@ -190,7 +190,7 @@ class RowChecker:
         return rules.form_schema(self._texts, self._config.contract)
 
     def check(self, batch: Batch) -> BatchResult:
-        """Rewrite the rows, run every check, and separate rows that stay from rows that leave."""
+        """Rewrite the rows, run every check, and divide the rows into valid and rejected ones."""
         batch = self._with_fixes(batch) if self._fixes else batch
         frame = batch.frame(self._texts)
         if self._first:
@@ -233,7 +233,7 @@ class RowChecker:
         return rows + [(one.row, _unreadable(one.reason), "") for one in batch.unreadable]
 
     def _with_fixes(self, batch: Batch) -> Batch:
-        """The rows, with the repairs that a person has made."""
+        """The rows with the repairs of a person."""
         rows = [(number, row | (self._fixes.of(row) or {})) for number, row in batch.items()]
         unreadable = []
         for one in batch.unreadable:
@@ -251,7 +251,7 @@ class RowChecker:
         return rules.merge(cells, form, between)
 
     def _read_window(self, frame: pd.DataFrame) -> Reasons:
-        """Replace the column of the window by numbers; what is wrong with its values."""
+        """Replace the column of the window by numbers, and return its broken rules."""
         if WINDOW not in frame:
             return {}
         moments, reasons, kinds = window.read(frame[WINDOW], self._config.data.window)
@@ -260,7 +260,7 @@ class RowChecker:
         return reasons
 
     def _as_arrow(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The text columns; those that are in Arrow's memory already are not copied."""
+        """The text columns in Arrow's memory, copied only if they are not there."""
         import pandas as pd
         import pyarrow as pa
 
@@ -282,13 +282,13 @@ class RowChecker:
         return "\n".join(text for text in texts if isinstance(text, str))
 
     def _ranked(self, reasons: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The reasons to leave first, warnings after them."""
+        """Reasons to leave, then warnings."""
         contract = self._config.contract
         reasons = [reason for reason in reasons if reason[0] != rules.REPAIRED]
         return sorted(reasons, key=lambda it: rules.severity(it[0], contract) in NOT_REJECTING)
 
     def _refuse_numbers(self, frame: pd.DataFrame) -> None:
-        """Refuse a text column that holds numbers: another column is meant."""
+        """Refuse a text column that holds numbers, since another one is meant."""
         problems = []
         for column in self._texts:
             sample = frame[column].dropna().head(SAMPLE)
@@ -305,7 +305,7 @@ def _unreadable(reason: str) -> list[tuple[str, str]]:
 
 
 def _changes(changed: Mapping[int, set[str]]) -> Reasons:
-    """Changes of rows, as rules that they broke."""
+    """Changes of rows as broken rules."""
     return {
         index: [
             (rules.REPAIRED, "damaged characters were mended")

@@ -14,7 +14,7 @@ from tasks.contract.statistics import label_quality
 from tasks.contract.statistics.label_quality import LabelQuality
 
 MOST: Final = 100
-"""Suspects in the report."""
+"""Most suspects in the report."""
 
 
 def section(folder: Path, config: Pipeline, facts: Facts, files: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""What the data contract found, as one HTML page that needs nothing but a browser.
+"""The report of the data contract as one HTML page without external resources.
 
-Python decides what is shown: order, shares, what is folded away. ``page.html.j2`` draws it.
+This module decides on order, shares and what is folded; ``page.html.j2`` draws it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,7 @@ TINTS = 6
 
 @dataclass(frozen=True)
 class Series:
-    """One split of a plot.
-
-    Attributes:
-        name: of the split.
-        tint: the number of its colour.
-        counts: values in each bin of the plot.
-    """
+    """One split of a plot: the number of its colour, and values in each bin."""
 
     name: str
     tint: int
@@ -41,12 +35,11 @@ class Series:
 
     @cached_property
     def total(self) -> int:
-        """Values in all bins."""
         return sum(self.counts)
 
     @cached_property
     def shares(self) -> tuple[float, ...]:
-        """The part of the split in each bin, so that splits of any size compare."""
+        """Share of the split in each bin, so that splits of any size compare."""
         return tuple(count / self.total if self.total else 0.0 for count in self.counts)
 
 
@@ -57,10 +50,10 @@ class Plot:
     Attributes:
         title: what is counted.
         kind: ``bars`` or ``histogram``.
-        bins: the name of each bin.
-        edges: where each bin of a histogram starts, and where the last one ends.
+        bins: names of the bins.
+        edges: starts of the bins of a histogram, and the end of the last one.
         series: the splits.
-        folded: how many bins the last one stands for; 0 if it is one like the others.
+        folded: how many bins the last one combines; 0 if it is a single one.
     """
 
     title: str
@@ -72,25 +65,25 @@ class Plot:
 
     @cached_property
     def peak(self) -> float:
-        """The largest share, which is as long as a bar gets; what is folded has no bar."""
+        """The largest share, which has the longest bar; folded bins have none."""
         drawn = len(self.bins) - bool(self.folded)
         return max((share for one in self.series for share in one.shares[:drawn]), default=0.0)
 
     @cached_property
     def outline(self) -> str:
-        """The first split as the path of a staircase, one unit wide a bin and 100 high."""
+        """The first split as an SVG path of steps, one unit wide per bin and 100 high."""
         tops = [100 - self.length(share) for share in self.series[0].shares]
         steps = (f"V{top:.2f}H{place}" for place, top in enumerate(tops, start=1))
         return "M0 100" + "".join(steps) + "V100"
 
     @property
     def ticks(self) -> dict[float, str]:
-        """Edges worth a name, by their place in percent of the width."""
+        """Edges that are labelled, by their position in percent of the width."""
         last = len(self.bins)
         return {100 * place / last: self.edges[place] for place in (0, last // 2, last)}
 
     def length(self, share: float) -> float:
-        """How long the bar of a share is, in percent of the longest."""
+        """Length of the bar of a share in percent of the longest."""
         return 100 * share / self.peak if self.peak else 0.0
 
 
@@ -100,7 +93,7 @@ def render(report: Mapping[str, Any]) -> str:
     Args:
         report: ``pipeline``, ``verdict`` and ``rows``, and any of ``application``, ``created``,
             ``digest``, ``refusals``, ``splits``, ``rules``, ``distributions``, ``drift``,
-            ``drift_reference`` and ``label_quality``. Its text may hold anything.
+            ``drift_reference`` and ``label_quality``.
 
     Returns:
         One HTML document without scripts and without a reference to anything outside it.
@@ -174,7 +167,7 @@ def _range(start: float | None, end: float | None) -> str:
 
 
 def _fold(keys: list[Any], counters: Iterable[Counter[Any]]) -> tuple[list[Any], list[Any]]:
-    """Split labels into those with a bar and the rest; few labels keep their order."""
+    """Divide labels into those with a bar and the rest; few labels keep their order."""
     if len(keys) <= MOST_BARS:
         return keys, []
     totals = [(counter, counter.total() or 1) for counter in counters]
@@ -186,7 +179,7 @@ def _fold(keys: list[Any], counters: Iterable[Counter[Any]]) -> tuple[list[Any],
 def _series(
     counts: Mapping[str, Counter[Any]], shown: Iterable[Any], hidden: list[Any]
 ) -> tuple[Series, ...]:
-    # A split has the same colour in every plot, whichever splits the plot has.
+    # A split has the same colour in every plot.
     others = [name for name in counts if name not in SPLITS]
     tints = {name: place % TINTS + 1 for place, name in enumerate([*SPLITS, *others])}
     rest = {name: [sum(counts[name][key] for key in hidden)] if hidden else [] for name in counts}
@@ -197,10 +190,10 @@ def _series(
 
 
 def _coverage(looked_at: Any, rows: Mapping[str, Any]) -> str:
-    """Say how many rows a rule looked at.
+    """How many rows a rule checked.
 
-    Rows that an earlier rule set aside are not looked at again, so that only a rule that saw fewer
-    rows than were kept saw a sample.
+    Later rules do not check rows that earlier ones set aside, so that only a rule that checked
+    fewer rows than were kept checked a sample.
     """
     total = rows.get("in") or 0
     if not isinstance(looked_at, int):
@@ -214,7 +207,7 @@ def _coverage(looked_at: Any, rows: Mapping[str, Any]) -> str:
 
 
 def _scaled(value: Any, threshold: float) -> float:
-    """Place a measure on a scale of 0 to 100 on which its threshold is at 50; ends are clipped."""
+    """Scale a measure to 0 to 100 with its threshold at 50, clipped."""
     if not isinstance(value, int | float) or not isfinite(value):
         return 0.0
     return round(min(max(50 * value / threshold, 0.0), 100.0), 2)

@@ -22,13 +22,13 @@ from tasks.contract.statistics.profile import EDGES, Profile
 from tasks.store import lock, write_json
 
 FINENESS: Final = 2
-"""Bins of a profile that one bin of a plot stands for."""
+"""Bins of a profile per bin of a plot."""
 Report = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where the report of a pipeline is."""
+    """The files of a report."""
 
     html: Path
     json: Path
@@ -98,7 +98,7 @@ def _splits(checked: CrossRowResult) -> list[dict[str, Any]]:
 
 
 def _rules(config: Pipeline, findings: Findings) -> list[dict[str, Any]]:
-    """Every rule that ran, and what it found."""
+    """Every rule that ran, with its findings."""
     return [
         {
             "name": rule,

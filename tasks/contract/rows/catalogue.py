@@ -1,4 +1,4 @@
-"""What is kept in memory of each row: a few numbers, by which rows are compared and split."""
+"""The numbers that are kept in memory of each row, by which rows are compared and split."""
 
 from __future__ import annotations
 
@@ -38,13 +38,12 @@ class Catalogue:
         file: position of the file.
         row: number in the file.
         content: hash of inputs and target.
-        duplicates: hash of what makes two rows of a split the same.
-        leakage: hash of what makes two rows of different splits the same.
+        duplicates: hash of the columns that identify a row within its split.
+        leakage: hash of the columns that identify a row across splits.
         group: hash of ``data.group_column``; empty without one.
         target: position in ``values``; empty if the application has no target keys.
         values: the distinct target keys, as :meth:`Rows.target_keys` makes them.
-        moment: where a training row is in time, NaN for other rows; empty without a window by
-            column.
+        moment: time of a training row, NaN for other rows; empty without a window by column.
     """
 
     split: NDArray[np.int8]
@@ -59,7 +58,6 @@ class Catalogue:
     moment: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def __len__(self) -> int:
-        """Rows."""
         return len(self.split)
 
     def place(self, position: int, files: Sequence[str]) -> Place:
@@ -87,7 +85,7 @@ class Catalogue:
 
 
 class Cataloguer:
-    """Makes a catalogue chunk by chunk."""
+    """Makes a catalogue of rows that come in batches."""
 
     def __init__(self, application: Application, data: Data) -> None:
         self._application = application
@@ -96,7 +94,6 @@ class Cataloguer:
         self._pieces: list[Catalogue] = []
 
     def add(self, frame: pd.DataFrame, split: int, file: int) -> None:
-        """Take in valid rows."""
         rows = len(frame)
         targets = [c.name for c in self._application.rows.columns(self._data) if c.kind == "target"]
         across = self.hashes(frame, "leakage")
@@ -117,7 +114,7 @@ class Cataloguer:
         )
 
     def hashes(self, frame: pd.DataFrame, rule: Identity) -> Hashes:
-        """Hashes of what makes rows the same."""
+        """Hashes of the columns that identify rows."""
         return _hashed(frame, self._application.rows.identity(rule, self._data))
 
     def _target(self, frame: pd.DataFrame) -> NDArray[np.int32]:
@@ -133,7 +130,6 @@ class Cataloguer:
         return frame[WINDOW].to_numpy(float) if WINDOW in frame else np.full(len(frame), np.nan)
 
     def finish(self) -> Catalogue:
-        """All rows so far."""
         return joined([*self._pieces, _empty(list(self._codes))])
 
 
@@ -144,7 +140,7 @@ def _empty(values: list[Any]) -> Catalogue:
 
 
 def joined(pieces: Sequence[Catalogue]) -> Catalogue:
-    """One catalogue of several, which are used up; the last one names the values of all."""
+    """One catalogue of several, which are used up; the last one has the values of all."""
     shared = all(piece.duplicates is piece.leakage for piece in pieces)
     arrays: dict[str, Any] = {}
     for one in fields(Catalogue):
@@ -159,15 +155,10 @@ def joined(pieces: Sequence[Catalogue]) -> Catalogue:
     return Catalogue(**arrays, values=pieces[-1].values)
 
 
-def merged(parts: Sequence[Catalogue], rows_before: Sequence[int]) -> Catalogue:
-    """One catalogue of several parts, each with codes of its own.
-
-    Args:
-        parts: in their order.
-        rows_before: rows of the same file in earlier parts.
-    """
+def merged(parts: Sequence[Catalogue], offsets: Sequence[int]) -> Catalogue:
+    """One catalogue of the parts of files, which are used up, with the rows before each part."""
     codes: dict[Hashable, int] = {}
-    for part, before in zip(parts, rows_before, strict=True):
+    for part, before in zip(parts, offsets, strict=True):
         new = [codes.setdefault(value, len(codes)) for value in part.values]
         part.target = np.array(new, np.int32)[part.target] if len(part.target) else part.target
         part.row += before
@@ -175,7 +166,7 @@ def merged(parts: Sequence[Catalogue], rows_before: Sequence[int]) -> Catalogue:
 
 
 def _hashed(frame: pd.DataFrame, names: Sequence[str]) -> Hashes:
-    """Hash columns together; white space at the ends of texts does not count."""
+    """Hashes of columns together, without white space at the ends of texts."""
     return _combined([_column(frame[name]) for name in names if name in frame])
 
 
@@ -192,7 +183,7 @@ def _column(column: pd.Series[Any]) -> Hashes:
 
 
 def _written(value: Any) -> str:
-    """A value as text; labels of a row in any order are the same labels."""
+    """A value as text; the order of labels does not count."""
     return repr(sorted(map(str, value)) if isinstance(value, list) else value)
 
 

@@ -1,7 +1,7 @@
 """Columns of rejected rows that the pipeline does not use, for a complete quarantine.
 
-The passes over the data read only the columns that the application needs. For the few rows that
-are set aside, the files are read once more, up to the last of those rows.
+The passes read only the columns that the application needs. For the few rejected rows the files are
+read once more, up to the last of these rows.
 """
 
 from __future__ import annotations
@@ -23,23 +23,15 @@ Lookup = Callable[[Place], dict[str, Any]]
 
 @contextmanager
 def lookup(places: Iterable[Place], layout: Layout, sources: Sources) -> Iterator[Lookup]:
-    """Look up the extra columns of rows, by their names in the file.
+    """Yield a function from the place of a rejected row to its extra columns, which may be empty.
 
     They are kept in a temporary database, since there may be many.
-
-    Args:
-        places: of the rows that leave.
-        layout: columns and files.
-        sources: the declared files.
-
-    Yields:
-        A function from the place of a row to its extra columns; empty if it has none.
     """
     wanted: dict[str, set[int]] = defaultdict(set)
     for place in places:
         wanted[place.file].add(place.row)
     known = set(layout.mapping.values())
-    # Without a name the database is a file of its own that goes away with the connection.
+    # A database without a name is a file that is deleted with the connection.
     with closing(sqlite3.connect("")) as database:
         database.execute("CREATE TABLE rows (file TEXT, row INTEGER, extra TEXT)")
         for file, rows in wanted.items():

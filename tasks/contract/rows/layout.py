@@ -1,4 +1,4 @@
-"""Which column of the sources is which column of the application."""
+"""The columns of the application in the sources."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tasks.contract.sources.base import Batch, Source
 from tasks.contract.sources.splits import SPLITS, Part, Sources
 
 WINDOW: Final = "window"
-"""Canonical name of the column that says how old a training row is."""
+"""Canonical name of the column with the time of a training row."""
 OTHER_SETTINGS: Final = {"group": "data.group_column", WINDOW: "data.window.column"}
-"""Settings that name columns which are not the application's."""
+"""Settings that name other columns than the application's."""
 LONGEST_NAME, MOST_WORDS, MOST_NAMES = 40, 4, 12
 
 
@@ -53,17 +53,12 @@ def find_columns(data: Data, application: Application, sources: Sources) -> Layo
 
 
 def columns_of(split: str, mapping: Mapping[str, str]) -> dict[str, str]:
-    """The columns that rows of a declared split need; only training rows need the window's."""
+    """The columns of a declared split; only training rows need the column of the window."""
     return {k: v for k, v in mapping.items() if k != WINDOW or split == SPLITS[0]}
 
 
 def read(part: Part, mapping: Mapping[str, str]) -> Iterator[Batch]:
-    """Read a part in batches under canonical column names.
-
-    Args:
-        part: what to read.
-        mapping: canonical column name to the source's own.
-    """
+    """Read a part in batches under canonical column names."""
     wanted = columns_of(part.split, mapping)
     for batch in part.source.batches(list(dict.fromkeys(wanted.values())), part.block):
         columns = {name: batch.columns[actual] for name, actual in wanted.items()}
@@ -94,13 +89,13 @@ def _first_columns(sources: Sources) -> list[str]:
     try:
         return _first(sources).columns()
     except DataError:
-        # Reported with every other problem by _require_columns.
+        # _require_columns reports it with every other problem.
         return []
 
 
 def _require_columns(mapping: dict[str, str], sources: Sources) -> None:
     problems: list[Problem] = []
-    # A source of several splits is checked once, as one with training rows if it has any.
+    # A source of several splits is checked once, as training rows if it has any.
     splits = {name: split for split in reversed(SPLITS) for name in sources.files.get(split, ())}
     for name, source in sources.by_name.items():
         try:
@@ -131,7 +126,7 @@ def _missing(where: str, found: list[str], mapping: Mapping[str, str]) -> Iterat
 
 
 def quote_names(columns: Iterable[str]) -> str:
-    """Column names for a message; names that may be text of a row are not shown."""
+    """Column names for a message, without names that may be text of a row."""
     found = list(columns)
     shown = [
         repr(name) if _is_name(name) else f"a name of {len(name)} characters"

@@ -1,6 +1,6 @@
 """The quarantine: rows that break the contract as they were read, with place and every reason.
 
-It is the only place where the text of a row is written besides the training data itself.
+No other file but the training data has the text of a row.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def record(place: Place, reasons: Iterable[tuple[str, str]], raw: Any) -> Record
 
 
 def place(entry: Mapping[str, Any]) -> Place:
-    """Where the row of a record is."""
+    """The place of a record's row."""
     return Place(entry["split"], entry["file"], entry["row"])
 
 
@@ -45,7 +45,7 @@ def line(entry: Mapping[str, Any]) -> bytes:
 def read(path: Path) -> Iterator[Record]:
     """Every record of a file; none if there is no file."""
     with suppress(FileNotFoundError), path.open("rb") as stream:
-        # Bytes, since text also splits at U+2028 and its like.
+        # As bytes, since text also has line breaks such as U+2028.
         for entry in stream:
             yield json.loads(entry)
 
@@ -88,14 +88,13 @@ def write(path: Path, records: Iterable[Record]) -> QuarantineSummary:
 
 
 class Fixes:
-    """Rows that a person has repaired, by the content of the rows that they stand for."""
+    """Rows that a person repaired, by the content of the rows that they replace."""
 
     def __init__(self, path: Path | None = None) -> None:
         entries = read(path) if path else ()
         self._rows: dict[str, Record] = {entry["original"]: entry["row"] for entry in entries}
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
         return bool(self._rows)
 
     @property
@@ -104,7 +103,7 @@ class Fixes:
         return digest(self._rows) if self._rows else ""
 
     def of(self, raw: Any) -> Record | None:
-        """What a row was repaired to, and that again if it was not enough."""
+        """The repaired row, also after several repairs; None if there is none."""
         found: Record | None = None
         seen: set[str] = set()
         while (key := identity(raw)) in self._rows and key not in seen:
@@ -114,12 +113,12 @@ class Fixes:
 
 
 def identity(raw: Any) -> str:
-    """The digest of a row's content, by which its repair is found again."""
+    """The digest of a row's content, by which its repair is found."""
     return digest(raw)
 
 
 def folder(root: Path) -> Path:
-    """Where the quarantines of a workspace are."""
+    """The folder of quarantines in a workspace."""
     return root / "quarantine"
 
 

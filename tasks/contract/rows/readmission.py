@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from configs.errors import DataError, Problem
 from configs.files import write_atomic
@@ -19,25 +19,22 @@ from tasks.contract.sources import formats
 from tasks.contract.sources.base import Unreadable, batch_of
 from tasks.contract.sources.splits import SPLITS, Sources
 
-PLACE = ("split", "file", "row")
-NOTES = {*PLACE, "rules", "reasons", "raw", "others"}
+PLACE: Final = ("split", "file", "row")
+NOTES: Final = {*PLACE, "rules", "reasons", "raw", quarantine.EXTRA}
+Repair = tuple[Place, dict[str, Any]]
+"""Place of a row in the quarantine, and its repaired values."""
 
 
-@dataclass
-class Returned:
-    """What came of repaired rows.
+@dataclass(frozen=True, slots=True)
+class Readmission:
+    """The repaired rows that the next run takes, and why others are not taken."""
 
-    Attributes:
-        accepted: rows that the next run takes instead of those in the quarantine.
-        problems: rows that are not, and why.
-    """
-
-    accepted: list[Place] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    accepted: list[Place]
+    problems: list[Problem]
 
 
-def take_back(config: Pipeline, root: Path, sources: Sources, fixed: Path) -> Returned:
-    """Hold repaired rows against the rules of single rows, and keep those that pass.
+def take_back(config: Pipeline, root: Path, sources: Sources, fixed: Path) -> Readmission:
+    """Check repaired rows by the rules of single rows, and keep those that pass.
 
     Args:
         config: the pipeline.
@@ -53,27 +50,30 @@ def take_back(config: Pipeline, root: Path, sources: Sources, fixed: Path) -> Re
     waiting = {_place(entry): entry for entry in quarantine.read(path)}
     if not waiting:
         raise DataError(Problem(str(path), "the quarantine is empty", "run `onestep check` first"))
-    returned = Returned()
-    repaired = list(_repaired(fixed, waiting, returned))
-    kept = _judged(config, sources, repaired, returned)
-    _remember(quarantine.fixes_of(root, config.name), waiting, kept)
-    return returned
+    read = list(_read(fixed, waiting))
+    problems = [item for item in read if isinstance(item, Problem)]
+    repairs = [item for item in read if not isinstance(item, Problem)]
+    reasons = _reasons(config, sources, repairs)
+    for row in sorted(reasons):
+        words = f"still breaks the contract: {reasons[row]}"
+        problems.append(Problem(str(repairs[row][0]), words))
+    kept = [repair for row, repair in enumerate(repairs) if row not in reasons]
+    if kept:
+        _store(quarantine.fixes_of(root, config.name), waiting, kept)
+    return Readmission([place for place, _ in kept], problems)
 
 
 def _place(entry: Record) -> Place:
     return Place(str(entry.get("split")), str(entry.get("file")), int(entry.get("row") or 0))
 
 
-def _repaired(
-    fixed: Path, waiting: dict[Place, Record], returned: Returned
-) -> Iterator[tuple[Place, dict[str, Any]]]:
+def _read(fixed: Path, waiting: Mapping[Place, Record]) -> Iterator[Repair | Problem]:
     for item in formats.open_file(fixed).rows():
-        number = item.row if isinstance(item, Unreadable) else item[0]
-        where = f"{fixed} row {number}"
         if isinstance(item, Unreadable):
-            returned.problems.append(Problem(where, item.reason))
+            yield Problem(f"{fixed} row {item.row}", item.reason)
             continue
-        entry = item[1]
+        number, entry = item
+        where = f"{fixed} row {number}"
         try:
             place = _place(entry)
         except (TypeError, ValueError):
@@ -81,53 +81,38 @@ def _repaired(
         raw = entry.get("raw", {name: v for name, v in entry.items() if name not in NOTES})
         if place not in waiting:
             message = "no row in the quarantine has its split, file and row"
-            returned.problems.append(Problem(where, message, "keep these three as they are"))
+            yield Problem(where, message, "keep these three as they are")
         elif not isinstance(raw, dict):
-            message = "expected an object with the columns as `raw`"
-            returned.problems.append(Problem(where, message))
+            yield Problem(where, "expected an object with the columns as `raw`")
         elif raw == waiting[place]["raw"]:
-            returned.problems.append(Problem(where, "the row is as it was", "repair it first"))
+            yield Problem(where, "the row is as it was", "repair it first")
         else:
             yield place, raw
 
 
-def _judged(
-    config: Pipeline,
-    sources: Sources,
-    repaired: list[tuple[Place, dict[str, Any]]],
-    returned: Returned,
-) -> dict[Place, dict[str, Any]]:
+def _reasons(config: Pipeline, sources: Sources, repairs: Sequence[Repair]) -> dict[int, str]:
+    """Why repaired rows still break the contract, by position."""
     application = applications.get(config.application)
     found = layout.find_columns(config.data, application, sources)
     checker = RowChecker(config, application, found, Fixes(), few_rows=True)
-    refused: dict[int, list[tuple[str, str]]] = {}
+    reasons: dict[int, str] = {}
     # Training rows have one more column, if there is a window.
     for training in (True, False):
         columns = layout.columns_of("train" if training else "test", found.mapping)
-        rows = [(n, raw) for n, (place, raw) in enumerate(repaired) if _trains(place) == training]
+        rows = [
+            (row, raw)
+            for row, (place, raw) in enumerate(repairs)
+            if (place.split == SPLITS[0]) == training
+        ]
         if rows:
-            result = checker.check(batch_of(rows, list(columns)))
-            refused |= {row: why for row, why, _ in result.rejected if why}
-    kept = {}
-    for row, (place, raw) in enumerate(repaired):
-        if row in refused:
-            reasons = "; ".join(words for _, words in refused[row])
-            returned.problems.append(Problem(str(place), f"still breaks the contract: {reasons}"))
-        else:
-            kept[place] = raw
-            returned.accepted.append(place)
-    return kept
+            rejected = checker.check(batch_of(rows, list(columns))).rejected
+            reasons |= {row: "; ".join(w for _, w in why) for row, why, _ in rejected if why}
+    return reasons
 
 
-def _trains(place: Place) -> bool:
-    return place.split == SPLITS[0]
-
-
-def _remember(path: Path, waiting: dict[Place, Record], kept: dict[Place, dict[str, Any]]) -> None:
-    if not kept:
-        return
+def _store(path: Path, waiting: Mapping[Place, Record], kept: Sequence[Repair]) -> None:
     known = {entry["original"]: entry["row"] for entry in quarantine.read(path)}
-    for place, raw in kept.items():
+    for place, raw in kept:
         known[quarantine.identity(waiting[place]["raw"])] = raw
     lines = (quarantine.line({"original": key, "row": row}) for key, row in known.items())
     write_atomic(path, b"".join(lines))

@@ -1,4 +1,4 @@
-"""Changes of rows before they are checked: repaired characters, placeholders for private data."""
+"""Changes to rows before they are checked: repaired characters, placeholders for private data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from configs.schema import Pipeline
 from tasks import arrow
 from tasks.applications.base import Application, Reasons, Rewritten
 from tasks.contract.rules import cells, characters
-from tasks.contract.rules.privacy import Recognizer, Redactor
+from tasks.contract.rules.privacy import Recognizer
+from tasks.contract.rules.redaction import Redactor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,28 +23,23 @@ if TYPE_CHECKING:
 MOST_KNOWN = 10_000
 REPAIR = "repair"
 Changes = dict[int, set[str]]
-"""By row index, what was done: ``repair`` or kinds of private data."""
+"""By row index: ``repair``, or the kinds of private data that were replaced."""
 Rewrite = Callable[[Mapping[str, str]], tuple[dict[str, Rewritten], set[str]]]
-"""From the texts of a row to those that are rewritten, and what was done."""
+"""From the texts of a row to the rewritten ones, and the changes."""
 
 
 @dataclass(frozen=True)
 class RepairedText:
-    """A text whose characters were mended.
-
-    Attributes:
-        old: the text as it was.
-        text: the mended text.
-    """
+    """An old text, and the same text with repaired characters."""
 
     old: str
     text: str
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where a part of the old text is in the mended one; ``(-1, -1)`` if it cannot be told.
+        """Map a span of the old text to the new one; ``(-1, -1)`` if it cannot be mapped.
 
-        A part begins where the mended text before it ends. Text that is damaged by itself may be
-        sound as part of the whole, so the result is compared with the mended part.
+        A span begins where the repaired text before it ends. A repair of the whole text may differ
+        from repairs of its parts, so the result is compared with the repaired span.
         """
         first, last = (len(characters.repair(self.old[:at], html=True)) for at in (start, end))
         same = self.text[first:last] == characters.repair(self.old[start:end], html=True)
@@ -51,12 +47,7 @@ class RepairedText:
 
 
 class Rewriter:
-    """Mends and redacts the rows of a chunk, as the contract declares.
-
-    Args:
-        config: the pipeline.
-        application: says which columns hold text, and moves what points into it.
-    """
+    """Repairs and redacts rows as the contract declares; the application realigns targets."""
 
     def __init__(self, config: Pipeline, application: Application) -> None:
         self._contract = config.contract
@@ -85,7 +76,7 @@ class Rewriter:
         return changes
 
     def private_targets(self, frame: pd.DataFrame) -> Reasons:
-        """Rows whose label is private: with a placeholder, it would be another label."""
+        """Rows with private data in the label; with a placeholder it would be another label."""
         found: Reasons = {}
         for name in self._targets if self.kinds else ():
             if name in self._texts or name not in frame:
@@ -97,7 +88,7 @@ class Rewriter:
         return found
 
     def private_groups(self, frame: pd.DataFrame) -> set[int]:
-        """Index of the rows whose group is private, such as a customer's address."""
+        """Indexes of rows with private data in the group, such as a customer's address."""
         if "group" not in frame or not self.kinds:
             return set()
         return {
@@ -115,7 +106,7 @@ class Rewriter:
         return self._rows(frame, lambda texts: np.logical_or.reduce(list(find(texts).values())))
 
     def _rows(self, frame: pd.DataFrame, check: Any) -> list[int]:
-        """Index of each row of which a text column fails a check."""
+        """Indexes of rows of which a text column fails a check."""
         masks = [check(arrow.texts_of(frame[name])) for name in self._texts if name in frame]
         hit = np.logical_or.reduce(masks) if masks else np.zeros(len(frame), dtype=bool)
         return [int(index) for index in frame.index[hit]]
@@ -134,30 +125,30 @@ class Rewriter:
                     frame.at[index, name] = target
             for name, one in rewritten.items():
                 new[name][index] = one.text
-        # At once, since each assignment copies an Arrow column.
+        # All rows at once, since each assignment copies an Arrow column.
         for name, texts in new.items():
             frame.loc[list(texts), name] = list(texts.values())
 
     def _repair(self, texts: Mapping[str, str]) -> tuple[dict[str, Rewritten], set[str]]:
-        mended = {name: characters.repair(text, html=True) for name, text in texts.items()}
+        repaired = {name: characters.repair(text, html=True) for name, text in texts.items()}
         rewritten: dict[str, Rewritten] = {
-            name: RepairedText(text, mended[name])
+            name: RepairedText(text, repaired[name])
             for name, text in texts.items()
-            if mended[name] != text
+            if repaired[name] != text
         }
         return rewritten, {REPAIR} if rewritten else set()
 
     def _redact(self, texts: Mapping[str, str]) -> tuple[dict[str, Rewritten], set[str]]:
         redactor = Redactor(self._recognizer, self.kinds)
         rewritten: dict[str, Rewritten] = {}
-        # What a later text shows to be private is also replaced in the earlier ones.
+        # The second time, values that were found in later texts are replaced in earlier ones.
         for _ in range(2 if len(texts) > 1 else 1):
             rewritten = {name: redactor.redact(text) for name, text in texts.items()}
         found = (self._recognizer.find(text) for text in texts.values())
         return rewritten, {span.kind for spans in found for span in spans}
 
     def _kinds_in(self, value: Any) -> set[str]:
-        """Kinds of private data in a value that is no text, such as a label."""
+        """Kinds of private data in a value such as a label."""
         if isinstance(value, list):
             return set().union(*map(self._kinds_in, value))
         if not isinstance(value, str):

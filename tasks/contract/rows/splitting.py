@@ -1,4 +1,4 @@
-"""Make validation and test splits from a fraction of the training rows."""
+"""Make validation and test splits from fractions of the training rows."""
 
 from __future__ import annotations
 
@@ -17,23 +17,18 @@ from tasks.contract.sources.splits import SPLITS
 
 MOST_FOLDS: Final = 100
 ROUNDING: Final = 1e-9
-"""What a product of a share and a size may exceed a whole number by."""
+"""Tolerance of the product of a share and a size."""
 LEAST: Final = 2
-"""Rows that a label needs at least, or it cannot be in two splits."""
+"""Least rows of a label, which has to be in two splits."""
 GOLDEN: Final = 0x9E3779B97F4A7C15
 MIXING: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 
 
 def assign(rows: Catalogue, kept: NDArray[np.bool_], config: Pipeline) -> NDArray[np.int8]:
-    """Assign rows to splits: stratified, seeded, groups kept whole, rows of one text together.
-
-    Args:
-        rows: all rows.
-        kept: those to assign.
-        config: declares the fractions, the group and the seed.
+    """Assign kept rows to splits: stratified, seeded, with the rows of a group or a text together.
 
     Returns:
-        The split of each row; declared splits, and those of other rows, stay as they are.
+        The split of each row; declared splits, and rows that are not kept, stay as they are.
 
     Raises:
         DataError: too few rows or groups to make the splits.
@@ -45,7 +40,7 @@ def assign(rows: Catalogue, kept: NDArray[np.bool_], config: Pipeline) -> NDArra
     for name, share in fractions.items():
         pool = np.flatnonzero(kept & (assigned == 0))
         if config.data.group_column:
-            # By content, so that the order of the rows decides nothing.
+            # By content, so that the order of the rows has no effect.
             pool = pool[np.argsort(rows.content[pool], kind="stable")]
         labels = _strata(rows, pool)
         groups = rows.group[pool] if config.data.group_column else None
@@ -63,9 +58,9 @@ def assign(rows: Catalogue, kept: NDArray[np.bool_], config: Pipeline) -> NDArra
 
 
 def _strata(rows: Catalogue, pool: NDArray[np.int64]) -> NDArray[np.int32] | None:
-    """The label of each row by its place in the alphabet; None unless each row has one.
+    """The label of each row by its alphabetical position; None unless each row has one label.
 
-    Rows with the same text count for one of their labels, so that they go together.
+    Rows with the same text have one of their labels, so that they go to the same split.
     """
     if not len(rows.target) or not isinstance(rows.values[0], str):
         return None
@@ -97,7 +92,7 @@ def _chosen(
     if labels is not None and 2 <= folds <= MOST_FOLDS:
         splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
         with warnings.catch_warnings():
-            # Labels with too few rows are the business of a rule.
+            # A rule reports labels with too few rows.
             warnings.filterwarnings("ignore", "The least populated class", UserWarning)
             chosen = next(iter(splitter.split(index, labels, groups)))[1]
     else:
@@ -107,10 +102,10 @@ def _chosen(
 
 
 def _smallest(ranks: Hashes, share: float, labels: NDArray[np.int32] | None) -> NDArray[np.bool_]:
-    """A share of the rows of each label, those with the smallest ranks.
+    """Mask of a share of the rows of each label: those with the smallest ranks.
 
-    The content of a row alone decides its rank. So rows with the same text go together, and when
-    rows are added later, most others stay in their split.
+    A rank depends only on the content of the row. So rows with the same text go together, and most
+    rows stay in their split when others are added.
     """
     kinds = np.zeros(len(ranks), np.int32) if labels is None else labels
     sizes = np.bincount(kinds)

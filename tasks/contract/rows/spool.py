@@ -1,7 +1,7 @@
-"""Rows between the two passes over the data: on disk as Arrow, so that memory stays flat.
+"""Valid rows between the two passes: on disk as Arrow, so that memory does not grow with them.
 
-A row may be removed later, for what another row says, and the quarantine wants it as it was. So
-beside its values stand the original ones, as JSON, where the application has renamed them.
+A row may leave later by a rule across rows, and the quarantine needs it as it was read. So original
+values that the application changed are stored beside the new ones, as JSON.
 """
 
 from __future__ import annotations
@@ -24,16 +24,11 @@ if TYPE_CHECKING:
 
 ORIGINAL: Final = "original:"
 EXTRA: Final = ("group", "window")
-"""Columns that rows leave with, though nothing after the first pass reads them."""
+"""Columns that the quarantine needs, though nothing after the first pass reads them."""
 
 
 class SpoolWriter:
-    """Writes valid rows; closes the file as a context manager.
-
-    Args:
-        path: the file.
-        columns: those of the application that the sources have.
-    """
+    """Writes valid rows with the columns that the sources have; a context manager."""
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         import pyarrow as pa
@@ -44,20 +39,18 @@ class SpoolWriter:
         self._writer = self._stack.enter_context(pa.ipc.new_stream(sink, self._schema))
 
     def __enter__(self) -> Self:
-        """Return the writer."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Finish the file."""
         self._stack.close()
 
     def write(self, frame: pd.DataFrame, original: Batch, private: Iterable[int]) -> None:
         """Append rows.
 
         Args:
-            frame: their values, indexed by their position in ``original``.
-            original: their values as read.
-            private: positions of the rows whose original must not be stored here.
+            frame: their values, indexed by their positions in the batch.
+            original: the batch as it was read.
+            private: positions of the rows whose original values must not be stored here.
         """
         import pyarrow as pa
 
@@ -86,7 +79,7 @@ def _array(column: pd.Series[Any], kind: pa.DataType) -> pa.Array:
 
 
 def schema(columns: Sequence[Column]) -> pa.Schema:
-    """The Arrow form of valid rows."""
+    """The Arrow schema of valid rows."""
     import pyarrow as pa
 
     fields = [pa.field(column.name, column.stored()) for column in columns]
@@ -110,19 +103,14 @@ def _originals(values: list[Any], now: list[Any]) -> list[str | None]:
 
 
 class SpoolReader:
-    """The rows of all parts, one after the other.
-
-    Attributes:
-        paths: a file for each part.
-        sizes: rows of each part.
-    """
+    """The rows of all parts in order: a file per part, and its size in rows."""
 
     def __init__(self, paths: Sequence[Path], sizes: Sequence[int]) -> None:
         self.paths = tuple(paths)
         self.sizes = tuple(sizes)
 
     def chunks(self) -> Iterator[tuple[int, pa.Table]]:
-        """Every row: the position of the first, and a table."""
+        """All rows in tables, each with the position of its first row."""
         import pyarrow as pa
 
         start = 0
@@ -133,7 +121,7 @@ class SpoolReader:
                     start += batch.num_rows
 
     def take(self, positions: NDArray[np.int64]) -> Iterator[tuple[int, pa.Table]]:
-        """Some rows by rising position, chunk by chunk: the first position's place, and a table."""
+        """Rows at rising positions in tables, each with the index of its first position."""
         import numpy as np
 
         for start, table in self.chunks():
@@ -156,7 +144,7 @@ def originals(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def frame(table: pa.Table, texts: Collection[str]) -> pd.DataFrame:
-    """Rows for an application: texts stay in Arrow's memory, other columns are Python values."""
+    """Rows as a frame: texts stay in Arrow's memory, other columns are Python values."""
     import pandas as pd
 
     return pd.DataFrame(

@@ -1,7 +1,6 @@
-"""The latest part of the training rows: where each row is in time, and which rows are late enough.
+"""The window of the latest training rows.
 
-A row's moment is one number: seconds since 1970 for a date, and a number as it is. So the window
-needs eight bytes a row, and no text.
+The moment of a row is a number: seconds since 1970 for a date, or the number in the column.
 """
 
 from __future__ import annotations
@@ -28,15 +27,11 @@ DATE, NUMBER = "dates", "numbers"
 
 
 def read(values: pd.Series[Any], window: Window) -> tuple[NDArray[np.float64], Reasons, set[str]]:
-    """Read the column that the window goes by.
-
-    Args:
-        values: as they are in the file.
-        window: ``days`` takes dates only.
+    """Read the column of the window, which has only dates if the window is in days.
 
     Returns:
-        The moment of each row, NaN where there is none; what is wrong, by row index; and what the
-        readable values are, dates or numbers.
+        The moment of each row, NaN if it has none; broken rules by row index; and the kinds of
+        values, dates or numbers.
     """
     moments = np.full(len(values), np.nan)
     reasons: Reasons = {}
@@ -57,7 +52,7 @@ def read(values: pd.Series[Any], window: Window) -> tuple[NDArray[np.float64], R
 
 
 def _moment(value: Any, *, dates_only: bool) -> tuple[float, str]:
-    """A value as a number, not finite if it is neither a date nor a number, and which it is."""
+    """A date or number as a number, and which it is; not finite for another value."""
     if isinstance(value, date):
         return _seconds(value), DATE
     if not dates_only and not isinstance(value, bool):
@@ -81,8 +76,7 @@ def _seconds(moment: date) -> float:
 def outside(rows: Catalogue, window: Window, kinds: set[str]) -> NDArray[np.int64]:
     """Positions of the training rows that are not among the latest.
 
-    Rows of one moment are told apart by their content, so that the order of rows with a column
-    decides nothing.
+    With a column, rows of the same moment are ordered by content, whatever order they came in.
 
     Raises:
         DataError: some values of the column are dates and others are numbers.

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from pandera.pandas import Check, DataFrameSchema
 
 UNREADABLE: Final = "unreadable"
-"""What a line that cannot be parsed breaks; there is no choice but to set it aside."""
+"""Rule that a line breaks which cannot be parsed; such lines are always set aside."""
 REPAIRED: Final = "repaired"
-"""What a row shows whose characters were mended, and that stays."""
+"""Rule that a row breaks whose characters were repaired; the row stays."""
 OWN_WORDS: Final = {
     UNREADABLE: "A line cannot be parsed.",
     REPAIRED: "Damaged characters of a row were mended, as `contract.repair` asks.",
@@ -37,12 +37,12 @@ ROW_RULES: Final = (
 
 
 def own_rules(rules: type[Rules]) -> list[str]:
-    """The rules of an application: those that not every pipeline has."""
+    """Rules that only some applications have."""
     return [name for name in rules.model_fields if name not in Rules.model_fields]
 
 
 def documentation(rule: str, rules: type[Rules]) -> str:
-    """What a rule says, as the config documents it."""
+    """The documentation of a rule in the config."""
     if rule in OWN_WORDS:
         return OWN_WORDS[rule]
     section = Privacy if rule.startswith("privacy.") else rules
@@ -136,7 +136,7 @@ def merge(*all_reasons: Reasons) -> Reasons:
 
 
 def checked(application: Application, config: Pipeline) -> list[str]:
-    """The rules that each row is held against by itself."""
+    """The rules for single rows."""
     about_labels = {
         "unknown_label": bool(config.data.labels),
         "private_label": _labelled(application, config),
@@ -157,7 +157,7 @@ def _labelled(application: Application, config: Pipeline) -> bool:
 
 
 def private_kinds(contract: Contract) -> tuple[str, ...]:
-    """Kinds of private data to look for; national ids need countries."""
+    """Kinds of private data to look for; national ids only with declared countries."""
     privacy = contract.privacy
     kinds = (*privacy.treated("redact"), *privacy.treated("refuse"))
     return tuple(kind for kind in kinds if kind != "national_id" or privacy.countries)

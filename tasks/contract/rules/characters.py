@@ -1,7 +1,7 @@
-"""What is wrong with the characters of a text, and what can be repaired without a guess.
+"""Checks of the characters of texts, and repairs that need no guess.
 
-Each check takes an Arrow array of strings and returns, of shape (rows,), whether each is broken. A
-null is broken for :func:`missing` only.
+Each check takes an Arrow array of strings and returns a mask of the broken ones, of shape (rows,).
+Only :func:`missing` finds nulls.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
     f"{chr(plane + 0xFFFE)}-{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
 )
 CONTROL: Final = f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f{NONCHARACTERS}]"
-"""C0 and C1 but for tab, line feed and carriage return, and what Unicode (23.7) gives to nobody."""
+"""C0 and C1 but for tab, line feed and carriage return, and noncharacters (Unicode 23.7)."""
 BLANK: Final = (
     r"^[\s\x0b\x1c-\x1f\x{85}\p{Z}\p{Cf}"
     r"\x{34f}\x{115f}\x{1160}\x{17b4}\x{17b5}\x{2800}\x{3164}\x{fe00}-\x{fe0f}\x{ffa0}]*$"
 )
-"""White space, and what takes no ink: format characters, joiners, fillers, the empty Braille cell,
-variation selectors."""
+"""White space and other invisible characters: format characters, joiners, fillers, the empty
+Braille cell, variation selectors."""
 
 ELEMENTS: Final = (
     "a|abbr|b|blockquote|body|br|button|center|code|dd|del|div|dl|dt|em|embed|figure|font|footer|"
@@ -40,7 +40,7 @@ ELEMENTS: Final = (
     "pre|script|section|select|small|span|strike|strong|style|sub|sup|svg|table|tbody|td|textarea|"
     "tfoot|th|thead|tr|tt|u|ul|video"
 )
-"""Elements that text from the web brings along; not ``s`` and ``q``, which mark sentences too."""
+"""Elements that occur in text from the web; not ``s`` and ``q``, which also mark sentences."""
 BARE_ENTITY: Final = (
     r"#0?(?:3[4689]|6[02]|14[5-9]|15[01]|160|163|169|82\d\d);|\b(?:quot|lt|gt|nbsp);|\bamp;\S"
 )
@@ -52,7 +52,7 @@ HTML: Final = (
 
 
 def missing(texts: Texts) -> Flags:
-    """Nulls, and texts with nothing to see."""
+    """Nulls, and texts without a visible character."""
     import pyarrow.compute as pc
 
     return _flags(pc.match_substring_regex(texts, BLANK), null=True)
@@ -67,7 +67,7 @@ def length(texts: Texts, least: int, most: int) -> Flags:
 
 
 def replacement(texts: Texts) -> Flags:
-    """Texts with U+FFFD, which stands where a character was lost."""
+    """Texts with U+FFFD, which replaces a lost character."""
     return _among(_beyond_ascii(texts), texts, lambda some: _matches(some, REPLACEMENT))
 
 
@@ -84,8 +84,7 @@ def html(texts: Texts) -> Flags:
 def mojibake(texts: Texts) -> Flags:
     """Texts whose UTF-8 was read as Latin-1 or a Windows code page, such as ``cafÃ©``.
 
-    ftfy decides. It is asked only about texts with neighbours that look like the bytes of one
-    character, which few sound texts have.
+    ftfy decides, for texts with neighbouring characters that look like the bytes of one character.
     """
     from ftfy import fix_encoding
 
@@ -96,16 +95,16 @@ def mojibake(texts: Texts) -> Flags:
 
 
 def repair(text: str, *, html: bool = False) -> str:
-    """Mend the encoding and drop control characters; with ``html`` also unescape entities.
+    """Repair the encoding and drop control characters; with ``html`` also unescape entities.
 
-    All else stays: quotation marks, width, ligatures, line breaks, normal form. A text that would
-    still be broken is returned as it came.
+    Quotation marks, width, ligatures, line breaks and normal form stay. A text that would still be
+    broken is returned unchanged.
     """
-    mended = _mended(_with_ampersands(text), html=True) if html else _mended(text, html=False)
-    return text if mended != text and _broken(mended, html) else mended
+    repaired = _fixed(_with_ampersands(text), html=True) if html else _fixed(text, html=False)
+    return text if repaired != text and _broken(repaired, html) else repaired
 
 
-def _mended(text: str, html: bool) -> str:
+def _fixed(text: str, html: bool) -> str:
     from ftfy import TextFixerConfig, fix_text
 
     config = TextFixerConfig(
@@ -114,17 +113,17 @@ def _mended(text: str, html: bool) -> str:
         fix_character_width=False,
         uncurl_quotes=False,
         fix_line_breaks=False,
-        # It keeps some that are control characters here, and drops some that are none.
+        # Its set of control characters is another one.
         remove_control_chars=False,
         normalization=None,
         explain=False,
     )
-    # Those that are white space, such as a form feed, stand between words.
+    # Control characters that are white space, such as a form feed, separate words.
     return re.sub(CONTROL, lambda it: " " if it[0].isspace() else "", fix_text(text, config))
 
 
 def _with_ampersands(text: str) -> str:
-    # The ampersand was lost to a space.
+    # A space replaced the ampersand.
     return re.sub(rf"(?i)(?<!&) ?({BARE_ENTITY})", r"&\1", text)
 
 
@@ -138,12 +137,12 @@ def _broken(text: str, markup: bool) -> bool:
 
 @cache
 def _bytes_of_one() -> str:
-    """What the bytes of one character look like in the encodings that ftfy knows."""
+    """A pattern of the bytes of one character, read in the encodings that ftfy knows."""
     from ftfy.chardata import UTF8_CLUES
 
     two, three, four = (UTF8_CLUES[f"utf8_first_of_{size}"] for size in (2, 3, 4))
     rest = UTF8_CLUES["utf8_continuation"].replace(" ", "")
-    # A space may stand for the byte A0, a question mark for one that was lost.
+    # A space may be the byte A0, a question mark a lost byte.
     return f"[{two}][{rest}]|[{three}{four}][{rest}][{rest} ?{REPLACEMENT}]|[ÂÃÅÎÐÙ] "
 
 
@@ -160,7 +159,7 @@ def _matches(texts: Texts, pattern: str) -> Flags:
 
 
 def _among(suspects: Flags, texts: Texts, check: Callable[[Texts], Flags]) -> Flags:
-    """Run a check that is slow on the suspects only."""
+    """Run a slow check on the suspects only."""
     import pyarrow as pa
 
     found = np.zeros(len(texts), dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""What was found, by rule: counts and first places, never text."""
+"""Findings by rule: counts, and the places of the first rows."""
 
 from __future__ import annotations
 
@@ -18,18 +18,11 @@ class Place(NamedTuple):
     row: int
 
     def __str__(self) -> str:
-        """As messages name it."""
         return f"{self.file} row {self.row}"
 
 
 class Example(NamedTuple):
-    """A row that breaks a rule.
-
-    Attributes:
-        place: where it came from.
-        reason: why.
-        text: what it says, if the contract allows to show it; else empty.
-    """
+    """A row that breaks a rule; its text is empty unless the contract allows to show it."""
 
     place: Place
     reason: str
@@ -38,12 +31,12 @@ class Example(NamedTuple):
 
 @dataclass
 class Findings:
-    """Counts that add up over the parts of a data set.
+    """Findings that add up over the parts of a data set.
 
     Attributes:
         found: rows that break each rule.
-        looked_at: rows that each rule has seen.
-        examples: the first places of each rule, with the reason.
+        looked_at: rows that each rule checked.
+        examples: the first rows that break each rule.
     """
 
     found: Counter[str] = field(default_factory=Counter)
@@ -51,7 +44,7 @@ class Findings:
     examples: dict[str, list[Example]] = field(default_factory=lambda: defaultdict(list))
 
     def saw(self, rules: Iterable[str], rows: int) -> None:
-        """Count rows that rules looked at."""
+        """Count rows that rules checked."""
         for rule in rules:
             self.looked_at[rule] += rows
 
@@ -62,11 +55,11 @@ class Findings:
             self.examples[rule].append(example)
 
     def wants(self, rule: str) -> bool:
-        """Whether there are too few examples of a rule yet."""
+        """Whether a rule has room for another example."""
         return len(self.examples[rule]) < EXAMPLES
 
     def merge(self, other: Findings, rows_before: int = 0) -> None:
-        """Take in those of a later part, whose row numbers begin after ``rows_before``."""
+        """Add findings of a later part, whose row numbers begin after ``rows_before``."""
         self.found.update(other.found)
         self.looked_at.update(other.looked_at)
         for rule, examples in other.examples.items():

@@ -1,7 +1,7 @@
-"""Which language a text is in: naive Bayes over byte n-grams, offline (Lui and Baldwin 2012).
+"""Detect the language of a text by naive Bayes over byte n-grams (Lui and Baldwin 2012).
 
-The model is inside the wheel of ``py3langid``. False alarms cost more than misses here, so
-languages that it takes for each other count as one, and a doubtful text gets no answer.
+The model is inside the wheel of ``py3langid``. False alarms cost more than misses, so languages
+that it confuses count as one, and a doubtful text has no language.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from functools import cache
 from typing import Any, Final
 
 LEAST_BYTES: Final = 15
-"""Letters that a text needs, as UTF-8: 15 Latin ones, 8 Cyrillic, 5 Han."""
+"""Bytes of letters that a text needs in UTF-8: 15 Latin letters, 8 Cyrillic, 5 Han."""
 MOST_CHARACTERS: Final = 300
-"""Where reading stops; more text changes no answer and takes longer."""
+"""Characters that are read; more change no result and take longer."""
 SURE: Final = 0.7
-"""Least probability of the language that is named."""
+"""Least probability of a detected language."""
 EXCLUDED: Final = 0.05
-"""Most probability that the declared language may have left."""
+"""Highest probability of the declared language at which another one is reported."""
 NO_LANGUAGE: Final = "zxx"
 
 RELATIVES: Final = (
@@ -26,8 +26,8 @@ RELATIVES: Final = (
     *("bg mk", "es an ext", "it vec lij", "lv ltg", "he hbo", "el grc", "ku sdh", "tt ba"),
     *("tl bcl", "uz uzs", "xh zu", "st nso", "ht gcf gcr"),
 )
-"""Languages that are not told apart; the first stands for all. Nigerian Pidgin is what short
-English questions are taken for."""
+"""Languages that count as one, by the first of them. Short English questions are taken for Nigerian
+Pidgin."""
 
 ALIASES: Final = (
     "afr:af alb:sq amh:am ara:ar arb:ar arg:an arm:hy asm:as aze:az azj:az bak:ba baq:eu bel:be "
@@ -43,18 +43,17 @@ ALIASES: Final = (
     "srp:sr swa:sw swe:sv swh:sw tam:ta tat:tt tel:te tgk:tg tgl:tl tha:th tuk:tk tur:tr uig:ug "
     "ukr:uk urd:ur uzb:uz uzn:uz vie:vi vol:vo wel:cy wln:wa xho:xh yor:yo zho:zh zsm:ms zul:zu"
 )
-"""ISO 639-3 and -2 codes, and old ones of ISO 639-1, with what the model calls the language."""
+"""ISO 639-3 and -2 codes, and old ones of ISO 639-1, each with the model's label."""
 
 
 class Detector:
-    """Finds texts that are surely not in the declared language.
+    """Finds texts that are surely not in the declared language, if the model ``knows`` it.
 
-    Attributes:
-        knows: whether the declared language is one that the model knows.
+    Args:
+        declared: a code such as ``en``, ``eng``, ``zh_CN`` or ``deu_Latn``.
     """
 
     def __init__(self, declared: str) -> None:
-        """Take a code such as ``en``, ``eng``, ``zh_CN`` or ``deu_Latn``."""
         code = re.split("[-_]", declared)[0].lower()
         self._model = _model()
         self._declared = _home(_aliases().get(code, code))
@@ -62,11 +61,9 @@ class Detector:
         self.knows = self._declared in known
 
     def wrong(self, texts: Sequence[str]) -> list[str | None]:
-        """Name the language of each text that is surely in another one.
+        """The language of each text that is surely in another than declared, and None for others.
 
-        Returns:
-            ISO 639-1 codes (639-3 where there is none); None for a text in the declared language,
-            in a close relative of it, or too short or too mixed to be sure.
+        Languages are ISO 639-1 codes, or 639-3 where there is none.
         """
         if not self.knows:
             return [None] * len(texts)
@@ -75,7 +72,7 @@ class Detector:
     def _other(self, text: str) -> str | None:
         if len("".join(filter(str.isalpha, text)).encode()) < LEAST_BYTES:
             return None
-        # Nearly every text ends here, and a ranking takes longer.
+        # Most texts end here, since a ranking takes longer.
         if _home(self._model.classify(text)[0]) == self._declared:
             return None
         ranking: list[tuple[str, float]] = self._model.rank(text)

@@ -1,18 +1,16 @@
-"""Find personal data and secrets in text, and replace them.
+"""Find personal data and secrets in text.
 
-Every kind is found by its shape and then checked: checksums by python-stdnum, numbering plans by
+Every kind is found by its shape and then verified: checksums by python-stdnum, numbering plans by
 phonenumbers, network addresses by the standard library.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -33,13 +31,7 @@ COUNTRIES: Final[tuple[str, ...]] = tuple(privacy_patterns.NATIONAL_IDS)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a value stands.
-
-    Attributes:
-        kind: one of ``KINDS``.
-        start: offset of its first character.
-        end: offset after its last character.
-    """
+    """A value of one of the ``KINDS``, from offset ``start`` to before ``end``."""
 
     kind: str
     start: int
@@ -53,7 +45,7 @@ def _emails(text: str, countries: Sequence[str]) -> Places:
 def _secrets(text: str, countries: Sequence[str]) -> Places:
     yield from (match.span() for match in privacy_patterns.PRIVATE_KEY.finditer(text))
     for match in privacy_patterns.TOKEN.finditer(text):
-        # The xxxx of documentation is none.
+        # The xxxx of documentation is no secret.
         if len(set(match[0][-16:])) > 4:
             yield match.span()
 
@@ -63,7 +55,7 @@ def _ibans(text: str, countries: Sequence[str]) -> Places:
 
     for match in privacy_patterns.IBAN.finditer(text):
         start = match.start(1)
-        # What follows may look like more of it: the next word, or another number.
+        # The next word or number may look like a part of it.
         ends = [found.start() for found in re.finditer(r"(?<=\w)\b", match[1] + " ", re.ASCII)]
         valid = (end for end in reversed(ends) if iban.is_valid(match[1][:end]))
         if (end := next(valid, None)) is not None:
@@ -91,7 +83,7 @@ def _national_ids(text: str, countries: Sequence[str]) -> Places:
 
 
 def _beginnings(text: str, countries: Sequence[str]) -> set[int]:
-    """Starts of the words in reach of what hints at a national id."""
+    """Starts of the words near a hint of a national id."""
     hint = privacy_patterns.hints(["national_id"], countries)["national_id"]
     return {
         word.start()
@@ -108,7 +100,7 @@ def _is_national_id(form: privacy_patterns.Form, text: str, start: int, end: int
         return False
     written = text[start:end].upper()
     compact = re.sub("[^0-9A-Z]", "", written)
-    # The mark in the middle of some ids says the century.
+    # The separator in some ids shows the century.
     numbers = (compact, written)
     checks = [import_module(f"stdnum.{name}").is_valid for name in form.modules]
     return not checks or any(check(number) for check in checks for number in numbers)
@@ -120,7 +112,7 @@ def _ip_addresses(text: str, countries: Sequence[str]) -> Places:
             yield match.span(1)
     for match in privacy_patterns.IPV6.finditer(text):
         written = re.sub("(?<!:):$", "", match[1])
-        # Ratios, clock times and hardware addresses have no group of three.
+        # Ratios, clock times and hardware addresses have no group of three digits.
         has_group = re.search("[0-9A-Fa-f]{3}", written) and re.search("[0-9]", written)
         if has_group and _is_host(written):
             yield match.start(1), match.start(1) + len(written)
@@ -135,7 +127,7 @@ def _is_version(text: str, start: int, end: int) -> bool:
 
 
 def _is_host(written: str) -> bool:
-    """Whether it is an address that a machine of somebody may have: no loopback, no net mask."""
+    """Whether it is an address of a host: no loopback address, no net mask."""
     import ipaddress
 
     try:
@@ -154,15 +146,15 @@ def _phones(text: str, countries: Sequence[str]) -> Places:
         if privacy_patterns.UNDIALLED.fullmatch(candidate[0].strip(" ()")):
             continue
         for start, end in _numbers(dialled, candidate, regions):
-            # Of an international prefix, the plus sign has taken the place of the second zero.
+            # In an international prefix, a plus sign has replaced the second zero.
             yield start - (text[start] != dialled[start]), end
 
 
 def _numbers(text: str, candidate: re.Match[str], regions: list[str]) -> Places:
-    """Places of telephone numbers in a run of digits."""
+    """Spans of telephone numbers in a run of digits."""
     from phonenumbers import Leniency, PhoneNumberMatcher
 
-    # A number with its trunk prefix is grouped as one likes.
+    # Numbers with a trunk prefix are grouped in any way.
     grouping = (
         Leniency.VALID if privacy_patterns.TRUNK.match(candidate[0]) else Leniency.EXACT_GROUPING
     )
@@ -172,7 +164,7 @@ def _numbers(text: str, candidate: re.Match[str], regions: list[str]) -> Places:
         searches.append(("US", Leniency.EXACT_GROUPING, _is_north_american))
     if announced(privacy_patterns.CALL, text, candidate.start()):
         searches += [(region, Leniency.POSSIBLE, _is_dialled) for region in (None, *regions)]
-    # With one character on either side, which may say that it is part of something else.
+    # With one character on either side, which may show that it is part of something else.
     low = max(0, candidate.start() - 1)
     window = text[low : candidate.end() + 1]
     for region, leniency, accepts in searches:
@@ -187,7 +179,7 @@ def _numbers(text: str, candidate: re.Match[str], regions: list[str]) -> Places:
 
 
 def _continues(text: str, start: int, last: int) -> bool:
-    """Whether it follows other digits, and not those of a number that ended at ``last``."""
+    """Whether it follows digits other than those of a number that ended at ``last``."""
     if text[start] in "+(":
         return False
     return bool(re.search("[0-9][ ./-]$", text[max(last, start - 2) : start]))
@@ -200,7 +192,7 @@ def _is_dialled(text: str, start: int, number: str) -> bool:
 
 
 def _is_national(text: str, start: int, number: str) -> bool:
-    """Whether a number that a declared country assigns is meant as one."""
+    """Whether a number of a declared country is used as one."""
     if not _is_dialled(text, start, number):
         return False
     if announced(privacy_patterns.CALL, text, start):
@@ -211,14 +203,14 @@ def _is_national(text: str, start: int, number: str) -> bool:
 
 
 def _is_north_american(text: str, start: int, number: str) -> bool:
-    """Whether the form alone says that it is a number, whatever country is declared."""
+    """Whether the form alone shows that it is a number, whatever country is declared."""
     if privacy_patterns.NORTH_AMERICAN.match(number):
         return not announced(privacy_patterns.REFERENCE, text, start)
     grouped = privacy_patterns.NORTH_AMERICAN_GROUPS.match(number)
     return bool(grouped) and announced(privacy_patterns.CALL, text, start)
 
 
-# Of two that are equally long at one place, the first wins.
+# Of two values of the same length at one place, the first kind counts.
 _FINDERS: Final[dict[str, Finder]] = {
     "secret": _secrets,
     "email": _emails,
@@ -229,7 +221,7 @@ _FINDERS: Final[dict[str, Finder]] = {
     "phone": _phones,
 }
 KINDS: Final[tuple[str, ...]] = tuple(privacy_patterns.HINTS)
-"""What can be found."""
+"""Kinds of values that can be found."""
 
 
 class Recognizer:
@@ -245,8 +237,8 @@ class Recognizer:
     """
 
     def __init__(self, kinds: Collection[str], countries: Sequence[str] = ()) -> None:
-        _refuse_unknown("kind", kinds, KINDS)
-        _refuse_unknown("country", countries, COUNTRIES)
+        refuse_unknown("kind", kinds, KINDS)
+        refuse_unknown("country", countries, COUNTRIES)
         self.kinds = tuple(kind for kind in KINDS if kind in kinds)
         self.countries = tuple(countries)
         self._hints = privacy_patterns.hints(self.kinds, self.countries)
@@ -257,13 +249,13 @@ class Recognizer:
         ]
 
     def find(self, text: str) -> list[Span]:
-        """Find every value, in order; where two overlap, the longer one."""
+        """Find every value in order; of two that overlap, the longer one."""
         folded = privacy_patterns.fold(text)
         spans: list[Span] = []
-        # What is found no longer hides what stands beside it.
+        # Without the found values, others beside them can be found.
         while found := self._longest(folded):
             spans += found
-            folded = _blank(folded, found)
+            folded = blank(folded, found)
         return sorted(spans, key=lambda span: span.start)
 
     def _longest(self, folded: str) -> list[Span]:
@@ -282,13 +274,13 @@ class Recognizer:
         return chosen
 
     def masks(self, texts: pa.Array | pa.ChunkedArray) -> dict[str, NDArray[np.bool_]]:
-        """Say by kind which rows of a column of text contain it; a missing text contains none."""
+        """For each kind a mask of the texts that contain it; a null contains none."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         texts = texts.cast(pa.large_string())
         masks = {kind: np.zeros(len(texts), dtype=bool) for kind in self.kinds}
-        # One search in compiled code leaves few rows for the exact one.
+        # One search in compiled code leaves few rows for the exact search.
         hint = "|".join([*self._hints.values(), privacy_patterns.FOREIGN])
         hit = pc.fill_null(pc.match_substring_regex(texts, hint), False)
         rows = np.flatnonzero(hit.to_numpy(zero_copy_only=False))
@@ -298,129 +290,16 @@ class Recognizer:
         return masks
 
 
-def _refuse_unknown(what: str, names: Collection[str], known: Sequence[str]) -> None:
+def refuse_unknown(what: str, names: Collection[str], known: Sequence[str]) -> None:
+    """Raise ValueError for a name that is not known."""
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(f"unknown {what} {unknown[0]!r}; expected some of {', '.join(known)}")
 
 
-def _blank(text: str, spans: Iterable[Span]) -> str:
+def blank(text: str, spans: Iterable[Span]) -> str:
+    """Overwrite spans with characters that no value contains."""
     characters = list(text)
     for span in spans:
         characters[span.start : span.end] = BLANK * (span.end - span.start)
     return "".join(characters)
-
-
-class Replaced(NamedTuple):
-    """Where a value stood in the old text, and where its placeholder stands in the new one."""
-
-    start: int
-    end: int
-    new_start: int
-    new_end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Redacted:
-    """A text with placeholders.
-
-    Attributes:
-        text: the new text.
-        positions: what was replaced, in order.
-        old: the text as it was.
-    """
-
-    text: str
-    positions: tuple[Replaced, ...] = ()
-    old: str = ""
-
-    def position(self, old: int) -> int:
-        """Map the offset of a character in the old text to the new one.
-
-        Args:
-            old: an offset from 0 to the length of the old text; inside a replaced value it maps to
-                the start of the placeholder.
-        """
-        index = bisect_right(self.positions, old, key=lambda replaced: replaced.start) - 1
-        if index < 0:
-            return old
-        replaced = self.positions[index]
-        if old < replaced.end:
-            return replaced.new_start
-        return old - replaced.end + replaced.new_end
-
-    def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where a part of the old text is in the new one; a placeholder is in it whole or not."""
-        last = next((p for p in self.positions if p.start < end <= p.end and end > start), None)
-        return self.position(start), last.new_end if last else self.position(end)
-
-
-class Redactor:
-    """Replaces values in the texts of one row by placeholders such as ``[EMAIL_1]``.
-
-    A value has the same placeholder in every text of the row. What one text showed to be personal
-    is replaced in later ones even where nothing there would show it.
-
-    Args:
-        recognizer: finds the values.
-        kinds: which of its kinds to replace.
-
-    Raises:
-        ValueError: a kind that the recognizer does not look for.
-    """
-
-    def __init__(self, recognizer: Recognizer, kinds: Collection[str]) -> None:
-        _refuse_unknown("kind", kinds, recognizer.kinds)
-        self._recognizer = recognizer
-        self._kinds = frozenset(kinds)
-        self._placeholders: dict[tuple[str, str], str] = {}
-        self._numbers: Counter[str] = Counter()
-        self._known: dict[str, str] = {}
-
-    def redact(self, text: str) -> Redacted:
-        """Replace every value of the kinds."""
-        # An earlier redaction may have left some: their numbers are not given again.
-        for name, number in privacy_patterns.PLACEHOLDER.findall(text):
-            self._numbers[name] = max(self._numbers[name], int(number))
-        folded = privacy_patterns.fold(text)
-        found = self._recognizer.find(text)
-        spans = [span for span in found if span.kind in self._kinds]
-        self._known |= {folded[span.start : span.end]: span.kind for span in spans}
-        spans += self._repeated(_blank(folded, found))
-        return self._replace(text, folded, sorted(spans, key=lambda span: span.start))
-
-    def _repeated(self, folded: str) -> Iterator[Span]:
-        if not self._known:
-            return
-        values = "|".join(re.escape(value) for value in sorted(self._known, key=len, reverse=True))
-        for match in re.finditer(f"(?<![A-Za-z0-9])(?:{values})(?![A-Za-z0-9])", folded):
-            yield Span(self._known[match[0]], *match.span())
-
-    def _replace(self, text: str, folded: str, spans: Iterable[Span]) -> Redacted:
-        parts: list[str] = []
-        positions: list[Replaced] = []
-        old = new = 0
-        for span in spans:
-            placeholder = self._placeholder(span.kind, folded[span.start : span.end])
-            new += span.start - old
-            positions.append(Replaced(span.start, span.end, new, new + len(placeholder)))
-            parts += [text[old : span.start], placeholder]
-            old, new = span.end, new + len(placeholder)
-        return Redacted("".join([*parts, text[old:]]), tuple(positions), text)
-
-    def _placeholder(self, kind: str, value: str) -> str:
-        key = kind, _identity(kind, value)
-        if key not in self._placeholders:
-            name = kind.upper()
-            self._numbers[name] += 1
-            self._placeholders[key] = f"[{name}_{self._numbers[name]}]"
-        return self._placeholders[key]
-
-
-def _identity(kind: str, value: str) -> str:
-    """What two ways to write one value have in common."""
-    if kind == "secret":
-        return value
-    if kind in ("email", "ip_address"):
-        return value.lower()
-    return re.sub("[^0-9A-Z]", "", value.upper())

@@ -1,7 +1,7 @@
-"""How personal data and secrets are written: their shapes, and the words that stand before them.
+"""Patterns of personal data and secrets, and of the words before them.
 
-The shapes describe folded text (:func:`fold`). A hint is a much weaker shape, of raw text: where
-it does not match, nothing of its kind can be found. Hints keep to what Python and RE2 read alike.
+Shapes describe folded text (:func:`fold`). A hint is a much weaker pattern, of raw text: where it
+does not match, there is no value of the kind. Python and RE2 read hints in the same way.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def _members(ranges: str) -> list[int]:
 
 
 _FOLDED = {ord(zero) + digit: str(digit) for zero in _ZEROS for digit in range(10)}
-# The full-width forms stand in the order of ASCII.
+# Full-width forms have the order of ASCII.
 _FOLDED |= {code: chr(code - 0xFEE0) for code in _members(_WIDE_LETTERS + _WIDE_MARKS)}
 _FOLDED |= dict.fromkeys(_members(_DASHES), "-") | dict.fromkeys(_members(_SPACES), " ")
 
 BLANK = "\0"
-"""Stands for what is already found: no shape contains it."""
+"""Replaces values that are already found: no shape contains it."""
 
 
 def fold(text: str) -> str:
@@ -48,7 +48,7 @@ _GAP = f"[ ()./{_DASHES}{_SPACES}\uff08\uff09\uff0e\uff0f-]"
 _MARK = f"[ .+{_DASHES}{_SPACES}\uff0b\uff0e-]"
 _DASH, _DOT, _COLON = f"[{_DASHES}-]", "[.\uff0e]", "[:\uff1a]"
 FOREIGN = f"[{_FOREIGN}]"
-"""A hint of what only folding makes visible."""
+"""A hint of values that only folding reveals."""
 HINTS = {
     "email": "[@\uff20]",
     "phone": f"[0-9](?:{_GAP}{{0,4}}[0-9]){{6}}",
@@ -71,7 +71,7 @@ _LETTERED = {
 
 
 def hints(kinds: Iterable[str], countries: Sequence[str]) -> dict[str, str]:
-    """The hint of each kind that can be found at all."""
+    """The hint of each kind; national ids need countries."""
     found = {kind: HINTS[kind] for kind in kinds if countries or kind != "national_id"}
     if "national_id" in found:
         lettered = [_LETTERED[country] for country in countries if country in _LETTERED]
@@ -80,7 +80,7 @@ def hints(kinds: Iterable[str], countries: Sequence[str]) -> dict[str, str]:
 
 
 PLACEHOLDER = re.compile(rf"\[({'|'.join(HINTS).upper()})_([0-9]{{1,6}})\]")
-"""What a redacted value leaves: its kind and number. No shape contains brackets and letters."""
+"""Placeholder of a redacted value: its kind and number. No shape contains brackets and letters."""
 
 # A number does not start or end inside a word, a longer number or a decimal fraction.
 _START = r"(?<![A-Za-z0-9_])(?<![0-9][.])(?<![A-Za-z0-9]-)"
@@ -88,7 +88,7 @@ _END = r"(?![A-Za-z0-9_])(?!\.[0-9])(?!-[A-Za-z0-9])"
 
 
 def _whole(shape: str) -> re.Pattern[str]:
-    """Compile a shape; it is group 1, in a look-ahead so that matches may overlap."""
+    """Compile a shape as group 1, in a look-ahead so that matches may overlap."""
     return re.compile(f"{_START}(?=({shape}){_END})", re.ASCII | re.IGNORECASE)
 
 
@@ -103,7 +103,7 @@ EMAIL = re.compile(
 )
 
 CARD = re.compile(
-    # Not inside what is grouped as an IBAN is.
+    # Not inside the groups of an IBAN.
     rf"(?<![A-Z]{{2}}[0-9]{{2}}[ -]){_START}"
     r"(?=([0-9]{4}([ -])[0-9]{4}\2[0-9]{4}\2[0-9]{4}(?:\2[0-9]{3})?"
     rf"|[0-9]{{4}}([ -])[0-9]{{6}}\3[0-9]{{4,5}}|[0-9]{{14,19}}){_END})"
@@ -146,7 +146,7 @@ _TOKENS = (
 )
 TOKEN = re.compile(f"(?<![A-Za-z0-9])(?:{'|'.join(_TOKENS)})(?![A-Za-z0-9])")
 _KEY = r"(?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-# RFC 7468: to the end line, or, where that is cut off, as far as it looks like base64.
+# RFC 7468: to the end line, or, if that is missing, as far as it looks like base64.
 PRIVATE_KEY = re.compile(
     rf"-----BEGIN {_KEY}(?:[\s\S]{{0,8000}}?-----END {_KEY}|(?:\s*[A-Za-z0-9+/=]{{40,}})*)"
 )
@@ -159,7 +159,7 @@ INTERNATIONAL_PREFIX = re.compile(
 NORTH_AMERICAN = re.compile(
     r"(?:1[ .-]?)?\([0-9]{3}\) ?[0-9]{3}[ .-][0-9]{4}|1([.-])[0-9]{3}\1[0-9]{3}\1[0-9]{4}"
 )
-# Other numbers seldom begin with a zero, or look like a Chinese mobile number.
+# Other numbers seldom begin with a zero or look like a Chinese mobile number.
 UNGROUPED = re.compile("0[0-9]{8,}|1[3-9][0-9]{9}")
 NORTH_AMERICAN_GROUPS = re.compile(r"[0-9]{3}([.-])[0-9]{3}\1[0-9]{4}")
 # Dates, ranges of years, and six or more numbers of two digits.
@@ -168,7 +168,7 @@ UNDIALLED = re.compile(
     r"[0-9]{2}|[12][0-9]{3} ?[/-] ?[12][0-9]{3}|(?:[0-9]{2}[./ -]){5,}[0-9]{2}"
 )
 
-# Words between an announcement and what it announces, in the languages of the announcements.
+# Words between an announcement and the number, in the languages of the announcements.
 _NAMES = "no|nr|num|numbers?|id|code|nummer|num[ée]ro|n[úu]mero|n|is|was|ist|lautet|est|es|è"
 _PREPOSITIONS = (
     "me|us|him|her|them|my|the|your|at|on|to|or|of|via|from|line|mich|uns|bitte|die|meine|unter|auf"
@@ -177,13 +177,13 @@ _PREPOSITIONS = (
 
 
 def _announcement(words: str, between: str = f"{_NAMES}|{_PREPOSITIONS}") -> re.Pattern[str]:
-    # Written Chinese has no spaces: four characters may belong to such a word.
+    # Chinese has no spaces: four characters may belong to such a word.
     gap = rf"[^A-Za-z0-9\n{BLANK}]{{0,4}}"
     return re.compile(rf"(?:{words})(?:{gap}\b(?:{between})\b){{0,4}}{gap}\Z", re.IGNORECASE)
 
 
 def announced(announcement: re.Pattern[str], text: str, start: int) -> bool:
-    """Whether words that announce something stand right before ``start``."""
+    """Whether an announcement ends at ``start``."""
     return announcement.search(text, max(0, start - 64), start) is not None
 
 
@@ -221,12 +221,12 @@ ADDRESS = _announcement(
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way to write a national id.
+    """A form of a national id.
 
     Attributes:
-        shape: the shape, as group 1.
-        modules: of python-stdnum; one of them must accept it. None if the shape is all there is.
-        announcement: words that must stand before a shape that other numbers often have.
+        shape: as group 1.
+        modules: of python-stdnum, one of which must accept it; none if there is no check digit.
+        announcement: words that must precede a shape that other numbers often have.
     """
 
     shape: re.Pattern[str]

@@ -1,4 +1,4 @@
-"""The page about every rule, written out of the config so that it never lags behind it."""
+"""The reference page of the rules, generated from the config."""
 
 from __future__ import annotations
 
@@ -17,16 +17,12 @@ aside, `warn` only counts it. Each kind of private data has a treatment under `c
 RULE: Final = "---"
 TITLES: Final = {
     "form": "Form of single values",
-    "splits": "Rows held against each other",
+    "splits": "Rules across rows",
 }
 
 
 def page(applications: Applications) -> str:
-    """The page in Markdown.
-
-    Args:
-        applications: the pipeline class of each application.
-    """
+    """The page in Markdown, for the pipeline class of each application."""
     contract = Contract()
     parts = [HEAD]
     for group, title in TITLES.items():

@@ -1,4 +1,4 @@
-"""Rows that repeat others: duplicates, conflicting targets, and what stands in two splits."""
+"""Rows that repeat others: duplicates, conflicting targets, and leakage between splits."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 KEPT_FIRST: Final = ("test", "validation", "train")
 RANK: Final = np.array([KEPT_FIRST.index(split) for split in SPLITS], dtype=np.int8)
-"""By position of a split, how early its rows are kept."""
+"""Rank of each split by its position; rows of the lowest rank are kept."""
 
 
 def duplicates(rows: Catalogue, kept: Mask) -> tuple[Rows, Rows]:
-    """Rows that repeat an earlier row of their split, and the first such row of each."""
+    """Rows that repeat an earlier row of their split, and for each that row."""
     chosen, first = _first_alike(rows.duplicates, rows, kept)
     again = chosen != first
     return chosen[again], first[again]
 
 
 def conflicts(rows: Catalogue, kept: Mask) -> tuple[Rows, Rows]:
-    """Rows whose input has another target in the same split, and the first row with that input."""
+    """Rows whose input has several targets in their split, and for each the first row with it."""
     chosen, first = _first_alike(rows.duplicates, rows, kept)
     differs = rows.content[chosen] != rows.content[first]
     torn = np.isin(first, first[differs])
@@ -33,7 +33,7 @@ def conflicts(rows: Catalogue, kept: Mask) -> tuple[Rows, Rows]:
 
 
 def leaks(rows: Catalogue, kept: Mask, hashes: Hashes) -> tuple[Rows, NDArray[np.int8]]:
-    """Rows that share a hash with a split that keeps its rows earlier, and that split."""
+    """Rows that share a hash with a split of a lower rank, and the lowest such rank."""
     chosen = np.flatnonzero(kept)
     chosen = chosen[repeated(hashes[chosen])]
     values, ranks = hashes[chosen], RANK[rows.split[chosen]]
@@ -49,14 +49,14 @@ def leaks(rows: Catalogue, kept: Mask, hashes: Hashes) -> tuple[Rows, NDArray[np
 
 
 def _first_alike(hashes: Hashes, rows: Catalogue, kept: Mask) -> tuple[Rows, Rows]:
-    """The rows whose hash others have, and for each the first row of its split with it.
+    """Rows that share a hash, and for each the first row of its split with that hash.
 
-    Where contents differ, first is the one with the smallest hash, so that the order of the rows
-    does not decide what is kept.
+    First is the row whose content has the smallest hash, so that the order of the rows does not
+    decide which is kept.
     """
     chosen = np.flatnonzero(kept)
     chosen = chosen[repeated(hashes[chosen])]
-    # The last bits of a hash make room for the split.
+    # The split replaces bits of the hash.
     keys = (hashes[chosen] << np.uint64(2)) ^ rows.split[chosen].astype(np.uint64)
     groups = (rows.group[chosen],) if len(rows.group) else ()
     order = np.lexsort((*groups, rows.content[chosen], keys))
@@ -67,7 +67,7 @@ def _first_alike(hashes: Hashes, rows: Catalogue, kept: Mask) -> tuple[Rows, Row
 
 
 def repeated(hashes: Hashes) -> Mask:
-    """Entries that stand more than once; few, so that what follows needs little memory."""
+    """Mask of the hashes that occur more than once; few, which saves memory."""
     ordered = hashes.copy()
     ordered.sort()
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])

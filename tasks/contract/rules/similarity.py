@@ -1,9 +1,9 @@
-"""Which texts say nearly the same: MinHash (Broder 1997) finds pairs, and each is then verified.
+"""Near duplicates: MinHash (Broder 1997) finds pairs of texts, and each pair is then verified.
 
-A text is the set of its words and of its pairs of neighbouring words, in which case, punctuation
-and width do not count; a character is a word where a script has no spaces. Two texts are as alike
-as the Jaccard similarity of their sets. With fewer than five words a text is one piece, so that
-it is like nothing but the same words; a text without a word is like nothing.
+The similarity of two texts is the Jaccard similarity of the sets of their words and pairs of
+neighbouring words, without case, punctuation and width; in scripts without spaces, each character
+is a word. A text of fewer than five words is similar only to the same words, and a text without
+words to nothing.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from tasks.text.languages import UNSPACED
 WORD: Final = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 LEAST_WORDS: Final = 5
 MOST_WORDS: Final = 10_000
-"""Where reading of one text stops, which bounds memory."""
+"""Words that are read of one text, which bounds memory."""
 PERMUTATIONS: Final = 128
 MOST_MISSED: Final = 0.001
 """Chance that a pair exactly at the threshold is not found."""
 CROWD: Final = 16
-"""Of more texts in a bucket, each is compared with the first of them only, and of more copies of
-a text only the first stand in pairs: time and memory then grow with the rows, not their square."""
+"""Texts of a bucket with which the others are compared, and copies of a text that make pairs: time
+and memory grow with the rows, not with their square."""
 KEPT: Final = 10_000
-"""Sets that verification keeps at hand."""
+"""Sets of words that verification caches."""
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
-    """What was found.
+class NearDuplicates:
+    """Pairs of similar texts.
 
     Attributes:
         pairs: positions ``i < j`` of two texts, and their similarity, at least the threshold.
-            Equal texts, white space at their ends ignored, are left to another rule.
+            Texts that are equal but for white space at their ends make no pair.
         looked_at: how many different texts were compared.
     """
 
@@ -52,27 +52,31 @@ class Near:
     looked_at: int
 
 
-def near_duplicates(texts: Sequence[str], threshold: float, *, budget: int, seed: int = 0) -> Near:
+def near_duplicates(
+    texts: Sequence[str], threshold: float, *, budget: int, seed: int = 0
+) -> NearDuplicates:
     """Find the pairs of texts whose Jaccard similarity reaches a threshold.
 
     Args:
-        texts: one a row.
+        texts: one per row.
         threshold: similarity in (0, 1]; below about 0.6 there are many pairs to verify.
         budget: most different texts to compare. Of more, a sample is taken by a hash of the
             text, so that neither the order of the rows nor their copies matter.
-        seed: another sample, and other permutations.
+        seed: of the sample and the permutations.
     """
     rows: dict[str, list[int]] = defaultdict(list)
     for position, text in enumerate(texts):
         rows[text.strip()].append(position)
-    # The order of the hashes also decides who is first in a crowd.
+    # The order of the hashes also decides which texts of a bucket come first.
     sample = sorted(rows, key=lambda text: _rank(text, seed))[:budget]
     pairs = [
-        (min(i, j), max(i, j), alike)
-        for one, other, alike in _verified(sample, _candidates(sample, threshold, seed), threshold)
+        (min(i, j), max(i, j), similarity)
+        for one, other, similarity in _verify(
+            sample, _candidates(sample, threshold, seed), threshold
+        )
         for i, j in product(rows[one][:CROWD], rows[other][:CROWD])
     ]
-    return Near(sorted(pairs), len(sample))
+    return NearDuplicates(sorted(pairs), len(sample))
 
 
 def _rank(text: str, seed: int) -> bytes:
@@ -83,7 +87,7 @@ def _rank(text: str, seed: int) -> bytes:
 def _shingles(text: str) -> set[str]:
     words = WORD.findall(unicodedata.normalize("NFKC", text).casefold())[:MOST_WORDS]
     if len(words) < LEAST_WORDS:
-        # The leading space sets it apart from the pair of a longer text.
+        # The leading space tells it from a pair in a longer text.
         return {" ".join(["", *words])} if words else set()
     return {*words, *map(" ".join, pairwise(words))}
 
@@ -101,7 +105,7 @@ def _signatures(texts: Sequence[str], seed: int) -> NDArray[np.uint32]:
 
 
 def _band_width(threshold: float) -> int:
-    """Hashes in a band: as many as possible while hardly a pair is missed.
+    """Hashes per band: as many as ``MOST_MISSED`` allows.
 
     Of b bands with r hashes each, a pair of similarity s shares at least one with probability
     1 - (1 - s^r)^b (Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, 3.4.2).
@@ -129,7 +133,7 @@ def _candidates(texts: Sequence[str], threshold: float, seed: int) -> NDArray[np
 def _in_buckets(
     rows: NDArray[np.int64], band: NDArray[np.uint32]
 ) -> Iterator[tuple[np.int64, NDArray[np.int64]]]:
-    """Each early row of a bucket, with the rows after it."""
+    """The first rows of each bucket, each with the rows after it."""
     keys = band.view(np.dtype((np.void, band.shape[1] * band.itemsize))).ravel()
     _, bucket, sizes = np.unique(keys, return_inverse=True, return_counts=True)
     order = np.argsort(bucket, kind="stable")
@@ -140,7 +144,7 @@ def _in_buckets(
             yield earlier, members[place + 1 :]
 
 
-def _verified(
+def _verify(
     texts: Sequence[str], candidates: NDArray[np.int64], threshold: float
 ) -> Iterator[tuple[str, str, float]]:
     shingles = lru_cache(maxsize=KEPT)(_shingles)
@@ -148,6 +152,6 @@ def _verified(
         later, earlier = divmod(code, len(texts))
         one, other = shingles(texts[earlier]), shingles(texts[later])
         common = len(one & other)
-        alike = common / (len(one) + len(other) - common)
-        if alike >= threshold:
-            yield texts[earlier], texts[later], alike
+        similarity = common / (len(one) + len(other) - common)
+        if similarity >= threshold:
+            yield texts[earlier], texts[later], similarity

@@ -1,7 +1,7 @@
-"""How far data is from what a model was trained on, by effect sizes and their lower bounds.
+"""Drift of data from the training rows of a model, by effect sizes and their lower bounds.
 
-A p-value says that a difference is not chance, which with enough rows every difference is. So what
-is compared with a threshold is the size of the effect, and drift is what surely exceeds it.
+With enough rows every difference is significant. So the size of the effect decides: there is drift
+if the lower bound of its confidence interval exceeds the threshold.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Measure:
 
     Attributes:
         name: what is compared.
-        measure: how.
-        value: the estimated effect.
+        measure: the effect size.
+        value: its estimate.
         low: its lower bound at the declared confidence.
         threshold: the largest effect that is no drift.
-        drifted: whether the lower bound exceeds it.
+        drifted: whether the lower bound exceeds the threshold.
         note: what changed most.
     """
 
@@ -46,7 +46,6 @@ class Measure:
     note: str = ""
 
     def record(self) -> dict[str, Any]:
-        """As JSON."""
         return asdict(self)
 
 
@@ -75,7 +74,7 @@ def _labels(now: Profile, before: Profile, settings: Drift) -> Iterator[Measure]
 def shares(
     name: str, now: Mapping[str, int], before: Mapping[str, int], settings: Drift
 ) -> Measure:
-    """Compare how often each of some categories occurs."""
+    """Compare the shares of categories."""
     names = sorted(now.keys() | before.keys())
     ours, theirs = (np.array([c.get(n, 0) for n in names], dtype=np.float64) for c in (now, before))
     draws = float(ours.sum()), float(theirs.sum())
@@ -105,7 +104,7 @@ def _distance(
     settings: Drift,
     note: str = "",
 ) -> Measure:
-    """Cohen's w of two distributions, less what chance adds, and its lower bound.
+    """Cohen's w of two distributions, corrected for chance, and its lower bound.
 
     The statistic is that of a test of homogeneity, scaled to the given degrees of freedom (Rao and
     Scott 1981); its noncentrality is the number of draws times w squared (Cohen 1988, ch. 7).
@@ -162,7 +161,7 @@ def _measure(name: str, how: str, value: float, low: float, settings: Drift, not
 
 
 def sentence(measures: Sequence[Measure], reference: str) -> str:
-    """What drifted, in one line."""
+    """The measures that drifted, in one line."""
     drifted = [measure.name for measure in measures if measure.drifted]
     if not drifted:
         return f"no drift from {reference} in {len(measures)} measures"

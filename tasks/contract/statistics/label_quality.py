@@ -1,9 +1,9 @@
-"""Which rows are probably labelled wrongly, by confident learning.
+"""Find rows with probably wrong labels by confident learning.
 
-A linear model on TF-IDF features says how probable each label of a row is, having been trained on
-other rows only; cleanlab compares that with the given labels. The method is that of Northcutt,
-Jiang and Chuang, *Confident Learning: Estimating Uncertainty in Dataset Labels*, JAIR 70 (2021).
-Rows are pointed out, never removed: what a simple model finds odd may well be right.
+A linear model on TF-IDF features predicts the label of each row after training on other rows;
+cleanlab compares its probabilities with the given labels (Northcutt, Jiang and Chuang, *Confident
+Learning: Estimating Uncertainty in Dataset Labels*, JAIR 70, 2021). Rows are reported, not removed,
+since a simple model is often wrong.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Floats = NDArray[np.float64]
 Key = TypeVar("Key", bound=Hashable)
 
 CHARACTERS: Final = 1000
-"""Of each text, from its beginning; more costs time and memory, and the topic is clear by then."""
+"""Characters at the beginning of each text that count; more cost time and memory."""
 WORD: Final = r"\w+|[^\w\s]"
-"""Marks and emoji count as words, since they carry mood."""
+"""Punctuation marks and emoji count as words, since they show sentiment."""
 STRENGTH: Final = 3.0
-"""Of the fit: the inverse of the L2 penalty, as ``C`` in scikit-learn's LogisticRegression."""
+"""Inverse of the L2 penalty, as ``C`` in scikit-learn's LogisticRegression."""
 ODDS: Final = 3.0
-"""How many times as probable as its own the best label of a suspect is, at least. On small or
-subtle data a linear model contradicts a third of the labels, most of them by a hair."""
+"""Least ratio of the probabilities of the best and the given label of a suspect. On small or subtle
+data a linear model contradicts a third of the labels, most of them by little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Suspect:
     """A row with a label that is probably wrong.
 
     Attributes:
-        position: of the row, from 0, in what was examined.
+        position: of the row among the examined ones, from 0.
         given: its label.
-        suggested: the label that the model finds most probable.
+        suggested: the most probable label.
         score: cleanlab's label quality, the probability of the given label: 0 (surely wrong) to 1.
     """
 
@@ -56,15 +56,14 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class LabelQuality:
-    """What an examination found.
+    """Result of an examination.
 
     Attributes:
         suspects: the worst first.
-        estimated_share: of rows with a wrong label, 0 to 1, from the confident joint. It counts
-            errors of the model too, so it is an upper estimate, and a poor one at low accuracy.
+        estimated_share: share of rows with a wrong label, from the confident joint. Since it
+            includes errors of the model, it is an upper estimate, and a poor one at low accuracy.
         looked_at: rows, after sampling and without rare labels.
-        accuracy: how often the model's best label is the given one, on rows it was not trained on:
-            how far the rest can be trusted.
+        accuracy: of the model on rows that it was not trained on.
     """
 
     suspects: list[Suspect]
@@ -74,8 +73,8 @@ class LabelQuality:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judgement:
-    """Suspects among some rows, as arrays of the same length, and the figures about all rows."""
+class _Suspects:
+    """Suspects among some rows, as arrays of the same length, and figures of all rows."""
 
     rows: Ints
     suggested: Ints
@@ -96,25 +95,24 @@ def examine(
 ) -> LabelQuality:
     """Find rows whose label is probably wrong, where each row has one label.
 
-    Rows with the same text, but for case and white space, are in the same fold. A label that
-    fewer than ``folds`` distinct texts have is left out, and so are its rows. There are no
-    suspects, and the share is 0, if the model predicts no better than the shares of the labels
-    do; nothing at all is found if fewer than two labels are left. The same rows in another order,
-    with the same seed, give the same suspects. Of a text the first 1,000 characters count.
+    Rows with the same text, but for case and white space, are in the same fold. Labels of fewer
+    than ``folds`` distinct texts are left out with their rows. There are no suspects, and the share
+    is 0, if the model predicts no better than the shares of the labels, or if fewer than two labels
+    are left. The order of the rows does not change the suspects.
 
     Args:
-        texts: one a row.
-        labels: one a row.
+        texts: one per row.
+        labels: one per row.
         language: code such as ``en``; decides between words and characters.
         folds: of the cross-validation, at least 2.
-        budget: rows to look at; of more, a random sample with the same shares of the labels.
-        seed: decides on the sample, the folds and the fit.
+        budget: rows to examine; of more, a random sample with the same shares of the labels.
+        seed: of the sample, the folds and the fit.
     """
     distinct, text = _numbered(map(_normalized, texts))
     names, label = _numbered(labels)
     rows = _sampled(text, label, budget, seed)
     features = _features(distinct, language, text[rows])
-    found = _judged(features, text[rows], label[rows], folds, seed)
+    found = _find_suspects(features, text[rows], label[rows], folds, seed)
     suspects = [
         Suspect(int(position), names[given], names[suggested], float(score))
         for position, given, suggested, score in zip(
@@ -133,18 +131,16 @@ def examine_sets(
     budget: int = 50_000,
     seed: int = 42,
 ) -> LabelQuality:
-    """Find labels that probably are too much or missing, where a row has any number of them.
+    """Find probably wrong and missing labels, where a row has any number of them.
 
-    Each label is a question of its own, yes or no, as in
-    ``cleanlab.multilabel_classification.filter.find_multilabel_issues_per_class``, and otherwise
-    all is as in :func:`examine`, which also describes the arguments. A label that fewer than
-    ``folds`` distinct texts have, or that fewer lack, is not asked about.
+    Each label is a binary problem, as in
+    ``cleanlab.multilabel_classification.filter.find_multilabel_issues_per_class``; for the rest see
+    :func:`examine`. A label that fewer than ``folds`` distinct texts have, or lack, is left out.
 
     Returns:
-        A suspect for each label: ``given`` names one that is probably too much, with an empty
-        ``suggested``; ``suggested`` names one that is probably missing, with an empty ``given``.
-        A row may be a suspect more than once. The estimated share and the accuracy are those of
-        the answers, averaged over the labels.
+        Suspects with a wrong label as ``given`` and an empty ``suggested``, or a missing one as
+        ``suggested`` and an empty ``given``; a row may be in several. The estimated share and the
+        accuracy are means over the labels.
     """
     distinct, text = _numbered(map(_normalized, texts))
     names, _ = _numbered(name for held in labels for name in held)
@@ -152,19 +148,19 @@ def examine_sets(
     rows = _sampled(text, group, budget, seed)
     features = _features(distinct, language, text[rows])
     suspects: list[Suspect] = []
-    judgements: list[_Judgement] = []
+    results: list[_Suspects] = []
     for name in names:
         holds = np.array([name in labels[row] for row in rows], dtype=np.int64)
-        found = _judged(features, text[rows], holds, folds, seed)
-        judgements += [found] if found.looked_at else []
+        found = _find_suspects(features, text[rows], holds, folds, seed)
+        results += [found] if found.looked_at else []
         for row, suggested, score in zip(found.rows, found.suggested, found.scores, strict=True):
             pair = ("", name) if suggested else (name, "")
             suspects.append(Suspect(int(rows[row]), *pair, float(score)))
     return LabelQuality(
         _worst_first(suspects),
-        _mean([found.share for found in judgements]),
-        max((found.looked_at for found in judgements), default=0),
-        _mean([found.accuracy for found in judgements]),
+        _mean([found.share for found in results]),
+        max((found.looked_at for found in results), default=0),
+        _mean([found.accuracy for found in results]),
     )
 
 
@@ -177,12 +173,12 @@ def _mean(values: list[float]) -> float:
 
 
 def _normalized(text: str) -> str:
-    """What the model sees of a text, so that two texts that it cannot tell apart are one."""
+    """What the model sees of a text."""
     return " ".join(unicodedata.normalize("NFKC", text[:CHARACTERS]).casefold().split())
 
 
 def _numbered(values: Iterable[Key]) -> tuple[list[Key], Ints]:
-    """The distinct values in order, and for each value its number among them."""
+    """The distinct values in order, and the number of each value among them."""
     listed = list(values)
     distinct: list[Any] = sorted(set(listed))
     numbers = {value: number for number, value in enumerate(distinct)}
@@ -190,7 +186,7 @@ def _numbered(values: Iterable[Key]) -> tuple[list[Key], Ints]:
 
 
 def _sampled(text: Ints, label: Ints, budget: int, seed: int) -> Ints:
-    """Rows ordered by text and label, whatever order they came in; every n-th of each label."""
+    """Rows ordered by text and label; of too many, every n-th of each label."""
     rows = np.lexsort((label, text))
     if len(rows) <= budget:
         return rows
@@ -211,7 +207,7 @@ def _features(distinct: Sequence[str], language: str, text: Ints) -> csr_matrix:
         try:
             blocks.append(vectorizer.fit_transform(sample))
         except ValueError:
-            # No term is in two texts: nothing to learn from, which is no fault of the data.
+            # No term is in two texts, so that there are no features.
             continue
     return hstack(blocks, format="csr")[place]
 
@@ -228,30 +224,32 @@ def _vectorizers(language: str) -> list[TfidfVectorizer]:
     ]
 
 
-def _judged(features: csr_matrix, text: Ints, label: Ints, folds: int, seed: int) -> _Judgement:
-    """Compare the labels of ordered rows with what a model that has not seen them expects."""
+def _find_suspects(
+    features: csr_matrix, text: Ints, label: Ints, folds: int, seed: int
+) -> _Suspects:
+    """Compare labels of ordered rows with predictions of models that were not trained on them."""
     from cleanlab.rank import get_label_quality_scores
 
     kept = _frequent(text, label, folds)
     classes, given = np.unique(label[kept], return_inverse=True)
     if len(classes) < 2:
-        return _Judgement(kept[:0], label[:0], np.zeros(0), 0.0, 0, 0.0)
+        return _Suspects(kept[:0], label[:0], np.zeros(0), 0.0, 0, 0.0)
     probabilities = _out_of_sample(features[kept], text[kept], given, folds, seed)
     scores = get_label_quality_scores(given, probabilities)
     best = probabilities.argmax(axis=1)
     accuracy = float(np.mean(best == given))
     if not _informed(scores, given):
-        return _Judgement(kept[:0], label[:0], scores[:0], 0.0, len(given), accuracy)
+        return _Suspects(kept[:0], label[:0], scores[:0], 0.0, len(given), accuracy)
     odd, share = _contradicted(given, probabilities)
     mask = odd & (probabilities.max(axis=1) >= ODDS * scores)
-    # The cut-off may fall between copies of a row.
+    # The threshold may fall between copies of a row.
     pairs = text[kept] * len(classes) + given
     mask = np.isin(pairs, pairs[mask])
-    return _Judgement(kept[mask], classes[best[mask]], scores[mask], share, len(given), accuracy)
+    return _Suspects(kept[mask], classes[best[mask]], scores[mask], share, len(given), accuracy)
 
 
 def _frequent(text: Ints, label: Ints, folds: int) -> Ints:
-    """The rows whose label is the first of at least ``folds`` distinct texts."""
+    """Rows whose label is that of the first row of at least ``folds`` distinct texts."""
     _, first = np.unique(text, return_index=True)
     counts = np.bincount(label[first], minlength=label.max(initial=0) + 1)
     return np.flatnonzero(counts[label] >= folds)
@@ -262,7 +260,7 @@ def _out_of_sample(features: csr_matrix, text: Ints, given: Ints, folds: int, se
     from sklearn.linear_model import SGDClassifier
     from sklearn.model_selection import StratifiedKFold
 
-    # StratifiedGroupKFold does the same, but walks over 50,000 groups one by one.
+    # StratifiedGroupKFold does the same, but loops over 50,000 groups.
     _, first, place = np.unique(text, return_index=True, return_inverse=True)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     probabilities = np.zeros((len(given), int(given.max()) + 1))
@@ -276,18 +274,18 @@ def _out_of_sample(features: csr_matrix, text: Ints, given: Ints, folds: int, se
 
 
 def _informed(scores: Floats, given: Ints) -> bool:
-    """Whether the log loss is below that of the shares of the labels, which is their entropy."""
+    """Whether the log loss is below the entropy of the labels."""
     shares = np.bincount(given) / len(given)
     losses = -np.log(np.clip(scores, np.finfo(np.float64).eps, None))
     return bool(losses.mean() < -np.sum(shares * np.log(shares)))
 
 
 def _contradicted(given: Ints, probabilities: Floats) -> tuple[NDArray[np.bool_], float]:
-    """Cleanlab's verdict on each row, and its estimate of the share of wrong labels."""
+    """Mask of cleanlab's label issues, and its estimate of the share of wrong labels."""
     from cleanlab.count import estimate_joint
     from cleanlab.filter import find_label_issues
 
-    # Pruning by class and by noise rate keeps rare labels from making up most of the list.
+    # By class and by noise rate, or rare labels would be most of the issues.
     issues = find_label_issues(given, probabilities, filter_by="both", n_jobs=1)
     share = 1 - float(np.trace(estimate_joint(given, probabilities)))
     return issues, min(max(share, 0.0), 1.0)

@@ -1,8 +1,8 @@
-"""What is remembered of a data set, so that later rows can be compared with it.
+"""Profiles of data sets, with which later rows are compared.
 
-A profile has counts and no text: rows per label, a histogram of text lengths, and in how many texts
-the words of each hash bucket stand. It is the same whatever the order of the rows or the size of
-the chunks, because only integers are added up.
+A profile has counts and no text: rows per label, a histogram of text lengths, and for each hash
+bucket the texts with a word of the bucket. Since it adds up integers only, it depends neither on
+the order of the rows nor on batches.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 Integers = NDArray[np.int64]
 
 SCHEMA: Final = 1
-"""Raised when profiles of before can no longer be compared with those of now."""
+"""Raised when profiles of the version before cannot be compared with new ones."""
 BUCKETS: Final = 1024
 GROUPS: Final = 32
 LONGEST: Final = 65_536
 EDGES: Final = np.unique(np.rint(2 ** (np.arange(161) / 8)).astype(np.int64))
-"""Lengths at which a bin of the histogram begins: eight a doubling, up to 2**20 characters."""
+"""Lengths at which bins of the histogram begin: eight bins per doubling, up to 2**20 characters."""
 BINS: Final = len(EDGES) + 1
 LOG_SCALE: Final = 4096
 
@@ -40,7 +40,7 @@ SPAN: Final = 131_072
 ROW_COST: Final = 64
 BASE: Final = 0x9E3779B97F4A7C15
 MIXER: Final = 0xD6E8FEB86659FD93
-# A span and one text more, each character of which may become three when its case is folded.
+# A span and one more text, whose characters may each become three when case is folded.
 POWERS: Final = 2**20
 SEPARATOR: Final = "\0"
 WORD, UNSPACED = 1, 2
@@ -48,14 +48,13 @@ WORD, UNSPACED = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How long the texts of a column are.
+    """Lengths of the texts of a column.
 
     Attributes:
         counts: texts per bin; the first holds empty texts, the others begin at ``EDGES``.
-        draws: how many independent texts would be as informative; fewer than there are if some
-            repeat.
-        mean: mean of ``ln(1 + characters)``.
-        std: standard deviation of ``ln(1 + characters)``.
+        draws: effective number of independent texts; fewer than the texts if some repeat.
+        mean: of ``ln(1 + characters)``.
+        std: of ``ln(1 + characters)``.
     """
 
     counts: list[int]
@@ -66,16 +65,16 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Which words the texts of a column have.
+    """Words of the texts of a column.
 
-    A text counts once for a bucket, however often its words stand in it: words come in bursts
-    (Church and Gale 1995), and how often one is repeated would drown what is said. The words are
-    those of :func:`tasks.text.retrieval.tokens`, in the first ``LONGEST`` characters of each text.
+    A text counts once per bucket, since words are repeated in bursts (Church and Gale 1995). The
+    words are those of :func:`tasks.text.retrieval.tokens` in the first ``LONGEST`` characters of
+    each text.
 
     Attributes:
-        texts: how many texts were looked at.
+        texts: number of texts.
         counts: texts per bucket of words.
-        draws: how many independent words would be as informative as all counts together.
+        draws: effective number of independent words.
         freedom: degrees of freedom of their spread.
     """
 
@@ -87,10 +86,10 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is remembered of a data set; a few kilobytes a text column, and no text.
+    """Profile of a data set: a few kilobytes per text column.
 
     Attributes:
-        rows: rows seen.
+        rows: number of rows.
         labels: rows per label, None if rows have none; a row may count for several.
         lengths: by text column.
         vocabulary: by text column.
@@ -102,15 +101,15 @@ class Profile:
     vocabulary: dict[str, Vocabulary]
 
     def to_dict(self) -> dict[str, Any]:
-        """A record that JSON can hold."""
+        """The profile as JSON."""
         return {"schema": SCHEMA} | asdict(self)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Profile:
-        """Take a profile from its record.
+        """Read a profile from its record.
 
         Raises:
-            ValueError: the record is of another schema and cannot be compared.
+            ValueError: the record has another schema.
         """
         if (found := record.get("schema")) != SCHEMA:
             raise ValueError(f"expected a profile of schema {SCHEMA}, found {found!r}")
@@ -120,7 +119,7 @@ class Profile:
 
 
 class Profiler:
-    """Makes a profile chunk by chunk, in memory that does not grow with the rows."""
+    """Makes a profile of rows that come in batches; its memory does not grow with them."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._rows = 0
@@ -132,11 +131,11 @@ class Profiler:
         texts: Mapping[str, pa.Array | pa.ChunkedArray],
         labels: Mapping[str, int] | None = None,
     ) -> None:
-        """Take in some rows.
+        """Add rows.
 
         Args:
-            texts: one array of strings a text column; missing texts only count as rows.
-            labels: how many of the rows have each label.
+            texts: an array of strings per text column; missing texts only count as rows.
+            labels: rows per label.
         """
         self._rows += max((len(texts[name]) for name in self._columns), default=0)
         for name, column in self._columns.items():
@@ -146,7 +145,7 @@ class Profiler:
             self._labels.update(labels)
 
     def merge(self, other: Profiler) -> None:
-        """Take in the rows that another profiler of the same columns has seen."""
+        """Add the rows of another profiler of the same columns."""
         self._rows += other._rows
         if other._labels is not None:
             self._labels = (self._labels or Counter()) + other._labels
@@ -154,7 +153,6 @@ class Profiler:
             column.merge(other._columns[name])
 
     def finish(self) -> Profile:
-        """The profile of the rows so far."""
         return Profile(
             rows=self._rows,
             labels=None if self._labels is None else dict(sorted(self._labels.items())),
@@ -166,16 +164,15 @@ class Profiler:
 class _Column:
     """Integer sums over the texts of a column, by group.
 
-    A text's group follows from its characters, so equal texts share one. Groups therefore differ as
-    much as independent samples do, and :func:`spread` learns from them how much chance there is in
-    the counts, which the counts alone do not tell: the words of a text come together, and a text
-    may stand in many rows.
+    The characters of a text decide its group, so that equal texts are in the same group. Groups
+    differ like independent samples, from which :func:`spread` estimates the variance of the counts;
+    the counts alone do not show it, since the words of a text come together and texts repeat.
     """
 
     def __init__(self) -> None:
         self._bins = np.zeros(GROUPS * BINS, np.int64)
         self._words = np.zeros(GROUPS * BUCKETS, np.int64)
-        # Of unlimited size, since squares add up.
+        # Python integers, since sums of squares may exceed 64 bits.
         self._logs, self._squares = 0, 0
 
     def add(self, array: pa.Array | pa.ChunkedArray) -> None:
@@ -210,7 +207,7 @@ class _Column:
 
 
 def spread(groups: Integers) -> tuple[float, float]:
-    """How much chance there is in counts, judged by the groups that they are sums of.
+    """The variance of counts, estimated from the groups that they are sums of.
 
     The covariance of the shares is that of ratios over clusters of unequal size (Cochran 1977), in
     units of the covariance of independent draws (Rao and Scott 1981). Its trace gives the draws,
@@ -221,8 +218,8 @@ def spread(groups: Integers) -> tuple[float, float]:
         groups: counts of shape (groups, cells).
 
     Returns:
-        The number of independent draws that would vary as much, at most as many as were counted,
-        and the degrees of freedom; with too few groups to tell, 1 draw.
+        The number of independent draws with the same variance, at most the count, and the degrees
+        of freedom; 1 draw if there are too few groups.
     """
     groups = groups[groups.any(axis=1)][:, groups.any(axis=0)]
     count, cells = groups.shape
@@ -246,8 +243,8 @@ def spread(groups: Integers) -> tuple[float, float]:
 class _Hashes:
     """Hashes of substrings: polynomials in the code points modulo 2**64 (Karp and Rabin 1987).
 
-    One cumulative sum holds them all. Alike substrings have alike polynomials, so bits are mixed by
-    shifts and products at the end, as in SplitMix64 (Steele, Lea and Flood 2014).
+    All are differences of one cumulative sum. Since similar substrings have similar polynomials,
+    bits are mixed by shifts and products, as in SplitMix64 (Steele, Lea and Flood 2014).
     """
 
     def __init__(self, codes: NDArray[np.uint32]) -> None:
@@ -255,7 +252,7 @@ class _Hashes:
         np.cumsum(codes * _powers()[: len(codes)], out=self._sums[1:])
 
     def of(self, starts: Integers, ends: Integers, size: int) -> Integers:
-        """Hashes of the substrings in between, below ``size``, a power of 2."""
+        """Hashes of substrings, below ``size``, a power of 2."""
         hashes = (self._sums[ends] - self._sums[starts]) * _powers()[POWERS - 1 - ends]
         for _ in range(2):
             hashes = (hashes ^ (hashes >> np.uint64(32))) * np.uint64(MIXER)
@@ -263,14 +260,11 @@ class _Hashes:
 
 
 def _bags(texts: pa.Array) -> tuple[Integers, Integers]:
-    """The group of each text; and the places, in a table of groups by buckets, of its words.
-
-    A text has each place once.
-    """
+    """The group of each text, and the distinct cells of its words among groups and buckets."""
     codes = _codes(texts)
     hashes = _Hashes(codes)
     separators = np.flatnonzero(codes == 0)
-    # With its closing separator, or the group of a text of one word would follow from the bucket.
+    # With the closing separator, or the bucket of a text of one word would decide its group.
     groups = hashes.of(separators[:-1] + 1, separators[1:] + 1, GROUPS)
     starts, ends = _words(_kinds().take(codes))
     row = np.repeat(np.arange(len(texts)), np.diff(separators))[starts]
@@ -280,7 +274,7 @@ def _bags(texts: pa.Array) -> tuple[Integers, Integers]:
 
 
 def _once(keys: Integers, size: int) -> NDArray[np.bool_]:
-    """A mask that leaves each key, which is below ``size``, once: far faster than sorting."""
+    """A mask that keeps each key, below ``size``, once; much faster than sorting."""
     order = np.arange(len(keys), dtype=np.int32)
     last = np.empty(size, np.int32)
     last[keys] = order
@@ -288,7 +282,7 @@ def _once(keys: Integers, size: int) -> NDArray[np.bool_]:
 
 
 def _spans(array: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:
-    """The texts that are there, a bounded number of characters at a time."""
+    """Texts that are not null, a bounded number of characters at a time."""
     import pyarrow as pa
 
     for chunk in array.chunks if isinstance(array, pa.ChunkedArray) else [array]:
@@ -309,7 +303,7 @@ def _lengths(texts: pa.Array) -> Integers:
 
 def _codes(texts: pa.Array) -> NDArray[np.uint32]:
     """Code points of all texts, case folded and cut, each text between two zeros."""
-    # One by one, since folding is many times faster where all characters are ASCII.
+    # One by one, since case is folded much faster in ASCII texts.
     rows = [text[:LONGEST].casefold() for text in texts.to_pylist()]
     joined = SEPARATOR.join(rows)
     if joined.count(SEPARATOR) >= len(rows):

@@ -13,7 +13,8 @@ from tasks.applications.entities.annotations import Broken
 from tasks.applications.entities.rows import EntityRows
 from tasks.contract.rows.rewriting import RepairedText
 from tasks.contract.rules import characters
-from tasks.contract.rules.privacy import KINDS, Recognizer, Redactor
+from tasks.contract.rules.privacy import KINDS, Recognizer
+from tasks.contract.rules.redaction import Redactor
 
 PRIVATE = ("dana@example.org", "+49 30 901820", "4111 1111 1111 1111", "8.8.8.8")
 PIECES = st.one_of(

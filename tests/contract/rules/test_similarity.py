@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.contract.rules.similarity import Near, near_duplicates
+from tasks.contract.rules.similarity import NearDuplicates, near_duplicates
 
 BASE = (
     "The parcel was handed to a neighbour on Tuesday although I had asked the shop twice to leave "
@@ -23,7 +23,9 @@ UNRELATED = [
 ]
 
 
-def found(texts: list[str], threshold: float = 0.8, budget: int = 10_000, seed: int = 0) -> Near:
+def found(
+    texts: list[str], threshold: float = 0.8, budget: int = 10_000, seed: int = 0
+) -> NearDuplicates:
     return near_duplicates(texts, threshold, budget=budget, seed=seed)
 
 
@@ -65,7 +67,7 @@ def test_a_text_that_was_changed_a_little_is_found(variant: str) -> None:
 
 
 def test_texts_that_say_other_things_are_left_alone() -> None:
-    assert found([BASE, *UNRELATED], threshold=0.3) == Near([], 5)
+    assert found([BASE, *UNRELATED], threshold=0.3) == NearDuplicates([], 5)
 
 
 def test_the_same_words_in_another_order_are_another_text() -> None:
@@ -96,7 +98,7 @@ def test_texts_without_a_word_are_like_nothing() -> None:
 
 
 def test_equal_texts_are_left_to_another_rule() -> None:
-    assert found([BASE, BASE, f" {BASE}\n"]) == Near([], 1)
+    assert found([BASE, BASE, f" {BASE}\n"]) == NearDuplicates([], 1)
 
 
 def test_every_copy_stands_beside_a_near_duplicate() -> None:

@@ -15,7 +15,7 @@ from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from flows.retraining import Retrained
-    from flows.run.outcome import Outcome
+    from flows.run.run import Outcome
 
 
 def run(

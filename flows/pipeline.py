@@ -7,11 +7,8 @@ from typing import Any
 from prefect import flow
 
 from flows.prefect_run.failures import explained
-from flows.prefect_run.names import first_name, rename
-from flows.prefect_run.task import execute
-from flows.run.conclusion import conclude
-from flows.run.outcome import Outcome
-from flows.run.run import opened
+from flows.prefect_run.flow import conclude, execute, first_name, opened, rename
+from flows.run.run import Outcome
 from flows.stages import STAGES
 
 
@@ -27,14 +24,14 @@ def pipeline(
     """Run every stage of a pipeline, reusing what is already computed.
 
     Args:
-        file: path of the YAML file.
+        file: path of the YAML file; relative paths in the settings begin at its folder.
         overrides: ``dotted.key=value`` strings.
         fresh: compute every stage even if a verified output exists.
-        settings: a pipeline as JSON values, in place of what the file says.
+        settings: a pipeline as JSON values, in place of the content of the file.
         home: the folder to write to; by default that of the environment.
     """
     with opened(file, overrides, fresh, STAGES, settings, home) as run:
-        rename(run.config, run.inputs.sources.digest)
+        rename(run)
         for stage in STAGES:
             execute(stage, run)
         return conclude(run)

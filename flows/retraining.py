@@ -17,13 +17,12 @@ from prefect.states import Completed
 from configs.errors import TrackingFailure
 from flows.pipeline import pipeline
 from flows.prefect_run import failures
-from flows.prefect_run.names import Trigger, first_name, rename
+from flows.prefect_run.flow import Trigger, claimed_flow, first_name, rename
 from flows.reconciling import reconcile
 from flows.run.drift import against_champion
 from flows.run.libraries import quiet
-from flows.run.outcome import Outcome
 from flows.run.reading import read
-from flows.run.run import Run, claimed_flow
+from flows.run.run import Outcome, Run
 from flows.servers.leases import shared
 from flows.stages import STAGES
 from tasks.progress import Notice, announce
@@ -78,7 +77,7 @@ def retraining(
     with claimed_flow(workspace) as claim:
         with failures.reported(Path(file).stem) as subject:
             subject.run = run = Run(read(Path(file), overrides), workspace, claim, STAGES)
-            rename(run.config, run.inputs.sources.digest, trigger)
+            rename(run, trigger)
             _put_right(run)
             found = Retrained(run.config.name, nothing_to_do(run))
         if found.note:

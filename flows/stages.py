@@ -5,11 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
 
 from flows.prefect_run import events
 from flows.run import drift
-from flows.run.stage import Stage
+from flows.run.run import Run, Stage
 from flows.tracking import records
 from tasks import evaluation, finetuning, tokenization, validation
 from tasks.evaluation import Evaluated, evaluate
@@ -18,9 +17,6 @@ from tasks.progress import Notice, announce
 from tasks.registration import Registered, register
 from tasks.tokenization import Tokenized, tokenize_rows
 from tasks.validation import Validated, validate
-
-if TYPE_CHECKING:
-    from flows.run.run import Run
 
 
 def _validate(run: Run) -> Validated:

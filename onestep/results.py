@@ -14,7 +14,7 @@ from onestep.registry import NO_COLUMNS, Model, load
 if TYPE_CHECKING:
     from flows.cli.progress import Display
     from flows.run.check import Checked, Prepared
-    from flows.run.outcome import Outcome
+    from flows.run.run import Outcome
     from tasks.contract.report.record import Report
 
 
@@ -63,7 +63,7 @@ class RunResult:
     @property
     def promoted(self) -> bool:
         """Whether the version is the champion."""
-        return self._outcome.promoted
+        return self._outcome.registered.promoted
 
     @property
     def verdict(self) -> str:

@@ -19,7 +19,7 @@ from tasks.champion.gate import Decision, Evidence
 from tasks.champion.paired import Comparison
 from tasks.evaluation import Evaluated
 from tasks.store import read_json
-from tasks.tracking import artifacts, lineage, packaging, registry
+from tasks.tracking import lineage, packaging, registry, runs
 from tasks.tracking.client import patiently
 from tasks.tracking.registry import Move
 from tasks.tracking.runs import FINGERPRINT, log_folder
@@ -251,7 +251,7 @@ class _Registration:
 
     def _decision(self, version: ModelVersion) -> Record | None:
         """The decision that an earlier run has written down."""
-        record: Record | None = artifacts.read(
+        record: Record | None = runs.read_artifact(
             self.client, self.workspace, str(version.run_id), lineage.GATE
         )
         return record

@@ -18,7 +18,7 @@ from tasks.report.page import duration, size, watt_hours
 if TYPE_CHECKING:
     from flows.cli.progress import Display
     from flows.run.drift import Drifted
-    from flows.run.outcome import Outcome
+    from flows.run.run import Outcome
     from flows.schedule.files import Scheduled
     from flows.schedule.server import ScheduleEvent
 

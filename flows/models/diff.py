@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError, Problem
 from tasks.evaluation import OUTCOMES
-from tasks.tracking import artifacts, lineage, registry, runs
+from tasks.tracking import lineage, registry, runs
 from tasks.tracking.client import reach
 from tasks.tracking.lineage import PACKAGE, Lineage
 from tasks.tracking.registry import Reference
@@ -132,14 +132,14 @@ class _Evaluation:
 
         path = f"evaluation/{OUTCOMES}"
         with TemporaryDirectory(dir=self._workspace.temporary) as folder:
-            found = artifacts.fetch(self._client, self._run, path, Path(folder))
+            found = runs.fetch_artifact(self._client, self._run, path, Path(folder))
             if found is None:
                 where = runs.uri_of(self._known.version)
                 raise ModelError(Problem(where, "its evaluation is gone"))
             return pd.read_parquet(found)
 
     def _read(self, path: str) -> Any:
-        return artifacts.read(self._client, self._workspace, self._run, path)
+        return runs.read_artifact(self._client, self._workspace, self._run, path)
 
 
 def _different(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Pair]:

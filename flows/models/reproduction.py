@@ -21,7 +21,7 @@ from tasks.evaluation import Evaluated, evaluate
 from tasks.finetuning import finetune
 from tasks.store import read_json
 from tasks.tokenization import tokenize_rows
-from tasks.tracking import artifacts, lineage, registry, runs
+from tasks.tracking import lineage, registry, runs
 from tasks.tracking.client import reach
 from tasks.tracking.lineage import PACKAGE, Lineage
 from tasks.tracking.registry import Reference
@@ -147,7 +147,7 @@ def _registered_weights(
     client: MlflowClient, workspace: Workspace, known: Lineage
 ) -> dict[str, str]:
     path = f"{PACKAGE}/manifest.json"
-    manifest = artifacts.read(client, workspace, str(known.version.run_id), path)
+    manifest = runs.read_artifact(client, workspace, str(known.version.run_id), path)
     if manifest is None:
         raise ModelError(Problem(runs.uri_of(known.version), "its artifacts are gone"))
     return _weights(manifest)
@@ -172,6 +172,8 @@ def _other_changes(known: Lineage, config: Pipeline) -> Iterator[str]:
             yield f"{library} was {then}, and is {now.get(library, 'gone')}"
     from flows.stages import STAGES
 
-    if code_digest(config, STAGES) != known.version.tags.get("onestep.code"):
+    if code_digest(config, [stage.version for stage in STAGES]) != known.version.tags.get(
+        "onestep.code"
+    ):
         then = known.version.tags.get("onestep.version", "another version")
         yield f"the code of a stage or of the served model has changed since onestep {then}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
@@ -20,21 +20,18 @@ from prefect.artifacts import (
 )
 from prefect.runtime import flow_run
 
-from flows.prefect_run import markdown
-from flows.run.outcome import Outcome
-from flows.run.stage import Finished
+from flows.run.run import Outcome, StageRun
 from tasks.contract.report.record import Report
 from tasks.progress import Progress, Update, announce, listening
 
 SECONDS_BETWEEN_UPDATES = 2.0
 
 
-def stage(finished: Finished) -> None:
-    """One stage: reused or computed, how long, and its result in a line."""
-    result, seconds = finished.result, finished.seconds
-    how = "reused" if result.reused else "computed"
-    text = f"**{how}** in {seconds:.1f} s: {result.note}"
-    create_markdown_artifact(text, description=finished.stage.name)
+def stage(run: StageRun) -> None:
+    """One stage: reused or computed, the time that it took, and its result in a line."""
+    how = "reused" if run.result.reused else "computed"
+    text = f"**{how}** in {run.seconds:.1f} s: {run.result.note}"
+    create_markdown_artifact(text, description=run.stage.name)
 
 
 def contract(name: str, report: Report) -> None:
@@ -139,16 +136,43 @@ def _summary(outcome: Outcome) -> Iterator[str]:
         f"[{low:.4f}, {high:.4f}]; {evaluated.baseline_name} "
         f"{evaluated.baseline[evaluated.primary_metric]:.4f}"
     )
-    yield from markdown.gate(registered.gate)
+    yield from gate_tables(registered.gate)
     report = f"{outcome.run_url}/artifacts/report.html"
     yield f"[MLflow run]({outcome.run_url}) · [report]({report}), also in `{outcome.report}`"
 
 
+def gate_tables(record: Mapping[str, Any]) -> Iterator[str]:
+    """Tables of what the gate checked, and of the slices that it compared."""
+    if checks := record.get("checks"):
+        rows = [[c["name"], "passed" if c["passed"] else "**failed**", c["note"]] for c in checks]
+        yield markdown_table(["check", "result", "found"], rows)
+    if slices := record.get("slices"):
+        yield markdown_table(
+            ["slice", "rows", "new", "champion", "drop", "result"], map(_slice, slices)
+        )
+
+
+def _slice(part: Mapping[str, Any]) -> list[str]:
+    figures = [f"{part[key]:.4f}" for key in ("challenger", "champion", "drop")]
+    result = "**fell too far**" if part["failed"] else "passed" if part["judged"] else "too small"
+    return [part["name"], f"{part['rows']:,}", *figures, result]
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; what is in a cell cannot end it."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "&#124;").split())
+
+
 def failure(name: str, reason: str) -> None:
-    """Why a run ended without a model."""
-    create_markdown_artifact(
-        markdown.failure(name, reason), key=_key(name, "failure"), description="Failure"
-    )
+    """The reason why a run failed: every problem on a line of its own."""
+    lines = "\n".join(f"- {line}" for line in reason.splitlines())
+    text = f"# {name} failed\n\n{lines}"
+    create_markdown_artifact(text, key=_key(name, "failure"), description="Failure")
 
 
 def _key(model: str, kind: str) -> str:

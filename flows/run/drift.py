@@ -17,7 +17,7 @@ from tasks.contract.report.record import Report
 from tasks.contract.statistics import drift
 from tasks.contract.statistics.drift import Measure
 from tasks.contract.statistics.profile import Profile
-from tasks.tracking import artifacts, registry
+from tasks.tracking import registry, runs
 from tasks.tracking.client import patiently
 from tasks.tracking.runs import load_model, uri_of
 from tasks.validation import Validated
@@ -132,7 +132,7 @@ def _json(
     run_id = version.run_id
 
     def look() -> dict[str, Any] | None:
-        record: dict[str, Any] | None = artifacts.read(client, workspace, run_id, artifact)
+        record: dict[str, Any] | None = runs.read_artifact(client, workspace, run_id, artifact)
         return record
 
     return patiently(look, f"read {artifact}")

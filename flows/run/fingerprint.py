@@ -10,7 +10,6 @@ from pathlib import Path
 
 from configs.schema import Pipeline
 from flows.run.inputs import Inputs
-from flows.run.stage import Stage
 from tasks import finetuning, metrics
 from tasks.applications import registry as applications
 from tasks.store import digest
@@ -22,9 +21,11 @@ PLACES = {"data": {"train", "validation", "test"}, "model": {"base", "revision"}
 
 
 def fingerprint(
-    config: Pipeline, inputs: Inputs, stages: Iterable[Stage]
+    config: Pipeline, inputs: Inputs, versions: Iterable[int | None]
 ) -> tuple[str, dict[str, str]]:
-    """Digest of everything that decides what a run produces.
+    """Digest of everything that affects the model of a run.
+
+    ``versions`` are those of the stages; None does not count.
 
     Returns:
         The fingerprint, and the digests that it is made of, as tags.
@@ -39,24 +40,23 @@ def fingerprint(
         "onestep.config": digest(settings),
         "onestep.data": inputs.sources.digest,
         "onestep.base_model": inputs.base.digest,
-        "onestep.code": code_digest(config, stages),
+        "onestep.code": code_digest(config, versions),
     }
     return digest(parts), parts
 
 
-def code_digest(config: Pipeline, stages: Iterable[Stage]) -> str:
+def code_digest(config: Pipeline, versions: Iterable[int | None]) -> str:
     """Digest of the stages' versions and of the code that the registered model runs."""
     application = applications.get(config.application)
-    versions = [stage.version for stage in stages if stage.version is not None]
-    versions.append(application.version)
-    code = [versions, packaging.serving_digest(application)]
-    # Without packages the digest is what it was before there could be any.
+    counted = [version for version in versions if version is not None]
+    code = [[*counted, application.version], packaging.serving_digest(application)]
+    # Without extensions of packages nothing is added, so that older digests stay valid.
     measured = metrics.code_digests(finetuning.extra_metrics(config))
     return digest([*code, *finetuning.extension_digests(config), *measured])
 
 
 def descriptive_tags(config: Pipeline, base: InitialModel) -> dict[str, str]:
-    """Tags that do not decide anything, but that people look for."""
+    """Tags for people, which are not part of the fingerprint."""
     tags = {
         "onestep.pipeline": config.name,
         "onestep.application": config.application,

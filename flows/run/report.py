@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.files import write_atomic
-from flows.run.outcome import Outcome
-from flows.run.run import Run
-from flows.run.stage import Finished
+from flows.run.run import Outcome, Run, StageRun
 from flows.tracking import records
 from tasks.contract.report import record as contract
 from tasks.contract.report.record import Report
@@ -59,8 +57,8 @@ def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
         "model": registered.uri,
         "alias": registered.alias,
         "verdict": registered.verdict,
-        "promoted": outcome.promoted,
-        "waits": outcome.waits,
+        "promoted": registered.promoted,
+        "waits": registered.waits,
         "headline": evaluated.primary_metric,
         "metrics": evaluated.metrics,
         "interval": list(evaluated.interval),
@@ -73,7 +71,7 @@ def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
         "gate": registered.gate,
         "history": _history(outcome.results[Tuned]),
         "contract": _contract(run.contract, run.workspace),
-        "stages": [_stage(finished) for finished in outcome.results],
+        "stages": [_stage(run) for run in outcome.results],
         "cost": _cost(outcome),
         "origin": _origin(run, outcome),
         "links": dict(links),
@@ -107,13 +105,13 @@ def _contract(report: Report, workspace: Workspace) -> Record:
     return record
 
 
-def _stage(finished: Finished) -> Record:
+def _stage(run: StageRun) -> Record:
     return {
-        "name": finished.stage.name,
-        "reused": finished.result.reused,
-        "seconds": finished.seconds,
-        "computed_in": finished.computed_in,
-        "note": finished.result.note,
+        "name": run.stage.name,
+        "reused": run.result.reused,
+        "seconds": run.seconds,
+        "computed_in": run.computed_in,
+        "note": run.result.note,
     }
 
 

@@ -1,36 +1,144 @@
-"""One execution of a pipeline: what its stages share."""
+"""One run of a pipeline: what its stages share, their results, and its outcome."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from configs.schema import Pipeline
-from flows.prefect_run.failures import reported
 from flows.run import inputs
 from flows.run.fingerprint import descriptive_tags, fingerprint
-from flows.run.libraries import quiet
-from flows.run.outcome import Outcome
-from flows.run.reading import read
-from flows.run.stage import R, Results, Stage
-from flows.servers import outbox
-from flows.servers.leases import shared
 from flows.tracking.tracker import Tracker
-from tasks.claims import Claim, claimed
+from tasks.claims import Claim
 from tasks.contract.report.record import Report
-from tasks.registration import Origin
+from tasks.evaluation import Evaluated
+from tasks.finetuning import Tuned
+from tasks.registration import Origin, Registered
+from tasks.store import Result
+from tasks.validation import Validated
 from tasks.workspace import Workspace
+
+R = TypeVar("R", bound=Result)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of the pipeline.
+
+    Attributes:
+        name: as the terminal, Prefect and the report show it.
+        compute: returns the result of the stage; takes earlier results from the run.
+        version: part of the fingerprint of a run: raise it when a change makes outputs wrong.
+            None if the stage does not affect the model.
+    """
+
+    name: str
+    compute: Callable[[Run], Result]
+    version: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The name as a key of JSON."""
+        return self.name.replace("-", "")
+
+
+@dataclass(frozen=True, slots=True)
+class StageRun:
+    """A completed stage: its result, and its wall time in this run."""
+
+    stage: Stage
+    result: Result
+    seconds: float
+
+    @property
+    def computed_in(self) -> float:
+        """Seconds that computing the result took, in this run or an earlier one."""
+        stored = self.result.stored
+        return self.seconds if stored is None else stored.seconds
+
+
+class Results:
+    """The results of the completed stages, in the order of the pipeline."""
+
+    def __init__(self) -> None:
+        self._runs: list[StageRun] = []
+
+    def add(self, run: StageRun) -> None:
+        """Add the result of a stage."""
+        self._runs.append(run)
+
+    def __iter__(self) -> Iterator[StageRun]:
+        return iter(self._runs)
+
+    def __getitem__(self, kind: type[R]) -> R:
+        """The result of a type.
+
+        Raises:
+            KeyError: no stage so far has returned one.
+        """
+        for run in self._runs:
+            if isinstance(run.result, kind):
+                return run.result
+        raise KeyError(f"no stage so far has returned a {kind.__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of a run, from which all reports are made.
+
+    Attributes:
+        results: of the stages.
+        run_url: of the MLflow run.
+        report: the HTML page about the run.
+    """
+
+    results: Results
+    run_url: str
+    report: Path
+
+    @property
+    def evaluated(self) -> Evaluated:
+        """The test metrics, and the folder with the model."""
+        return self.results[Evaluated]
+
+    @property
+    def registered(self) -> Registered:
+        """The version, and the decision of the gate."""
+        return self.results[Registered]
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values, for ``onestep run --json``."""
+        evaluated, registered = self.evaluated, self.registered
+        validated = self.results[Validated]
+        return {
+            "model": registered.name,
+            "version": registered.version,
+            "uri": registered.uri,
+            "alias": registered.alias,
+            "verdict": registered.verdict,
+            "gate": registered.gate,
+            "headline": evaluated.primary_metric,
+            "interval": list(evaluated.interval),
+            "metrics": evaluated.metrics,
+            "baseline": {"name": evaluated.baseline_name} | evaluated.baseline,
+            "rows": validated.rows,
+            "quarantined": validated.quarantined,
+            "training": self.results[Tuned].summary,
+            "reused": {run.stage.key: run.result.reused for run in self.results},
+            "mlflow_run": self.run_url,
+            "report": str(self.report),
+        }
 
 
 class Run:
-    """Config, inputs, tracking and results of one execution.
+    """Config, inputs, tracking and results of one run.
 
     Args:
         config: the pipeline.
         workspace: where it writes.
-        claim: names what it has under way.
+        claim: records its unfinished work, in case this process dies.
         stages: of the pipeline.
 
     Raises:
@@ -44,7 +152,8 @@ class Run:
         self.config = config
         self.workspace = workspace
         self.inputs = inputs.locate(config)
-        self.fingerprint, self.digests = fingerprint(config, self.inputs, stages)
+        versions = [stage.version for stage in stages]
+        self.fingerprint, self.digests = fingerprint(config, self.inputs, versions)
         tags = self.digests | descriptive_tags(config, self.inputs.base)
         self.tracker = Tracker(workspace, config, self.fingerprint, tags, claim)
         self.origin = Origin(self.fingerprint, self.tracker.run_id, tags)
@@ -57,61 +166,6 @@ class Run:
 
     @property
     def outcome(self) -> Outcome:
-        """What the stages came to, when all have ended."""
+        """The outcome, once all stages have completed."""
         report = self.workspace.root / "reports" / f"{self.config.name}.run.html"
         return Outcome(self.results, self.tracker.url(), report)
-
-
-@contextmanager
-def opened(
-    file: str,
-    overrides: Sequence[str],
-    fresh: bool,
-    stages: Sequence[Stage],
-    settings: Mapping[str, Any] | None = None,
-    home: str | None = None,
-) -> Iterator[Run]:
-    """Prepare a run; record in MLflow how it ended, and tell Prefect why it failed.
-
-    Args:
-        file: the YAML file; relative paths in the settings begin at its folder.
-        overrides: ``dotted.key=value`` strings.
-        fresh: compute every stage even if a verified output exists.
-        stages: of the pipeline.
-        settings: a pipeline as JSON values, in place of what the file says.
-        home: the folder to write to; by default that of the environment.
-    """
-    with reported(Path(file).stem) as subject:
-        quiet()
-        workspace = shared(Workspace.open(Path(home) if home else None, fresh=fresh))
-        with claimed_flow(workspace) as claim:
-            run = Run(read(Path(file), overrides, settings), workspace, claim, stages)
-            subject.run = run
-            workspace.store.sweep()
-            outbox.deliver(workspace)
-            with _ended_in_mlflow(run):
-                yield run
-
-
-@contextmanager
-def _ended_in_mlflow(run: Run) -> Iterator[None]:
-    try:
-        yield
-    except Exception:
-        run.tracker.end("FAILED")
-        raise
-    except BaseException:
-        run.tracker.end("KILLED")
-        raise
-    run.tracker.end("FINISHED")
-
-
-@contextmanager
-def claimed_flow(workspace: Workspace) -> Iterator[Claim]:
-    """Hold a claim that names the Prefect run around it."""
-    from prefect.runtime import flow_run
-
-    with claimed(workspace.locks) as claim:
-        if flow_run.id is not None:
-            claim.note("flow_run", id=str(flow_run.id))
-        yield claim

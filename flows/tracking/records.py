@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from flows.tracking.tracker import Tracker
+from tasks.arrow import MappedTable
 from tasks.contract.report.page import render
 from tasks.contract.report.record import Report
+from tasks.contract.sources.splits import SPLITS
 from tasks.evaluation import Evaluated
 from tasks.finetuning import Tuned
 from tasks.report import page
 from tasks.store import lock
-from tasks.tracking import comparison_run, datasets, registry, runs
+from tasks.tracking import registry, runs
 from tasks.tracking.registry import TEST
 from tasks.validation import Validated
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
 
+DIGITS = 8
+"""Length of a digest, as in MLflow."""
+PLACES = frozenset({"file", "row"})
+"""Columns with the origin of a row."""
+PARENT = "mlflow.parentRunId"
+FORBIDDEN = re.compile(r"[^\w\-. :/]")
+"""Characters that MLflow does not allow in metric names."""
 
 def log_data(tracker: Tracker, validated: Validated, report: Report) -> None:
     """Log the data sets, the contract's report and the profile, not the quarantined text."""
@@ -33,13 +47,59 @@ def log_data(tracker: Tracker, validated: Validated, report: Report) -> None:
     def log(client: MlflowClient, run_id: str) -> None:
         runs.log_tags(client, run_id, tags)
         with lock(locks / f"inputs-{config.name}.lock"):
-            client.log_inputs(run_id, datasets.of_splits(validated))
+            client.log_inputs(run_id, _datasets(validated))
         client.log_dict(run_id, report, "validation/report.json")
         profile = str(validated.stored.path / "profile.json")
         client.log_artifact(run_id, profile, "validation")
         client.log_text(run_id, render(report), "validation/report.html")
 
     tracker.send(log, "log the data report")
+
+
+def _datasets(validated: Validated) -> list[DatasetInput]:
+    """One data set of MLflow per split, with its schema and size."""
+    return [_dataset(split, validated) for split in SPLITS]
+
+
+def _dataset(split: str, validated: Validated) -> DatasetInput:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    # A split without files is a fraction of the training rows.
+    sources = validated.sources
+    found = sources.splits.get(split) or sources.splits["train"]
+    kind, source = found[0].origin([one.name for one in found])
+    table = MappedTable(validated.stored.path / f"{split}.arrow")
+    profile = {"num_rows": len(table), "num_elements": len(table) * len(_columns(table.schema))}
+    dataset = Dataset(
+        f"{validated.pipeline}-{split}",
+        validated.stored.content(f"{split}.arrow")[:DIGITS],
+        kind,
+        json.dumps(source),
+        json.dumps({"mlflow_colspec": _columns(table.schema)}),
+        json.dumps(profile),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", split)])
+
+
+def _columns(schema: pa.Schema) -> list[dict[str, Any]]:
+    """The columns in MLflow's format."""
+    from mlflow.types.schema import ColSpec
+
+    fields = [field for field in schema if field.name not in PLACES]
+    return [ColSpec(_type(field.type), field.name).to_dict() for field in fields]
+
+
+def _type(kind: pa.DataType) -> Any:
+    from mlflow.types.schema import AnyType, Array, DataType
+    from pyarrow import types
+
+    if types.is_string(kind) or types.is_large_string(kind):
+        return DataType.string
+    if types.is_integer(kind):
+        return DataType.long
+    if types.is_list(kind):
+        return Array(_type(kind.value_type))
+    return DataType.double if types.is_floating(kind) else AnyType()  # type: ignore[no-untyped-call]
 
 
 def log_evaluation(tracker: Tracker, evaluated: Evaluated, tuned: Tuned) -> None:
@@ -93,9 +153,50 @@ def log_comparison(tracker: Tracker, gate: Mapping[str, Any]) -> None:
 
     def log(client: MlflowClient, run_id: str) -> None:
         with runs.lease(tracker.workspace, tracker.fingerprint):
-            comparison_run.log(client, run_id, gate)
+            log_comparison_run(client, run_id, gate)
 
     tracker.send(log, "log the comparison")
+
+
+def log_comparison_run(client: MlflowClient, parent: str, gate: Mapping[str, Any]) -> str:
+    """Log the comparison of the gate, once per champion; call it under a lock on the parent.
+
+    Returns:
+        The id of the nested run.
+    """
+    version = str(gate["reference"]).rpartition("/")[2]
+    run_id = _child_run(client, parent, f"comparison with version {version}")
+    tags = {"onestep.champion": gate["reference"], "onestep.verdict": gate["verdict"]}
+    runs.log_tags(client, run_id, tags)
+    runs.log_figures(client, run_id, dict(_comparison_figures(gate)), 0)
+    runs.finish(client, run_id, "FINISHED")
+    return run_id
+
+
+def _child_run(client: MlflowClient, parent: str, name: str) -> str:
+    experiment = client.get_run(parent).info.experiment_id
+    same = f"tags.`{PARENT}` = '{parent}' and tags.`mlflow.runName` = '{name}'"
+    if found := client.search_runs([experiment], same, max_results=1):
+        return str(found[0].info.run_id)
+    tags = {PARENT: parent, "mlflow.runName": name}
+    return str(client.create_run(experiment, tags=tags).info.run_id)
+
+
+def _comparison_figures(gate: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Every finite number by name."""
+    named = {"mcnemar": gate.get("mcnemar"), "rows": gate.get("rows")}
+    for row in gate.get("metrics") or ():
+        metric = row["metric"]
+        named |= {f"{side}/{metric}": row.get(side) for side in ("challenger", "champion", "gain")}
+        named |= {f"gain_{end}/{metric}": row.get(end) for end in ("low", "high")}
+    for part in gate.get("slices") or ():
+        figures = ("challenger", "champion", "drop", "rows")
+        # MLflow treats slashes as folders.
+        flat = part["name"].replace("/", "_")
+        named |= {f"slice/{flat}/{figure}": part.get(figure) for figure in figures}
+    for name, value in named.items():
+        if isinstance(value, int | float) and isfinite(value):
+            yield FORBIDDEN.sub("_", name), float(value)
 
 
 def log_report(tracker: Tracker, html: str) -> None:

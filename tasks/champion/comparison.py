@@ -20,7 +20,7 @@ from tasks.evaluation import ANSWERS, SLICES, Evaluated
 from tasks.finetuning import extra_metrics
 from tasks.metrics import code_digests
 from tasks.store import read_json, write_json
-from tasks.tracking import artifacts
+from tasks.tracking import runs
 from tasks.tracking.client import unreachable
 from tasks.tracking.packaging import package_digest
 from tasks.tracking.runs import FINGERPRINT, load_model, uri_of
@@ -179,7 +179,7 @@ class _Models:
 
     def _champion(self) -> Scorer:
         run_id = str(self._version.run_id)
-        if not artifacts.exists(self._challenger.client, run_id, MODEL_FILE):
+        if not runs.has_artifact(self._challenger.client, run_id, MODEL_FILE):
             raise FileNotFoundError(f"its run has no {MODEL_FILE}")
         loaded = load_model(self._challenger.workspace, self._version)
         theirs = self._application.facts.read(loaded.unwrap_python_model().settings)

@@ -14,7 +14,7 @@ from configs.errors import ModelError, Problem
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.store import MANIFEST, read_json
-from tasks.tracking import artifacts, registry
+from tasks.tracking import registry, runs
 from tasks.tracking.runs import FINGERPRINT, uri_of
 from tasks.validation import Validated
 from tasks.workspace import Workspace
@@ -96,7 +96,7 @@ def of(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> Lin
         ModelError: the version was not made by a pipeline, or its artifacts are gone.
     """
     where = uri_of(version)
-    found = artifacts.read(client, workspace, str(version.run_id), FILE) if version.run_id else None
+    found = runs.read_artifact(client, workspace, str(version.run_id), FILE) if version.run_id else None
     if found is None:
         raise ModelError(Problem(where, f"its run has no {FILE}", "onestep did not register it"))
     if lacking := [part for part in PARTS if part not in found]:
@@ -108,7 +108,7 @@ def of(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> Lin
 def describe(client: MlflowClient, workspace: Workspace, lineage: Lineage) -> Record:
     """The lineage of a version with its verdict, metrics and history, as JSON values."""
     version, run_id = lineage.version, str(lineage.version.run_id)
-    gate = artifacts.read(client, workspace, run_id, GATE) or {}
+    gate = runs.read_artifact(client, workspace, run_id, GATE) or {}
     known = registry.aliases(client, version.name)
     described = registry.describe(client, version, known)
     return {

@@ -18,7 +18,7 @@ STAGE = """
 from dataclasses import dataclass
 
 from flows.cli.main import main
-from flows.run.stage import Stage
+from flows.run.run import Stage
 from flows.stages import STAGES
 from tasks.validation import Validated
 

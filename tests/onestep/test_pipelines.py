@@ -89,7 +89,7 @@ def test_every_kind_of_table_is_the_same_data(
 
 
 def test_a_pipeline_is_taken_as_its_file(file: Path, home: Path) -> None:
-    from flows.run.run import read
+    from flows.run.reading import read
 
     checked = onestep.check(read(file, []), home=home)
     assert checked.valid

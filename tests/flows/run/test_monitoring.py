@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from flows.prefect_run import events, markdown
+from flows.prefect_run import artifacts, events
 from tasks.report.page import energy
 from tests.docs.markdown import ROOT
 from tests.support.homes import CONFIG, NAME, Finished, query
@@ -175,7 +175,7 @@ def test_drift_is_an_event_that_names_the_champion(finished: Finished, tmp_path:
 
 
 def test_the_gate_is_told_as_tables() -> None:
-    checks, slices = markdown.gate(gate())
+    checks, slices = artifacts.gate_tables(gate())
     assert checks.splitlines()[2:] == [
         "| text | passed | text |",
         "| text again | **failed** | text |",
@@ -185,8 +185,8 @@ def test_the_gate_is_told_as_tables() -> None:
         "| text: long | 400 | 0.9000 | 0.9200 | 0.0200 | **fell too far** |",
         "| text: middle | 9 | 0.9000 | 0.9200 | 0.0200 | too small |",
     ]
-    assert list(markdown.gate({})) == []
-    assert markdown.table(["a"], [["x | y\nz"]]).splitlines()[2] == "| x &#124; y z |"
+    assert list(artifacts.gate_tables({})) == []
+    assert artifacts.markdown_table(["a"], [["x | y\nz"]]).splitlines()[2] == "| x &#124; y z |"
 
 
 def test_the_shipped_automations_expect_events_that_exist() -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from mlflow import MlflowClient
 
-from tasks.tracking import comparison_run, runs
+from flows.tracking.records import log_comparison_run
+from tasks.tracking import runs
 from tasks.tracking.client import ui_address
 from tasks.workspace import Workspace
 from tests.support.records import gate
@@ -27,7 +28,7 @@ def test_a_comparison_is_a_run_below_that_of_the_pipeline(
     store: tuple[Workspace, MlflowClient], parent: str
 ) -> None:
     _, client = store
-    run = client.get_run(comparison_run.log(client, parent, against(6)))
+    run = client.get_run(log_comparison_run(client, parent, against(6)))
     assert run.info.run_name == "comparison with version 6"
     assert run.info.status == "FINISHED"
     assert run.data.tags["mlflow.parentRunId"] == parent
@@ -40,10 +41,10 @@ def test_a_comparison_is_a_run_below_that_of_the_pipeline(
 
 def test_nothing_is_logged_twice(store: tuple[Workspace, MlflowClient], parent: str) -> None:
     _, client = store
-    found = {comparison_run.log(client, parent, against(6)) for _ in range(2)}
+    found = {log_comparison_run(client, parent, against(6)) for _ in range(2)}
     assert len(found) == 1
     assert len(client.get_metric_history(found.pop(), "gain/accuracy")) == 1
-    other = comparison_run.log(client, parent, against(7) | {"mcnemar": None})
+    other = log_comparison_run(client, parent, against(7) | {"mcnemar": None})
     assert client.get_run(other).info.run_name == "comparison with version 7"
     assert "mcnemar" not in client.get_run(other).data.metrics
 
@@ -52,7 +53,7 @@ def test_the_run_of_the_pipeline_is_still_found_by_its_fingerprint(
     store: tuple[Workspace, MlflowClient], parent: str, request: pytest.FixtureRequest
 ) -> None:
     workspace, client = store
-    comparison_run.log(client, parent, against(6))
+    log_comparison_run(client, parent, against(6))
     again = runs.open_run(client, workspace, "comparisons", request.node.name, "a run")
     assert again == parent
 

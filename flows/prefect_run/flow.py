@@ -1,0 +1,140 @@
+"""A run of a pipeline as a Prefect flow: its name, its stages as tasks, its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import get_client, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.runtime import deployment, flow_run
+from prefect.states import Completed
+
+from configs.errors import OneStepError
+from flows.prefect_run import artifacts, failures
+from flows.run import report
+from flows.run.libraries import quiet
+from flows.run.reading import read
+from flows.run.run import Outcome, Run, Stage, StageRun
+from flows.servers import outbox
+from flows.servers.leases import shared
+from flows.tracking import records
+from tasks.claims import Claim, claimed
+from tasks.progress import Notice, StageFinished, StageStarted, announce
+from tasks.workspace import Workspace
+
+Trigger = Literal["manual", "scheduled"]
+
+
+def first_name() -> str:
+    """Name a Prefect run after its file, until its data is known."""
+    return Path(flow_run.get_parameters()["file"]).stem
+
+
+def rename(run: Run, trigger: Trigger | None = None) -> None:
+    """Name the current flow run after pipeline, data and trigger: ``reviews-1a2b3c4d-manual``.
+
+    By default a deployment or a flow around this one counts as ``scheduled``.
+    """
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    scheduled = deployment.id or flow_run.parent_flow_run_id
+    started_by = trigger or ("scheduled" if scheduled else "manual")
+    name = f"{run.config.name}-{run.inputs.sources.digest[:8]}-{started_by}"
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_name(context.flow_run.id, name)
+    context.flow_run.name = name
+
+
+@contextmanager
+def claimed_flow(workspace: Workspace) -> Iterator[Claim]:
+    """Hold a claim that names the current flow run."""
+    with claimed(workspace.locks) as claim:
+        if flow_run.id is not None:
+            claim.note("flow_run", id=str(flow_run.id))
+        yield claim
+
+
+@contextmanager
+def opened(
+    file: str,
+    overrides: Sequence[str],
+    fresh: bool,
+    stages: Sequence[Stage],
+    settings: Mapping[str, Any] | None = None,
+    home: str | None = None,
+) -> Iterator[Run]:
+    """Prepare a run; set its final status in MLflow, and report a failure to Prefect.
+
+    For the parameters see :func:`flows.pipeline.pipeline`.
+    """
+    with failures.reported(Path(file).stem) as subject:
+        quiet()
+        workspace = shared(Workspace.open(Path(home) if home else None, fresh=fresh))
+        with claimed_flow(workspace) as claim:
+            run = Run(read(Path(file), overrides, settings), workspace, claim, stages)
+            subject.run = run
+            workspace.store.sweep()
+            outbox.deliver(workspace)
+            with _status_in_mlflow(run):
+                yield run
+
+
+@contextmanager
+def _status_in_mlflow(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        run.tracker.end("FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    run.tracker.end("FINISHED")
+
+
+def execute(stage: Stage, run: Run) -> None:
+    """Run a stage as a task, and add its result to the run.
+
+    The state of the task is reused, completed, or failed with the reason.
+    """
+
+    @task(name=stage.name, cache_policy=NO_CACHE, persist_result=False)
+    def compute() -> State[StageRun]:
+        announce(StageStarted(stage.name))
+        started = time.perf_counter()
+        try:
+            result = stage.compute(run)
+        except OneStepError as error:
+            failed: State[StageRun] = failures.state(error)
+            return failed
+        return _completed(StageRun(stage, result, time.perf_counter() - started))
+
+    run.results.add(compute().result())
+
+
+def _completed(run: StageRun) -> State[StageRun]:
+    """Show the result in the terminal, in the log and in Prefect."""
+    result = run.result
+    announce(StageFinished(run.stage.name, result.reused, run.seconds, result.note))
+    get_run_logger().info("%s: %s", "Reused" if result.reused else "Computed", result.note)
+    artifacts.stage(run)
+    name = "Reused" if result.reused else "Completed"
+    return Completed(name=name, message=result.note, data=run)
+
+
+def conclude(run: Run) -> Outcome:
+    """Send the gate's decision to Prefect; show the run in MLflow, in Prefect and on a page."""
+    outcome = run.outcome
+    if late := outbox.deliver(run.workspace):
+        announce(Notice(late))
+    tags = artifacts.run_tags()
+    run.tracker.tag(tags)
+    records.log_comparison(run.tracker, outcome.registered.gate)
+    links = {"MLflow run": outcome.run_url, "Prefect run": tags["prefect.flow_run_url"]}
+    report.publish(run, outcome, links)
+    artifacts.results(outcome)
+    return outcome

@@ -1,4 +1,4 @@
-"""Commands about labelled data."""
+"""Commands about pipeline files and labelled data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,47 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import File, Json, Overrides, console, open_workspace
+from flows.cli.options import File, Json, Overrides, console, open_workspace, show
+
+
+def _applications(incomplete: str) -> list[str]:
+    from tasks.applications import registry
+
+    return [name for name in registry.names() if name.startswith(incomplete)]
+
+
+def init(
+    application: Annotated[
+        str, typer.Argument(help="The NLP problem.", autocompletion=_applications)
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; NAME.yaml by default.")
+    ] = None,
+) -> None:
+    """Write a commented pipeline file to start from."""
+    from configs.starters import write_starter
+    from tasks.applications.registry import PIPELINES
+
+    path = write_starter(application, output, PIPELINES)
+    typer.echo(f"wrote {path}; name your files in it, then: onestep check {path}")
+
+
+def schema() -> None:
+    """Print the JSON Schema of pipeline files, for editors."""
+    from configs.schema import json_schema
+    from tasks.applications.registry import PIPELINES
+
+    typer.echo(json.dumps(json_schema(PIPELINES), indent=2))
+
+
+def config(file: File, set_: Overrides = None, as_json: Json = False) -> None:
+    """Print a pipeline file filled in with every default."""
+    from configs.starters import filled
+    from flows.run.reading import read
+
+    pipeline = read(file, set_ or [])
+    record = pipeline.model_dump(mode="json")
+    typer.echo(json.dumps(record, indent=2) if as_json else filled(record), nl=as_json)
 
 
 def check(file: File, set_: Overrides = None, as_json: Json = False) -> None:
@@ -19,10 +59,8 @@ def check(file: File, set_: Overrides = None, as_json: Json = False) -> None:
 
     pipeline, workspace = read(file, set_ or []), open_workspace()
     found = check.check(pipeline, workspace)
-    if as_json:
-        typer.echo(json.dumps(found.record(), indent=2))
-    elif found.report:
-        console().print(reports.contract(found.report, workspace.root))
+    if as_json or found.report:
+        show(found.record(), as_json, lambda: reports.contract(found.report or {}, workspace.root))
     if found.error or found.prepared is None:
         raise found.error or AssertionError("neither checked nor refused")
     if not as_json:
@@ -38,12 +76,9 @@ def drift(file: File, set_: Overrides = None, as_json: Json = False) -> None:
 
     pipeline, workspace = read(file, set_ or []), open_workspace()
     found = check.drift(pipeline, workspace)
-    if as_json:
-        typer.echo(json.dumps(found.record() if found else {"drift": []}, indent=2))
-    elif found is None:
-        typer.echo(f"{pipeline.model_name} has no champion with a profile to compare with")
-    else:
-        console().print(reports.drift(found))
+    none = f"{pipeline.model_name} has no champion with a profile to compare with"
+    record = found.record() if found else {"drift": []}
+    show(record, as_json, lambda: reports.drift(found) if found else none)
     drift.require_none(pipeline, found)
 
 
@@ -85,4 +120,4 @@ def quarantine(
         raise DataError(returned.problems)
 
 
-COMMANDS = (check, drift, quarantine)
+COMMANDS = (init, schema, config, check, drift, quarantine)

@@ -6,11 +6,12 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import Json, console, open_workspace, show
+from flows.cli.options import Json, open_workspace, show
 
 if TYPE_CHECKING:
     from tasks.tracking.promotion import ChampionChange
@@ -20,6 +21,37 @@ Name = Annotated[str, typer.Argument(help="The registered model.")]
 Reference = Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")]
 Number = Annotated[int, typer.Argument(help="A version of it.", min=1)]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the version.")]
+
+
+def predict(
+    model: Reference,
+    file: Annotated[
+        str, typer.Argument(help="CSV, TSV, JSON, JSONL or Parquet file; - is stdin.")
+    ] = "-",
+    *,
+    output: Annotated[str, typer.Option("--to", help="Format: csv or jsonl.")] = "",
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="Rename an input column: text=review.", metavar="NAME=YOURS"),
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Add the probability of every label.")
+    ] = False,
+    documents: Annotated[
+        Path | None,
+        typer.Option("--documents", help="Look questions up in a folder of .txt, .md and .jsonl."),
+    ] = None,
+    question: Annotated[
+        str | None, typer.Option("--question", help="One question, with --documents.")
+    ] = None,
+) -> None:
+    """Predict rows with a registered model, streaming in and out."""
+    from flows.models.prediction import Request, stream
+
+    request = Request(model, file, output, column or [], probabilities, documents, question)
+    for line in stream(open_workspace(), request):
+        sys.stdout.write(line)
+        sys.stdout.flush()
 
 
 def models(
@@ -39,12 +71,8 @@ def models(
         show(events, as_json, lambda: tables.history(events))
         return
     records = query.registered(workspace, name)
-    if as_json:
-        typer.echo(json.dumps(records, indent=2))
-    elif records:
-        console().print(tables.models(records, time.time()))
-    else:
-        typer.echo("no model is registered yet; `onestep run FILE` registers one")
+    none = "no model is registered yet; `onestep run FILE` registers one"
+    show(records, as_json, lambda: tables.models(records, time.time()) if records else none)
 
 
 def promote(name: Name, version: Number, reason: Reason, as_json: Json = False) -> None:
@@ -56,11 +84,7 @@ def promote(name: Name, version: Number, reason: Reason, as_json: Json = False) 
     _deliver(workspace)
 
 
-def rollback(
-    name: Name,
-    reason: Reason = "no reason given",
-    as_json: Json = False,
-) -> None:
+def rollback(name: Name, reason: Reason = "no reason given", as_json: Json = False) -> None:
     """Bring the previous champion back; twice undoes it."""
     from flows.models import query
 
@@ -129,12 +153,4 @@ def serve(
     serving.serve(open_workspace(), model, port, say)
 
 
-COMMANDS = (
-    models,
-    promote,
-    rollback,
-    lineage,
-    reproduce,
-    diff,
-    serve,
-)
+COMMANDS = (predict, models, promote, rollback, lineage, reproduce, diff, serve)

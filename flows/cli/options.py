@@ -46,8 +46,9 @@ def console(stderr: bool = False) -> Any:
 
 
 def show(record: object, as_json: bool, draw: Callable[[], object]) -> None:
-    """Print JSON values for scripts, or what a function draws for people."""
-    if as_json:
-        typer.echo(json.dumps(record, indent=2))
+    """Print JSON values for scripts, or the text or table of a function for people."""
+    drawn = json.dumps(record, indent=2) if as_json else draw()
+    if isinstance(drawn, str):
+        typer.echo(drawn)
     else:
-        console().print(draw())
+        console().print(drawn)

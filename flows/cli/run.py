@@ -1,13 +1,32 @@
-"""Commands that train: one step, or the pipeline."""
+"""Commands that train: one step, the pipeline, or by a schedule."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import File, Fresh, Json, Overrides, console, open_workspace
+from configs.errors import ConfigError
+from flows.cli.options import (
+    File,
+    Fresh,
+    Json,
+    Overrides,
+    console,
+    open_workspace,
+    show,
+    yaml_files,
+)
+
+if TYPE_CHECKING:
+    from flows.schedule.files import Scheduled
+    from flows.schedule.server import ScheduleEvent
 
 
 def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None:
@@ -18,11 +37,9 @@ def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None
 
     pipeline, workspace = read(file, set_ or []), open_workspace()
     ready, report = check.preflight(pipeline, workspace)
-    if as_json:
-        typer.echo(json.dumps(report, indent=2))
-        return
-    typer.echo(f"{file}: {ready.validated.note}")
-    console().print(reports.preflight(report))
+    if not as_json:
+        typer.echo(f"{file}: {ready.validated.note}")
+    show(report, as_json, lambda: reports.preflight(report))
 
 
 def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json = False) -> None:
@@ -50,4 +67,78 @@ def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json 
         screen.print(reports.report(outcome, display, seconds))
 
 
-COMMANDS = (preflight, run)
+def retrain(
+    file: File,
+    set_: Overrides = None,
+    scheduled: Annotated[bool, typer.Option("--scheduled", hidden=True)] = False,
+    as_json: Json = False,
+) -> None:
+    """Do what a scheduled run does: run the pipeline if there is a reason to."""
+    from flows import execution
+    from flows.run import inputs
+    from flows.run.reading import read
+
+    inputs.require(read(file, set_ or []))
+    open_workspace()
+    from flows.cli import progress
+
+    with progress.watching(console(stderr=as_json)):
+        done = execution.retrain(file, set_ or [], "scheduled" if scheduled else "manual")
+    typer.echo(json.dumps(done.record(), indent=2) if as_json else f"{done.pipeline}: {done.note}")
+
+
+def schedule(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Pipeline files, or folders with them.",
+            metavar="FILES_OR_FOLDERS...",
+            autocompletion=yaml_files,
+        ),
+    ],
+    at_once: Annotated[int, typer.Option(min=1, help="How many runs may go on at once.")] = 1,
+    dry_run: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Print the next N runs of each, and end.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Run pipelines when they are due, until Ctrl-C; a folder may get more of them meanwhile."""
+    from flows.schedule import files, processes
+
+    found, folders = files.find(paths), [path for path in paths if path.is_dir()]
+    if not found and (dry_run or not folders):
+        raise ConfigError([files.none_yet(paths)])
+    if dry_run:
+        _show(found, dry_run, as_json)
+        return
+    with processes.prepared(open_workspace(), found) as resources:
+        if found or as_json:
+            _show(found, 1, as_json)
+        processes.serve(resources, found, folders, _teller(as_json), at_once)
+
+
+def _teller(as_json: bool) -> Callable[[ScheduleEvent], None]:
+    """What prints events as they happen."""
+    from flows.cli import reports
+
+    def tell(event: ScheduleEvent) -> None:
+        text = json.dumps(event.json()) if as_json else reports.happened(event)
+        typer.echo(text, err=event.kind == "failed" and not as_json)
+        sys.stdout.flush()
+
+    return tell
+
+
+def _show(found: list[Scheduled], runs: int, as_json: bool) -> None:
+    """Print the next runs of each pipeline."""
+    from flows.cli import reports
+    from flows.schedule import files
+
+    now = datetime.now(UTC)
+    if as_json:
+        typer.echo(json.dumps(files.listed(found, now, runs)))
+    else:
+        console().print(reports.served(found, now, runs))
+
+
+COMMANDS = (preflight, run, retrain, schedule)

@@ -34,6 +34,7 @@ PARENT = "mlflow.parentRunId"
 FORBIDDEN = re.compile(r"[^\w\-. :/]")
 """Characters that MLflow does not allow in metric names."""
 
+
 def log_data(tracker: Tracker, validated: Validated, report: Report) -> None:
     """Log the data sets, the contract's report and the profile, not the quarantined text."""
     tags = {

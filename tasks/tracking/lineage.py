@@ -96,7 +96,9 @@ def of(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> Lin
         ModelError: the version was not made by a pipeline, or its artifacts are gone.
     """
     where = uri_of(version)
-    found = runs.read_artifact(client, workspace, str(version.run_id), FILE) if version.run_id else None
+    found = (
+        runs.read_artifact(client, workspace, str(version.run_id), FILE) if version.run_id else None
+    )
     if found is None:
         raise ModelError(Problem(where, f"its run has no {FILE}", "onestep did not register it"))
     if lacking := [part for part in PARTS if part not in found]:

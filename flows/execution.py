@@ -14,7 +14,7 @@ from configs.schema import Pipeline
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
-    from flows.retraining import Retrained
+    from flows.retraining import RetrainingResult
     from flows.run.run import Outcome
 
 
@@ -46,7 +46,7 @@ def run(
 
 def retrain(
     file: Path, overrides: Sequence[str] = (), trigger: Literal["manual", "scheduled"] = "manual"
-) -> Retrained:
+) -> RetrainingResult:
     """Run a pipeline if its schedule's ``when`` finds a reason to.
 
     Raises:
@@ -58,7 +58,7 @@ def retrain(
 
         # Prefect resolves the state that the flow returns.
         ended: Any = retraining(str(file), list(overrides), trigger)
-        retrained: Retrained = ended
+        retrained: RetrainingResult = ended
         return retrained
 
 

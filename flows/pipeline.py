@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow
 
 from flows.prefect_run.failures import explained
-from flows.prefect_run.flow import conclude, execute, first_name, opened, rename
+from flows.prefect_run.flow import execute, first_name, opened, rename, report_outcome
 from flows.run.run import Outcome
 from flows.stages import STAGES
 
@@ -34,4 +34,4 @@ def pipeline(
         rename(run)
         for stage in STAGES:
             execute(stage, run)
-        return conclude(run)
+        return report_outcome(run)

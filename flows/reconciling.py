@@ -42,7 +42,7 @@ WHY: Final = registry.WITHDRAWN + "its registration was never finished"
 
 
 @dataclass
-class Reconciled:
+class CleanupReport:
     """What was cleaned up.
 
     Attributes:
@@ -77,7 +77,7 @@ def reconcile(
     client: MlflowClient,
     models: Iterable[str] = (),
     expected: Collection[str] = (),
-) -> Reconciled:
+) -> CleanupReport:
     """Clean up after dead processes.
 
     Args:
@@ -89,7 +89,7 @@ def reconcile(
     Raises:
         TrackingFailure: MLflow does not answer; what is left to do stays for the next time.
     """
-    found = Reconciled()
+    found = CleanupReport()
     with lock(workspace.locks / "reconcile.lock"):
         gone, living = claims.inspect(workspace.locks)
         held = claims.fingerprints(living)
@@ -105,7 +105,7 @@ def reconcile(
     return found
 
 
-def _crash(flow_runs: list[str], found: Reconciled) -> None:
+def _crash(flow_runs: list[str], found: CleanupReport) -> None:
     """Tell Prefect that runs are over."""
     if not flow_runs:
         return
@@ -138,7 +138,7 @@ def _crash_tasks(client: SyncPrefectClient, flow_run: str) -> None:
 
 
 def _end_runs(
-    one: DeadClaim, held: set[str], workspace: Workspace, client: MlflowClient, found: Reconciled
+    one: DeadClaim, held: set[str], workspace: Workspace, client: MlflowClient, found: CleanupReport
 ) -> bool:
     """Complete the MLflow runs of a dead process, and say that they are over.
 
@@ -164,7 +164,7 @@ def _end_run(
     folder: Path | None,
     workspace: Workspace,
     client: MlflowClient,
-    found: Reconciled,
+    found: CleanupReport,
 ) -> None:
     run_id = str(run.info.run_id)
     if folder is not None and _send(StepSender(client, workspace, fingerprint), run_id, folder):
@@ -202,7 +202,7 @@ def _send(writer: StepSender, run_id: str, folder: Path) -> bool:
 
 
 def _withdraw(
-    workspace: Workspace, client: MlflowClient, model: str, busy: set[str], found: Reconciled
+    workspace: Workspace, client: MlflowClient, model: str, busy: set[str], found: CleanupReport
 ) -> None:
     """Give a verdict to versions whose registration was cut short and will not be finished."""
 

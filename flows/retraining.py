@@ -41,7 +41,7 @@ ROWS = "onestep.rows"
 
 
 @dataclass(frozen=True, slots=True)
-class Retrained:
+class RetrainingResult:
     """The result of a retraining.
 
     Attributes:
@@ -64,7 +64,7 @@ class Retrained:
 @failures.explained
 def retraining(
     file: str, overrides: Sequence[str] = (), trigger: Trigger | None = None
-) -> State[Retrained]:
+) -> State[RetrainingResult]:
     """Run a pipeline if its schedule's ``when`` finds a reason to.
 
     Args:
@@ -79,7 +79,7 @@ def retraining(
             subject.run = run = Run(read(Path(file), overrides), workspace, claim, STAGES)
             rename(run, trigger)
             _put_right(run)
-            found = Retrained(run.config.name, nothing_to_do(run))
+            found = RetrainingResult(run.config.name, nothing_to_do(run))
         if found.note:
             return Completed(name="Unchanged", message=found.note, data=found)
         return _train(file, overrides, found.pipeline)
@@ -96,10 +96,10 @@ def _put_right(run: Run) -> None:
         announce(Notice(note))
 
 
-def _train(file: str, overrides: Sequence[str], name: str) -> State[Retrained]:
+def _train(file: str, overrides: Sequence[str], name: str) -> State[RetrainingResult]:
     outcome = pipeline(file, list(overrides))
     note = outcome.registered.note
-    return Completed(message=note, data=Retrained(name, note, outcome))
+    return Completed(message=note, data=RetrainingResult(name, note, outcome))
 
 
 def nothing_to_do(run: Run) -> str:

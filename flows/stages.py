@@ -11,10 +11,10 @@ from flows.run import drift
 from flows.run.run import Run, Stage
 from flows.tracking import records
 from tasks import evaluation, finetuning, tokenization, validation
-from tasks.evaluation import Evaluated, evaluate
+from tasks.evaluation import EvaluationResult, evaluate
 from tasks.finetuning import Tuned, finetune
 from tasks.progress import Notice, announce
-from tasks.registration import Registered, register
+from tasks.registration import RegistrationResult, register
 from tasks.tokenization import Tokenized, tokenize_rows
 from tasks.validation import Validated, validate
 
@@ -76,7 +76,7 @@ def _load_ahead() -> None:
     Thread(target=load, daemon=True).start()
 
 
-def _evaluate(run: Run) -> Evaluated:
+def _evaluate(run: Run) -> EvaluationResult:
     """Measure the model that will be served."""
     inputs = run[Validated], run[Tokenized], run[Tuned]
     evaluated = evaluate(run.config, run.workspace, *inputs)
@@ -84,13 +84,13 @@ def _evaluate(run: Run) -> Evaluated:
     return evaluated
 
 
-def _register(run: Run) -> Registered:
+def _register(run: Run) -> RegistrationResult:
     """Register the model, and let the gate decide about its alias."""
 
-    def decided(registered: Registered) -> None:
+    def decided(registered: RegistrationResult) -> None:
         events.note_decision(run.workspace, run.config.name, registered, run.tracker.url())
 
-    inputs = run.tracker.client, run[Evaluated], run[Validated], run.origin
+    inputs = run.tracker.client, run[EvaluationResult], run[Validated], run.origin
     return register(run.config, run.workspace, *inputs, on_decision=decided)
 
 

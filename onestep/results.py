@@ -13,7 +13,7 @@ from onestep.registry import NO_COLUMNS, Model, load
 
 if TYPE_CHECKING:
     from flows.cli.progress import Display
-    from flows.run.check import Checked, Prepared
+    from flows.run.check import DataCheck, PreparedData
     from flows.run.run import Outcome
     from tasks.contract.report.record import Report
 
@@ -111,7 +111,7 @@ class CheckResult:
         home: where the report is.
     """
 
-    def __init__(self, checked: Checked, home: Path) -> None:
+    def __init__(self, checked: DataCheck, home: Path) -> None:
         self._checked = checked
         self._home = home
 
@@ -172,7 +172,7 @@ class PreflightResult:
         report: of the step.
     """
 
-    def __init__(self, prepared: Prepared, report: dict[str, Any]) -> None:
+    def __init__(self, prepared: PreparedData, report: dict[str, Any]) -> None:
         self._prepared = prepared
         self._report = report
 

@@ -34,7 +34,7 @@ OUTCOMES = "outcomes.parquet"
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class EvaluationResult:
     """The result of the stage.
 
     Attributes:
@@ -94,7 +94,7 @@ def evaluate(
     validated: Validated,
     tokenized: Tokenized,
     tuned: Tuned,
-) -> Evaluated:
+) -> EvaluationResult:
     """Measure the fine-tuned model on the test split."""
     application = applications.get(config.application)
     settings = _settings(config, application, tokenized, tuned)
@@ -142,11 +142,11 @@ def _inputs(
     }
 
 
-def _read(stored: Stored, primary_metric: str, baseline_name: str) -> Evaluated:
+def _read(stored: Stored, primary_metric: str, baseline_name: str) -> EvaluationResult:
     """Take the figures from an output."""
     record = read_json(stored.path / "metrics.json")
     low, high = record["interval"]
-    return Evaluated(
+    return EvaluationResult(
         stored=stored,
         primary_metric=primary_metric,
         metrics=record["metrics"],
@@ -189,7 +189,7 @@ def _use_threads(threads: int | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
+class _TestAnswers:
     """The test rows with the answers of the served model.
 
     Attributes:
@@ -197,7 +197,7 @@ class _Answered:
         scorer: has scored them.
         baseline: has scored the answers of the trivial method.
         kinds: how often each kind of answer occurs.
-        cost: as in :class:`Evaluated`.
+        cost: as in :class:`EvaluationResult`.
     """
 
     answers: pd.DataFrame
@@ -214,7 +214,7 @@ def _ask(
     application: Application,
     settings: dict[str, Any],
     extra: list[str],
-) -> _Answered:
+) -> _TestAnswers:
     """Score the served model, and the trivial method beside it."""
     from tasks.predictor import Predictor
 
@@ -232,7 +232,7 @@ def _ask(
         baseline.update(targets, method.predict(table, facts))
 
     found = answers.ask(predict, rows, facts.inputs, observe)
-    return _Answered(
+    return _TestAnswers(
         found,
         scorer,
         baseline,
@@ -247,7 +247,7 @@ def _ask(
 def _write(
     folder: Path,
     config: Pipeline,
-    answered: _Answered,
+    answered: _TestAnswers,
     rows: arrow.MappedTable,
     validated: Validated,
     tuned: Tuned,
@@ -308,7 +308,7 @@ def _outcomes(
             "file": [files[position] for position in rows.column("file").to_pylist()],
             "row": rows.column("row").to_pylist(),
             "input": [digest(list(texts))[:32] for texts in zip(*columns, strict=True)],
-            "merit": answers.merits(scorer, primary_metric, len(rows)),
+            "merit": answers.row_scores(scorer, primary_metric, len(rows)),
         }
     )
 

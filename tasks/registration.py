@@ -17,7 +17,7 @@ from tasks.champion import gate
 from tasks.champion.comparison import PROBLEM, Challenger, compare
 from tasks.champion.gate import Decision, Evidence
 from tasks.champion.paired import Comparison
-from tasks.evaluation import Evaluated
+from tasks.evaluation import EvaluationResult
 from tasks.store import read_json
 from tasks.tracking import lineage, packaging, registry, runs
 from tasks.tracking.client import patiently
@@ -37,7 +37,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class RegistrationResult:
     """The result of the stage.
 
     Attributes:
@@ -99,19 +99,19 @@ class Origin:
     tags: dict[str, str]
 
 
-OnDecision = Callable[[Registered], None]
+OnDecision = Callable[[RegistrationResult], None]
 
 
 def register(
     config: Pipeline,
     workspace: Workspace,
     client: MlflowClient,
-    evaluated: Evaluated,
+    evaluated: EvaluationResult,
     validated: Validated,
     origin: Origin,
     *,
     on_decision: OnDecision = lambda _: None,
-) -> Registered:
+) -> RegistrationResult:
     """Register the evaluated model, unless its fingerprint is registered, and apply the gate.
 
     Args:
@@ -190,7 +190,7 @@ class _Registration:
     config: Pipeline
     workspace: Workspace
     client: MlflowClient
-    evaluated: Evaluated
+    evaluated: EvaluationResult
     validated: Validated
     origin: Origin
     on_decision: OnDecision
@@ -201,7 +201,7 @@ class _Registration:
         """The registered model."""
         return self.config.model_name
 
-    def run(self) -> Registered:
+    def run(self) -> RegistrationResult:
         """Compare with the champion, then take every step that is left, under the lease.
 
         The comparison takes long, and comes before the lease. If there is another champion by
@@ -217,7 +217,7 @@ class _Registration:
                     evidence = _evidence(self.evaluated, rules, _number(seen), comparison)
                     return self._advance(entry, evidence)
 
-    def _advance(self, entry: _Entry, evidence: Evidence) -> Registered:
+    def _advance(self, entry: _Entry, evidence: Evidence) -> RegistrationResult:
         """Take the steps that are left."""
         version, record = entry.version, entry.record
         if version is None:
@@ -232,10 +232,12 @@ class _Registration:
             self._carry_out(version, record, registered)
         return registered
 
-    def _registered(self, version: ModelVersion, record: Record, reused: bool) -> Registered:
+    def _registered(
+        self, version: ModelVersion, record: Record, reused: bool
+    ) -> RegistrationResult:
         number, alias, verdict = int(version.version), record["alias"], record["verdict"]
         seconds = time.perf_counter() - self.started
-        return Registered(self.name, number, alias, verdict, reused, seconds, record)
+        return RegistrationResult(self.name, number, alias, verdict, reused, seconds, record)
 
     def _look(self) -> _Entry:
         """Read the state from the registry."""
@@ -309,7 +311,9 @@ class _Registration:
         self._tag(version, registry.DECISION, json.dumps(written))
         return record
 
-    def _carry_out(self, version: ModelVersion, record: Record, registered: Registered) -> None:
+    def _carry_out(
+        self, version: ModelVersion, record: Record, registered: RegistrationResult
+    ) -> None:
         """Move the aliases as decided, and write the verdict."""
         number, alias, verdict = registered.version, registered.alias, registered.verdict
         if alias == registry.CHAMPION:
@@ -359,7 +363,7 @@ def _number_in(record: Record) -> int | None:
 
 
 def _evidence(
-    evaluated: Evaluated, rules: int, champion: int | None, comparison: Comparison | None
+    evaluated: EvaluationResult, rules: int, champion: int | None, comparison: Comparison | None
 ) -> Evidence:
     return Evidence(
         evaluated.primary_metric,
@@ -372,7 +376,7 @@ def _evidence(
     )
 
 
-def _problem(evaluated: Evaluated) -> str:
+def _problem(evaluated: EvaluationResult) -> str:
     """How rows are labelled and in which languages, in words."""
     settings = read_json(evaluated.package / "predictor.json")
     parts = [settings.get("labelling", ""), *settings.get("languages", ())]

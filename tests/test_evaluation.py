@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from tasks import evaluation
 from tasks.arrow import MappedTable
-from tasks.evaluation import Evaluated, evaluate
+from tasks.evaluation import EvaluationResult, evaluate
 from tasks.finetuning import Tuned
 from tasks.predictor import Predictor
 from tasks.store import read_json
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("stages")
 @pytest.fixture(scope="module")
 def mistaken(
     prepared: Prepared, tuned: Tuned, tmp_path_factory: pytest.TempPathFactory
-) -> Evaluated:
+) -> EvaluationResult:
     """The fine-tuned model, measured on a file whose labels are wrong."""
     folder = tmp_path_factory.mktemp("mistaken")
     rows = reviews()
@@ -34,7 +34,7 @@ def mistaken(
 
 
 def test_metrics_are_those_of_the_model_that_is_served(
-    prepared: Prepared, evaluated: Evaluated
+    prepared: Prepared, evaluated: EvaluationResult
 ) -> None:
     table = MappedTable(prepared.validated.stored.path / "test.arrow")
     rows = table.slice(0, len(table)).to_pandas()
@@ -50,7 +50,7 @@ def test_metrics_are_those_of_the_model_that_is_served(
     assert evaluated.note.startswith(f"{evaluated.primary_metric} ")
 
 
-def test_mistakes_are_named_by_file_and_row_without_their_text(mistaken: Evaluated) -> None:
+def test_mistakes_are_named_by_file_and_row_without_their_text(mistaken: EvaluationResult) -> None:
     mistakes = read_json(mistaken.stored.path / "mistakes.json")
     assert len(mistakes) >= 15
     with (mistaken.stored.path.parents[3] / "test.csv").open(encoding="utf-8") as stream:
@@ -62,7 +62,7 @@ def test_mistakes_are_named_by_file_and_row_without_their_text(mistaken: Evaluat
 
 
 def test_second_evaluation_is_reused(
-    prepared: Prepared, evaluated: Evaluated, tuned: Tuned
+    prepared: Prepared, evaluated: EvaluationResult, tuned: Tuned
 ) -> None:
     again = evaluate(
         prepared.config, prepared.workspace, prepared.validated, prepared.tokenized, tuned
@@ -71,7 +71,7 @@ def test_second_evaluation_is_reused(
     assert (again.metrics, again.interval) == (evaluated.metrics, evaluated.interval)
 
 
-def test_plots_are_pictures(evaluated: Evaluated) -> None:
+def test_plots_are_pictures(evaluated: EvaluationResult) -> None:
     names = {path.stem for path in evaluated.stored.path.glob("*.png")}
     assert names == {"confusion_matrix", "reliability", "loss_curves"}
     for name in names:

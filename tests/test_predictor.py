@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tasks.applications import registry as applications
-from tasks.evaluation import Evaluated
+from tasks.evaluation import EvaluationResult
 from tasks.finetuning import Tuned
 from tasks.predictor import Predictor
 from tasks.tracking import packaging
@@ -27,13 +27,13 @@ LABELS = ["negative", "positive"]
 
 
 @pytest.fixture
-def package(evaluated: Evaluated, tmp_path: Path) -> Path:
+def package(evaluated: EvaluationResult, tmp_path: Path) -> Path:
     """A copy that a test may damage."""
     return Path(shutil.copytree(evaluated.package, tmp_path / "package"))
 
 
 @pytest.fixture(scope="module")
-def predictor(evaluated: Evaluated) -> Predictor:
+def predictor(evaluated: EvaluationResult) -> Predictor:
     return Predictor().open(evaluated.package)
 
 
@@ -107,7 +107,9 @@ def test_any_string_is_answered(predictor: Predictor) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 3, float("nan")])
-def test_a_value_that_is_no_text_is_refused_by_place(evaluated: Evaluated, value: object) -> None:
+def test_a_value_that_is_no_text_is_refused_by_place(
+    evaluated: EvaluationResult, value: object
+) -> None:
     predictor = Predictor().open(evaluated.package)
     table = pd.DataFrame({"text": pd.Series(["fine", value], dtype=object)})
     with pytest.raises(ValueError, match="row 1: expected text in column 'text', found"):
@@ -147,7 +149,9 @@ def test_package_opens_again_and_again(package: Path, monkeypatch: pytest.Monkey
     assert sorted(package.rglob("*")) == before
 
 
-def test_package_holds_what_the_model_was_trained_with(evaluated: Evaluated, tuned: Tuned) -> None:
+def test_package_holds_what_the_model_was_trained_with(
+    evaluated: EvaluationResult, tuned: Tuned
+) -> None:
     settings = json.loads((evaluated.package / "predictor.json").read_text(encoding="utf-8"))
     assert (settings["labels"], settings["precision"]) == (LABELS, "fp32")
     assert settings["max_length"] == 48
@@ -155,7 +159,7 @@ def test_package_holds_what_the_model_was_trained_with(evaluated: Evaluated, tun
     assert (evaluated.package / weights).read_bytes() == (tuned.stored.path / weights).read_bytes()
 
 
-def test_serving_digest_is_that_of_the_code(evaluated: Evaluated) -> None:
+def test_serving_digest_is_that_of_the_code(evaluated: EvaluationResult) -> None:
     sentiment, topics = applications.get("sentiment"), applications.get("topics")
     assert packaging.serving_digest(sentiment) == packaging.serving_digest(topics)
     assert (evaluated.package / "decoding.py").read_bytes() == sentiment.serving.file.read_bytes()

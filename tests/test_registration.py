@@ -19,9 +19,9 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from configs.errors import DataError, ModelError
 from configs.schema import Gate, Pipeline, Registry
 from tasks.champion import gate
-from tasks.evaluation import Evaluated
+from tasks.evaluation import EvaluationResult
 from tasks.predictor import Predictor, sha256
-from tasks.registration import Origin, Registered, register
+from tasks.registration import Origin, RegistrationResult, register
 from tasks.store import file_digest
 from tasks.tracking import client, registry, runs
 from tasks.tracking import promotion as promoting
@@ -50,7 +50,7 @@ class Shop:
     client: MlflowClient
     config: Pipeline
     validated: Validated
-    evaluated: Evaluated
+    evaluated: EvaluationResult
 
     @property
     def name(self) -> str:
@@ -61,7 +61,9 @@ class Shop:
         fingerprint = f"{self.name}-{fingerprint}"
         return runs.open_run(self.client, self.workspace, "reviews", fingerprint, fingerprint)
 
-    def register(self, fingerprint: str, evaluated: Evaluated | None = None) -> Registered:
+    def register(
+        self, fingerprint: str, evaluated: EvaluationResult | None = None
+    ) -> RegistrationResult:
         """Register a model, the fine-tuned one unless another is given."""
         run_id = self.run(fingerprint)
         tags = {"onestep.data": "some rows", "onestep.application": "sentiment"}
@@ -90,7 +92,7 @@ class Shop:
 def shop(
     store: tuple[Workspace, MlflowClient],
     prepared: Prepared,
-    evaluated: Evaluated,
+    evaluated: EvaluationResult,
     request: pytest.FixtureRequest,
 ) -> Shop:
     name = re.sub(r"\W+", "-", request.node.name)
@@ -134,7 +136,7 @@ def test_version_says_where_it_comes_from(shop: Shop) -> None:
     [("onestep.application", "another application"), ("onestep.problem", "another labelling")],
 )
 def test_version_of_another_problem_does_not_replace_the_champion(
-    shop: Shop, constant: Evaluated, tag: str, words: str
+    shop: Shop, constant: EvaluationResult, tag: str, words: str
 ) -> None:
     shop.register("first", constant)
     shop.client.set_model_version_tag(shop.name, "1", tag, "of another kind")
@@ -145,14 +147,14 @@ def test_version_of_another_problem_does_not_replace_the_champion(
     assert shop.aliases() == {"champion": 1}
 
 
-def test_version_below_a_floor_gets_no_alias(shop: Shop, constant: Evaluated) -> None:
+def test_version_below_a_floor_gets_no_alias(shop: Shop, constant: EvaluationResult) -> None:
     registered = shop.with_gate(thresholds={"accuracy": 0.8}).register("weak", constant)
     assert (registered.version, registered.alias) == (1, None)
     assert "accuracy 0.5000 is below its floor 0.8" in registered.verdict
     assert shop.aliases() == {}
 
 
-def test_better_version_replaces_the_champion(shop: Shop, constant: Evaluated) -> None:
+def test_better_version_replaces_the_champion(shop: Shop, constant: EvaluationResult) -> None:
     shop.register("old", constant)
     registered = shop.register("new")
     assert (registered.version, registered.alias) == (2, "champion")
@@ -165,7 +167,7 @@ def test_better_version_replaces_the_champion(shop: Shop, constant: Evaluated) -
     assert shop.aliases() == {"champion": 2, "previous": 1}
 
 
-def test_the_comparison_is_kept_with_the_run(shop: Shop, constant: Evaluated) -> None:
+def test_the_comparison_is_kept_with_the_run(shop: Shop, constant: EvaluationResult) -> None:
     shop.register("old", constant)
     registered = shop.register("new")
     path = shop.client.download_artifacts(shop.run("new"), "gate.json")
@@ -182,7 +184,7 @@ def test_the_comparison_is_kept_with_the_run(shop: Shop, constant: Evaluated) ->
     assert not any(one["judged"] for one in record["slices"])
 
 
-def test_a_slice_that_falls_keeps_a_version_back(shop: Shop, constant: Evaluated) -> None:
+def test_a_slice_that_falls_keeps_a_version_back(shop: Shop, constant: EvaluationResult) -> None:
     slices = {"min_rows": 5, "max_drop": 0.0}
     gated = shop.with_gate(rule="non_inferior", margin=1.0, slices=slices)
     gated.register("old")
@@ -192,14 +194,16 @@ def test_a_slice_that_falls_keeps_a_version_back(shop: Shop, constant: Evaluated
     assert shop.aliases() == {"champion": 1, "challenger": 2}
 
 
-def test_worse_version_is_challenger(shop: Shop, constant: Evaluated) -> None:
+def test_worse_version_is_challenger(shop: Shop, constant: EvaluationResult) -> None:
     shop.register("old")
     registered = shop.register("new", constant)
     assert (registered.version, registered.alias) == (2, "challenger")
     assert shop.aliases() == {"champion": 1, "challenger": 2}
 
 
-def test_version_that_gains_too_little_is_challenger(shop: Shop, constant: Evaluated) -> None:
+def test_version_that_gains_too_little_is_challenger(
+    shop: Shop, constant: EvaluationResult
+) -> None:
     shop.register("old", constant)
     registered = shop.with_gate(min_gain=0.9).register("new")
     assert (registered.version, registered.alias) == (2, "challenger")
@@ -215,7 +219,7 @@ def test_version_that_answers_like_the_champion_is_challenger(shop: Shop) -> Non
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"{}"), Path.unlink])
 def test_champion_that_does_not_load_is_not_replaced(
-    shop: Shop, constant: Evaluated, damage: Callable[[Path], object]
+    shop: Shop, constant: EvaluationResult, damage: Callable[[Path], object]
 ) -> None:
     shop.register("old", constant)
     damage(_package(shop, "old") / "model" / "config.json")
@@ -226,7 +230,7 @@ def test_champion_that_does_not_load_is_not_replaced(
     assert shop.aliases() == {"champion": 1, "challenger": 2}
 
 
-def test_changed_holdout_keeps_a_version_back(shop: Shop, constant: Evaluated) -> None:
+def test_changed_holdout_keeps_a_version_back(shop: Shop, constant: EvaluationResult) -> None:
     shop.register("old", constant)
     registered = shop.register("new", replace(shop.evaluated, holdout="other rows"))
     assert (registered.version, registered.alias) == (2, "challenger")
@@ -234,7 +238,7 @@ def test_changed_holdout_keeps_a_version_back(shop: Shop, constant: Evaluated) -
 
 
 def test_champion_with_other_labels_is_of_another_problem(
-    shop: Shop, constant: Evaluated, tmp_path: Path
+    shop: Shop, constant: EvaluationResult, tmp_path: Path
 ) -> None:
     shop.register("old", constant)
     other = _relabelled(shop.evaluated, tmp_path / "other", ["bad", "good"])
@@ -257,7 +261,7 @@ def test_champion_with_labels_in_another_order_is_compared_by_name(
     assert accuracy["champion"] == pytest.approx(1 - accuracy["challenger"])
 
 
-def _relabelled(evaluated: Evaluated, folder: Path, labels: list[str]) -> Evaluated:
+def _relabelled(evaluated: EvaluationResult, folder: Path, labels: list[str]) -> EvaluationResult:
     """The same model under other label names."""
     shutil.copytree(evaluated.stored.path, folder)
     package = folder / "package"
@@ -278,7 +282,7 @@ def _package(shop: Shop, fingerprint: str) -> Path:
     return Path(run.info.artifact_uri) / "model" / "artifacts" / "package"
 
 
-def test_approved_by_hand_only(shop: Shop, constant: Evaluated) -> None:
+def test_approved_by_hand_only(shop: Shop, constant: EvaluationResult) -> None:
     gated = shop.with_gate(approval="manual")
     first = gated.register("first", constant)
     assert (first.alias, shop.aliases()) == ("challenger", {"challenger": 1})
@@ -294,7 +298,7 @@ def test_approved_by_hand_only(shop: Shop, constant: Evaluated) -> None:
     assert (again.alias, again.reused) == ("champion", True)
 
 
-def test_rollback_brings_the_previous_champion_back(shop: Shop, constant: Evaluated) -> None:
+def test_rollback_brings_the_previous_champion_back(shop: Shop, constant: EvaluationResult) -> None:
     shop.register("old", constant)
     shop.register("new")
     promoting.roll_back(shop.workspace, shop.client, shop.name, "complaints")
@@ -306,7 +310,7 @@ def test_rollback_brings_the_previous_champion_back(shop: Shop, constant: Evalua
     assert (settled.alias, shop.aliases()["champion"]) == (None, 1)
 
 
-def test_the_same_rollback_again_is_another_one(shop: Shop, constant: Evaluated) -> None:
+def test_the_same_rollback_again_is_another_one(shop: Shop, constant: EvaluationResult) -> None:
     shop.register("old", constant)
     shop.register("new")
     for _ in range(3):
@@ -355,7 +359,7 @@ def test_a_model_whose_rows_no_rule_has_seen_is_refused(
     assert shop.aliases() == {}
 
 
-def test_settled_verdict_is_not_decided_again(shop: Shop, constant: Evaluated) -> None:
+def test_settled_verdict_is_not_decided_again(shop: Shop, constant: EvaluationResult) -> None:
     first = shop.register("old", constant)
     shop.register("new")
     again = shop.register("old", constant)
@@ -375,7 +379,7 @@ def killed(shop: Shop, fingerprint: str, **tags: str) -> int:
 @pytest.mark.parametrize("better", [True, False])
 @pytest.mark.parametrize("tags", [{}, {registry.VERDICT: f"{registry.WITHDRAWN}never finished"}])
 def test_version_that_a_kill_left_without_alias_is_completed(
-    shop: Shop, constant: Evaluated, better: bool, tags: dict[str, str]
+    shop: Shop, constant: EvaluationResult, better: bool, tags: dict[str, str]
 ) -> None:
     old, new = (constant, shop.evaluated) if better else (shop.evaluated, constant)
     shop.register("old", old)
@@ -389,7 +393,7 @@ def test_version_that_a_kill_left_without_alias_is_completed(
 
 @pytest.mark.parametrize("moved", [[], ["champion"], ["champion", "previous"]])
 def test_promotion_that_a_kill_left_half_done_is_completed(
-    shop: Shop, constant: Evaluated, moved: list[str]
+    shop: Shop, constant: EvaluationResult, moved: list[str]
 ) -> None:
     """The decision is known: it is carried out, and not made again."""
     shop.register("old", constant)
@@ -407,7 +411,9 @@ def test_promotion_that_a_kill_left_half_done_is_completed(
     assert shop.client.get_model_version(shop.name, "2").tags[registry.VERDICT] == verdict
 
 
-def test_a_decision_about_a_former_champion_is_made_again(shop: Shop, constant: Evaluated) -> None:
+def test_a_decision_about_a_former_champion_is_made_again(
+    shop: Shop, constant: EvaluationResult
+) -> None:
     shop.register("old", constant)
     record = {"alias": "champion", "verdict": "promoted: against version 1"}
     decision = json.dumps({"alias": "champion", "before": 1})
@@ -420,7 +426,9 @@ def test_a_decision_about_a_former_champion_is_made_again(shop: Shop, constant: 
     assert shop.aliases() == {"champion": 3, "previous": 1, "challenger": 2}
 
 
-def test_a_decision_whose_record_is_lost_is_made_again(shop: Shop, constant: Evaluated) -> None:
+def test_a_decision_whose_record_is_lost_is_made_again(
+    shop: Shop, constant: EvaluationResult
+) -> None:
     shop.register("old")
     killed(shop, "killed", **{"onestep.decision": json.dumps({"alias": "champion", "before": 1})})
     registered = shop.register("killed", constant)
@@ -429,7 +437,7 @@ def test_a_decision_whose_record_is_lost_is_made_again(shop: Shop, constant: Eva
 
 
 def test_a_killed_version_serves_the_model_that_was_judged(
-    shop: Shop, constant: Evaluated, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, constant: EvaluationResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run that completes it may have trained anew."""
     shop.register("old", constant)
@@ -450,7 +458,7 @@ def _die(*_: object) -> None:
 
 
 def test_a_version_that_a_person_has_made_champion_stays_it(
-    shop: Shop, constant: Evaluated
+    shop: Shop, constant: EvaluationResult
 ) -> None:
     shop.register("old")
     number = killed(shop, "killed")
@@ -461,7 +469,9 @@ def test_a_version_that_a_person_has_made_champion_stays_it(
     assert shop.aliases() == {"champion": 2, "previous": 1}
 
 
-def test_a_rollback_of_a_half_made_promotion_is_not_undone(shop: Shop, constant: Evaluated) -> None:
+def test_a_rollback_of_a_half_made_promotion_is_not_undone(
+    shop: Shop, constant: EvaluationResult
+) -> None:
     shop.register("old", constant)
     decision = {"alias": "champion", "before": 1}
     number = killed(shop, "killed", **{"onestep.decision": json.dumps(decision)})
@@ -475,7 +485,7 @@ def test_a_rollback_of_a_half_made_promotion_is_not_undone(shop: Shop, constant:
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_a_rollback_that_is_cut_short_is_finished_by_its_retry(
-    shop: Shop, constant: Evaluated, monkeypatch: pytest.MonkeyPatch, at: int
+    shop: Shop, constant: EvaluationResult, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     """Whichever call to the registry fails, the previous champion is back in the end."""
     shop.register("old", constant)
@@ -507,7 +517,7 @@ def test_of_two_versions_of_one_fingerprint_the_oldest_stays(shop: Shop) -> None
     assert shop.numbers() == [2, 1]
 
 
-def register_at_once(shop: Shop, ready: Path) -> Registered:
+def register_at_once(shop: Shop, ready: Path) -> RegistrationResult:
     """Register in a process of its own."""
     ready.touch()
     return shop.register("same")
@@ -530,7 +540,7 @@ def test_two_processes_at_once_make_one_version(shop: Shop, tmp_path: Path) -> N
 
 
 def test_a_champion_that_comes_while_the_last_one_is_asked_is_asked_too(
-    shop: Shop, constant: Evaluated
+    shop: Shop, constant: EvaluationResult
 ) -> None:
     """The better of two models wins, whichever asks first."""
     shop.register("old", constant)

@@ -17,9 +17,9 @@ from tasks.report.page import duration, size, watt_hours
 
 if TYPE_CHECKING:
     from flows.cli.progress import Display
-    from flows.run.drift import Drifted
+    from flows.run.drift import DriftReport
     from flows.run.run import Outcome
-    from flows.schedule.files import Scheduled
+    from flows.schedule.files import ScheduledPipeline
     from flows.schedule.server import ScheduleEvent
 
 MOST_ROWS = 20
@@ -29,14 +29,9 @@ MOMENT = "%Y-%m-%d %H:%M:%S"
 def report(outcome: Outcome, display: Display, seconds: float) -> RenderableType:
     """The report at the end of a run."""
     evaluated, registered = outcome.evaluated, outcome.registered
-    low, high = evaluated.interval
+    intervals = {evaluated.primary_metric: "[{:.4f}, {:.4f}]".format(*evaluated.interval)}
     rows = [
-        [
-            name,
-            value,
-            f"[{low:.4f}, {high:.4f}]" if name == evaluated.primary_metric else "",
-            evaluated.baseline.get(name, ""),
-        ]
+        [name, value, intervals.get(name, ""), evaluated.baseline.get(name, "")]
         for name, value in evaluated.metrics.items()
         if name != "rows"
     ]
@@ -46,50 +41,38 @@ def report(outcome: Outcome, display: Display, seconds: float) -> RenderableType
     if evaluated.details:
         names = list(evaluated.details[0])
         parts += ["", table(names, [[row[n] for n in names] for row in evaluated.details])]
-    parts += ["", *_costs(outcome, display, seconds), "", *_links(outcome)]
-    verdict = Text(
-        registered.verdict, style="green" if registered.alias == "champion" else "yellow"
-    )
-    return Group(*parts, "", verdict, Text(registered.uri, style="bold"))
+    parts += ["", *_costs(outcome, display, seconds), "", *_links(outcome), ""]
+    style = "green" if registered.alias == "champion" else "yellow"
+    return Group(*parts, Text(registered.verdict, style=style), Text(registered.uri, style="bold"))
 
 
 def _costs(outcome: Outcome, display: Display, seconds: float) -> list[RenderableType]:
     from tasks.finetuning import Tuned
 
     tuned = outcome.results[Tuned]
-    summary = tuned.summary
-    predicted = summary.get("forecast") or {}
-    rows: list[list[object]] = []
-    if predicted and not tuned.reused:
-        rows = [
-            ["training", duration(predicted["training_seconds"]), duration(summary["seconds"])],
-            [
-                "evaluation",
-                duration(predicted["test_seconds"]),
-                duration(outcome.evaluated.stored.seconds),
-            ],
-            ["peak memory", size(predicted["peak_memory"]), size(summary["peak_memory"])],
-        ]
-        if used := summary.get("energy"):
-            ways = set(used["how"].values())
-            how = ways.pop() if len(ways) == 1 else "partly estimated"
-            rows.append([f"energy, {how}", "", watt_hours(used["wh"])])
-        if display.predicted is not None:
-            rows.append(["whole run", duration(display.predicted), duration(seconds)])
-    spent = sum(stage.seconds for stage in display.stages)
-    total = f"{duration(seconds)} in all, {duration(seconds - spent)} of it outside the stages"
-    return [table(["cost", "predicted", "measured"], rows), Text(total)] if rows else [Text(total)]
+    outside = seconds - sum(stage.seconds for stage in display.stages)
+    total = Text(f"{duration(seconds)} in all, {duration(outside)} of it outside the stages")
+    if tuned.reused or not tuned.summary.get("forecast"):
+        return [total]
+    shown = {"seconds": duration, "bytes": size}
+    rows = [
+        [cost.name.lower(), *(shown[cost.unit](n or 0) for n in (cost.forecast, cost.measured))]
+        for cost in outcome.costs
+    ]
+    if used := tuned.summary.get("energy"):
+        methods = set(used["how"].values())
+        method = methods.pop() if len(methods) == 1 else "partly estimated"
+        rows.append([f"energy, {method}", "", watt_hours(used["wh"])])
+    if display.predicted is not None:
+        rows.append(["whole run", duration(display.predicted), duration(seconds)])
+    return [table(["cost", "predicted", "measured"], rows), total]
 
 
 def _links(outcome: Outcome) -> list[RenderableType]:
-    name = outcome.registered.name
-    reference = (
-        f"{name}@{outcome.registered.alias}"
-        if outcome.registered.alias
-        else (f"{name}/{outcome.registered.version}")
-    )
+    registered = outcome.registered
+    version = f"@{registered.alias}" if registered.alias else f"/{registered.version}"
     return [
-        Text(f"predict:  onestep predict {reference} FILE.csv"),
+        Text(f"predict:  onestep predict {registered.name}{version} FILE.csv"),
         Text("look:     onestep ui"),
         Text(f"report:   {_near(outcome.report)}"),
         Text(f"MLflow:   {outcome.run_url}"),
@@ -97,15 +80,11 @@ def _links(outcome: Outcome) -> list[RenderableType]:
 
 
 def preflight(report: Mapping[str, Any]) -> RenderableType:
-    """What one optimizer step told."""
+    """The measurements of one optimizer step, and the forecast for a run."""
     forecast = report["forecast"]
-    groups = [[name, norm] for name, norm in report["grad_norm_by_group"].items()]
-    facts = [
-        [
-            "loss",
-            f"{report['loss']:.4f}",
-            f"{report['expected_loss']:.4f} for a model that guesses",
-        ],
+    loss, guess = report["loss"], report["expected_loss"]
+    step = [
+        ["loss", f"{loss:.4f}", f"{guess:.4f} for a model that guesses"],
         ["gradient norm", f"{report['grad_norm']:.4f}", ""],
         ["longest batch", f"{report['rows']} rows", f"{report['longest']} tokens"],
         ["one step", duration(report["seconds"]), f"{report['device']}, {report['precision']}"],
@@ -120,18 +99,13 @@ def preflight(report: Mapping[str, Any]) -> RenderableType:
         ["whole run", duration(report["run_seconds"])],
         ["peak memory", size(forecast["peak_memory"])],
     ]
-    return Group(
-        "",
-        table(["one optimizer step", "found", ""], facts),
-        "",
-        table(["layer group", "gradient norm"], groups),
-        "",
-        table(["predicted for the run", ""], run),
-    )
+    norms = table(["layer group", "gradient norm"], list(report["grad_norm_by_group"].items()))
+    measured = table(["one optimizer step", "found", ""], step)
+    return Group("", measured, "", norms, "", table(["predicted for the run", ""], run))
 
 
 def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
-    """Every rule of the data contract, what it found, and where to read on."""
+    """Every rule of the data contract with its findings, and where the reports are."""
     from tasks.contract.report import record
     from tasks.contract.rows.quarantine import file_of
 
@@ -161,7 +135,7 @@ def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
 
 
 def _near(path: Path) -> Path:
-    """A path as one would type it: relative, if it is below the working directory."""
+    """A path, relative if it is below the working directory."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
@@ -180,23 +154,17 @@ def _label_quality(quality: Mapping[str, Any]) -> str:
 
 
 def _measures(measures: Sequence[Mapping[str, Any]], reference: str) -> Table:
+    keys = ("value", "low", "threshold", "note")
     rows = [
-        [
-            measure["name"],
-            "yes" if measure["drifted"] else "no",
-            measure["value"],
-            measure["low"],
-            measure["threshold"],
-            measure["note"],
-        ]
+        [measure["name"], "yes" if measure["drifted"] else "no", *(measure[key] for key in keys)]
         for measure in measures
     ]
     heads = ["effect size", "drifted", "value", "surely above", "threshold", ""]
     return table(heads, rows, f"Compared with {reference}", words=WORDS)
 
 
-def served(pipelines: Sequence[Scheduled], now: datetime, runs: int) -> Table:
-    """What a schedule serves, and when each pipeline runs next."""
+def served(pipelines: Sequence[ScheduledPipeline], now: datetime, runs: int) -> Table:
+    """The pipelines of a schedule, and when each runs next."""
     from flows.schedule.files import next_runs
 
     rows = [
@@ -207,29 +175,29 @@ def served(pipelines: Sequence[Scheduled], now: datetime, runs: int) -> Table:
     return table(["pipeline", "file", "schedule", "next run"], rows, words=WORDS)
 
 
-def when(one: Scheduled) -> str:
-    """A schedule in a few words."""
+def when(one: ScheduledPipeline) -> str:
+    """A schedule in words."""
     schedule = one.config.schedule
     times = f"every {schedule.interval}" if schedule.interval else str(schedule.cron)
     return f"{times}, if {schedule.retrain_when}" if schedule.retrain_when != "always" else times
 
 
-def happened(event: ScheduleEvent) -> str:
+def event_line(event: ScheduleEvent) -> str:
     """One line about a scheduled run."""
     due = f", due {event.due:%H:%M:%S}" if event.due else ""
-    said = f": {event.note}" if event.note else ""
-    return f"{event.at.strftime(MOMENT)} UTC  {event.pipeline} {event.kind}{due}{said}"
+    note = f": {event.note}" if event.note else ""
+    return f"{event.at.strftime(MOMENT)} UTC  {event.pipeline} {event.kind}{due}{note}"
 
 
-def drift(drifted: Drifted) -> RenderableType:
-    """How far the data is from the champion's."""
+def drift(drifted: DriftReport) -> RenderableType:
+    """The drift of the data from the champion's."""
     measures = [measure.record() for measure in drifted.measures]
     style = "yellow" if drifted.found else "green"
     return Group(_measures(measures, drifted.reference), "", Text(drifted.note, style=style))
 
 
 def quarantine(rows: Sequence[Mapping[str, Any]], root: Path, name: str) -> RenderableType:
-    """The rows that were set aside, by rule, and the first of them."""
+    """Quarantined rows: how many each rule found, and the first of them."""
     from tasks.contract.rows.quarantine import file_of
 
     if not rows:

@@ -25,7 +25,7 @@ from flows.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from flows.schedule.files import Scheduled
+    from flows.schedule.files import ScheduledPipeline
     from flows.schedule.server import ScheduleEvent
 
 
@@ -122,14 +122,14 @@ def _teller(as_json: bool) -> Callable[[ScheduleEvent], None]:
     from flows.cli import reports
 
     def tell(event: ScheduleEvent) -> None:
-        text = json.dumps(event.json()) if as_json else reports.happened(event)
+        text = json.dumps(event.json()) if as_json else reports.event_line(event)
         typer.echo(text, err=event.kind == "failed" and not as_json)
         sys.stdout.flush()
 
     return tell
 
 
-def _show(found: list[Scheduled], runs: int, as_json: bool) -> None:
+def _show(found: list[ScheduledPipeline], runs: int, as_json: bool) -> None:
     """Print the next runs of each pipeline."""
     from flows.cli import reports
     from flows.schedule import files

@@ -14,7 +14,7 @@ from tasks.report.page import duration
 
 if TYPE_CHECKING:
     from flows.models.diff import Difference, Examples
-    from flows.models.reproduction import Reproduced
+    from flows.models.reproduction import Reproduction
 
 SHORT = 12
 WORDS = frozenset({"severity", "first", "split", "why", "file", "schedule", "next run", ""})
@@ -50,16 +50,12 @@ def models(records: Sequence[Mapping[str, Any]], now: float) -> Table:
 
 
 def history(events: Sequence[Mapping[str, Any]]) -> Table:
-    """What happened to the versions of a model, oldest first."""
+    """The verdicts and champion changes of a model, oldest first."""
+    keys = ("name", "version", "event", "before", "by", "why")
     rows = [
         [
             event["time"].replace("T", " ").removesuffix("+00:00"),
-            event["name"],
-            str(event["version"]),
-            event["event"],
-            str(event["before"] or ""),
-            event["by"],
-            event["why"],
+            *(event[key] or "" for key in keys),
         ]
         for event in events
     ]
@@ -67,7 +63,7 @@ def history(events: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def lineage(record: Mapping[str, Any]) -> RenderableType:
-    """Where a version comes from."""
+    """The lineage of a version."""
     created = datetime.fromtimestamp(record["created"], UTC).isoformat(timespec="seconds")
     data, base, code = record["data"], record["base_model"], record["code"]
     counts = ", ".join(f"{count:,} {split}" for split, count in data["rows"].items())
@@ -94,20 +90,18 @@ def lineage(record: Mapping[str, Any]) -> RenderableType:
     return Group(*parts, "", Text("settings: onestep lineage --json"))
 
 
-def reproduced(found: Reproduced) -> RenderableType:
+def reproduced(found: Reproduction) -> RenderableType:
     """A version and its reproduction, side by side."""
     rows = [
         [name, then, now, "same" if then == now else now - then]
         for name, (then, now) in found.metrics.items()
     ]
-    said = [
-        "the same rows" if found.same_rows else "other rows",
-        "the same weights, bit by bit" if found.same_weights else "other weights",
-    ]
+    same_rows = "the same rows" if found.same_rows else "other rows"
+    weights = "the same weights, bit by bit" if found.same_weights else "other weights"
     style = "green" if found.identical else "yellow"
     parts: list[RenderableType] = [table(["metric", "then", "now", "difference"], rows), ""]
     parts += [Text(f"changed since: {change}") for change in found.changed]
-    return Group(*parts, Text(f"{found.uri}: {' and '.join(said)}", style=style))
+    return Group(*parts, Text(f"{found.uri}: {same_rows} and {weights}", style=style))
 
 
 def difference(found: Difference) -> RenderableType:

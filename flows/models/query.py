@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError, Problem, UserError
@@ -22,20 +24,21 @@ if TYPE_CHECKING:
 
 
 def registered(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
-    """Every version of one model, newest first; without a name, the served one of each.
+    """Every version of one model, newest first; without a name, all versions with an alias.
 
     Raises:
         ModelError: no such model.
     """
     client = reach(workspace)
-    records = []
-    for chosen in _names(client, name):
-        known_aliases = registry.aliases(client, chosen)
-        for version in registry.versions(client, chosen):
-            record = registry.describe(client, version, known_aliases)
-            if name is not None or record["aliases"]:
-                records.append(record)
-    return records
+    names = _names(client, name)
+    known = {one: registry.aliases(client, one) for one in names}
+    records = [registry.describe(client, v, known[v.name]) for v in _versions(client, names)]
+    return [record for record in records if name is not None or record["aliases"]]
+
+
+def _versions(client: MlflowClient, names: Iterable[str]) -> Iterator[ModelVersion]:
+    for name in names:
+        yield from registry.versions(client, name)
 
 
 def _names(client: MlflowClient, name: str | None) -> list[str]:
@@ -55,15 +58,13 @@ def history(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
     Raises:
         ModelError: no such model.
     """
-    client = reach(workspace)
-    found = []
-    for chosen in _names(client, name):
-        for version in registry.versions(client, chosen):
-            found += [{"name": chosen} | entry for entry in registry.trail(version)]
-            verdict = version.tags.get(registry.VERDICT, "")
-            # The trail has promotions already.
-            if verdict and not verdict.startswith("promoted"):
-                found.append(_registration_entry(version, verdict))
+    client, found = reach(workspace), []
+    for version in _versions(client, _names(client, name)):
+        found += [{"name": version.name} | entry for entry in registry.trail(version)]
+        verdict = version.tags.get(registry.VERDICT, "")
+        # The trail has promotions already.
+        if verdict and not verdict.startswith("promoted"):
+            found.append(_registration_entry(version, verdict))
     return sorted(found, key=lambda event: (event["time"], event["version"]))
 
 
@@ -98,9 +99,7 @@ def promote(workspace: Workspace, name: str, version: int, reason: str) -> Champ
         ModelError: there is no such version, or it is the champion already.
         UserError: no reason is given.
     """
-    client, reason = reach(workspace), _require_reason(reason)
-    change = promotion.promote(shared(workspace), client, name, version, reason)
-    return _recorded(workspace, client, change)
+    return _change(workspace, reason, partial(promotion.promote, name=name, version=version))
 
 
 def roll_back(workspace: Workspace, name: str, reason: str) -> ChampionChange:
@@ -110,19 +109,19 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> ChampionChange:
         ModelError: there is none.
         UserError: no reason is given.
     """
+    return _change(workspace, reason, partial(promotion.roll_back, name=name))
+
+
+def _change(
+    workspace: Workspace, reason: str, change_champion: Callable[..., ChampionChange]
+) -> ChampionChange:
+    """Change the champion and record the event; the change stands even if recording fails."""
     client, reason = reach(workspace), _require_reason(reason)
-    change = promotion.roll_back(shared(workspace), client, name, reason)
-    return _recorded(workspace, client, change)
-
-
-def _recorded(workspace: Workspace, client: MlflowClient, change: ChampionChange) -> ChampionChange:
-    """Record the event of a change; the change stands even if that fails."""
+    change = change_champion(shared(workspace), client, reason=reason)
     try:
         version = client.get_model_version(change.name, str(change.version))
-        entry = registry.trail(version)[-1]
-        events.note_champion_change(
-            workspace, change.name, entry, _run_url(client, workspace, version)
-        )
+        url = _run_url(client, workspace, version)
+        events.note_champion_change(workspace, change.name, registry.trail(version)[-1], url)
     except Exception as error:
         return replace(change, note=f"its event was not recorded ({type(error).__name__})")
     return change

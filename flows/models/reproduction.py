@@ -17,7 +17,7 @@ from tasks.contract.rows import quarantine
 from tasks.contract.rows.quarantine import Fixes
 from tasks.contract.sources import splits
 from tasks.contract.sources.splits import Sources
-from tasks.evaluation import Evaluated, evaluate
+from tasks.evaluation import EvaluationResult, evaluate
 from tasks.finetuning import finetune
 from tasks.store import read_json
 from tasks.tokenization import tokenize_rows
@@ -36,7 +36,7 @@ WEIGHTS = "model/"
 
 
 @dataclass(frozen=True, slots=True)
-class Reproduced:
+class Reproduction:
     """A version and its reproduction.
 
     Attributes:
@@ -63,7 +63,7 @@ class Reproduced:
         return asdict(self) | {"identical": self.identical}
 
 
-def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
+def reproduce(workspace: Workspace, name: str, number: str) -> Reproduction:
     """Run every stage before registration again, in a folder of its own.
 
     Raises:
@@ -84,7 +84,7 @@ def reproduce(workspace: Workspace, name: str, number: str) -> Reproduced:
     tokenized = tokenize_rows(config, elsewhere, validated, inputs.base)
     tuned = finetune(config, elsewhere, validated, tokenized, inputs.base)
     evaluated = evaluate(config, elsewhere, validated, tokenized, tuned)
-    return Reproduced(
+    return Reproduction(
         runs.uri_of(version),
         validated.digest == known.record["rows_digest"],
         _weights(read_json(evaluated.package / "manifest.json"))
@@ -158,7 +158,7 @@ def _weights(manifest: Mapping[str, str]) -> dict[str, str]:
 
 
 def _metrics(
-    client: MlflowClient, known: Lineage, evaluated: Evaluated
+    client: MlflowClient, known: Lineage, evaluated: EvaluationResult
 ) -> dict[str, tuple[float, float]]:
     then = registry.metrics_of(client, known.version)
     return {k: (then[k], value) for k, value in evaluated.metrics.items() if k in then}

@@ -14,8 +14,8 @@ from tasks.tracking import registry
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
-    from flows.run.drift import Drifted
-    from tasks.registration import Registered
+    from flows.run.drift import DriftReport
+    from tasks.registration import RegistrationResult
 
 PROMOTED = "onestep.model.promoted"
 ROLLED_BACK = "onestep.model.rolled_back"
@@ -25,7 +25,7 @@ FAILED = "onestep.pipeline.failed"
 
 
 def note_decision(
-    workspace: Workspace, pipeline: str, registered: Registered, run_url: str
+    workspace: Workspace, pipeline: str, registered: RegistrationResult, run_url: str
 ) -> None:
     """Record the decision of the gate, unless a person has yet to approve it."""
     if registered.waits:
@@ -61,7 +61,7 @@ def note_champion_change(
     outbox.note(workspace, event, _resource("model", name), payload)
 
 
-def emit_drift(pipeline: str, found: Drifted, run_url: str) -> None:
+def emit_drift(pipeline: str, found: DriftReport, run_url: str) -> None:
     """Emit that new data has drifted from the champion's."""
     payload = {
         "pipeline": pipeline,

@@ -126,7 +126,7 @@ def _completed(run: StageRun) -> State[StageRun]:
     return Completed(name=name, message=result.note, data=run)
 
 
-def conclude(run: Run) -> Outcome:
+def report_outcome(run: Run) -> Outcome:
     """Send the gate's decision to Prefect; show the run in MLflow, in Prefect and on a page."""
     outcome = run.outcome
     if late := outbox.deliver(run.workspace):

@@ -9,7 +9,7 @@ from typing import Any
 from configs.errors import DataError
 from configs.schema import Pipeline
 from flows.run import inputs
-from flows.run.drift import Drifted, against_champion, publish, require_none
+from flows.run.drift import DriftReport, against_champion, publish, require_none
 from flows.run.libraries import quiet
 from tasks.applications import registry as applications
 from tasks.contract.report import record
@@ -25,7 +25,7 @@ from tasks.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedData:
     """The results of the stages before training."""
 
     validated: Validated
@@ -34,7 +34,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class DataCheck:
     """The result of a check.
 
     Attributes:
@@ -44,7 +44,7 @@ class Checked:
     """
 
     report: Report | None
-    prepared: Prepared | None = None
+    prepared: PreparedData | None = None
     error: DataError | None = None
 
     def record(self) -> dict[str, Any]:
@@ -56,16 +56,16 @@ class Checked:
         return {**summary, "labels": validated.facts.record(), "contract": self.report}
 
 
-def prepare(pipeline: Pipeline, workspace: Workspace) -> Prepared:
+def prepare(pipeline: Pipeline, workspace: Workspace) -> PreparedData:
     """Run the stages before training."""
     quiet()
     found = inputs.locate(pipeline)
     validated = validate(pipeline, workspace, found.sources)
     tokenized = tokenize_rows(pipeline, workspace, validated, found.base)
-    return Prepared(validated, tokenized, found.base)
+    return PreparedData(validated, tokenized, found.base)
 
 
-def preflight(pipeline: Pipeline, workspace: Workspace) -> tuple[Prepared, dict[str, Any]]:
+def preflight(pipeline: Pipeline, workspace: Workspace) -> tuple[PreparedData, dict[str, Any]]:
     """Run the stages before training, take one optimizer step, and predict the cost of a run.
 
     Returns:
@@ -81,7 +81,7 @@ def preflight(pipeline: Pipeline, workspace: Workspace) -> tuple[Prepared, dict[
     return ready, report
 
 
-def check(pipeline: Pipeline, workspace: Workspace) -> Checked:
+def check(pipeline: Pipeline, workspace: Workspace) -> DataCheck:
     """Check the data against the contract; for refused data the result has the error."""
     path = record.paths(workspace.root, pipeline.name).json
     began = time.time()
@@ -90,7 +90,7 @@ def check(pipeline: Pipeline, workspace: Workspace) -> Checked:
     except DataError as error:
         # Written only if the rows could be read.
         fresh = path.exists() and path.stat().st_mtime >= began
-        return Checked(read_json(path) if fresh else None, error=error)
+        return DataCheck(read_json(path) if fresh else None, error=error)
     validated, drifted = prepared.validated, None
     if workspace.database.exists() or not workspace.embedded:
         drifted = measure(pipeline, workspace, validated)
@@ -98,13 +98,13 @@ def check(pipeline: Pipeline, workspace: Workspace) -> Checked:
     try:
         require_none(pipeline, drifted)
     except DataError as error:
-        return Checked(report, error=error)
-    return Checked(report, prepared)
+        return DataCheck(report, error=error)
+    return DataCheck(report, prepared)
 
 
 def measure(
     pipeline: Pipeline, workspace: Workspace, validated: Validated, predictions: int = 0
-) -> Drifted | None:
+) -> DriftReport | None:
     """Compare valid rows with those of the champion."""
     from tasks.tracking.client import reach
 
@@ -112,7 +112,7 @@ def measure(
     return against_champion(pipeline, workspace, client, validated, predictions=predictions)
 
 
-def drift(pipeline: Pipeline, workspace: Workspace) -> Drifted | None:
+def drift(pipeline: Pipeline, workspace: Workspace) -> DriftReport | None:
     """Compare the declared data with the champion's, and its answers with its own of before.
 
     Raises:

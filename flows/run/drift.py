@@ -32,7 +32,7 @@ PREDICTIONS = "evaluation/predictions.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Drifted:
+class DriftReport:
     """The comparison with the champion.
 
     Attributes:
@@ -68,7 +68,7 @@ def against_champion(
     validated: Validated,
     *,
     predictions: int = 0,
-) -> Drifted | None:
+) -> DriftReport | None:
     """Compare the training rows with those of the champion; None if there is nothing to compare.
 
     Args:
@@ -92,11 +92,11 @@ def against_champion(
     if known:
         answers = _answers(config, workspace, version, validated, predictions)
         measures.append(drift.shares("predictions", answers, known, settings))
-    return Drifted(uri_of(version), measures)
+    return DriftReport(uri_of(version), measures)
 
 
 def publish(
-    config: Pipeline, workspace: Workspace, validated: Validated, drifted: Drifted | None
+    config: Pipeline, workspace: Workspace, validated: Validated, drifted: DriftReport | None
 ) -> Report:
     """Publish the contract's report with what drifted, and what the contract says to that."""
     report = validated.report | (drifted.record() if drifted else {})
@@ -106,7 +106,7 @@ def publish(
     return report
 
 
-def require_none(config: Pipeline, drifted: Drifted | None) -> None:
+def require_none(config: Pipeline, drifted: DriftReport | None) -> None:
     """Refuse drifted data if the contract says so.
 
     Raises:
@@ -116,7 +116,7 @@ def require_none(config: Pipeline, drifted: Drifted | None) -> None:
         raise DataError(problem)
 
 
-def _refusal(config: Pipeline, drifted: Drifted | None) -> Problem | None:
+def _refusal(config: Pipeline, drifted: DriftReport | None) -> Problem | None:
     if drifted and drifted.found and config.contract.drift.severity == "refuse":
         advice = "see the report, or set contract.drift.severity: warn"
         return Problem("contract.drift", drifted.note, advice)

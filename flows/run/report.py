@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -117,18 +118,8 @@ def _stage(run: StageRun) -> Record:
 
 def _cost(outcome: Outcome) -> Record:
     summary, gate = outcome.results[Tuned].summary, outcome.registered.gate
-    forecast = summary.get("forecast") or {}
-    test = outcome.evaluated.stored.seconds
-    pairs = [
-        ("Training", "seconds", forecast.get("training_seconds"), summary["seconds"]),
-        ("Evaluation", "seconds", forecast.get("test_seconds"), test),
-        ("Peak memory", "bytes", forecast.get("peak_memory"), summary["peak_memory"]),
-    ]
     return {
-        "compared": [
-            {"name": name, "unit": unit, "forecast": expected, "measured": measured}
-            for name, unit, expected, measured in pairs
-        ],
+        "compared": [asdict(cost) for cost in outcome.costs],
         "energy": summary.get("energy"),
         "latency_ms": (gate.get("cost") or {}).get("latency_ms"),
         "bytes": _package_bytes(outcome.evaluated.stored),

@@ -13,9 +13,9 @@ from flows.run.fingerprint import descriptive_tags, fingerprint
 from flows.tracking.tracker import Tracker
 from tasks.claims import Claim
 from tasks.contract.report.record import Report
-from tasks.evaluation import Evaluated
+from tasks.evaluation import EvaluationResult
 from tasks.finetuning import Tuned
-from tasks.registration import Origin, Registered
+from tasks.registration import Origin, RegistrationResult
 from tasks.store import Result
 from tasks.validation import Validated
 from tasks.workspace import Workspace
@@ -85,6 +85,16 @@ class Results:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """A cost of a run in ``seconds`` or ``bytes``; without a forecast that is None."""
+
+    name: str
+    unit: str
+    forecast: float | None
+    measured: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The outcome of a run, from which all reports are made.
 
@@ -99,14 +109,25 @@ class Outcome:
     report: Path
 
     @property
-    def evaluated(self) -> Evaluated:
+    def evaluated(self) -> EvaluationResult:
         """The test metrics, and the folder with the model."""
-        return self.results[Evaluated]
+        return self.results[EvaluationResult]
 
     @property
-    def registered(self) -> Registered:
+    def registered(self) -> RegistrationResult:
         """The version, and the decision of the gate."""
-        return self.results[Registered]
+        return self.results[RegistrationResult]
+
+    @property
+    def costs(self) -> list[Cost]:
+        """Time and memory, as preflight forecast them and as measured."""
+        summary, test = self.results[Tuned].summary, self.evaluated.stored.seconds
+        forecast = summary.get("forecast") or {}
+        return [
+            Cost("Training", "seconds", forecast.get("training_seconds"), summary["seconds"]),
+            Cost("Evaluation", "seconds", forecast.get("test_seconds"), test),
+            Cost("Peak memory", "bytes", forecast.get("peak_memory"), summary["peak_memory"]),
+        ]
 
     def record(self) -> dict[str, Any]:
         """As JSON values, for ``onestep run --json``."""

@@ -18,7 +18,7 @@ PATTERNS: Final = ("*.yaml", "*.yml")
 
 
 @dataclass(frozen=True, slots=True)
-class Scheduled:
+class ScheduledPipeline:
     """A pipeline that declares a schedule.
 
     Attributes:
@@ -42,14 +42,14 @@ class Scheduled:
         return Timetable(self.config.schedule, self.name)
 
 
-def find(paths: Iterable[Path]) -> list[Scheduled]:
+def find(paths: Iterable[Path]) -> list[ScheduledPipeline]:
     """The pipelines that declare a schedule, in the given files and folders; perhaps none.
 
     Raises:
         ConfigError: with every problem of every file.
     """
     problems: list[Problem] = []
-    found: dict[str, Scheduled] = {}
+    found: dict[str, ScheduledPipeline] = {}
     for file in _files(paths):
         before = stamp(file)
         try:
@@ -61,7 +61,7 @@ def find(paths: Iterable[Path]) -> list[Scheduled]:
             other = f"{found[config.name].file} has the same name and a schedule, too"
             problems.append(Problem(f"{file}: name", other, "give each a name of its own"))
         elif config.schedule.declared:
-            found[config.name] = Scheduled(file, config, before)
+            found[config.name] = ScheduledPipeline(file, config, before)
     if problems:
         raise ConfigError(problems)
     return list(found.values())
@@ -93,7 +93,7 @@ def stamp(file: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-def next_runs(one: Scheduled, now: datetime, count: int) -> list[datetime]:
+def next_runs(one: ScheduledPipeline, now: datetime, count: int) -> list[datetime]:
     """The next times at which a pipeline runs, in its own time zone."""
     times, moment = [], now
     zone = ZoneInfo(one.config.schedule.timezone)
@@ -103,7 +103,9 @@ def next_runs(one: Scheduled, now: datetime, count: int) -> list[datetime]:
     return times
 
 
-def listed(pipelines: Iterable[Scheduled], now: datetime, count: int) -> list[dict[str, Any]]:
+def listed(
+    pipelines: Iterable[ScheduledPipeline], now: datetime, count: int
+) -> list[dict[str, Any]]:
     """What is served and when it runs next, as JSON values."""
     return [
         {

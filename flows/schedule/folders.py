@@ -8,16 +8,16 @@ from typing import Protocol
 
 from configs.errors import UserError
 from flows.run.reading import read
-from flows.schedule.files import Scheduled, files_in, stamp
+from flows.schedule.files import ScheduledPipeline, files_in, stamp
 
 
 class Reserve(Protocol):
     """The right to serve pipelines, one process each."""
 
-    def take(self, one: Scheduled) -> bool:
+    def take(self, one: ScheduledPipeline) -> bool:
         """Take the right to serve a pipeline; False if another process has it."""
 
-    def leave(self, one: Scheduled) -> None:
+    def leave(self, one: ScheduledPipeline) -> None:
         """Give up the right to serve a pipeline."""
 
 
@@ -45,13 +45,13 @@ class Folders:
         self._known: dict[Path, tuple[int, int]] = {}
         self._refused: set[Path] = set()
 
-    def arrivals(self, served: Iterable[Scheduled]) -> list[Scheduled]:
+    def arrivals(self, served: Iterable[ScheduledPipeline]) -> list[ScheduledPipeline]:
         """The pipelines that came since the last look and declare a schedule."""
         known = {one.file for one in served}
         fresh = [file for file in self._files() if file not in known and self._is_new(file)]
         return [one for file in fresh if (one := self._reserve(file)) is not None]
 
-    def leave(self, one: Scheduled) -> None:
+    def leave(self, one: ScheduledPipeline) -> None:
         """Give up the right to serve a pipeline."""
         self._reservations.leave(one)
 
@@ -65,9 +65,9 @@ class Folders:
             return True
         return file in self._refused
 
-    def _reserve(self, file: Path) -> Scheduled | None:
+    def _reserve(self, file: Path) -> ScheduledPipeline | None:
         try:
-            one = Scheduled(file, read(file), self._known[file])
+            one = ScheduledPipeline(file, read(file), self._known[file])
         except UserError as error:
             self._complain(file, str(error))
             return None

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from configs.errors import Failure
-from flows.schedule.files import Scheduled, none_yet
+from flows.schedule.files import ScheduledPipeline, none_yet
 from flows.schedule.folders import Folders
 from flows.schedule.reservations import Reservations
-from flows.schedule.server import Ended, Job, Memory, ScheduleEvent, Server
+from flows.schedule.server import Job, JobResult, Memory, ScheduleEvent, Server
 from flows.servers.prefect import prefect_api
 from tasks import child_processes
 from tasks.workspace import Workspace
@@ -61,7 +61,7 @@ class Process:
     def __init__(self, file: Path, output: Path, log: Path, environment: Mapping[str, str]) -> None:
         self.output = output
         self.log = log
-        self._ended: Ended | None = None
+        self._ended: JobResult | None = None
         command = [
             sys.executable,
             "-m",
@@ -76,14 +76,14 @@ class Process:
                 [*child_processes.GUARD, *command], stdout=out, stderr=err, env=environment
             )
 
-    def poll(self) -> Ended | None:
+    def poll(self) -> JobResult | None:
         """How it ended; None while it goes on."""
         if self._ended is None and (code := self._process.poll()) is not None:
             child_processes.stop(self._process)
             record = self._record()
             good = code == 0 and bool(record)
             note = record["note"] if good else self._reason(code)
-            self._ended = Ended(0, note, record) if good else Ended(code or 1, note)
+            self._ended = JobResult(0, note, record) if good else JobResult(code or 1, note)
         return self._ended
 
     def _record(self) -> dict[str, Any]:
@@ -117,13 +117,13 @@ class Resources:
     """
 
     memory: Memory
-    launch: Callable[[Scheduled], Job]
+    launch: Callable[[ScheduledPipeline], Job]
     reservations: Reservations
     note: str
 
 
 @contextmanager
-def prepared(workspace: Workspace, pipelines: Sequence[Scheduled]) -> Iterator[Resources]:
+def prepared(workspace: Workspace, pipelines: Sequence[ScheduledPipeline]) -> Iterator[Resources]:
     """Reserve the pipelines, provide Prefect, and put right what dead processes left.
 
     Raises:
@@ -134,7 +134,7 @@ def prepared(workspace: Workspace, pipelines: Sequence[Scheduled]) -> Iterator[R
     # As it was given, so that each run finds the Prefect server anew, or starts one.
     environment = dict(os.environ)
 
-    def launch(one: Scheduled) -> Job:
+    def launch(one: ScheduledPipeline) -> Job:
         output, log = (folder / f"{one.name}.{ending}" for ending in ("out", "log"))
         return Process(one.file, output, log, environment)
 
@@ -144,7 +144,7 @@ def prepared(workspace: Workspace, pipelines: Sequence[Scheduled]) -> Iterator[R
 
 def serve(
     resources: Resources,
-    found: Sequence[Scheduled],
+    found: Sequence[ScheduledPipeline],
     paths: Sequence[Path],
     tell: Callable[[ScheduleEvent], None],
     at_once: int,
@@ -175,7 +175,7 @@ def serve(
     Server(found, *runs, clock, tell, at_once=at_once).serve()
 
 
-def _put_right(workspace: Workspace, pipelines: Sequence[Scheduled]) -> str:
+def _put_right(workspace: Workspace, pipelines: Sequence[ScheduledPipeline]) -> str:
     from flows.reconciling import reconcile
     from flows.servers.leases import shared
     from tasks.tracking.client import connect

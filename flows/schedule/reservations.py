@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 
 from configs.errors import Problem, UserError
-from flows.schedule.files import Scheduled
+from flows.schedule.files import ScheduledPipeline
 from tasks.store import lock
 from tasks.workspace import Workspace
 
@@ -17,7 +17,7 @@ class Reservations:
     Used as a context: it gives up what it holds at the end.
     """
 
-    def __init__(self, workspace: Workspace, pipelines: Iterable[Scheduled] = ()) -> None:
+    def __init__(self, workspace: Workspace, pipelines: Iterable[ScheduledPipeline] = ()) -> None:
         """Take the right to serve some.
 
         Raises:
@@ -30,7 +30,7 @@ class Reservations:
                 self.close()
                 raise UserError(Problem(str(one.file), "another `onestep schedule` serves it"))
 
-    def take(self, one: Scheduled) -> bool:
+    def take(self, one: ScheduledPipeline) -> bool:
         """Take the right to serve one more; tell whether it was free."""
         with ExitStack() as stack:
             held = lock(self._locks / f"schedule-{one.name}.lock", wait=False)
@@ -39,7 +39,7 @@ class Reservations:
             self._held[one.name] = stack.pop_all()
         return True
 
-    def leave(self, one: Scheduled) -> None:
+    def leave(self, one: ScheduledPipeline) -> None:
         """Give up the right to serve one."""
         self._held.pop(one.name).close()
 

@@ -17,14 +17,14 @@ from typing import Any, Protocol
 from configs.errors import UserError
 from configs.retraining import Retraining
 from flows.run.reading import read
-from flows.schedule.files import Scheduled, stamp
+from flows.schedule.files import ScheduledPipeline, stamp
 from flows.schedule.folders import Folders
 from flows.schedule.timetable import decide
 from tasks.store import read_json, write_json
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class JobResult:
     """How a run ended.
 
     Attributes:
@@ -41,7 +41,7 @@ class Ended:
 class Job(Protocol):
     """A run that was started."""
 
-    def poll(self) -> Ended | None:
+    def poll(self) -> JobResult | None:
         """How it ended; None while it goes on."""
 
     def stop(self) -> None:
@@ -98,7 +98,7 @@ class Memory:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def recall(self, one: Scheduled, now: datetime) -> datetime:
+    def recall(self, one: ScheduledPipeline, now: datetime) -> datetime:
         """What is remembered; ``now`` if nothing is, or only of another schedule."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             known = read_json(self._path(one.name))
@@ -106,7 +106,7 @@ class Memory:
                 return datetime.fromisoformat(known["since"])
         return now
 
-    def remember(self, one: Scheduled, since: datetime) -> None:
+    def remember(self, one: ScheduledPipeline, since: datetime) -> None:
         """Remember the time until which a pipeline has been dealt with."""
         record = {"since": since.isoformat(), "schedule": _when(one.config.schedule)}
         write_json(self._path(one.name), record)
@@ -120,7 +120,7 @@ def _when(schedule: Retraining) -> dict[str, Any]:
     return schedule.model_dump(mode="json", include={"cron", "interval", "timezone"})
 
 
-class Served:
+class ScheduleState:
     """A pipeline that is served.
 
     Attributes:
@@ -131,7 +131,7 @@ class Served:
         held: whether the event about a following run has been sent.
     """
 
-    def __init__(self, one: Scheduled, since: datetime) -> None:
+    def __init__(self, one: ScheduledPipeline, since: datetime) -> None:
         self.one = one
         self.since = since
         self.job: Job | None = None
@@ -155,9 +155,9 @@ class Server:
 
     def __init__(
         self,
-        pipelines: Iterable[Scheduled],
+        pipelines: Iterable[ScheduledPipeline],
         memory: Memory,
-        launch: Callable[[Scheduled], Job],
+        launch: Callable[[ScheduledPipeline], Job],
         folders: Folders,
         clock: Clock,
         tell: Callable[[ScheduleEvent], None],
@@ -194,18 +194,18 @@ class Server:
         times = [self._take(served) for served in sorted(self.served, key=_turn)]
         return min((time for time in times if time is not None), default=None)
 
-    def _begin(self, one: Scheduled) -> Served:
-        served = Served(one, self.memory.recall(one, self.clock.now()))
+    def _begin(self, one: ScheduledPipeline) -> ScheduleState:
+        served = ScheduleState(one, self.memory.recall(one, self.clock.now()))
         self.memory.remember(one, served.since)
         return served
 
     def _jobs(self) -> list[Job]:
         return [served.job for served in self.served if served.job is not None]
 
-    def _tell(self, served: Served, kind: str, note: str = "", **more: Any) -> None:
+    def _tell(self, served: ScheduleState, kind: str, note: str = "", **more: Any) -> None:
         self.tell(ScheduleEvent(kind, served.one.name, self.clock.now(), note, **more))
 
-    def _collect(self, served: Served) -> None:
+    def _collect(self, served: ScheduleState) -> None:
         """Report a run that has ended, and remember that."""
         if served.job is None or (ended := served.job.poll()) is None:
             return
@@ -214,7 +214,7 @@ class Server:
         kind = "failed" if ended.code else "ended"
         self._tell(served, kind, ended.note, due=served.due, record=ended.record)
 
-    def _follow_file(self, served: Served) -> None:
+    def _follow_file(self, served: ScheduleState) -> None:
         """Follow changes of the file; one that cannot be read keeps the schedule that it had.
 
         Without its name or its schedule, a pipeline is no longer served. If its file lies in a
@@ -236,21 +236,21 @@ class Server:
         elif not config.schedule.declared:
             self._drop(served, f"{file} declares no schedule any more")
         else:
-            self._change(served, Scheduled(file, config, now))
+            self._change(served, ScheduledPipeline(file, config, now))
 
-    def _drop(self, served: Served, why: str) -> None:
+    def _drop(self, served: ScheduleState, why: str) -> None:
         self.served.remove(served)
         self.folders.leave(served.one)
         self._tell(served, "removed", why)
 
-    def _change(self, served: Served, one: Scheduled) -> None:
+    def _change(self, served: ScheduleState, one: ScheduledPipeline) -> None:
         before, served.one = served.one, one
         if _when(before.config.schedule) != _when(one.config.schedule):
             served.since = self.clock.now()
             self.memory.remember(served.one, served.since)
             self._tell(served, "changed", "its schedule was changed")
 
-    def _take(self, served: Served) -> datetime | None:
+    def _take(self, served: ScheduleState) -> datetime | None:
         """Take the step that a pipeline is due for; return when to look at it again."""
         now, running = self.clock.now(), served.job is not None
         step = decide(served.one.table, served.since, now, running=running)
@@ -266,11 +266,11 @@ class Server:
             self._tell(served, "held", "it follows the run that goes on", due=step.due)
         return step.until
 
-    def _start(self, served: Served, first: datetime, due: datetime) -> None:
+    def _start(self, served: ScheduleState, first: datetime, due: datetime) -> None:
         served.job, served.since, served.due, served.held = self.launch(served.one), due, due, False
         note = "" if first == due else f"one run for all since {first:%Y-%m-%d %H:%M} UTC"
         self._tell(served, "started", note, due=due)
 
 
-def _turn(served: Served) -> tuple[datetime, str]:
+def _turn(served: ScheduleState) -> tuple[datetime, str]:
     return served.one.table.after(served.since), served.one.name

@@ -13,7 +13,7 @@ from tasks.arrow import MappedTable
 from tasks.contract.report.page import render
 from tasks.contract.report.record import Report
 from tasks.contract.sources.splits import SPLITS
-from tasks.evaluation import Evaluated
+from tasks.evaluation import EvaluationResult
 from tasks.finetuning import Tuned
 from tasks.report import page
 from tasks.store import lock
@@ -103,7 +103,7 @@ def _type(kind: pa.DataType) -> Any:
     return DataType.double if types.is_floating(kind) else AnyType()  # type: ignore[no-untyped-call]
 
 
-def log_evaluation(tracker: Tracker, evaluated: Evaluated, tuned: Tuned) -> None:
+def log_evaluation(tracker: Tracker, evaluated: EvaluationResult, tuned: Tuned) -> None:
     """Log test metrics, interval, tables, plots and the cost of the training."""
     workspace = tracker.workspace
     figures, tags = _figures(evaluated, tuned), _tags(evaluated, tuned)
@@ -121,7 +121,7 @@ def log_evaluation(tracker: Tracker, evaluated: Evaluated, tuned: Tuned) -> None
     tracker.send(log, "log the evaluation")
 
 
-def _figures(evaluated: Evaluated, tuned: Tuned) -> dict[str, float]:
+def _figures(evaluated: EvaluationResult, tuned: Tuned) -> dict[str, float]:
     low, high = evaluated.interval
     bounds = {f"{evaluated.primary_metric}_low": low, f"{evaluated.primary_metric}_high": high}
     figures = {f"{TEST}{k}": v for k, v in (evaluated.metrics | bounds).items()}
@@ -133,7 +133,7 @@ def _figures(evaluated: Evaluated, tuned: Tuned) -> dict[str, float]:
     return figures
 
 
-def _tags(evaluated: Evaluated, tuned: Tuned) -> dict[str, str]:
+def _tags(evaluated: EvaluationResult, tuned: Tuned) -> dict[str, str]:
     tags = {f"signature.{k}": v for k, v in evaluated.signatures.items()}
     tags["baseline"] = evaluated.baseline_name
     if used := tuned.summary.get("energy"):

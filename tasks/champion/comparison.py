@@ -15,8 +15,8 @@ from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts, Scorer
 from tasks.arrow import MappedTable
 from tasks.champion import answers, paired, slices
-from tasks.champion.paired import Comparison, Paired
-from tasks.evaluation import ANSWERS, SLICES, Evaluated
+from tasks.champion.paired import Comparison, MetricComparison
+from tasks.evaluation import ANSWERS, SLICES, EvaluationResult
 from tasks.finetuning import extra_metrics
 from tasks.metrics import code_digests
 from tasks.store import read_json, write_json
@@ -59,7 +59,7 @@ class Challenger:
     config: Pipeline
     workspace: Workspace
     client: MlflowClient
-    evaluated: Evaluated
+    evaluated: EvaluationResult
     validated: Validated
 
 
@@ -197,7 +197,7 @@ class _Models:
 
     def _paired(
         self, challenger: Scorer, champion: Scorer, metrics: list[str]
-    ) -> tuple[Paired, ...]:
+    ) -> tuple[MetricComparison, ...]:
         samples = self._config.evaluation.bootstrap_samples
         confidence = self._config.gate.confidence_level
         return paired.compare(challenger, champion, metrics, len(self._rows), samples, confidence)

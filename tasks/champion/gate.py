@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from configs.schema import Gate
-from tasks.champion.paired import Comparison, Paired, Slice
+from tasks.champion.paired import Comparison, MetricComparison, Slice
 from tasks.metrics import lower_is_better
 
 Alias = Literal["champion", "challenger"]
@@ -204,14 +204,14 @@ def _gain(comparison: Comparison, primary_metric: str, gate: Gate) -> Iterator[C
     yield Check("gain", not failed, f"{words}{': ' if failed else ''}{failed}")
 
 
-def _figures(paired: Paired) -> str:
+def _figures(paired: MetricComparison) -> str:
     return (
         f"{paired.metric} {paired.challenger:.4f} against {paired.champion:.4f}, "
         f"gain {paired.gain:.4f} [{paired.low:.4f}, {paired.high:.4f}]"
     )
 
 
-def _shortfalls(paired: Paired, gate: Gate, margin: float) -> Iterator[str]:
+def _shortfalls(paired: MetricComparison, gate: Gate, margin: float) -> Iterator[str]:
     """What the gain lacks; written so that NaN lacks everything."""
     if gate.rule == "superior":
         if not (paired.low > 0 and paired.low >= gate.min_gain):

@@ -27,7 +27,7 @@ SEED: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class MetricComparison:
     """One metric of two models on the same rows.
 
     Attributes:
@@ -87,7 +87,7 @@ class Comparison:
 
     reference: str
     rows: int = 0
-    metrics: tuple[Paired, ...] = ()
+    metrics: tuple[MetricComparison, ...] = ()
     mcnemar: float | None = None
     slices: tuple[Slice, ...] = ()
     same_scores: bool = False
@@ -97,7 +97,7 @@ class Comparison:
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Comparison:
         """Read back what ``asdict`` made."""
-        metrics = tuple(Paired(**one) for one in record["metrics"])
+        metrics = tuple(MetricComparison(**one) for one in record["metrics"])
         slices = tuple(Slice(**one) for one in record["slices"])
         return cls(**{**record, "metrics": metrics, "slices": slices})
 
@@ -109,7 +109,7 @@ def compare(
     rows: int,
     samples: int,
     confidence: float,
-) -> tuple[Paired, ...]:
+) -> tuple[MetricComparison, ...]:
     """Compare metrics, each with a percentile interval of the gain; all see the same resamples.
 
     Args:
@@ -134,7 +134,7 @@ def compare(
 
 def _paired(
     challenger: Scorer, champion: Scorer, metric: str, rows: int, gains: Floats, confidence: float
-) -> Paired:
+) -> MetricComparison:
     all_rows = np.ones((1, rows), dtype=np.int64)
     ours, theirs = (float(one.resampled(metric, all_rows)[0]) for one in (challenger, champion))
     tail = (1 - confidence) / 2
@@ -142,7 +142,7 @@ def _paired(
         np.nanquantile(gains, [tail, 1 - tail]) if np.isfinite(gains).any() else (math.nan,) * 2
     )
     gain = theirs - ours if lower_is_better(metric) else ours - theirs
-    return Paired(metric, ours, theirs, gain, float(low), float(high))
+    return MetricComparison(metric, ours, theirs, gain, float(low), float(high))
 
 
 def slice_of(

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 
 from tasks.champion.comparison import APPLICATION, PROBLEM, Challenger, compare
-from tasks.evaluation import Evaluated
+from tasks.evaluation import EvaluationResult
 from tasks.workspace import Workspace
 from tests.support.pipelines import Prepared
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.xdist_group("stages")
 
 @pytest.fixture
 def challenger(
-    prepared: Prepared, evaluated: Evaluated, store: tuple[Workspace, MlflowClient]
+    prepared: Prepared, evaluated: EvaluationResult, store: tuple[Workspace, MlflowClient]
 ) -> Challenger:
     return Challenger(prepared.config, *store, evaluated, prepared.validated)
 

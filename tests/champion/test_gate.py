@@ -8,7 +8,7 @@ import pytest
 
 from configs.schema import Gate
 from tasks.champion.gate import Alias, Evidence, decide
-from tasks.champion.paired import Comparison, Paired, Slice
+from tasks.champion.paired import Comparison, MetricComparison, Slice
 
 NAN, INF = math.nan, math.inf
 ROWS = 500
@@ -25,7 +25,7 @@ def against(
 ) -> Comparison:
     """A comparison in which one metric was measured; the gain as for one where more is better."""
     gain = champion - challenger if metric.endswith("loss") else challenger - champion
-    paired = Paired(metric, challenger, champion, gain, low, high)
+    paired = MetricComparison(metric, challenger, champion, gain, low, high)
     return Comparison("models:/m/1", ROWS, (paired,), None, slices, **changed)
 
 

@@ -28,7 +28,7 @@ CHECKPOINT = "tasks.training.checkpoints:commit_folder:1"
 PUBLISHING = "tasks.store:folder_files:3"
 UPLOAD = "mlflow.store.artifact.local_artifact_repo:shutil_copytree_without_file_permissions:1"
 ALIAS = "tasks.tracking.registry:set_alias:1"
-REGISTERED = "flows.prefect_run.flow:conclude:1"
+REGISTERED = "flows.prefect_run.flow:report_outcome:1"
 KILLED = -signal.SIGKILL
 
 

@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from safetensors.torch import load_file, save_file
 
-from tasks.evaluation import Evaluated, evaluate
+from tasks.evaluation import EvaluationResult, evaluate
 from tasks.finetuning import Tuned, finetune
 from tasks.training import session
 from tasks.training.session import Session
@@ -47,7 +47,7 @@ def tuned(prepared: Prepared) -> Tuned:
 
 
 @pytest.fixture(scope="session")
-def evaluated(prepared: Prepared, tuned: Tuned) -> Evaluated:
+def evaluated(prepared: Prepared, tuned: Tuned) -> EvaluationResult:
     """The fine-tuned model, measured and packaged by the stage."""
     return evaluate(
         prepared.config, prepared.workspace, prepared.validated, prepared.tokenized, tuned
@@ -57,7 +57,7 @@ def evaluated(prepared: Prepared, tuned: Tuned) -> Evaluated:
 @pytest.fixture(scope="session")
 def constant(
     prepared: Prepared, tuned: Tuned, tmp_path_factory: pytest.TempPathFactory
-) -> Evaluated:
+) -> EvaluationResult:
     """The same model with a head that gives one answer to everything."""
     folder = tmp_path_factory.mktemp("constant") / "tuned"
     shutil.copytree(tuned.stored.path, folder)

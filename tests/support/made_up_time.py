@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from flows.schedule.files import Scheduled
-from flows.schedule.server import Ended, Job, ScheduleEvent
+from flows.schedule.files import ScheduledPipeline
+from flows.schedule.server import Job, JobResult, ScheduleEvent
 
 LOOK_AGAIN = timedelta(minutes=30)
 
@@ -44,11 +44,11 @@ class Run:
 
     clock: Clock
     end: datetime
-    work: Callable[[], Ended]
-    ended: Ended | None = None
+    work: Callable[[], JobResult]
+    ended: JobResult | None = None
     stopped: bool = False
 
-    def poll(self) -> Ended | None:
+    def poll(self) -> JobResult | None:
         if self.ended is None and self.clock.now() >= self.end and not self.stopped:
             self.ended = self.work()
         return self.ended
@@ -88,10 +88,10 @@ class Works:
 
     clock: Clock
     minutes: Callable[[str], float]
-    work: Callable[[str], Ended]
+    work: Callable[[str], JobResult]
     runs: list[Run] = field(default_factory=list)
 
-    def __call__(self, one: Scheduled) -> Run:
+    def __call__(self, one: ScheduledPipeline) -> Run:
         end = self.clock.now() + timedelta(minutes=self.minutes(one.name))
         self.runs.append(Run(self.clock, end, lambda: self.work(one.name)))
         return self.runs[-1]

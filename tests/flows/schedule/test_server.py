@@ -17,10 +17,10 @@ from flows.retraining import ROWS, nothing_to_do
 from flows.run.drift import PROFILE
 from flows.run.reading import read
 from flows.run.run import Run
-from flows.schedule.files import Scheduled, find
+from flows.schedule.files import ScheduledPipeline, find
 from flows.schedule.folders import Folders
 from flows.schedule.reservations import Reservations
-from flows.schedule.server import Ended, Memory, ScheduleEvent, Server
+from flows.schedule.server import JobResult, Memory, ScheduleEvent, Server
 from flows.stages import STAGES
 from tasks.claims import claimed
 from tasks.tracking import registry
@@ -58,8 +58,8 @@ class World:
         self.taken: set[str] = set()
         self.works = Works(self.clock, lambda _: self.minutes, self._work)
 
-    def _work(self, name: str) -> Ended:
-        return Ended(self.codes.pop(0) if self.codes else 0, "done")
+    def _work(self, name: str) -> JobResult:
+        return JobResult(self.codes.pop(0) if self.codes else 0, "done")
 
     def serve(self, until: str, at_once: int = 1) -> None:
         """Serve until the power is cut."""
@@ -72,11 +72,11 @@ class World:
         with pytest.raises(PowerCut):
             server.serve()
 
-    def take(self, one: Scheduled) -> bool:
+    def take(self, one: ScheduledPipeline) -> bool:
         """Whether the name of a pipeline is free."""
         return one.name not in self.taken
 
-    def leave(self, one: Scheduled) -> None:
+    def leave(self, one: ScheduledPipeline) -> None:
         """Nothing is held."""
 
     def _complain(self, file: Path, note: str) -> None:
@@ -231,14 +231,14 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
     file = write(tmp_path, "a", "interval: 1d")
     world = World(tmp_path, "2026-05-01T12:00")
 
-    def edit(_: str) -> Ended:
+    def edit(_: str) -> JobResult:
         if len(world.works.runs) == 1:
             write(tmp_path, "a", "cron: '10 0,12 * * *'")
         if len(world.works.runs) == 2:
             file.write_text("name: [", encoding="utf-8")
         if len(world.works.runs) == 3:
             write(tmp_path, "a", "cron: '10 0,12 * * *'")
-        return Ended(0, "done")
+        return JobResult(0, "done")
 
     world.works.work = edit
     world.serve("2026-05-03T18:00")
@@ -291,12 +291,12 @@ def test_a_pipeline_that_is_put_into_the_folder_is_taken_up(tmp_path: Path) -> N
     write(tmp_path, "b", "retrain_when: always")
     world.taken = {"d"}
 
-    def put(_: str) -> Ended:
+    def put(_: str) -> JobResult:
         if len(world.works.runs) == 1:
             write(tmp_path, "b", "interval: 12h")
             write(tmp_path, "c", "interval: 1x")
             write(tmp_path, "d", "interval: 1h")
-        return Ended(0, "done")
+        return JobResult(0, "done")
 
     world.works.work = put
     world.serve("2026-05-03T06:00")
@@ -323,11 +323,11 @@ def test_a_file_that_is_renamed_or_gone_is_followed(tmp_path: Path) -> None:
     other = write(tmp_path, "b", "interval: 1d")
     world = World(tmp_path, "2026-05-01T12:00")
 
-    def tidy(_: str) -> Ended:
+    def tidy(_: str) -> JobResult:
         if file.exists():
             file.rename(tmp_path / "renamed.yaml")
             other.unlink()
-        return Ended(0, "done")
+        return JobResult(0, "done")
 
     world.works.work = tidy
     world.serve("2026-05-03T06:00", at_once=2)
@@ -423,11 +423,11 @@ class Trainer:
         self.accuracies = [0.8, 0.9, 0.85, 0.95]
         self.best = 0.0
 
-    def __call__(self, name: str) -> Ended:
+    def __call__(self, name: str) -> JobResult:
         with looking(self.file, self.workspace) as run:
             if reason := nothing_to_do(run):
-                return Ended(0, reason)
-            return Ended(0, f"trained version {self._register(run)}")
+                return JobResult(0, reason)
+            return JobResult(0, f"trained version {self._register(run)}")
 
     def _register(self, run: Run) -> str:
         run_id, name = run.tracker.run_id(), run.config.model_name
@@ -486,7 +486,7 @@ def test_a_month_of_data_that_grows(
     world = World(tmp_path, "2026-05-01T00:00")
     train = Trainer(file, workspace, client)
 
-    def work(name: str) -> Ended:
+    def work(name: str) -> JobResult:
         changes.pop(world.clock.now().day, lambda: None)()
         return train(name)
 

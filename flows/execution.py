@@ -1,6 +1,6 @@
-"""Run a pipeline or a retraining from Python: with its servers, and without printing anything.
+"""Run a pipeline or a retraining from Python, with the servers that it needs.
 
-Progress goes to the listener of :func:`tasks.progress.listening`.
+Nothing is printed: progress goes to the listener of :func:`tasks.progress.listening`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from configs.schema import Pipeline
 from tasks.workspace import Workspace
@@ -25,17 +25,13 @@ def run(
     fresh: bool = False,
     home: Path | None = None,
 ) -> Outcome:
-    """Run a pipeline to its end.
+    """Run a pipeline, given as a file or as read by :func:`flows.run.reading.read`.
 
-    Args:
-        source: a YAML file, or a pipeline that :func:`flows.run.reading.read` has checked.
-        overrides: ``dotted.key=value`` strings.
-        fresh: compute every stage even if a verified output exists.
-        home: the folder to write to; by default that of the environment.
+    For the other arguments see :func:`flows.pipeline.pipeline`.
 
     Raises:
         UserError: the pipeline, its data or its base model is wrong.
-        Failure: the input is fine, and the run is not.
+        Failure: the run failed for another reason.
     """
     file, settings = _parameters(source)
     with _servers(home):
@@ -47,24 +43,18 @@ def run(
 def retrain(
     file: Path, overrides: Sequence[str] = (), trigger: Literal["manual", "scheduled"] = "manual"
 ) -> RetrainingResult:
-    """Run a pipeline if its schedule's ``when`` finds a reason to.
-
-    Raises:
-        UserError: the pipeline, its data or its base model is wrong.
-        Failure: the input is fine, and the run is not.
-    """
+    """Run a pipeline if its ``schedule.retrain_when`` finds a reason to; errors as :func:`run`."""
     with _servers():
         from flows.retraining import retraining
 
         # Prefect resolves the state that the flow returns.
-        ended: Any = retraining(str(file), list(overrides), trigger)
-        retrained: RetrainingResult = ended
-        return retrained
+        result: Any = retraining(str(file), list(overrides), trigger)
+        return cast("RetrainingResult", result)
 
 
 @contextmanager
 def _servers(home: Path | None = None) -> Iterator[None]:
-    """Provide Prefect, and begin to load MLflow."""
+    """Provide Prefect, and start loading MLflow in the background."""
     from flows.servers.prefect import prefect_api
     from flows.tracking.tracker import connection
 
@@ -75,7 +65,7 @@ def _servers(home: Path | None = None) -> Iterator[None]:
 
 
 def _parameters(source: Path | Pipeline) -> tuple[str, dict[str, Any] | None]:
-    """The parameters of the flow: a file, and settings in place of what it says."""
+    """The flow's parameters: a file, and settings in place of its content."""
     if isinstance(source, Path):
         return str(source), None
     file = source.data.folder / f"{source.name}.yaml"

@@ -1,7 +1,7 @@
 """Clean up after dead processes: once at the start, quick, and safe to repeat.
 
-Prefect and MLflow show a killed run as running for ever. The claims of dead processes name their
-runs, so that only runs of this workspace are touched, and none that a living process holds.
+Prefect and MLflow would show a killed run as running for ever. The claims of dead processes name
+their runs: only runs of this workspace are changed, and none of a living process.
 """
 
 from __future__ import annotations
@@ -43,15 +43,7 @@ WHY: Final = registry.WITHDRAWN + "its registration was never finished"
 
 @dataclass
 class CleanupReport:
-    """What was cleaned up.
-
-    Attributes:
-        crashed: Prefect runs that are no longer shown as running.
-        killed: MLflow runs that are no longer shown as running.
-        sent: MLflow runs that got the metrics that they lacked.
-        withdrawn: versions whose registration will not be finished.
-        swept: leftover files and folders.
-    """
+    """What was cleaned up, as the note names it."""
 
     crashed: list[str] = field(default_factory=list)
     killed: list[str] = field(default_factory=list)
@@ -81,13 +73,13 @@ def reconcile(
     """Clean up after dead processes.
 
     Args:
-        workspace: whose processes.
+        workspace: of the processes.
         client: of MLflow.
-        models: registered models to look at.
-        expected: fingerprints that are about to run, and whose registration that will finish.
+        models: registered models whose unfinished versions are withdrawn.
+        expected: fingerprints whose registration is about to be finished.
 
     Raises:
-        TrackingFailure: MLflow does not answer; what is left to do stays for the next time.
+        TrackingFailure: MLflow does not answer; the next call continues.
     """
     found = CleanupReport()
     with lock(workspace.locks / "reconcile.lock"):
@@ -106,7 +98,7 @@ def reconcile(
 
 
 def _crash(flow_runs: list[str], found: CleanupReport) -> None:
-    """Tell Prefect that runs are over."""
+    """Mark flow runs as crashed."""
     if not flow_runs:
         return
     from prefect.client.orchestration import get_client
@@ -140,7 +132,7 @@ def _crash_tasks(client: SyncPrefectClient, flow_run: str) -> None:
 def _end_runs(
     one: DeadClaim, held: set[str], workspace: Workspace, client: MlflowClient, found: CleanupReport
 ) -> bool:
-    """Complete the MLflow runs of a dead process, and say that they are over.
+    """Complete the MLflow runs of a dead process, and set their status.
 
     Returns:
         Whether nothing is left to do; a run that another machine writes to is left for later.
@@ -175,7 +167,7 @@ def _end_run(
 
 
 def _run_of(client: MlflowClient, entry: Mapping[str, str]) -> Run | None:
-    """The run that a claim names; it may have died before it opened it."""
+    """The run that a claim names, unless its process died before it opened the run."""
 
     def look() -> Run | None:
         experiment = client.get_experiment_by_name(entry["experiment"])
@@ -188,14 +180,14 @@ def _run_of(client: MlflowClient, entry: Mapping[str, str]) -> Run | None:
     return patiently(look, "find the runs of dead processes", PATIENCE_SECONDS)
 
 
-def _send(writer: StepSender, run_id: str, folder: Path) -> bool:
-    """Send the steps that a run lacks; whether it lacked any."""
-    client = writer.client
+def _send(sender: StepSender, run_id: str, folder: Path) -> bool:
+    """Send missing steps to a run; return whether any were missing."""
+    client = sender.client
     if not folder.exists():
-        # It was finished, and has its final name.
+        # The training was complete, and its folder has its final name.
         folder = folder.with_name(folder.name.removesuffix(PARTIAL))
     known = len(client.get_metric_history(run_id, MARKER))
-    relay = Relay(client, lambda: run_id, folder, writer, lambda _: None).start()
+    relay = Relay(client, lambda: run_id, folder, sender, lambda _: None).start()
     if not relay.close(PATIENCE_SECONDS):
         raise TrackingFailure(f"the steps in {folder} have not reached MLflow yet")
     return len(client.get_metric_history(run_id, MARKER)) > known
@@ -204,7 +196,7 @@ def _send(writer: StepSender, run_id: str, folder: Path) -> bool:
 def _withdraw(
     workspace: Workspace, client: MlflowClient, model: str, busy: set[str], found: CleanupReport
 ) -> None:
-    """Give a verdict to versions whose registration was cut short and will not be finished."""
+    """Withdraw versions whose registration was interrupted and will not be finished."""
 
     def settle() -> None:
         with registry.lease(workspace, model):
@@ -224,14 +216,14 @@ def _withdraw(
 
 
 def _superseded(version: ModelVersion, versions: Iterable[ModelVersion]) -> bool:
-    """Whether the same data and settings will hardly run again: later ones have, or a week went."""
+    """Whether a later version has a verdict, or a week has passed: it will hardly run again."""
     later = (v for v in versions if int(v.version) > int(version.version))
     age = time.time() - version.creation_timestamp / 1000
     return age > WEEK or any(registry.VERDICT in v.tags for v in later)
 
 
 def _sweep(workspace: Workspace) -> Iterator[Path]:
-    """Remove what dead registrations copied, and anything else that is older than a week.
+    """Remove copies of dead registrations, and everything else that is older than a week.
 
     A run claims its fingerprint before it makes a folder, so the claims are read after the folders.
     """

@@ -1,6 +1,6 @@
-"""Retraining of one pipeline: check whether there is a reason to, then run it.
+"""Retraining, started by a schedule or a command: run a pipeline if there is a reason to.
 
-A schedule calls it, or a person. Unchanged data ends it before anything heavy is loaded.
+With unchanged data it ends before anything heavy is loaded.
 """
 
 from __future__ import annotations
@@ -36,19 +36,13 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 SAME = ("onestep.config", "onestep.base_model", "onestep.code")
-"""What two runs share that differ in nothing but their files."""
+"""Tags that two runs share if only their files differ."""
 ROWS = "onestep.rows"
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainingResult:
-    """The result of a retraining.
-
-    Attributes:
-        pipeline: its name.
-        note: one line for people.
-        outcome: of the run; None if there was nothing to do.
-    """
+    """The pipeline's name, one line for people, and the outcome unless there was nothing to do."""
 
     pipeline: str
     note: str
@@ -65,12 +59,12 @@ class RetrainingResult:
 def retraining(
     file: str, overrides: Sequence[str] = (), trigger: Trigger | None = None
 ) -> State[RetrainingResult]:
-    """Run a pipeline if its schedule's ``when`` finds a reason to.
+    """Run a pipeline if its ``schedule.retrain_when`` finds a reason to.
 
     Args:
         file: path of the YAML file.
         overrides: ``dotted.key=value`` strings.
-        trigger: what began it; by default what Prefect knows of it.
+        trigger: what started it; by default as Prefect knows it.
     """
     quiet()
     workspace = shared(Workspace.open())
@@ -78,32 +72,28 @@ def retraining(
         with failures.reported(Path(file).stem) as subject:
             subject.run = run = Run(read(Path(file), overrides), workspace, claim, STAGES)
             rename(run, trigger)
-            _put_right(run)
-            found = RetrainingResult(run.config.name, nothing_to_do(run))
-        if found.note:
-            return Completed(name="Unchanged", message=found.note, data=found)
-        return _train(file, overrides, found.pipeline)
+            _clean_up(run)
+            name, note = run.config.name, nothing_to_do(run)
+        if note:
+            return Completed(name="Unchanged", message=note, data=RetrainingResult(name, note))
+        outcome = pipeline(file, list(overrides))
+        note = outcome.registered.note
+        return Completed(message=note, data=RetrainingResult(name, note, outcome))
 
 
-def _put_right(run: Run) -> None:
+def _clean_up(run: Run) -> None:
     models, client = [run.config.model_name], run.tracker.client
     try:
         note = reconcile(run.workspace, client, models, {run.fingerprint}).note
     except TrackingFailure as error:
-        # What is left to do stays for the next time.
+        # The next run tries again.
         note = str(error)
     if note:
         announce(Notice(note))
 
 
-def _train(file: str, overrides: Sequence[str], name: str) -> State[RetrainingResult]:
-    outcome = pipeline(file, list(overrides))
-    note = outcome.registered.note
-    return Completed(message=note, data=RetrainingResult(name, note, outcome))
-
-
 def nothing_to_do(run: Run) -> str:
-    """Why a run would find nothing new, or nothing that has drifted; empty if it has a reason."""
+    """Why no run is needed: nothing is new, or nothing has drifted; empty if one is."""
     when = run.config.schedule.retrain_when
     if when == "always":
         return ""
@@ -125,7 +115,7 @@ def nothing_to_do(run: Run) -> str:
 
 
 def _versions(run: Run) -> list[ModelVersion]:
-    """The versions that are settled."""
+    """The versions with a final verdict."""
     client, name = run.tracker.client, run.config.model_name
 
     def look() -> list[ModelVersion]:
@@ -135,7 +125,7 @@ def _versions(run: Run) -> list[ModelVersion]:
 
 
 def _rows(run: Run, version: ModelVersion) -> str:
-    """The digest of the rows that a version was made from."""
+    """Digest of the rows that a version was trained on."""
     client = run.tracker.client
     tags = patiently(
         lambda: client.get_run(str(version.run_id)).data.tags, "look up the rows of a version"

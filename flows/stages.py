@@ -1,4 +1,4 @@
-"""The stages of the pipeline in order, and what each of them shows besides its result."""
+"""The stages of the pipeline in order, each with its artifacts, events and log entries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks.validation import Validated, validate
 
 
 def _validate(run: Run) -> Validated:
-    """Check the labelled rows against the contract, and compare them with the champion's."""
+    """Check the labelled rows against the contract, and measure their drift from the champion's."""
     from flows.prefect_run import artifacts
 
     validated = validate(run.config, run.workspace, run.inputs.sources)
@@ -30,11 +30,7 @@ def _validate(run: Run) -> Validated:
 
 
 def _compare_with_champion(run: Run, validated: Validated) -> None:
-    """Measure drift, and publish the contract's report with it.
-
-    Raises:
-        DataError: the data drifted, and the contract refuses that.
-    """
+    """Measure drift, publish the contract's report with it, and refuse if the contract says so."""
     config, workspace = run.config, run.workspace
     drifted = drift.against_champion(config, workspace, run.tracker.client, validated)
     run.contract = drift.publish(config, workspace, validated, drifted)
@@ -66,7 +62,7 @@ def _finetune(run: Run) -> Tuned:
 
 
 def _load_ahead() -> None:
-    """Import what evaluation needs while the worker is starting and a core is idle."""
+    """Import the libraries of evaluation while the worker starts and a core is idle."""
 
     def load() -> None:
         import_module("matplotlib.figure")
@@ -77,7 +73,7 @@ def _load_ahead() -> None:
 
 
 def _evaluate(run: Run) -> EvaluationResult:
-    """Measure the model that will be served."""
+    """Score the model that will be served."""
     inputs = run[Validated], run[Tokenized], run[Tuned]
     evaluated = evaluate(run.config, run.workspace, *inputs)
     records.log_evaluation(run.tracker, evaluated, run[Tuned])

@@ -111,14 +111,16 @@ def schedule(
     if dry_run:
         _show(found, dry_run, as_json)
         return
-    with processes.prepared(open_workspace(), found) as resources:
+
+    def show_table() -> None:
         if found or as_json:
             _show(found, 1, as_json)
-        processes.serve(resources, found, folders, _teller(as_json), at_once)
+
+    processes.serve(open_workspace(), found, folders, _teller(as_json), at_once, show_table)
 
 
 def _teller(as_json: bool) -> Callable[[ScheduleEvent], None]:
-    """What prints events as they happen."""
+    """Returns the function that prints events."""
     from flows.cli import reports
 
     def tell(event: ScheduleEvent) -> None:

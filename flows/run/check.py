@@ -1,4 +1,4 @@
-"""``onestep check`` and ``onestep drift``: the stages before training, and what they found."""
+"""``onestep check``, ``preflight`` and ``drift``: the stages before training and their findings."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class DataCheck:
 
     Attributes:
         report: of the contract; None if the files could not be read.
-        prepared: the stages' results; None if the data was refused.
-        error: why it was.
+        prepared: the stages' results, unless the data was refused.
+        error: why it was refused.
     """
 
     report: Report | None
@@ -68,8 +68,7 @@ def prepare(pipeline: Pipeline, workspace: Workspace) -> PreparedData:
 def preflight(pipeline: Pipeline, workspace: Workspace) -> tuple[PreparedData, dict[str, Any]]:
     """Run the stages before training, take one optimizer step, and predict the cost of a run.
 
-    Returns:
-        The stages' results and the record of the step, with ``run_seconds`` of the whole run.
+    The second result is the record of the step, with ``run_seconds`` of the whole run.
     """
     started = time.perf_counter()
     ready = prepare(pipeline, workspace)
@@ -82,7 +81,7 @@ def preflight(pipeline: Pipeline, workspace: Workspace) -> tuple[PreparedData, d
 
 
 def check(pipeline: Pipeline, workspace: Workspace) -> DataCheck:
-    """Check the data against the contract; for refused data the result has the error."""
+    """Check the data against the contract; the error of refused data is part of the result."""
     path = record.paths(workspace.root, pipeline.name).json
     began = time.time()
     try:
@@ -113,7 +112,7 @@ def measure(
 
 
 def drift(pipeline: Pipeline, workspace: Workspace) -> DriftReport | None:
-    """Compare the declared data with the champion's, and its answers with its own of before.
+    """Compare the declared data with the champion's, and its answers with those to its test rows.
 
     Raises:
         DataError: the data is not valid.
@@ -128,7 +127,7 @@ def drift(pipeline: Pipeline, workspace: Workspace) -> DriftReport | None:
 
 
 def quarantined(pipeline: Pipeline, workspace: Workspace) -> list[quarantine.Record]:
-    """The rows that were set aside, without their text."""
+    """The quarantined rows, without their text."""
     path = quarantine.file_of(workspace.root, pipeline.name)
     names = ("split", "file", "row", "rules", "reasons")
     return [{name: entry.get(name) for name in names} for entry in quarantine.read(path)]

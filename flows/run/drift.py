@@ -1,4 +1,4 @@
-"""How far new data is from that of the champion."""
+"""Drift of new data from the champion's training data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from tasks.contract.statistics.drift import Measure
 from tasks.contract.statistics.profile import Profile
 from tasks.tracking import registry, runs
 from tasks.tracking.client import patiently
-from tasks.tracking.runs import load_model, uri_of
 from tasks.validation import Validated
 from tasks.workspace import Workspace
 
@@ -33,12 +32,7 @@ PREDICTIONS = "evaluation/predictions.json"
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """The comparison with the champion.
-
-    Attributes:
-        reference: the champion's URI.
-        measures: what was compared.
-    """
+    """The drift measures, and the URI of the champion that they refer to."""
 
     reference: str
     measures: list[Measure]
@@ -71,13 +65,8 @@ def against_champion(
 ) -> DriftReport | None:
     """Compare the training rows with those of the champion; None if there is nothing to compare.
 
-    Args:
-        config: the pipeline.
-        workspace: where files are downloaded to.
-        client: of MLflow.
-        validated: the new rows.
-        predictions: rows that the champion predicts, to compare its answers with those to its own
-            test rows.
+    The champion also answers as many rows as ``predictions`` says, for a comparison with its
+    answers to its own test rows.
     """
     version = patiently(lambda: registry.champion(client, config.model_name), "find the champion")
     if version is None or (before := _json(client, workspace, version, PROFILE)) is None:
@@ -86,19 +75,19 @@ def against_champion(
     try:
         measures = drift.compare(validated.profile, Profile.from_dict(before), settings)
     except ValueError:
-        # Of another version of this project, in another form.
+        # Another version of onestep wrote it in another format.
         return None
     known = _json(client, workspace, version, PREDICTIONS) if predictions else None
     if known:
         answers = _answers(config, workspace, version, validated, predictions)
         measures.append(drift.shares("predictions", answers, known, settings))
-    return DriftReport(uri_of(version), measures)
+    return DriftReport(runs.uri_of(version), measures)
 
 
 def publish(
     config: Pipeline, workspace: Workspace, validated: Validated, drifted: DriftReport | None
 ) -> Report:
-    """Publish the contract's report with what drifted, and what the contract says to that."""
+    """Publish the contract's report with the drift, and with the refusal if there is one."""
     report = validated.report | (drifted.record() if drifted else {})
     if problem := _refusal(config, drifted):
         report |= {"verdict": "refused", "refusals": [str(problem)]}
@@ -107,7 +96,7 @@ def publish(
 
 
 def require_none(config: Pipeline, drifted: DriftReport | None) -> None:
-    """Refuse drifted data if the contract says so.
+    """Refuse drifted data.
 
     Raises:
         DataError: it drifted, and ``contract.drift.severity`` is ``refuse``.
@@ -124,28 +113,25 @@ def _refusal(config: Pipeline, drifted: DriftReport | None) -> Problem | None:
 
 
 def _json(
-    client: MlflowClient, workspace: Workspace, version: ModelVersion, artifact: str
+    client: MlflowClient, workspace: Workspace, version: ModelVersion, path: str
 ) -> dict[str, Any] | None:
-    """A record among the artifacts of a version's run, if it has it."""
-    if not version.run_id:
+    """A record among the artifacts of a version's run, if it has one."""
+    if not (run_id := version.run_id):
         return None
-    run_id = version.run_id
-
-    def look() -> dict[str, Any] | None:
-        record: dict[str, Any] | None = runs.read_artifact(client, workspace, run_id, artifact)
-        return record
-
-    return patiently(look, f"read {artifact}")
+    record: dict[str, Any] | None = patiently(
+        lambda: runs.read_artifact(client, workspace, run_id, path), f"read {path}"
+    )
+    return record
 
 
 def _answers(
     config: Pipeline, workspace: Workspace, version: ModelVersion, validated: Validated, size: int
 ) -> Counter[str]:
-    """What the champion says to a sample of the training rows."""
+    """The champion's answers to a sample of the training rows, by category."""
     application = applications.get(config.application)
     rows = MappedTable(validated.stored.path / "train.arrow")
     size = min(size, len(rows))
     chosen = np.sort(np.random.default_rng(config.seed).permutation(len(rows))[:size])
     table = rows.take(chosen).to_pandas()[list(validated.facts.inputs)]
-    model = load_model(workspace, version)
+    model = runs.load_model(workspace, version)
     return Counter(application.scoring.categories(model.predict(table)) or [])

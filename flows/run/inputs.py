@@ -14,12 +14,7 @@ from tasks.training.model.initial_model import InitialModel
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a run starts from.
-
-    Attributes:
-        sources: the declared files, with their digests.
-        base: the base model.
-    """
+    """The declared files with their digests, and the base model."""
 
     sources: Sources
     base: InitialModel
@@ -38,11 +33,6 @@ def locate(config: Pipeline) -> Inputs:
 
 
 def require(config: Pipeline) -> None:
-    """Fail before any server starts if a file or the base model is missing.
-
-    Raises:
-        DataError: a declared file is missing.
-        ModelError: the base model cannot be used.
-    """
+    """Fail as :func:`locate` does, before any server starts, but without digests."""
     splits.require_files(config.data, applications.get(config.application).sources)
     initial_model.find(config.model, config.application)

@@ -1,4 +1,4 @@
-"""Settings of the libraries that a command loads."""
+"""Environment of the libraries that a command loads."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ QUIET = {
 
 
 def quiet() -> None:
-    """Keep libraries from drawing bars and printing hints, and threads from spinning.
-
-    What the user set stays.
-    """
+    """Turn off progress bars, hints and spinning threads, unless the user has set a variable."""
     for name, value in (QUIET | CPU_SETTINGS).items():
         os.environ.setdefault(name, value)

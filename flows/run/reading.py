@@ -1,4 +1,4 @@
-"""Read a pipeline file, with every check of it that needs no data."""
+"""Read a pipeline file, with every check that needs no data."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from tasks.training import checks
 def read(
     file: Path, overrides: Sequence[str] = (), settings: Mapping[str, Any] | None = None
 ) -> Pipeline:
-    """Read a pipeline with every check that needs no data.
+    """Read and check a pipeline.
 
     Args:
         file: the YAML file; relative paths in the settings begin at its folder.
         overrides: ``dotted.key=value`` strings.
-        settings: the pipeline as JSON values, in place of what the file says.
+        settings: the pipeline as JSON values, in place of the content of the file.
 
     Raises:
-        ConfigError: with every problem that was found.
+        ConfigError: with every problem.
     """
     return load(file, PIPELINES, overrides, [checks.check, _metrics, _settings], settings)
 
 
 def _metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
-    """Metrics that the application does not have, and values that a metric cannot reach."""
+    """Unknown metrics, and values that a metric cannot reach."""
     scoring = registry.get(config.application).scoring
     own = {metric.name: metric for metric in scoring.metrics(config.data)}
     for name in sorted(own.keys() & metrics.installed()):
@@ -58,7 +58,7 @@ def _metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
 
 
 def _named_metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
-    """Where a metric is named, and which."""
+    """Each key that names a metric, and the metric."""
     if name := config.evaluation.primary_metric:
         yield "evaluation.primary_metric", name
     yield from (("evaluation.extra_metrics", name) for name in config.evaluation.extra_metrics)
@@ -66,7 +66,7 @@ def _named_metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
 
 
 def _metric_refusal(name: str, own: Mapping[str, Metric], extensible: bool) -> str:
-    """Why there is no such metric here; empty if there is."""
+    """Why the application has no such metric; empty if it has."""
     if extensible or name in own:
         return extensions.refusal(metrics.GROUP, name, own)
     foreign = "; a metric of a package needs rows with one label each"
@@ -75,7 +75,7 @@ def _metric_refusal(name: str, own: Mapping[str, Metric], extensible: bool) -> s
 
 
 def _settings(config: Pipeline) -> Iterator[tuple[str, str]]:
-    """Settings that make no sense for the application, and settings that exclude each other."""
+    """Settings that do not apply to the application, and settings that exclude each other."""
     yield from registry.get(config.application).rules.check(config)
     training = config.training
     if training.loss.name == "focal" and training.loss.label_smoothing:

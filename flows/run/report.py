@@ -1,4 +1,4 @@
-"""The report of a run: its record, and where it is kept."""
+"""The report of a run, in the workspace and with the MLflow run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Record = dict[str, Any]
 
 
 def publish(run: Run, outcome: Outcome, links: Mapping[str, str]) -> None:
-    """Draw the report, and keep it in the workspace and with the MLflow run."""
+    """Render the report, write it and log it."""
     record = assemble(run, outcome, links)
     write(run.workspace, outcome.report, run.config.name, run_page.render(record))
     record["contract"]["page"] = "validation/report.html"
@@ -42,13 +42,13 @@ def publish(run: Run, outcome: Outcome, links: Mapping[str, str]) -> None:
 
 
 def write(workspace: Workspace, path: Path, name: str, page: str) -> None:
-    """Replace the report of a pipeline, also if two runs of it end at once."""
+    """Replace the report of a pipeline, under a lock: two runs of it may end at once."""
     with storage_errors(), lock(workspace.locks / f"report-{name}.lock"):
         write_atomic(path, page)
 
 
 def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
-    """Everything that the report shows, as JSON values."""
+    """The content of the report as JSON values."""
     evaluated, registered = outcome.evaluated, outcome.registered
     folder = evaluated.stored.path
     return {

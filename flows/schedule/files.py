@@ -19,13 +19,7 @@ PATTERNS: Final = ("*.yaml", "*.yml")
 
 @dataclass(frozen=True, slots=True)
 class ScheduledPipeline:
-    """A pipeline that declares a schedule.
-
-    Attributes:
-        file: of the pipeline.
-        config: what it said.
-        stamp: of the file, from before it was read.
-    """
+    """A pipeline that declares a schedule, with the stamp of its file from before it was read."""
 
     file: Path
     config: Pipeline
@@ -43,7 +37,7 @@ class ScheduledPipeline:
 
 
 def find(paths: Iterable[Path]) -> list[ScheduledPipeline]:
-    """The pipelines that declare a schedule, in the given files and folders; perhaps none.
+    """The pipelines that declare a schedule in files and folders; may be none.
 
     Raises:
         ConfigError: with every problem of every file.
@@ -68,7 +62,7 @@ def find(paths: Iterable[Path]) -> list[ScheduledPipeline]:
 
 
 def none_yet(paths: Iterable[Path]) -> Problem:
-    """That there is nothing to serve."""
+    """The problem that nothing can be served."""
     where = ", ".join(map(str, paths))
     advice = "for example `schedule: {interval: 6h}`"
     return Problem(where, "no pipeline declares a schedule", advice)
@@ -85,7 +79,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def stamp(file: Path) -> tuple[int, int]:
-    """What changes with the content of a file, as far as the file system tells."""
+    """Modification time and size of a file, which change with its content."""
     try:
         status = file.stat()
     except OSError:
@@ -106,7 +100,7 @@ def next_runs(one: ScheduledPipeline, now: datetime, count: int) -> list[datetim
 def listed(
     pipelines: Iterable[ScheduledPipeline], now: datetime, count: int
 ) -> list[dict[str, Any]]:
-    """What is served and when it runs next, as JSON values."""
+    """The pipelines and their next runs as JSON values."""
     return [
         {
             "pipeline": one.name,

@@ -1,14 +1,17 @@
-"""Folders that are watched while schedules are served: their pipelines come and go."""
+"""Folders that are watched for new pipelines, and the right to serve a pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
-from configs.errors import UserError
+from configs.errors import Problem, UserError
 from flows.run.reading import read
 from flows.schedule.files import ScheduledPipeline, files_in, stamp
+from tasks.store import lock
+from tasks.workspace import Workspace
 
 
 class Reserve(Protocol):
@@ -18,19 +21,52 @@ class Reserve(Protocol):
         """Take the right to serve a pipeline; False if another process has it."""
 
     def leave(self, one: ScheduledPipeline) -> None:
-        """Give up the right to serve a pipeline."""
+        """Release the right."""
+
+
+class Reservations:
+    """Reservations in lock files, released at the end of a ``with`` block.
+
+    Raises:
+        UserError: another process serves one of the pipelines.
+    """
+
+    def __init__(self, workspace: Workspace, pipelines: Iterable[ScheduledPipeline] = ()) -> None:
+        self._locks = workspace.locks
+        self._held: dict[str, ExitStack] = {}
+        for one in pipelines:
+            if not self.take(one):
+                self.close()
+                raise UserError(Problem(str(one.file), "another `onestep schedule` serves it"))
+
+    def take(self, one: ScheduledPipeline) -> bool:
+        with ExitStack() as stack:
+            held = lock(self._locks / f"schedule-{one.name}.lock", wait=False)
+            if not stack.enter_context(held):
+                return False
+            self._held[one.name] = stack.pop_all()
+        return True
+
+    def leave(self, one: ScheduledPipeline) -> None:
+        self._held.pop(one.name).close()
+
+    def close(self) -> None:
+        """Release all of them."""
+        while self._held:
+            self._held.popitem()[1].close()
+
+    def __enter__(self) -> Reservations:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Folders:
-    """Finds the pipelines that come into folders, and takes the right to serve them.
+    """Finds new pipelines in folders, and takes the right to serve them.
 
-    A file whose content has not changed since the last look is passed over, unless its name was
-    reserved by another process.
-
-    Args:
-        folders: where to look.
-        reservations: which pipelines this process serves.
-        complain: called with what is wrong with a file, once for each of its states.
+    A file that has not changed since the last look is skipped, unless another process served a
+    pipeline of that name. ``complain`` gets each file with its problem once, until it changes.
     """
 
     def __init__(
@@ -46,13 +82,13 @@ class Folders:
         self._refused: set[Path] = set()
 
     def arrivals(self, served: Iterable[ScheduledPipeline]) -> list[ScheduledPipeline]:
-        """The pipelines that came since the last look and declare a schedule."""
+        """The pipelines that are new since the last look and declare a schedule."""
         known = {one.file for one in served}
         fresh = [file for file in self._files() if file not in known and self._is_new(file)]
         return [one for file in fresh if (one := self._reserve(file)) is not None]
 
     def leave(self, one: ScheduledPipeline) -> None:
-        """Give up the right to serve a pipeline."""
+        """Release the right to serve a pipeline."""
         self._reservations.leave(one)
 
     def _files(self) -> list[Path]:

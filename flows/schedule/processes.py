@@ -7,17 +7,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from configs.errors import Failure
 from flows.schedule.files import ScheduledPipeline, none_yet
-from flows.schedule.folders import Folders
-from flows.schedule.reservations import Reservations
+from flows.schedule.folders import Folders, Reservations
 from flows.schedule.server import Job, JobResult, Memory, ScheduleEvent, Server
 from flows.servers.prefect import prefect_api
 from tasks import child_processes
@@ -25,9 +23,9 @@ from tasks.workspace import Workspace
 
 POLL_SECONDS: Final = 0.2
 LOOK_AGAIN: Final = timedelta(seconds=30)
-"""How long a changed file, or a clock that was set, goes unnoticed."""
+"""Longest time until a changed file or a changed clock is noticed."""
 GRACE_SECONDS: Final = 15.0
-"""For a training to end its worker and to tell MLflow."""
+"""Time for a training to end its worker and to update MLflow."""
 LAST_LINES: Final = 3
 
 
@@ -35,11 +33,9 @@ class SystemClock:
     """The time of this machine."""
 
     def now(self) -> datetime:
-        """The present, in UTC."""
         return datetime.now(UTC)
 
     def wait(self, until: datetime | None, jobs: Sequence[Job]) -> None:
-        """Sleep until a time, or until a job ends."""
         latest = self.now() + LOOK_AGAIN
         until = min(until or latest, latest)
         while (left := (until - self.now()).total_seconds()) > 0:
@@ -51,39 +47,28 @@ class SystemClock:
 class Process:
     """``onestep retrain`` as a child process, which ends with this one, even if this one is killed.
 
-    Args:
-        file: of the pipeline.
-        output: file for what it prints.
-        log: file for everything else that it says.
-        environment: of the process.
+    What it prints goes to the file ``output``, everything else that it says to ``log``.
     """
 
     def __init__(self, file: Path, output: Path, log: Path, environment: Mapping[str, str]) -> None:
         self.output = output
         self.log = log
         self._ended: JobResult | None = None
-        command = [
-            sys.executable,
-            "-m",
-            "flows.cli.main",
-            "retrain",
-            str(file),
-            "--scheduled",
-            "--json",
-        ]
+        command = [sys.executable, "-m", "flows.cli.main", "retrain", str(file)]
+        command += ["--scheduled", "--json"]
         with output.open("wb") as out, log.open("wb") as err:
             self._process = child_processes.start(
                 [*child_processes.GUARD, *command], stdout=out, stderr=err, env=environment
             )
 
     def poll(self) -> JobResult | None:
-        """How it ended; None while it goes on."""
         if self._ended is None and (code := self._process.poll()) is not None:
             child_processes.stop(self._process)
             record = self._record()
-            good = code == 0 and bool(record)
-            note = record["note"] if good else self._reason(code)
-            self._ended = JobResult(0, note, record) if good else JobResult(code or 1, note)
+            if code == 0 and record:
+                self._ended = JobResult(0, record["note"], record)
+            else:
+                self._ended = JobResult(code or 1, self._reason(code))
         return self._ended
 
     def _record(self) -> dict[str, Any]:
@@ -98,84 +83,58 @@ class Process:
         return f"{said}; its output is in {self.log}"
 
     def stop(self) -> None:
-        """Ask it to end as after Ctrl-C, then kill what is left."""
+        """End it as Ctrl-C does, then kill what is left."""
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE_SECONDS)
         child_processes.stop(self._process)
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What serving a schedule takes.
+def serve(
+    workspace: Workspace,
+    pipelines: Sequence[ScheduledPipeline],
+    folders: Sequence[Path],
+    tell: Callable[[ScheduleEvent], None],
+    at_once: int,
+    on_ready: Callable[[], None],
+) -> None:
+    """Serve schedules until an exception comes.
 
-    Attributes:
-        memory: where due times are remembered.
-        launch: starts a run.
-        reservations: which pipelines this process serves.
-        note: what was put right at the start.
-    """
-
-    memory: Memory
-    launch: Callable[[ScheduledPipeline], Job]
-    reservations: Reservations
-    note: str
-
-
-@contextmanager
-def prepared(workspace: Workspace, pipelines: Sequence[ScheduledPipeline]) -> Iterator[Resources]:
-    """Reserve the pipelines, provide Prefect, and put right what dead processes left.
+    Args:
+        workspace: keeps due times, and the output of runs.
+        pipelines: served from the start.
+        folders: watched for more pipelines.
+        tell: called with every event.
+        at_once: limit of runs at the same time.
+        on_ready: called once the pipelines are reserved and Prefect answers.
 
     Raises:
-        UserError: another process serves one of them.
+        UserError: another process serves one of the pipelines.
     """
     folder = workspace.root / "schedule"
     folder.mkdir(exist_ok=True)
-    # As it was given, so that each run finds the Prefect server anew, or starts one.
-    environment = dict(os.environ)
+    clock, environment = SystemClock(), dict(os.environ)
 
     def launch(one: ScheduledPipeline) -> Job:
+        # In the environment from before, so that each run finds or starts the Prefect server.
         output, log = (folder / f"{one.name}.{ending}" for ending in ("out", "log"))
         return Process(one.file, output, log, environment)
-
-    with Reservations(workspace, pipelines) as reservations, prefect_api(workspace):
-        yield Resources(Memory(folder), launch, reservations, _put_right(workspace, pipelines))
-
-
-def serve(
-    resources: Resources,
-    found: Sequence[ScheduledPipeline],
-    paths: Sequence[Path],
-    tell: Callable[[ScheduleEvent], None],
-    at_once: int,
-) -> None:
-    """Serve schedules until an exception comes, and those that come into folders meanwhile.
-
-    Args:
-        resources: of this process.
-        found: what is served from the start.
-        paths: of the folders to watch.
-        tell: called with every event.
-        at_once: how many runs may go on at the same time.
-    """
-    clock = SystemClock()
 
     def say(kind: str, name: str, note: str) -> None:
         tell(ScheduleEvent(kind, name, clock.now(), note))
 
-    def complain(file: Path, note: str) -> None:
-        say("failed", file.stem, note)
+    with Reservations(workspace, pipelines) as reservations, prefect_api(workspace):
+        note = _clean_up(workspace, pipelines)
+        on_ready()
+        if not pipelines:
+            say("waiting", "schedule", str(none_yet(folders)))
+        if note:
+            say("reconciled", "workspace", note)
+        watched = Folders(folders, reservations, lambda file, why: say("failed", file.stem, why))
+        Server(pipelines, Memory(folder), launch, watched, clock, tell, at_once=at_once).serve()
 
-    if not found:
-        say("waiting", "schedule", str(none_yet(paths)))
-    if resources.note:
-        say("reconciled", "workspace", resources.note)
-    folders = Folders(paths, resources.reservations, complain)
-    runs = resources.memory, resources.launch, folders
-    Server(found, *runs, clock, tell, at_once=at_once).serve()
 
-
-def _put_right(workspace: Workspace, pipelines: Sequence[ScheduledPipeline]) -> str:
+def _clean_up(workspace: Workspace, pipelines: Sequence[ScheduledPipeline]) -> str:
     from flows.reconciling import reconcile
     from flows.servers.leases import shared
     from tasks.tracking.client import connect

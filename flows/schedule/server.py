@@ -1,15 +1,15 @@
 """Serve the schedules of several pipelines: one loop, a process for each run.
 
-The loop is our own, for the reasons in :mod:`flows.schedule.timetable`; the runs are Prefect
-runs. What is due is remembered in one file per pipeline, written when a run has ended: if this
-process or the machine dies, the run that was due is due again.
+The loop does not use Prefect's schedules, for the reasons in :mod:`flows.schedule.timetable`; the
+runs are Prefect runs. One file per pipeline has the time until which it was served, written when a
+run has ended: if this process or the machine dies, the interrupted run is due again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,12 +25,9 @@ from tasks.store import read_json, write_json
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """How a run ended.
+    """The exit code of a run, one line for people, and the output of ``onestep retrain --json``.
 
-    Attributes:
-        code: exit code; 0 also if there was nothing to do.
-        note: one line for people.
-        record: what ``onestep retrain --json`` printed.
+    The code is 0 also if there was nothing to do.
     """
 
     code: int
@@ -39,37 +36,37 @@ class JobResult:
 
 
 class Job(Protocol):
-    """A run that was started."""
+    """A started run."""
 
     def poll(self) -> JobResult | None:
-        """How it ended; None while it goes on."""
+        """The result; None while the run goes on."""
 
     def stop(self) -> None:
-        """End it and everything that it started."""
+        """End the run and its child processes."""
 
 
 class Clock(Protocol):
-    """The time, which a test may make up."""
+    """The time, real or simulated."""
 
     def now(self) -> datetime:
         """The present, in UTC."""
 
     def wait(self, until: datetime | None, jobs: Sequence[Job]) -> None:
-        """Return at a time, when a job ends, or earlier."""
+        """Return at ``until`` at the latest, earlier if a job ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleEvent:
-    """Something that happened to a pipeline.
+    """An event of a pipeline.
 
     Attributes:
         kind: ``started``, ``ended``, ``failed``, ``skipped``, ``held``, ``changed``, ``added`` or
             ``removed``.
         pipeline: its name.
-        at: when.
+        at: time of the event.
         note: one line for people.
-        due: the due time that it is about.
-        record: what the run says of itself.
+        due: the due time of the run.
+        record: as in :class:`JobResult`.
     """
 
     kind: str
@@ -81,25 +78,24 @@ class ScheduleEvent:
 
     def json(self) -> dict[str, Any]:
         """As JSON values, for ``onestep schedule --json``."""
-        due = self.due.isoformat() if self.due else None
         return {
             "event": self.kind,
             "pipeline": self.pipeline,
             "at": self.at.isoformat(),
-            "due": due,
+            "due": self.due.isoformat() if self.due else None,
             "note": self.note,
             "run": self.record,
         }
 
 
 class Memory:
-    """The time until which each pipeline has been dealt with, on disk."""
+    """The time until which each pipeline was served, on disk."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def recall(self, one: ScheduledPipeline, now: datetime) -> datetime:
-        """What is remembered; ``now`` if nothing is, or only of another schedule."""
+        """The stored time; ``now`` if there is none, or only one of another schedule."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             known = read_json(self._path(one.name))
             if known["schedule"] == _when(one.config.schedule):
@@ -107,7 +103,7 @@ class Memory:
         return now
 
     def remember(self, one: ScheduledPipeline, since: datetime) -> None:
-        """Remember the time until which a pipeline has been dealt with."""
+        """Store the time until which a pipeline was served."""
         record = {"since": since.isoformat(), "schedule": _when(one.config.schedule)}
         write_json(self._path(one.name), record)
 
@@ -120,37 +116,36 @@ def _when(schedule: Retraining) -> dict[str, Any]:
     return schedule.model_dump(mode="json", include={"cron", "interval", "timezone"})
 
 
+@dataclass
 class ScheduleState:
     """A pipeline that is served.
 
     Attributes:
         one: its file when it was last read.
-        since: everything that was due until then has been dealt with.
-        job: the run that goes on.
-        due: the due time of the run.
+        since: the time until which it was served.
+        job: the current run.
+        due: the due time of that run.
         held: whether the event about a following run has been sent.
     """
 
-    def __init__(self, one: ScheduledPipeline, since: datetime) -> None:
-        self.one = one
-        self.since = since
-        self.job: Job | None = None
-        self.due: datetime | None = None
-        self.held = False
-        self.stamp = one.stamp
+    one: ScheduledPipeline
+    since: datetime
+    job: Job | None = None
+    due: datetime | None = None
+    held: bool = False
 
 
 class Server:
     """Serves schedules until it is interrupted.
 
     Args:
-        pipelines: what to serve.
-        memory: where due times are remembered.
+        pipelines: served from the start.
+        memory: the time until which each was served.
         launch: starts a run of a pipeline.
-        folders: where pipelines come and go.
+        folders: finds more pipelines.
         clock: the time.
         tell: called with every event.
-        at_once: how many runs may go on at the same time.
+        at_once: limit of runs at the same time.
     """
 
     def __init__(
@@ -173,7 +168,7 @@ class Server:
         self.served = [self._begin(one) for one in pipelines]
 
     def serve(self) -> None:
-        """Serve until an exception comes, then end the runs."""
+        """Serve until an exception comes, then end all runs."""
         try:
             while True:
                 until = self.turn()
@@ -183,7 +178,7 @@ class Server:
                 job.stop()
 
     def turn(self) -> datetime | None:
-        """Take every step that is due; return when to look again, at the latest."""
+        """Take every step that is due; return the time of the next one."""
         for served in self.served:
             self._collect(served)
         for served in [one for one in self.served if one.job is None]:
@@ -206,7 +201,7 @@ class Server:
         self.tell(ScheduleEvent(kind, served.one.name, self.clock.now(), note, **more))
 
     def _collect(self, served: ScheduleState) -> None:
-        """Report a run that has ended, and remember that."""
+        """Report a run that has ended, and store that."""
         if served.job is None or (ended := served.job.poll()) is None:
             return
         served.job = None
@@ -215,17 +210,18 @@ class Server:
         self._tell(served, kind, ended.note, due=served.due, record=ended.record)
 
     def _follow_file(self, served: ScheduleState) -> None:
-        """Follow changes of the file; one that cannot be read keeps the schedule that it had.
+        """Apply changes of the file; if it cannot be read, the schedule stays as it was.
 
-        Without its name or its schedule, a pipeline is no longer served. If its file lies in a
+        Without its name or its schedule, a pipeline is no longer served. If its file is in a
         watched folder, it may come back under another name.
         """
         file, now = served.one.file, stamp(served.one.file)
         if not file.exists():
             self._drop(served, f"{file} is gone")
-        if now == served.stamp or not file.exists():
             return
-        served.stamp = now
+        if now == served.one.stamp:
+            return
+        served.one = replace(served.one, stamp=now)
         try:
             config = read(file)
         except UserError as error:
@@ -251,7 +247,7 @@ class Server:
             self._tell(served, "changed", "its schedule was changed")
 
     def _take(self, served: ScheduleState) -> datetime | None:
-        """Take the step that a pipeline is due for; return when to look at it again."""
+        """Take the step that is due for a pipeline; return the time of the next one."""
         now, running = self.clock.now(), served.job is not None
         step = decide(served.one.table, served.since, now, running=running)
         if step.action == "run" and len(self._jobs()) < self.at_once:

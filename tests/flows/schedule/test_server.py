@@ -18,8 +18,7 @@ from flows.run.drift import PROFILE
 from flows.run.reading import read
 from flows.run.run import Run
 from flows.schedule.files import ScheduledPipeline, find
-from flows.schedule.folders import Folders
-from flows.schedule.reservations import Reservations
+from flows.schedule.folders import Folders, Reservations
 from flows.schedule.server import JobResult, Memory, ScheduleEvent, Server
 from flows.stages import STAGES
 from tasks.claims import claimed

@@ -6,6 +6,7 @@ several workers, each with ``RANK`` and ``WORLD_SIZE`` in its environment; the f
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -32,6 +33,8 @@ LOCK = "worker.lock"
 def main(folder: Path) -> int:
     """Run the job of a folder; return 0 when it is done, 1 after an error, which is logged."""
     child_processes.end_with_parent()
+    # Loading modules makes no garbage, and looking for it takes a fifth of the time.
+    gc.disable()
     rank = Rank.read()
     with _event_log(folder, rank) as events:
         try:
@@ -74,6 +77,8 @@ def _work(folder: Path, events: EventLog, rank: Rank = ALONE) -> None:
 
     job = Job.read(folder)
     current = session.build(job, folder, rank)
+    gc.freeze()
+    gc.enable()
     setup = time.perf_counter() - started
     if job.mode == "train":
         _train(current, events, setup)

@@ -34,13 +34,11 @@ class EntityScoring(Scoring[EntityFacts]):
         )
 
     def scorer(self, facts: EntityFacts) -> EntityScorer:
-        """Counts by type."""
         from tasks.applications.entities.scores import EntityScorer
 
         return EntityScorer(facts.labels)
 
     def served(self, predictions: pd.DataFrame) -> Predictions:
-        """The entities of each row."""
         return {"entities": [list(found) for found in predictions["entities"]]}
 
     def align(

@@ -31,11 +31,9 @@ class KnownEntities(Baseline[EntityFacts]):
         self._types = types or {}
 
     def name(self, data: Data) -> str:
-        """The dictionary."""
         return "dictionary of training entities"
 
     def fit(self, frames: Iterable[pd.DataFrame], facts: EntityFacts) -> KnownEntities:
-        """The dictionary of stored rows."""
         counts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
         for frame in frames:
             for text, spans in zip(frame["text"], frame["entities"], strict=True):
@@ -44,7 +42,6 @@ class KnownEntities(Baseline[EntityFacts]):
         return KnownEntities({words: _most_frequent(types) for words, types in counts.items()})
 
     def predict(self, frame: pd.DataFrame, facts: EntityFacts) -> Predictions:
-        """The known entities of stored rows."""
         return {"entities": [list(self._found(text)) for text in frame["text"]]}
 
     def _found(self, text: str) -> Iterator[dict[str, Any]]:

@@ -69,7 +69,6 @@ class Conll(FileSource):
     """A file whose rows are sentences: ``text`` is a list of tokens, ``entities`` their tags."""
 
     def columns(self) -> list[str]:
-        """Those of the application."""
         return ["text", "entities"]
 
     def rows(self, block: Block | None = None) -> Rows:

@@ -26,7 +26,6 @@ class EntityLearning(Learning[EntityFacts, EntityPipeline]):
     """A logit per token for O, and for B and I of each type."""
 
     def learn(self, census: Census, data: Data) -> EntityFacts:
-        """The types."""
         counts = census.labels("train")
         where = f"column {data.columns.get('entities', 'entities')!r}"
         if not counts:
@@ -38,7 +37,6 @@ class EntityLearning(Learning[EntityFacts, EntityPipeline]):
         return EntityFacts(inputs=("text",), labels=types)
 
     def configure(self, facts: EntityFacts, config: EntityPipeline) -> EntityFacts:
-        """How long texts are cut."""
         return replace(facts, stride=config.tagging.stride)
 
     def model_arguments(self, facts: EntityFacts) -> dict[str, Any]:
@@ -51,7 +49,6 @@ class EntityLearning(Learning[EntityFacts, EntityPipeline]):
         }
 
     def objective(self, facts: EntityFacts, loss: Loss) -> Objective:
-        """The loss over tags that the config names."""
         return losses.TokenLoss(losses.of(loss))
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:

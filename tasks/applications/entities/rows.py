@@ -35,7 +35,6 @@ class EntityRows(Rows[EntityFacts]):
     one_target_per_input = True
 
     def columns(self, data: Data) -> tuple[Column, ...]:
-        """Text and entities."""
         return COLUMNS
 
     def normalize(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> None:
@@ -64,7 +63,6 @@ class EntityRows(Rows[EntityFacts]):
         return [{"start": start, "end": end, "label": label} for start, end, label in spans]
 
     def target_keys(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
-        """The types of a row."""
         return frame["entities"].map(lambda spans: tuple(sorted({one["label"] for one in spans})))
 
     def store(self, frame: pd.DataFrame, facts: EntityFacts) -> dict[str, Any]:

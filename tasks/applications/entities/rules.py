@@ -22,7 +22,6 @@ class EntityRules(Rules[EntityFacts, EntityPipeline]):
     """Entities are parts of their text, and do not overlap."""
 
     def check(self, config: EntityPipeline) -> Problems:
-        """Refuse settings that tags do not have."""
         loss = config.training.loss
         if config.data.labelling != "single":
             yield "data.labelling", "rows have any number of entities; leave it out"
@@ -37,7 +36,6 @@ class EntityRules(Rules[EntityFacts, EntityPipeline]):
             yield "tagging.stride", reason
 
     def schema(self, config: EntityPipeline) -> DataFrameSchema:
-        """Texts that are not empty, and entities that can be read."""
         from pandera.pandas import Column as Checked
         from pandera.pandas import DataFrameSchema
 
@@ -48,7 +46,6 @@ class EntityRules(Rules[EntityFacts, EntityPipeline]):
         return DataFrameSchema({"text": text_column(), "entities": entities})
 
     def findings(self, frame: pd.DataFrame, config: EntityPipeline) -> Reasons:
-        """Entities that are not where they should be, or of an unknown type."""
         listed = labels.declared(config.data)
         declared = None if listed is None else frozenset(listed)
         columns = frame.index, frame["text"], frame["entities"]

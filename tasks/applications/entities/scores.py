@@ -109,7 +109,6 @@ class EntityScorer(Scorer):
         return counts
 
     def metrics(self) -> dict[str, float]:
-        """Over all entities (micro), and the means over their types (macro)."""
         counts = self._counts()
         sums = counts.sum(0)[None]
         values = {metric: float(measure(metric, sums)[0]) for metric in METRICS}
@@ -126,7 +125,6 @@ class EntityScorer(Scorer):
         return interval_of(flat, of, samples, confidence)
 
     def resampled(self, metric: str, weights: NDArray[np.int64]) -> Floats:
-        """One metric where each row counts as often as a sample says."""
         counts = self._counts()
         flat = counts.reshape(len(counts), -1).astype(np.float64)
         sums = (weights @ flat).reshape(-1, *counts.shape[1:])
@@ -139,7 +137,6 @@ class EntityScorer(Scorer):
         return same
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-        """Precision, recall, F1 and support of each type."""
         sums = self._counts().sum(0)
         return [
             {"label": label}
@@ -177,14 +174,12 @@ class EntityScorer(Scorer):
         return {"labels": labels, "counts": counts.tolist()}
 
     def figures(self) -> dict[str, Figure]:
-        """F1 of each type, and which types are taken for which."""
         from tasks.applications.shared.classification.scores import figures as draw
 
         f1 = [row["f1"] for row in self.details({})]
         return {"f1_by_type": draw.bars(f1, self.types, "F1")}
 
     def signatures(self) -> dict[str, str]:
-        """What counts as right."""
         return {"f1": "micro, strict: exact characters and type, as seqeval"}
 
 

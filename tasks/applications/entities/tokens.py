@@ -21,7 +21,6 @@ class EntityTokens(Tokens[EntityFacts]):
     """A tag for each token: O, or B and I of a type."""
 
     def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: EntityFacts) -> Encoded:
-        """Cut texts into windows, and tag the tokens of entities."""
         from tasks.applications.entities.serving import cut_windows
 
         windows = cut_windows(codec.tokenizer, rows["text"], codec.max_length, facts.stride)

@@ -40,17 +40,14 @@ class QuestionScoring(Scoring[QuestionFacts]):
         return percentages("f1", "exact_match", *SUBSET_METRICS)
 
     def scorer(self, facts: QuestionFacts) -> AnswerScorer:
-        """Exact match and F1 in the language of the contexts."""
         from tasks.applications.questions.scores import AnswerScorer
 
         return AnswerScorer(facts.language, facts.unanswerable)
 
     def served(self, predictions: pd.DataFrame) -> Predictions:
-        """Answers, whether they are known, and their probabilities."""
         return {name: predictions[name].to_list() for name in ("answer", "answered", "score")}
 
     def categories(self, predictions: pd.DataFrame) -> list[str] | None:
-        """Whether the answer is known."""
         return ["answered" if answered else "no answer" for answered in predictions["answered"]]
 
 
@@ -58,7 +55,6 @@ class BestSentence(Baseline[QuestionFacts]):
     """The sentence of the context that shares most words with the question."""
 
     def name(self, data: Data) -> str:
-        """The ranking."""
         return "best BM25 sentence"
 
     def predict(self, frame: pd.DataFrame, facts: QuestionFacts) -> Predictions:

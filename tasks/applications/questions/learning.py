@@ -22,7 +22,6 @@ class QuestionLearning(Learning[QuestionFacts, QuestionPipeline]):
     """Two logits per token: the start and the end of the answer."""
 
     def learn(self, census: Census, data: Data) -> QuestionFacts:
-        """Rows with and without an answer, by split."""
         return QuestionFacts(
             inputs=("context", "question"),
             answered={split: counts.get(True, 0) for split, counts in census.counts.items()},
@@ -30,12 +29,10 @@ class QuestionLearning(Learning[QuestionFacts, QuestionPipeline]):
         )
 
     def configure(self, facts: QuestionFacts, config: QuestionPipeline) -> QuestionFacts:
-        """How contexts are cut, answers found and compared."""
         section = config.answering.model_dump()
         return replace(facts, language=config.language.source, **section)
 
     def objective(self, facts: QuestionFacts, loss: Loss) -> Objective:
-        """The loss over positions that the config names."""
         return SpanLoss(losses.of(loss))
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
@@ -82,14 +79,12 @@ class SpanLoss:
         self.loss = loss
 
     def weight(self, batch: Batch) -> torch.Tensor:
-        """The number of windows."""
         import torch
 
         ids = batch["input_ids"]
         return torch.tensor(float(len(ids)), device=ids.device)
 
     def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Sum over windows of the mean of both losses."""
         import torch
 
         return self.loss(outputs, torch.stack([batch["start"], batch["end"]], 1)) / 2

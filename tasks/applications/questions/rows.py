@@ -38,7 +38,6 @@ class QuestionRows(Rows[QuestionFacts]):
     one_target_per_input = True
 
     def columns(self, data: Data) -> tuple[Column, ...]:
-        """Context, question and answers."""
         return COLUMNS
 
     def compared(self, data: Data) -> tuple[str, ...]:
@@ -63,11 +62,9 @@ class QuestionRows(Rows[QuestionFacts]):
         return {part: [answer[n] for answer in parts] for n, part in enumerate(ANSWER_PARTS)}
 
     def target_keys(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
-        """Whether a row has an answer."""
         return frame["answers"].map(lambda answers: bool(answers["text"]))
 
     def store(self, frame: pd.DataFrame, facts: QuestionFacts) -> dict[str, Any]:
-        """The texts, and answers as two columns of lists."""
         import pyarrow as pa
 
         texts, starts = ([answers[part] for answers in frame["answers"]] for part in ANSWER_PARTS)

@@ -25,7 +25,6 @@ class QuestionRules(Rules[QuestionFacts, QuestionPipeline]):
     """Answers are at their offsets, and rows without one are declared."""
 
     def check(self, config: QuestionPipeline) -> Problems:
-        """Refuse settings about labels, and settings that exclude each other."""
         loss = config.training.loss
         if config.data.labels is not None:
             yield "data.labels", "questions have answers and no labels; leave it out"
@@ -57,11 +56,9 @@ class QuestionRules(Rules[QuestionFacts, QuestionPipeline]):
                     yield "evaluation.primary_metric", f"{primary_metric} needs such rows: {reason}"
 
     def inputs(self, config: QuestionPipeline) -> dict[str, Any]:
-        """Whether rows may have no answer."""
         return {"unanswerable": config.answering.unanswerable}
 
     def schema(self, config: QuestionPipeline) -> DataFrameSchema:
-        """Texts that are not empty, and answers with an offset each."""
         from pandera.pandas import Column as Checked
         from pandera.pandas import DataFrameSchema
 
@@ -74,7 +71,6 @@ class QuestionRules(Rules[QuestionFacts, QuestionPipeline]):
         )
 
     def findings(self, frame: pd.DataFrame, config: QuestionPipeline) -> Reasons:
-        """Answers that are not at their offset, and rows without an answer."""
         columns = frame.index, frame["context"], frame["answers"]
         found = {
             int(index): list(_broken(context, answers, config.answering.unanswerable))
@@ -83,7 +79,6 @@ class QuestionRules(Rules[QuestionFacts, QuestionPipeline]):
         return {index: reasons for index, reasons in found.items() if reasons}
 
     def dataset_problems(self, census: Census, facts: QuestionFacts, minimum: int) -> list[str]:
-        """Training needs answers."""
         return [] if census.counts["train"].get(True) else ["no training row has an answer"]
 
 

@@ -213,7 +213,6 @@ class AnswerScorer(Scorer):
         )
 
     def resampled(self, metric: str, weights: NDArray[np.int64]) -> Floats:
-        """One metric where each row counts as often as a sample says."""
         about, values = self._about(metric)
         return 100 * mean_of(values, weights[:, about])
 
@@ -240,7 +239,6 @@ class AnswerScorer(Scorer):
         return self._table()[0]
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-        """Exact match and F1 of all rows, and of those with and without an answer."""
         exact, f1, answerable, answered, _ = self._table()
         groups = {"all": np.ones_like(answerable)}
         if not answerable.all():
@@ -275,12 +273,10 @@ class AnswerScorer(Scorer):
         ]
 
     def figures(self) -> dict[str, Figure]:
-        """How many rows have which F1."""
         _, f1, answerable, _, _ = self._table()
         return {"answer_f1": f1_histogram(100 * f1, answerable)}
 
     def signatures(self) -> dict[str, str]:
-        """Whose script F1 follows, and its tokens."""
         script = "SQuAD 2.0" if self.language == "en" else "MLQA"
         unit = "words" if has_spaces(self.language) else "characters"
         return {"f1": f"{script}, {unit}, language {self.language}"}

@@ -130,11 +130,9 @@ class TokenLoss:
         self.loss = loss
 
     def weight(self, batch: Batch) -> torch.Tensor:
-        """The number of tokens with a target."""
         return (batch["labels"] != IGNORED).sum().float()
 
     def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Sum of the losses of the tokens."""
         return self.loss(outputs, batch["labels"], ignore_index=IGNORED)
 
     def expected_initial(self, outputs: torch.Tensor) -> float:

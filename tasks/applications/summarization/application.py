@@ -35,7 +35,6 @@ class SummarizationScoring(GenerationScoring):
     """ROUGE F-measures (Lin 2004)."""
 
     def metrics(self, data: Data) -> tuple[Metric, ...]:
-        """ROUGE from 0 to 100, and the ratio of lengths."""
         rouge = percentages("rouge1", "rouge2", "rougeL", "rougeLsum")
         return (*rouge, Metric("length_ratio", high=math.inf))
 
@@ -44,7 +43,6 @@ class SummarizationScoring(GenerationScoring):
         return "rougeLsum"
 
     def scorer(self, facts: GenerationFacts) -> SummaryScorer:
-        """ROUGE with a tokenizer for the language."""
         from tasks.applications.summarization.scores import SummaryScorer
 
         return SummaryScorer(facts.language)
@@ -54,7 +52,6 @@ class SummarizationServing(GenerationServing):
     """The search, and what happens to long documents."""
 
     def configure(self, facts: GenerationFacts, config: Any) -> GenerationFacts:
-        """The ``generation`` section, and ``model.long_inputs``."""
         return replace(super().configure(facts, config), long_inputs=config.model.long_inputs)
 
 
@@ -62,11 +59,9 @@ class Lead(Baseline[GenerationFacts]):
     """The beginning of the document."""
 
     def name(self, data: Data) -> str:
-        """How many sentences."""
         return f"lead-{LEAD}"
 
     def predict(self, frame: pd.DataFrame, facts: GenerationFacts) -> Predictions:
-        """The first three sentences."""
         from tasks.applications.shared.generation.serving import sentences
 
         glue = " " if has_spaces(facts.language) else ""

@@ -20,7 +20,6 @@ class SummarizationRules(GenerationRules):
     """A summary is shorter than its document, about it, and more than a quotation of it."""
 
     def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
-        """Summaries that are too long, copied, or without a word of their document."""
         columns = frame.index, frame[self.source], frame[self.target]
         found = {
             int(index): list(_broken(document.strip(), summary.strip()))

@@ -30,7 +30,6 @@ class WordsAndCharacters:
     """
 
     def tokenize(self, text: str) -> list[str]:
-        """Split a text."""
         return TOKEN.findall(text.lower())
 
 
@@ -73,7 +72,6 @@ class SummaryScorer(Scorer):
         }
 
     def interval(self, metric: str, samples: int, confidence: float) -> tuple[float, float]:
-        """Percentile bootstrap over rows."""
         rows = self.rows
         if metric == "length_ratio":
             return interval_of(rows, lambda s: float(s[5] / s[4]), samples, confidence)
@@ -81,14 +79,12 @@ class SummaryScorer(Scorer):
         return interval_of(rows, lambda s: float(s[column] / len(rows)), samples, confidence)
 
     def resampled(self, metric: str, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-        """One metric where each row counts as often as a sample says."""
         rows = self.rows
         if metric == "length_ratio":
             return mean_of(rows[:, 5], weights) / mean_of(rows[:, 4], weights)
         return mean_of(rows[:, TYPES.index(metric)], weights)
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-        """Scores of short, middling and long documents."""
         rows = self.rows
         return [
             {"document characters": name, "rows": len(positions)}
@@ -111,11 +107,9 @@ class SummaryScorer(Scorer):
         ]
 
     def figures(self) -> dict[str, Figure]:
-        """Distribution of ROUGE-Lsum over the rows."""
         return {"row_scores": row_scores(self.rows[:, 3], "ROUGE-Lsum")}
 
     def signatures(self) -> dict[str, str]:
-        """Library, tokenizer and stemmer."""
         words = "words|stem:porter" if self.stems else "words and characters|stem:no"
         return {"rouge": f"rouge-score:{version('rouge-score')}|tok:{words}|split:sentences"}
 

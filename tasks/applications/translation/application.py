@@ -42,11 +42,9 @@ class TranslationScoring(GenerationScoring):
     """BLEU and chrF++."""
 
     def metrics(self, data: Data) -> tuple[Metric, ...]:
-        """BLEU and chrF++, both from 0 to 100, and the ratio of lengths."""
         return (*percentages("bleu", "chrf"), Metric("length_ratio", high=math.inf))
 
     def scorer(self, facts: GenerationFacts) -> TranslationScorer:
-        """BLEU and chrF++ with a tokenizer for the target language."""
         from tasks.applications.translation.scores import TranslationScorer
 
         return TranslationScorer(facts.language)
@@ -56,11 +54,9 @@ class SourceCopy(Baseline[GenerationFacts]):
     """No translation at all."""
 
     def name(self, data: Data) -> str:
-        """The copy."""
         return "copy of the source"
 
     def predict(self, frame: pd.DataFrame, facts: GenerationFacts) -> Predictions:
-        """The source as it is."""
         return {"text": frame[SOURCE].to_list()}
 
 

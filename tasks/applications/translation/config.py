@@ -20,7 +20,6 @@ class TranslationLanguage(Language):
 
     @property
     def output(self) -> str:
-        """The language of the translations."""
         return self.target or self.source
 
 

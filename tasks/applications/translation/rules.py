@@ -33,7 +33,6 @@ class TranslationRules(GenerationRules[TranslationPipeline]):
             yield "language.target", "expected another language than `language.source`"
 
     def findings(self, frame: pd.DataFrame, config: TranslationPipeline) -> Reasons:
-        """Copies, lengths that cannot belong together, and the wrong script."""
         from tasks.text.languages import script_problems
 
         language, most = config.language, config.contract.max_length_ratio

@@ -83,7 +83,6 @@ class TranslationScorer(Scorer):
         return interval_of(rows, lambda s: self._score(metric, s), samples, confidence)
 
     def resampled(self, metric: str, weights: NDArray[np.int64]) -> Floats:
-        """One metric where each row counts as often as a sample says."""
         if metric == "length_ratio":
             _, references, written = np.array(self._lengths, dtype=np.float64).T
             return mean_of(written, weights) / mean_of(references, weights)
@@ -92,7 +91,6 @@ class TranslationScorer(Scorer):
         return np.array(scores)
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-        """Scores of short, middling and long sources."""
         groups = length_groups([source for source, _, _ in self._lengths])
         bleu, chrf = np.array(self._bleu), np.array(self._chrf)
         return [
@@ -119,7 +117,6 @@ class TranslationScorer(Scorer):
         ]
 
     def figures(self) -> dict[str, Figure]:
-        """Distribution of chrF++ over the rows."""
         return {"row_scores": row_scores(self.rows, "chrF++")}
 
     def signatures(self) -> dict[str, str]:

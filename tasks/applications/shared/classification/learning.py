@@ -21,7 +21,6 @@ class ClassificationLearning(Learning[ClassificationFacts]):
     """Labels from the training rows, and a head with an output for each."""
 
     def learn(self, census: Census, data: Data) -> ClassificationFacts:
-        """The labels in their frozen order and their counts, and whether rows are pairs."""
         counts = census.labels("train")
         labels, scale = labelling.get(data.labelling).vocabulary(counts, data)
         return ClassificationFacts(
@@ -34,7 +33,6 @@ class ClassificationLearning(Learning[ClassificationFacts]):
         )
 
     def model_arguments(self, facts: ClassificationFacts) -> dict[str, Any]:
-        """A fresh classification head with the frozen labels."""
         labels, kind = facts.labels, labelling.get(facts.labelling)
         outputs = kind.outputs(labels)
         names = {
@@ -57,7 +55,6 @@ class ClassificationLearning(Learning[ClassificationFacts]):
                     parameter.fill_(bias)
 
     def objective(self, facts: ClassificationFacts, loss: Loss) -> Objective:
-        """The loss of the labelling."""
         return labelling.get(facts.labelling).objective(facts, loss)
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
@@ -71,7 +68,6 @@ class ClassificationLearning(Learning[ClassificationFacts]):
     def infer(
         self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch, view: View
     ) -> tuple[Mapping[str, Any], Predictions]:
-        """Labels and predictions of a batch."""
         kind = labelling.get(view.facts.labelling)
         targets = {kind.target: batch["labels"].cpu().numpy()}
         return targets, kind.predictions(outputs.float(), view.facts)

@@ -50,7 +50,6 @@ class MultiLabel:
         return [_label_set(value, data.label_separator, known) for value in values]
 
     def column(self, declared: Sequence[str] | None) -> Column:
-        """A list of labels that are declared."""
         from tasks.applications.shared.checks import label_set_column
 
         return label_set_column(declared)
@@ -58,7 +57,6 @@ class MultiLabel:
     def vocabulary(
         self, counts: Mapping[str, int], data: Data
     ) -> tuple[list[str], tuple[float, ...]]:
-        """The labels, without a scale."""
         return label_names.vocabulary(counts, data, self.target), ()
 
     def store(self, values: pd.Series[Any], labels: Sequence[str]) -> list[Any]:
@@ -66,15 +64,12 @@ class MultiLabel:
         return [[int(label in held) for label in labels] for held in map(frozenset, values)]
 
     def outputs(self, labels: Sequence[str]) -> int:
-        """A logit for each label."""
         return len(labels)
 
     def initial_bias(self, facts: ClassificationFacts) -> float | None:
-        """The model's own."""
         return None
 
     def objective(self, facts: ClassificationFacts, loss: Loss) -> BinaryCrossEntropy:
-        """Binary cross-entropy, also focal, with weights of the positives."""
         gamma = loss.focal_gamma if loss.name == "focal" else 0.0
         shares = [facts.counts[label] / facts.rows for label in facts.labels]
         return BinaryCrossEntropy(shares, positive_weights(facts, loss), gamma)
@@ -148,7 +143,6 @@ class BinaryCrossEntropy:
         self.gamma = gamma
 
     def weight(self, batch: Batch) -> torch.Tensor:
-        """The number of rows."""
         import torch
 
         targets = batch["labels"]
@@ -168,5 +162,4 @@ class BinaryCrossEntropy:
         return losses.mean(-1).sum()
 
     def expected_initial(self, outputs: torch.Tensor) -> float:
-        """The loss of probabilities of one half."""
         return self._even

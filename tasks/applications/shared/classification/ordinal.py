@@ -59,7 +59,6 @@ class Ordinal:
         return [named(label) if isinstance(label, str) else label for label in raw]
 
     def column(self, declared: Sequence[str] | None) -> Column:
-        """A label that is declared."""
         from tasks.applications.shared.checks import label_column
 
         return label_column(declared)
@@ -79,11 +78,9 @@ class Ordinal:
         return labels, _scale(labels)
 
     def store(self, values: pd.Series[Any], labels: Sequence[str]) -> list[Any]:
-        """Positions on the scale."""
         return label_names.positions(values, labels)
 
     def outputs(self, labels: Sequence[str]) -> int:
-        """One number, the position on the scale."""
         return 1
 
     def initial_bias(self, facts: ClassificationFacts) -> float | None:
@@ -91,7 +88,6 @@ class Ordinal:
         return _mean(facts.frequencies)
 
     def objective(self, facts: ClassificationFacts, loss: Loss) -> SquaredError:
-        """The squared error of the position."""
         return SquaredError(facts.frequencies)
 
     def predictions(self, logits: torch.Tensor, facts: ClassificationFacts) -> Predictions:
@@ -102,7 +98,6 @@ class Ordinal:
         return {"score": np.interp(positions, range(len(facts.numbers)), facts.numbers)}
 
     def scorer(self, facts: ClassificationFacts) -> OrdinalScorer:
-        """Metrics over positions."""
         from tasks.applications.shared.classification.scores.ordinal import OrdinalScorer
 
         return OrdinalScorer(facts.labels, facts.numbers)
@@ -160,14 +155,12 @@ class SquaredError:
         self._variance = squares / sum(counts)
 
     def weight(self, batch: Batch) -> torch.Tensor:
-        """The number of rows."""
         import torch
 
         targets = batch["labels"]
         return torch.tensor(float(len(targets)), device=targets.device)
 
     def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Sum of the squared errors of the rows."""
         return (outputs.float().squeeze(-1) - batch["labels"].float()).square().sum()
 
     def expected_initial(self, outputs: torch.Tensor) -> float:

@@ -26,7 +26,6 @@ class ClassificationRows(Rows[ClassificationFacts]):
     one_target_per_input = True
 
     def columns(self, data: Data) -> tuple[Column, ...]:
-        """One text or two, and the labels."""
         kind = labelling.get(data.labelling)
         target = Column(kind.target, "target", stored=kind.stored)
         return (Column("text", "text"), Column(PAIR, "text", optional=True), target)
@@ -41,11 +40,9 @@ class ClassificationRows(Rows[ClassificationFacts]):
         frame[kind.target] = pd.Series(named, index=frame.index, dtype=object)
 
     def target_keys(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
-        """The label, or the labels as a tuple."""
         return frame["labels"].map(tuple) if "labels" in frame else frame["label"]
 
     def store(self, frame: pd.DataFrame, facts: ClassificationFacts) -> dict[str, Any]:
-        """Texts, and labels as positions in the vocabulary."""
         kind = labelling.get(facts.labelling)
         texts = {name: frame[name] for name in facts.inputs}
         return texts | {kind.target: kind.store(frame[kind.target], facts.labels)}
@@ -74,7 +71,6 @@ class ClassificationRules(Rules[ClassificationFacts]):
             yield "training.loss.class_weights", reason
 
     def schema(self, config: Pipeline) -> DataFrameSchema:
-        """Texts that are not empty, and labels that are declared."""
         from pandera.pandas import DataFrameSchema
 
         from tasks.applications.shared.checks import text_column
@@ -87,5 +83,4 @@ class ClassificationRules(Rules[ClassificationFacts]):
     def dataset_problems(
         self, census: Census, facts: ClassificationFacts, minimum: int
     ) -> list[str]:
-        """Labels with too few training rows, and labels of other splits that training lacks."""
         return list(label_names.problems(census, facts.labels, minimum))

@@ -26,11 +26,9 @@ class ClassificationScoring(Scoring[ClassificationFacts]):
         self._primary_metric = primary_metric
 
     def metrics(self, data: Data) -> tuple[Metric, ...]:
-        """Every metric."""
         return labelling.get(data.labelling).metrics
 
     def extensible(self, data: Data) -> bool:
-        """Where rows have one label each."""
         return data.labelling == "single"
 
     def primary_metric(self, data: Data) -> str:
@@ -38,7 +36,6 @@ class ClassificationScoring(Scoring[ClassificationFacts]):
         return labelling.get(data.labelling).primary_metric or self._primary_metric
 
     def scorer(self, facts: ClassificationFacts) -> Scorer:
-        """The metrics of the labelling."""
         return labelling.get(facts.labelling).scorer(facts)
 
     def served(self, predictions: pd.DataFrame) -> Predictions:
@@ -75,9 +72,7 @@ class ConstantPrediction(Baseline[ClassificationFacts]):
     """The same prediction for every row, from the frequencies of the training labels."""
 
     def name(self, data: Data) -> str:
-        """The constant of the labelling."""
         return labelling.get(data.labelling).baseline_name
 
     def predict(self, frame: pd.DataFrame, facts: ClassificationFacts) -> Predictions:
-        """The constant of the labelling, once per row."""
         return labelling.get(facts.labelling).baseline(len(frame), facts)

@@ -50,7 +50,6 @@ class SingleLabel:
         return [label and known.get(label, label) for label in raw]
 
     def column(self, declared: Sequence[str] | None) -> Column:
-        """A label that is declared."""
         from tasks.applications.shared.checks import label_column
 
         return label_column(declared)
@@ -58,23 +57,18 @@ class SingleLabel:
     def vocabulary(
         self, counts: Mapping[str, int], data: Data
     ) -> tuple[list[str], tuple[float, ...]]:
-        """The labels, without a scale."""
         return label_names.vocabulary(counts, data), ()
 
     def store(self, values: pd.Series[Any], labels: Sequence[str]) -> list[Any]:
-        """Positions in the vocabulary."""
         return label_names.positions(values, labels)
 
     def outputs(self, labels: Sequence[str]) -> int:
-        """A logit for each label."""
         return len(labels)
 
     def initial_bias(self, facts: ClassificationFacts) -> float | None:
-        """The model's own."""
         return None
 
     def objective(self, facts: ClassificationFacts, loss: Loss) -> CrossEntropy:
-        """The loss over classes that the config names, with class weights."""
         return CrossEntropy(class_weights(facts, loss), losses.of(loss))
 
     def predictions(self, logits: torch.Tensor, facts: ClassificationFacts) -> Predictions:
@@ -82,7 +76,6 @@ class SingleLabel:
         return {"probabilities": logits.softmax(-1).cpu().numpy()}
 
     def scorer(self, facts: ClassificationFacts) -> ClassificationScorer:
-        """Metrics over single-label predictions."""
         from tasks.applications.shared.classification.scores.single_label import (
             ClassificationScorer,
         )
@@ -132,7 +125,6 @@ class CrossEntropy:
         return self.class_weights.to(targets.device)[targets].sum()
 
     def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Weighted sum of the losses of the rows."""
         return self.loss(outputs, batch["labels"], weights=self.class_weights)
 
     def expected_initial(self, outputs: torch.Tensor) -> float:

@@ -49,7 +49,6 @@ class TextPairs(Rows[GenerationFacts]):
     target: str
 
     def columns(self, data: Data) -> tuple[Column, ...]:
-        """A text, and the text that the model learns to write for it."""
         return Column(self.source, "text"), Column(self.target, "target")
 
     def texts(self, config: Pipeline) -> dict[str, str]:
@@ -79,7 +78,6 @@ class GenerationRules(Rules[GenerationFacts, C]):
     target: str
 
     def check(self, config: C) -> Problems:
-        """Refuse settings about labels."""
         if config.data.labels is not None or config.data.labelling != "single":
             where = "data.labels" if config.data.labels is not None else "data.labelling"
             yield where, f"{self.name} has no labels: leave it out"
@@ -87,7 +85,6 @@ class GenerationRules(Rules[GenerationFacts, C]):
             yield "training.loss.class_weights", f"{self.name} has no classes: leave it out"
 
     def schema(self, config: C) -> DataFrameSchema:
-        """Two texts that are not empty."""
         from pandera.pandas import DataFrameSchema
 
         from tasks.applications.shared.checks import text_column
@@ -108,16 +105,13 @@ class GenerationLearning(Learning[GenerationFacts]):
     target: str
 
     def learn(self, census: Census, data: Data) -> GenerationFacts:
-        """The column that is read."""
         return GenerationFacts(inputs=(self.source,))
 
     def configure(self, facts: GenerationFacts, config: Pipeline) -> GenerationFacts:
-        """The languages."""
         source, output = config.language.source, config.language.output
         return replace(facts, language=output, languages=(source, output))
 
     def objective(self, facts: GenerationFacts, loss: Loss) -> Objective:
-        """The loss over the tokens of the targets that the config names."""
         return losses.TokenLoss(losses.of(loss))
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
@@ -166,7 +160,6 @@ class GenerationScoring(Scoring[GenerationFacts]):
     output: str
 
     def served(self, predictions: pd.DataFrame) -> Predictions:
-        """The texts that the registered model wrote."""
         return {"text": predictions[self.output].to_list()}
 
 
@@ -174,5 +167,4 @@ class GenerationServing(Serving[GenerationFacts, GenerationPipeline]):
     """The search of the registered model."""
 
     def configure(self, facts: GenerationFacts, config: GenerationPipeline) -> GenerationFacts:
-        """The ``generation`` section."""
         return replace(facts, **config.generation.model_dump())

@@ -33,7 +33,6 @@ class GenerationTokens(Tokens[GenerationFacts]):
     target: str
 
     def vocabulary_text(self, rows: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
-        """Sources and targets."""
         return rows[self.source], rows[self.target]
 
     def lengths(self, rows: Mapping[str, list[Any]], codec: Codec) -> tuple[list[int], list[int]]:

@@ -50,11 +50,9 @@ class MultiLabelScorer(Scorer):
         return best_threshold(*self.columns()) if self._given is None else self._given
 
     def learned(self) -> dict[str, Any]:
-        """The threshold."""
         return {"threshold": self.threshold}
 
     def metrics(self) -> dict[str, float]:
-        """F1 over all labels and by label, and how often and how far sets are wrong."""
         weights = np.ones(len(self.columns()[0]))
         values = {name: measure()(weights) for name, measure in self._measures().items()}
         return values | {"rows": float(len(weights))}
@@ -81,18 +79,15 @@ class MultiLabelScorer(Scorer):
         return float(low), float(high)
 
     def resampled(self, metric: str, weights: NDArray[np.int64]) -> Floats:
-        """One metric where each row counts as often as a sample says."""
         measure = self._measures()[metric]()
         return np.array([measure(one) if one.any() else np.nan for one in weights])
 
     def correctness(self) -> Floats:
-        """Whether the whole set is right."""
         true, probabilities = self.columns()
         right: Floats = (true == (probabilities >= self.threshold)).all(1).astype(np.float64)
         return right
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-        """Precision, recall, F1, average precision and support of each label."""
         true, probabilities = self.columns()
         guess = probabilities >= self.threshold
         hits, predicted, actual = (true & guess).sum(0), guess.sum(0), true.sum(0)
@@ -171,7 +166,6 @@ class Mean:
         self.values = values.astype(np.float64)
 
     def __call__(self, weights: NDArray[Any]) -> float:
-        """The weighted mean."""
         return float(weights @ self.values / weights.sum())
 
 
@@ -183,7 +177,6 @@ class MicroF1:
         self.both = (true.sum(1) + guess.sum(1)).astype(np.float64)
 
     def __call__(self, weights: NDArray[Any]) -> float:
-        """Twice the hits over the sum of true and predicted labels."""
         return float(2 * (weights @ self.hits) / max(weights @ self.both, 1))
 
 
@@ -195,7 +188,6 @@ class MacroF1:
         self.both = true.astype(np.float32) + guess
 
     def __call__(self, weights: NDArray[Any]) -> float:
-        """The mean of twice the hits over the sum of true and predicted rows."""
         weights = weights.astype(np.float32)
         return float((2 * (weights @ self.hits) / np.maximum(weights @ self.both, 1)).mean())
 
@@ -216,7 +208,6 @@ class MacroAveragePrecision:
         self.ends = np.minimum.accumulate(ends[::-1], axis=0)[::-1]
 
     def __call__(self, weights: NDArray[Any]) -> float:
-        """The mean over labels."""
         return float(self.by_label(weights).mean())
 
     def by_label(self, weights: NDArray[Any]) -> Floats:

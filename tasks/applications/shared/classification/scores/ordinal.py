@@ -53,7 +53,6 @@ class OrdinalScorer(Scorer):
         return np.bincount(true * size + guess, minlength=size * size).reshape(size, size)
 
     def metrics(self) -> dict[str, float]:
-        """Errors in steps of the scale, accuracy, macro F1 and agreement beyond chance."""
         confusion = self.confusion()
         values = {name: float(value[0]) for name, value in agreement_of(confusion[None]).items()}
         return values | {"rows": float(confusion.sum())}
@@ -74,19 +73,16 @@ class OrdinalScorer(Scorer):
         return float(low), float(high)
 
     def resampled(self, metric: str, weights: Ints) -> Floats:
-        """One metric where each row counts as often as a sample says."""
         true, guess, _ = self.columns()
         values = agreement_of(confusions_of(true, guess, len(self.labels), weights))[metric]
         return np.where(weights.sum(1) > 0, values, np.nan)
 
     def correctness(self) -> Floats:
-        """Whether the position is right."""
         true, guess, _ = self.columns()
         right: Floats = (true == guess).astype(np.float64)
         return right
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-        """Precision, recall, F1, mean absolute error and support of each label."""
         confusion = self.confusion()
         precision, recall, f1 = per_class(confusion[None])
         support = confusion.sum(1)
@@ -120,11 +116,9 @@ class OrdinalScorer(Scorer):
         ]
 
     def matrix(self) -> dict[str, Any]:
-        """The confusion matrix."""
         return {"labels": self.labels, "counts": self.confusion().tolist()}
 
     def figures(self) -> dict[str, Figure]:
-        """The confusion matrix."""
         from tasks.applications.shared.classification.scores import figures as draw
 
         return {"confusion_matrix": draw.confusion_matrix(self.confusion(), self.labels)}

@@ -32,7 +32,6 @@ class ClassificationScorer(Scorer):
         self._extra: dict[str, RowMetric] = {}
 
     def add(self, name: str, metric: RowMetric) -> None:
-        """Report a metric of an installed package too."""
         self._extra[name] = metric
 
     def update(self, targets: Mapping[str, Any], predictions: Predictions) -> None:
@@ -112,7 +111,6 @@ class ClassificationScorer(Scorer):
         return values
 
     def resampled(self, metric: str, weights: Ints) -> Floats:
-        """One metric where each row counts as often as a sample says."""
         if metric in self._extra:
             return self._extra[metric](self._rows(), weights)
         true, guess, of_true, of_guess = self.columns()
@@ -126,13 +124,11 @@ class ClassificationScorer(Scorer):
         return np.where(weights.sum(1) > 0, values, np.nan)
 
     def correctness(self) -> Floats:
-        """Whether the class is right."""
         true, guess, _, _ = self.columns()
         right: Floats = (true == guess).astype(np.float64)
         return right
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-        """Precision, recall, F1 and support of each class."""
         precision, recall, f1 = per_class(self.confusion()[None])
         support = self.confusion().sum(1)
         return [
@@ -163,11 +159,9 @@ class ClassificationScorer(Scorer):
         ]
 
     def matrix(self) -> dict[str, Any]:
-        """The confusion matrix."""
         return {"labels": self.labels, "counts": self.confusion().tolist()}
 
     def figures(self) -> dict[str, Figure]:
-        """Confusion matrix and reliability diagram."""
         from tasks.applications.shared.classification.scores import figures as draw
 
         true, guess, _, of_guess = self.columns()

@@ -8,18 +8,25 @@ costs nothing. ``docs/extending/applications.md`` shows how to add one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol
 
 from typing_extensions import TypeVar
 
 from configs.schema import Pipeline
-from tasks import metrics
 from tasks.applications.codec import Codec, Head, token_counts
-from tasks.applications.facts import Facts
-from tasks.applications.scoring import Batch, Metric, Objective, Predictions, Scorer
+from tasks.applications.facts import F, Facts
+from tasks.applications.scoring import (
+    Baseline,
+    Batch,
+    Metric,
+    Objective,
+    Predictions,
+    Scorer,
+    Scoring,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,14 +39,12 @@ if TYPE_CHECKING:
     from tasks.arrow import MappedTable
     from tasks.contract.sources.base import FileSource
 
-F = TypeVar("F", bound=Facts, default=Any)
-"""The facts of an application."""
 C = TypeVar("C", bound=Pipeline, default=Any)
 """The pipeline class of an application."""
 Reasons = dict[int, list[tuple[str, str]]]
 """Broken rules by row index: the rule and the reason, without any text of the row."""
 Problems = Iterator[tuple[str, str]]
-"""Settings that cannot be used: dotted path, and why."""
+"""Settings that cannot be used, or rules that a row breaks: which, and why."""
 
 
 def text() -> pa.DataType:
@@ -54,6 +59,17 @@ def texts() -> pa.DataType:
     import pyarrow as pa
 
     return pa.list_(pa.string())
+
+
+def broken_rules(
+    frame: pd.DataFrame, columns: Sequence[str], check: Callable[..., Problems]
+) -> Reasons:
+    """The rules that each row breaks; ``check`` takes its values of the columns."""
+    cells = zip(*(frame[name] for name in columns), strict=True)
+    found = {
+        int(index): list(check(*values)) for index, values in zip(frame.index, cells, strict=True)
+    }
+    return {index: reasons for index, reasons in found.items() if reasons}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +111,7 @@ class View:
     """What a prediction during training may look at besides its batch.
 
     Attributes:
-        codec: the tokenizers.
         rows: the validated split; ``batch["row"]`` are positions in it.
-        facts: the facts of the model.
     """
 
     codec: Codec
@@ -259,72 +273,6 @@ class Tokens(Generic[F]):
         raise NotImplementedError
 
 
-class Scoring(Generic[F]):
-    """Metrics, and predictions in the form that a scorer takes."""
-
-    def metrics(self, data: Data) -> tuple[Metric, ...]:
-        """The metrics that it reports."""
-        raise NotImplementedError
-
-    def primary_metric(self, data: Data) -> str:
-        """The metric that decides unless the config names another; by default the first."""
-        return self.metrics(data)[0].name
-
-    def extensible(self, data: Data) -> bool:
-        """Whether its scorer takes metrics of installed packages."""
-        return False
-
-    def scorer(self, facts: F) -> Scorer:
-        """A fresh scorer."""
-        raise NotImplementedError
-
-    def extended_scorer(self, facts: F, extra_metrics: Iterable[str]) -> Scorer:
-        """A fresh scorer that also reports metrics of installed packages, by their names."""
-        scorer = self.scorer(facts)
-        for name in extra_metrics:
-            scorer.add(name, metrics.load(name))
-        return scorer
-
-    def served(self, predictions: pd.DataFrame) -> Predictions:
-        """Output of the registered model in the form that :class:`Scorer` takes."""
-        raise NotImplementedError
-
-    def align(self, predictions: pd.DataFrame, theirs: F, ours: F) -> tuple[pd.DataFrame, F]:
-        """Another model's predictions in terms of this one, and the facts to score them by.
-
-        By default no alignment is needed.
-
-        Args:
-            predictions: output of the other model.
-            theirs: the facts of the other model.
-            ours: those of this one.
-
-        Raises:
-            ValueError: the models solve different problems; the message says how.
-        """
-        return predictions, ours
-
-    def categories(self, predictions: pd.DataFrame) -> list[str] | None:
-        """The category of each prediction of the registered model; None for free text."""
-        return None
-
-
-class Baseline(Generic[F]):
-    """A trivial method, which every report shows beside the model."""
-
-    def name(self, data: Data) -> str:
-        """What it does, in two or three words."""
-        raise NotImplementedError
-
-    def fit(self, frames: Iterable[pd.DataFrame], facts: F) -> Self:
-        """The method with what it takes from the stored training rows besides the facts."""
-        return self
-
-    def predict(self, frame: pd.DataFrame, facts: F) -> Predictions:
-        """Predictions for stored rows, in the form that :class:`Scorer` takes."""
-        raise NotImplementedError
-
-
 @dataclass(frozen=True)
 class Serving(Generic[F, C]):
     """How the registered model predicts.
@@ -350,14 +298,6 @@ class Application:
         version: raised when a change makes earlier stage outputs wrong.
         heads: what a model family must offer, one of these; the first that it has is used.
         pipeline: the class of its pipeline files: sections that only it has, and its rules.
-        facts: the class of its facts.
-        rows: columns and their values.
-        rules: checks of the contract and the config.
-        learning: facts and model.
-        tokens: tokenization and batches.
-        scoring: metrics.
-        baseline: the trivial method.
-        serving: the registered model.
         sources: file formats that only this application reads, by the ending of a file's name.
     """
 
@@ -400,4 +340,5 @@ __all__ = [
     "Serving",
     "Tokens",
     "View",
+    "broken_rules",
 ]

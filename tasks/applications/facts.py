@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from pydantic import TypeAdapter
+from typing_extensions import TypeVar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,3 +42,7 @@ class Facts:
             {name: value for name, value in record.items() if name in names}
         )
         return found
+
+
+F = TypeVar("F", bound=Facts, default=Any)
+"""The facts of an application."""

@@ -1,22 +1,28 @@
-"""Losses and metrics: what an application optimizes, and what it reports."""
+"""Losses, metrics and baselines: what an application optimizes, reports, and compares with."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self
+
+from tasks import metrics
+from tasks.applications.facts import F
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import torch
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from configs.schema import Data
     from tasks.metrics import RowMetric
 
 Batch = dict[str, "torch.Tensor"]
 Predictions = Mapping[str, Any]
+SAMPLES_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +76,8 @@ class Objective(Protocol):
 class Scorer:
     """Metrics of a stream of predictions; it never keeps logits.
 
-    An application's scorer implements ``update``, ``metrics``, ``interval``, ``resampled``,
-    ``details`` and ``mistakes``; the other methods have defaults.
+    An application's scorer implements ``update``, ``metrics``, ``resampled``, ``details`` and
+    ``mistakes``; the other methods have defaults.
     """
 
     def update(self, targets: Mapping[str, Any], predictions: Predictions) -> None:
@@ -83,8 +89,21 @@ class Scorer:
         raise NotImplementedError
 
     def interval(self, metric: str, samples: int, confidence: float) -> tuple[float, float]:
-        """Bootstrap interval of one metric."""
-        raise NotImplementedError
+        """Percentile bootstrap over the rows of a metric, with a fixed seed."""
+        import numpy as np
+
+        from tasks.applications.bootstrap import percentiles
+
+        used = self.metric_rows(metric)
+        if used is None:
+            used = np.ones(int(self.metrics()["rows"]), dtype=np.bool_)
+        generator, count = np.random.default_rng(0), int(used.sum())
+        even, values = np.full(count, 1 / count), []
+        for start in range(0, samples, SAMPLES_AT_ONCE):
+            weights = np.zeros((min(SAMPLES_AT_ONCE, samples - start), len(used)), dtype=np.int64)
+            weights[:, used] = generator.multinomial(count, even, size=len(weights))
+            values.append(self.resampled(metric, weights))
+        return percentiles(np.concatenate(values), confidence)
 
     def resampled(self, metric: str, weights: NDArray[np.int64]) -> NDArray[np.float64]:
         """One metric where each row counts as often as a sample says.
@@ -136,3 +155,69 @@ class Scorer:
     def signatures(self) -> dict[str, str]:
         """How metrics were computed, where a library describes that in a line."""
         return {}
+
+
+class Scoring(Generic[F]):
+    """Metrics, and predictions in the form that a scorer takes."""
+
+    def metrics(self, data: Data) -> tuple[Metric, ...]:
+        """The metrics that it reports."""
+        raise NotImplementedError
+
+    def primary_metric(self, data: Data) -> str:
+        """The metric that decides unless the config names another; by default the first."""
+        return self.metrics(data)[0].name
+
+    def extensible(self, data: Data) -> bool:
+        """Whether its scorer takes metrics of installed packages."""
+        return False
+
+    def scorer(self, facts: F) -> Scorer:
+        """A fresh scorer."""
+        raise NotImplementedError
+
+    def extended_scorer(self, facts: F, extra_metrics: Iterable[str]) -> Scorer:
+        """A fresh scorer that also reports metrics of installed packages, by their names."""
+        scorer = self.scorer(facts)
+        for name in extra_metrics:
+            scorer.add(name, metrics.load(name))
+        return scorer
+
+    def served(self, predictions: pd.DataFrame) -> Predictions:
+        """Output of the registered model in the form that :class:`Scorer` takes."""
+        raise NotImplementedError
+
+    def align(self, predictions: pd.DataFrame, theirs: F, ours: F) -> tuple[pd.DataFrame, F]:
+        """Another model's predictions in terms of this one, and the facts to score them by.
+
+        By default no alignment is needed.
+
+        Args:
+            predictions: output of the other model.
+            theirs: the facts of the other model.
+            ours: those of this one.
+
+        Raises:
+            ValueError: the models solve different problems; the message says how.
+        """
+        return predictions, ours
+
+    def categories(self, predictions: pd.DataFrame) -> list[str] | None:
+        """The category of each prediction of the registered model; None for free text."""
+        return None
+
+
+class Baseline(Generic[F]):
+    """A trivial method, which every report shows beside the model."""
+
+    def name(self, data: Data) -> str:
+        """What it does, in two or three words."""
+        raise NotImplementedError
+
+    def fit(self, frames: Iterable[pd.DataFrame], facts: F) -> Self:
+        """The method with what it takes from the stored training rows besides the facts."""
+        return self
+
+    def predict(self, frame: pd.DataFrame, facts: F) -> Predictions:
+        """Predictions for stored rows, in the form that :class:`Scorer` takes."""
+        raise NotImplementedError

@@ -8,7 +8,7 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from configs.schema import Pipeline
-from tasks.applications.shared.generation.facts import GenerationFacts
+from tasks.applications.shared.generation.parts import GenerationFacts
 from tasks.applications.summarization.application import APPLICATION
 from tasks.applications.summarization.scores import TYPES, SummaryScorer, WordsAndCharacters
 from tests.support import reading, tables
@@ -105,7 +105,7 @@ def test_the_interval_holds_the_value(metric: str) -> None:
 
 def test_mistakes_details_and_figures() -> None:
     found = scorer()
-    single = found.rows[:, 3]
+    single = found.row_scores()
     first = found.mistakes(1)[0]
     assert first["position"] == int(single.argmin())
     assert first["rougeLsum"] == pytest.approx(single.min())

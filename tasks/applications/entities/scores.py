@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.applications.entities.facts import NONE
+from tasks.applications.entities.learning import NONE
 from tasks.applications.entities.serving import Entity, merge
 from tasks.applications.scoring import Scorer
-from tasks.applications.shared.bootstrap import interval_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,11 +90,13 @@ class EntityScorer(Scorer):
         for row, true, found in entries:
             self._true[int(row)] = {(one["start"], one["end"], one["label"]) for one in true}
             self._found.setdefault(int(row), []).extend(Entity(**one) for one in found)
+        self.__dict__.pop("_counts", None)
 
     def rows(self) -> list[tuple[int, set[Span], list[Entity]]]:
         """Position, true and predicted entities of each row."""
         return [(row, true, merge(self._found[row])) for row, true in sorted(self._true.items())]
 
+    @cached_property
     def _counts(self) -> NDArray[np.int64]:
         """Right, predicted and true entities, of shape (rows, types, 3)."""
         rows = self.rows()
@@ -109,35 +111,25 @@ class EntityScorer(Scorer):
         return counts
 
     def metrics(self) -> dict[str, float]:
-        counts = self._counts()
+        counts = self._counts
         sums = counts.sum(0)[None]
         values = {metric: float(measure(metric, sums)[0]) for metric in METRICS}
         return values | {"rows": float(len(counts))}
 
-    def interval(self, metric: str, samples: int, confidence: float) -> tuple[float, float]:
-        """Percentile bootstrap over rows, with their entities."""
-        counts = self._counts()
-
-        def of(sums: Floats) -> float:
-            return float(measure(metric, sums.reshape(1, *counts.shape[1:]))[0])
-
-        flat = counts.reshape(len(counts), -1).astype(np.float64)
-        return interval_of(flat, of, samples, confidence)
-
     def resampled(self, metric: str, weights: NDArray[np.int64]) -> Floats:
-        counts = self._counts()
+        counts = self._counts
         flat = counts.reshape(len(counts), -1).astype(np.float64)
         sums = (weights @ flat).reshape(-1, *counts.shape[1:])
         return np.where(weights.any(1), measure(metric, sums), np.nan)
 
     def correctness(self) -> Floats:
         """Whether the row's entities are all found, and nothing else."""
-        right, predicted, true = self._counts().sum(1).T
+        right, predicted, true = self._counts.sum(1).T
         same: Floats = ((right == predicted) & (right == true)).astype(np.float64)
         return same
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-        sums = self._counts().sum(0)
+        sums = self._counts.sum(0)
         return [
             {"label": label}
             | dict(zip(PARTS, map(float, values), strict=True))

@@ -7,14 +7,15 @@ import string
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.applications.bootstrap import mean_of
+from tasks.applications.questions.rules import SUBSET_METRICS
 from tasks.applications.scoring import Predictions, Scorer
-from tasks.applications.shared.bootstrap import interval_of, mean_of
 from tasks.text.languages import UNSPACED, has_spaces
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ ARTICLES: Final = {
     "vi": "của|là|cái|chiếc|những",
 }
 """What MLQA (Lewis et al. 2020) leaves out of each language."""
+EVERY_ROW: Final = ("f1", "exact_match")
+"""Metrics over all rows."""
 SPAN: Final = ("answer", "rank", "null")
 NO_SPAN: Final = (np.inf, 0, 0)
 """The rank of a window without a span: behind all others."""
@@ -129,6 +132,7 @@ class AnswerScorer(Scorer):
                 ``row``, ``rank`` (of the span; None without one) and ``null`` (the score of having
                 no answer).
         """
+        self.__dict__.pop("_table", None)
         golds = targets["answer_texts"]
         if "row" in predictions:
             for at, row in enumerate(predictions["row"]):
@@ -176,6 +180,7 @@ class AnswerScorer(Scorer):
         gain = np.array([row.f1 - row.blank for row in rows if row.answered])
         return {"null_threshold": best_threshold(lead, gain)}
 
+    @cached_property
     def _table(self) -> tuple[Floats, Floats, Flags, Flags, Floats]:
         """Exact match, F1, whether answerable, whether answered, and the score of each row."""
         rows = self._rows()
@@ -187,30 +192,12 @@ class AnswerScorer(Scorer):
             np.array([row.score for row in rows]),
         )
 
-    def _values(self) -> dict[str, Floats]:
-        """What each metric is the mean of, in percent; metrics of no row are left out."""
-        exact, f1, answerable, answered, _ = self._table()
-        values = {"f1": f1, "exact_match": exact}
-        if not answerable.all():
-            values |= {
-                "has_answer_f1": f1[answerable],
-                "has_answer_exact": exact[answerable],
-                "no_answer_accuracy": (~answered[~answerable]).astype(np.float64),
-            }
-        return {name: 100 * column for name, column in values.items() if len(column)}
-
     def metrics(self) -> dict[str, float]:
         """Means over the rows, 0 to 100, also apart for rows with and without an answer."""
-        means = {name: float(values.mean()) for name, values in self._values().items()}
+        names = EVERY_ROW if self._table[2].all() else (*EVERY_ROW, *SUBSET_METRICS)
+        found = {name: 100 * self._about(name)[1] for name in names}
+        means = {name: float(values.mean()) for name, values in found.items() if len(values)}
         return means | {"rows": float(len(self._windows) or len(self._answers))}
-
-    def interval(self, metric: str, samples: int, confidence: float) -> tuple[float, float]:
-        """Percentile bootstrap over the rows that the metric is about."""
-        values = self._values()[metric]
-        count = len(values)
-        return interval_of(
-            values[:, None], lambda sums: float(sums[0] / count), samples, confidence
-        )
 
     def resampled(self, metric: str, weights: NDArray[np.int64]) -> Floats:
         about, values = self._about(metric)
@@ -218,7 +205,7 @@ class AnswerScorer(Scorer):
 
     def _about(self, metric: str) -> tuple[Flags, Floats]:
         """The rows that a metric is about, and what it is the mean of."""
-        exact, f1, answerable, answered, _ = self._table()
+        exact, f1, answerable, answered, _ = self._table
         every = np.ones(len(f1), dtype=bool)
         chosen = {
             "f1": (every, f1),
@@ -236,10 +223,10 @@ class AnswerScorer(Scorer):
 
     def correctness(self) -> Floats:
         """Whether the answer matches exactly."""
-        return self._table()[0]
+        return self._table[0]
 
     def details(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-        exact, f1, answerable, answered, _ = self._table()
+        exact, f1, answerable, answered, _ = self._table
         groups = {"all": np.ones_like(answerable)}
         if not answerable.all():
             groups |= {"answerable": answerable, "unanswerable": ~answerable}
@@ -257,7 +244,7 @@ class AnswerScorer(Scorer):
 
     def mistakes(self, limit: int) -> list[dict[str, Any]]:
         """Answers that do not match, most confident first."""
-        exact, f1, answerable, answered, score = self._table()
+        exact, f1, answerable, answered, score = self._table
         places = np.array(sorted(self._windows) or range(len(exact)), dtype=np.int64)
         wrong = np.flatnonzero(exact < 1)
         order = wrong[np.argsort(-score[wrong], kind="stable")][:limit]
@@ -273,7 +260,7 @@ class AnswerScorer(Scorer):
         ]
 
     def figures(self) -> dict[str, Figure]:
-        _, f1, answerable, _, _ = self._table()
+        _, f1, answerable, _, _ = self._table
         return {"answer_f1": f1_histogram(100 * f1, answerable)}
 
     def signatures(self) -> dict[str, str]:

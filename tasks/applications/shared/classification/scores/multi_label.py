@@ -1,13 +1,14 @@
-"""Metrics of multi-label classification, from one probability a row and label."""
+"""Metrics of multi-label classification, from one probability per row and label."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.applications.bootstrap import percentiles
 from tasks.applications.scoring import Predictions, Scorer
 
 if TYPE_CHECKING:
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Bits = NDArray[np.bool_]
+Measure = Callable[[NDArray[Any]], float]
+"""A metric from weights of shape (rows,); whole weights are how often a row was drawn."""
 STEPS = 128
 """Thresholds are multiples of 1/128, which float32 holds exactly: so a probability is on the same
 side of one here and in the served model."""
 
 
 class MultiLabelScorer(Scorer):
-    """Accumulates the true bit and the probability of each label a row.
+    """Accumulates the true bit and the probability of each label per row.
 
     Args:
         labels: in their frozen order.
@@ -61,22 +64,19 @@ class MultiLabelScorer(Scorer):
         true, probabilities = self.columns()
         guess = probabilities >= self.threshold
         return {
-            "micro_f1": lambda: MicroF1(true, guess),
-            "macro_f1": lambda: MacroF1(true, guess),
-            "subset_accuracy": lambda: Mean((true == guess).all(1)),
-            "hamming_loss": lambda: Mean((true != guess).mean(1)),
+            "micro_f1": lambda: micro_f1(true, guess),
+            "macro_f1": lambda: macro_f1(true, guess),
+            "subset_accuracy": lambda: mean((true == guess).all(1)),
+            "hamming_loss": lambda: mean((true != guess).mean(1)),
             "macro_average_precision": lambda: MacroAveragePrecision(true, probabilities),
         }
 
     def interval(self, metric: str, samples: int, confidence: float) -> tuple[float, float]:
-        """Percentile bootstrap over rows (Efron 1979), with a fixed seed."""
         generator = np.random.default_rng(0)
         measure, rows = self._measures()[metric](), len(self.columns()[0])
         draws = (generator.integers(0, rows, rows) for _ in range(samples))
         values = [measure(np.bincount(draw, minlength=rows)) for draw in draws]
-        tail = (1 - confidence) / 2
-        low, high = np.quantile(values, [tail, 1 - tail])
-        return float(low), float(high)
+        return percentiles(np.array(values), confidence)
 
     def resampled(self, metric: str, weights: NDArray[np.int64]) -> Floats:
         measure = self._measures()[metric]()
@@ -91,7 +91,7 @@ class MultiLabelScorer(Scorer):
         true, probabilities = self.columns()
         guess = probabilities >= self.threshold
         hits, predicted, actual = (true & guess).sum(0), guess.sum(0), true.sum(0)
-        average = average_precision(true, probabilities)
+        average = MacroAveragePrecision(true, probabilities).by_label(np.ones(len(true)))
         return [
             {
                 "label": label,
@@ -152,44 +152,28 @@ def _at_least(steps: NDArray[np.int64]) -> NDArray[np.int64]:
     return counts[::-1].cumsum()[::-1][1:STEPS]
 
 
-class Measure(Protocol):
-    """A metric of weighted rows; whole weights are how often a row was drawn."""
-
-    def __call__(self, weights: NDArray[Any]) -> float:
-        """The metric for weights of shape (rows,)."""
-
-
-class Mean:
-    """Mean of one value a row."""
-
-    def __init__(self, values: NDArray[Any]) -> None:
-        self.values = values.astype(np.float64)
-
-    def __call__(self, weights: NDArray[Any]) -> float:
-        return float(weights @ self.values / weights.sum())
+def mean(values: NDArray[Any]) -> Measure:
+    """Mean of one value per row."""
+    numbers = values.astype(np.float64)
+    return lambda weights: float(weights @ numbers / weights.sum())
 
 
-class MicroF1:
+def micro_f1(true: Bits, guess: Bits) -> Measure:
     """F1 over all pairs of a row and a label; 0 where undefined, as in scikit-learn."""
-
-    def __init__(self, true: Bits, guess: Bits) -> None:
-        self.hits = (true & guess).sum(1).astype(np.float64)
-        self.both = (true.sum(1) + guess.sum(1)).astype(np.float64)
-
-    def __call__(self, weights: NDArray[Any]) -> float:
-        return float(2 * (weights @ self.hits) / max(weights @ self.both, 1))
+    hits = (true & guess).sum(1).astype(np.float64)
+    both = (true.sum(1) + guess.sum(1)).astype(np.float64)
+    return lambda weights: float(2 * (weights @ hits) / max(weights @ both, 1))
 
 
-class MacroF1:
+def macro_f1(true: Bits, guess: Bits) -> Measure:
     """Mean over labels of F1; 0 where undefined, as in scikit-learn."""
+    hits, both = (true & guess).astype(np.float32), true.astype(np.float32) + guess
 
-    def __init__(self, true: Bits, guess: Bits) -> None:
-        self.hits = (true & guess).astype(np.float32)
-        self.both = true.astype(np.float32) + guess
-
-    def __call__(self, weights: NDArray[Any]) -> float:
+    def measure(weights: NDArray[Any]) -> float:
         weights = weights.astype(np.float32)
-        return float((2 * (weights @ self.hits) / np.maximum(weights @ self.both, 1)).mean())
+        return float((2 * (weights @ hits) / np.maximum(weights @ both, 1)).mean())
+
+    return measure
 
 
 class MacroAveragePrecision:
@@ -218,8 +202,3 @@ class MacroAveragePrecision:
         at_ends = np.take_along_axis(precision, self.ends, 0)
         averages: Floats = (hits * at_ends).sum(0) / np.maximum(hits.sum(0), 1)
         return averages
-
-
-def average_precision(true: Bits, probabilities: NDArray[np.float32]) -> Floats:
-    """Average precision of each label."""
-    return MacroAveragePrecision(true, probabilities).by_label(np.ones(len(true)))

@@ -16,7 +16,7 @@ from tasks.applications.base import Batch, View
 from tasks.applications.census import Census
 from tasks.applications.codec import Codec
 from tasks.applications.shared.classification import serving
-from tasks.applications.shared.classification.facts import ClassificationFacts
+from tasks.applications.shared.classification.labels import ClassificationFacts
 from tasks.applications.topics.application import APPLICATION
 from tasks.arrow import MappedTable
 from tasks.arrow import write as write_arrow

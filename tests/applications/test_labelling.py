@@ -12,7 +12,7 @@ from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.applications.base import Reasons
 from tasks.applications.census import Census
-from tasks.applications.shared.classification.facts import ClassificationFacts
+from tasks.applications.shared.classification.labels import ClassificationFacts
 from tasks.applications.topics.application import APPLICATION
 from tasks.contract.rules.cells import violations
 

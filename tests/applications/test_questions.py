@@ -25,7 +25,7 @@ from tasks.applications.census import Census
 from tasks.applications.codec import Codec
 from tasks.applications.questions import serving as decoder
 from tasks.applications.questions.application import APPLICATION, sentences
-from tasks.applications.questions.facts import QuestionFacts
+from tasks.applications.questions.learning import QuestionFacts
 from tasks.applications.questions.rows import canonical
 from tasks.contract.rules.cells import violations
 from tests.support import reading, tables

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tasks.applications import registry as applications
-from tasks.applications.shared.classification.facts import ClassificationFacts
+from tasks.applications.shared.classification.labels import ClassificationFacts
 
 TOPICS = applications.get("topics")
 OURS = ClassificationFacts(

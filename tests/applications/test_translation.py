@@ -8,7 +8,7 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF
 
 from configs.schema import Pipeline
-from tasks.applications.shared.generation.facts import GenerationFacts
+from tasks.applications.shared.generation.parts import GenerationFacts
 from tasks.applications.translation.application import APPLICATION
 from tasks.applications.translation.scores import TranslationScorer, tokenizer_for
 from tests.support import reading, tables

@@ -30,7 +30,7 @@ from transformers import (
 
 from tasks.applications.base import Batch
 from tasks.applications.codec import Codec
-from tasks.applications.shared.generation.facts import GenerationFacts
+from tasks.applications.shared.generation.parts import GenerationFacts
 from tasks.applications.translation.application import APPLICATION as TRANSLATION
 from tasks.training.model import tokenizers
 

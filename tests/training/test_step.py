@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from configs.schema import Loss
 from tasks.applications import registry as applications
 from tasks.applications.base import Batch
-from tasks.applications.shared.classification.facts import ClassificationFacts
+from tasks.applications.shared.classification.labels import ClassificationFacts
 from tasks.training.session import Session
 from tasks.training.step import StepReport, optimizer_step
 from tests.support.pipelines import CONSTANT, SGD, Start

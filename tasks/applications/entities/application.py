@@ -9,8 +9,7 @@ from tasks.applications.base import Application, Metric, Predictions, Scoring, S
 from tasks.applications.entities.baseline import KnownEntities
 from tasks.applications.entities.config import EntityPipeline
 from tasks.applications.entities.conll import ENDINGS, Conll
-from tasks.applications.entities.facts import NONE, EntityFacts
-from tasks.applications.entities.learning import EntityLearning
+from tasks.applications.entities.learning import NONE, EntityFacts, EntityLearning
 from tasks.applications.entities.rows import EntityRows
 from tasks.applications.entities.rules import EntityRules
 from tasks.applications.entities.tokens import EntityTokens

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.applications.base import Baseline, Predictions
-from tasks.applications.entities.facts import EntityFacts
+from tasks.applications.entities.learning import EntityFacts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from configs.errors import DataError, Problem
-from tasks.applications.base import Batch, Learning, Objective, Predictions, View
+from tasks.applications.base import Batch, Facts, Learning, Objective, Predictions, View
 from tasks.applications.entities.config import EntityPipeline
-from tasks.applications.entities.facts import EntityFacts
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification import labels
 
@@ -20,6 +19,21 @@ if TYPE_CHECKING:
     from tasks.applications.census import Census
 
 MOST_TYPES = 1000
+NONE: Final = "(none)"
+"""Stands for a type where there is no entity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntityFacts(Facts):
+    """What a model that finds entities freezes.
+
+    Attributes:
+        labels: the types of entities, in their frozen order.
+        stride: tokens that two neighbouring windows share.
+    """
+
+    labels: tuple[str, ...]
+    stride: int = 0
 
 
 class EntityLearning(Learning[EntityFacts, EntityPipeline]):

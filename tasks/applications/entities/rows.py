@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.applications.base import Column, Rewritten, Rows
 from tasks.applications.entities.annotations import Broken, canonical, is_valid, renamed
 from tasks.applications.entities.config import EntityData
-from tasks.applications.entities.facts import EntityFacts
+from tasks.applications.entities.learning import EntityFacts
 from tasks.applications.shared.classification import labels
 
 if TYPE_CHECKING:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tasks.applications.base import Problems, Reasons, Rules
+from tasks.applications.base import Problems, Reasons, Rules, broken_rules
 from tasks.applications.entities.annotations import Broken, is_read, misplaced
 from tasks.applications.entities.config import EntityPipeline
-from tasks.applications.entities.facts import EntityFacts
+from tasks.applications.entities.learning import EntityFacts
 from tasks.applications.shared.classification import labels
 
 if TYPE_CHECKING:
@@ -48,12 +48,7 @@ class EntityRules(Rules[EntityFacts, EntityPipeline]):
     def findings(self, frame: pd.DataFrame, config: EntityPipeline) -> Reasons:
         listed = labels.declared(config.data)
         declared = None if listed is None else frozenset(listed)
-        columns = frame.index, frame["text"], frame["entities"]
-        found = {
-            int(index): list(_broken(text, entities, declared))
-            for index, text, entities in zip(*columns, strict=True)
-        }
-        return {index: reasons for index, reasons in found.items() if reasons}
+        return broken_rules(frame, ("text", "entities"), partial(_broken, declared=declared))
 
     def dataset_problems(self, census: Census, facts: EntityFacts, minimum: int) -> list[str]:
         """Types with too few training rows, types that training lacks, and splits without any."""
@@ -64,7 +59,7 @@ class EntityRules(Rules[EntityFacts, EntityPipeline]):
 
 def _broken(
     text: str, entities: list[dict[str, Any]] | Broken, declared: frozenset[str] | None
-) -> Iterator[tuple[str, str]]:
+) -> Problems:
     if isinstance(entities, Broken):
         yield from entities.reasons
         return

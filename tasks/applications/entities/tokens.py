@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.applications.base import Batch, Codec, Encoded, Tokens
-from tasks.applications.entities.facts import EntityFacts
+from tasks.applications.entities.learning import EntityFacts
 from tasks.applications.shared.losses import IGNORED
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-"""The tag of tokens that are not of the text, which losses leave out."""
-OFFSETS: Final = ("offset_start", "offset_end")
 PLACES: Final = ("begin", "stop", "row")
 
 
@@ -47,15 +45,10 @@ class EntityTokens(Tokens[EntityFacts]):
         return Encoded(columns, 0, windows.rows, counts)
 
     def collate(self, table: pa.Table, codec: Codec) -> Batch:
-        """Pad windows; padding counts as outside the text."""
-        import torch
+        from tasks.applications.shared.padding import pad, pad_windows
 
-        from tasks.applications.shared.padding import pad, pad_inputs
-
-        batch = pad_inputs(table, codec) | {name: pad(table[name], -1)[0] for name in OFFSETS}
-        batch["labels"] = pad(table["labels"], IGNORED)[0]
-        places = (name for name in PLACES if name in table.column_names)
-        return batch | {name: torch.tensor(table[name].to_pylist()) for name in places}
+        labels, _ = pad(table["labels"], IGNORED)
+        return pad_windows(table, codec, PLACES) | {"labels": labels}
 
 
 def token_tags(

@@ -15,8 +15,7 @@ from tasks.applications.base import (
     Serving,
 )
 from tasks.applications.questions.config import QuestionPipeline
-from tasks.applications.questions.facts import QuestionFacts
-from tasks.applications.questions.learning import QuestionLearning
+from tasks.applications.questions.learning import QuestionFacts, QuestionLearning
 from tasks.applications.questions.rows import QuestionRows
 from tasks.applications.questions.rules import SUBSET_METRICS, QuestionRules
 from tasks.applications.questions.tokens import QuestionTokens

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tasks.applications.base import Batch, Learning, Objective, Predictions, View
+from tasks.applications.base import Batch, Facts, Learning, Objective, Predictions, View
 from tasks.applications.questions.config import QuestionPipeline
-from tasks.applications.questions.facts import QuestionFacts
 from tasks.applications.shared import losses
 
 if TYPE_CHECKING:
@@ -16,6 +15,31 @@ if TYPE_CHECKING:
 
     from configs.schema import Data, Loss
     from tasks.applications.census import Census
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionFacts(Facts):
+    """What a model that finds answers freezes.
+
+    Attributes:
+        answered: rows with an answer, by split.
+        unanswered: rows without an answer, by split.
+        language: of the contexts.
+        stride: tokens that two neighbouring windows share.
+        max_answer_length: longest answer in tokens.
+        n_best: candidate spans per window.
+        unanswerable: whether the model may say that there is no answer.
+        null_threshold: by how much having no answer must lead for the model to say so.
+    """
+
+    answered: Mapping[str, int]
+    unanswered: Mapping[str, int]
+    language: str = ""
+    stride: int = 0
+    max_answer_length: int = 0
+    n_best: int = 0
+    unanswerable: bool = False
+    null_threshold: float | None = None
 
 
 class QuestionLearning(Learning[QuestionFacts, QuestionPipeline]):
@@ -72,23 +96,10 @@ class QuestionLearning(Learning[QuestionFacts, QuestionPipeline]):
         return {"answer_texts": table["answer_texts"].to_pylist()}, predictions
 
 
-class SpanLoss:
+class SpanLoss(losses.RowObjective, losses.TargetObjective):
     """The mean of the losses of start and end, as in Transformers, summed over windows."""
-
-    def __init__(self, loss: losses.TargetLoss) -> None:
-        self.loss = loss
-
-    def weight(self, batch: Batch) -> torch.Tensor:
-        import torch
-
-        ids = batch["input_ids"]
-        return torch.tensor(float(len(ids)), device=ids.device)
 
     def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         import torch
 
         return self.loss(outputs, torch.stack([batch["start"], batch["end"]], 1)) / 2
-
-    def expected_initial(self, outputs: torch.Tensor) -> float:
-        """The loss of an even guess over the positions of the longest window."""
-        return losses.of_even_guess(self.loss, outputs.shape[-1])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.applications.base import Column, Rewritten, Rows
-from tasks.applications.questions.facts import QuestionFacts
+from tasks.applications.questions.learning import QuestionFacts
 
 if TYPE_CHECKING:
     import pandas as pd

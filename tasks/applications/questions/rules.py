@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from tasks.applications.base import Problems, Reasons, Rules
+from tasks.applications.base import Problems, Reasons, Rules, broken_rules
 from tasks.applications.questions.config import QuestionPipeline
-from tasks.applications.questions.facts import QuestionFacts
+from tasks.applications.questions.learning import QuestionFacts
 from tasks.applications.questions.rows import is_canonical
 
 if TYPE_CHECKING:
@@ -71,18 +71,14 @@ class QuestionRules(Rules[QuestionFacts, QuestionPipeline]):
         )
 
     def findings(self, frame: pd.DataFrame, config: QuestionPipeline) -> Reasons:
-        columns = frame.index, frame["context"], frame["answers"]
-        found = {
-            int(index): list(_broken(context, answers, config.answering.unanswerable))
-            for index, context, answers in zip(*columns, strict=True)
-        }
-        return {index: reasons for index, reasons in found.items() if reasons}
+        check = partial(_broken, unanswerable=config.answering.unanswerable)
+        return broken_rules(frame, ("context", "answers"), check)
 
     def dataset_problems(self, census: Census, facts: QuestionFacts, minimum: int) -> list[str]:
         return [] if census.counts["train"].get(True) else ["no training row has an answer"]
 
 
-def _broken(context: str, answers: dict[str, Any], unanswerable: bool) -> Iterator[tuple[str, str]]:
+def _broken(context: str, answers: dict[str, Any], unanswerable: bool) -> Problems:
     if not answers["text"] and not unanswerable:
         yield "answer_missing", "no answer, and answering.unanswerable is false"
     for number, (text, start) in enumerate(zip(*answers.values(), strict=True), 1):

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.applications.base import Batch, Codec, Encoded, Tokens
-from tasks.applications.questions.facts import QuestionFacts
+from tasks.applications.questions.learning import QuestionFacts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from tasks.applications.questions.serving import Windows
 
-OFFSETS: Final = ("offset_start", "offset_end")
 PLACES: Final = ("start", "end", "null", "row")
 
 
@@ -52,14 +51,9 @@ class QuestionTokens(Tokens[QuestionFacts]):
         return Encoded(columns, lost, windows.rows, counts)
 
     def collate(self, table: pa.Table, codec: Codec) -> Batch:
-        """Pad windows; padding counts as outside the context."""
-        import torch
+        from tasks.applications.shared.padding import pad_windows
 
-        from tasks.applications.shared.padding import pad, pad_inputs
-
-        batch = pad_inputs(table, codec) | {name: pad(table[name], -1)[0] for name in OFFSETS}
-        places = (name for name in PLACES if name in table.column_names)
-        return batch | {name: torch.tensor(table[name].to_pylist()) for name in places}
+        return pad_windows(table, codec, PLACES)
 
 
 def _targets(rows: Mapping[str, list[Any]], windows: Windows) -> list[tuple[int, int]]:

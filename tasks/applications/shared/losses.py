@@ -123,18 +123,32 @@ LOSSES: Final[Mapping[str, Callable[[Loss], TargetLoss]]] = {
 }
 
 
-class TokenLoss:
-    """A loss over tokens with labels of shape (rows, tokens), tokens without a target left out."""
+class RowObjective:
+    """An objective whose weight is the number of rows."""
+
+    def weight(self, batch: Batch) -> torch.Tensor:
+        import torch
+
+        rows = next(iter(batch.values()))
+        return torch.tensor(float(len(rows)), device=rows.device)
+
+
+class TargetObjective:
+    """An objective over targets with classes, with one of the losses."""
 
     def __init__(self, loss: TargetLoss) -> None:
         self.loss = loss
+
+    def expected_initial(self, outputs: torch.Tensor) -> float:
+        """The loss of an even guess over the classes, which are the last dimension."""
+        return of_even_guess(self.loss, outputs.shape[-1])
+
+
+class TokenLoss(TargetObjective):
+    """A loss over tokens with labels of shape (rows, tokens), tokens without a target left out."""
 
     def weight(self, batch: Batch) -> torch.Tensor:
         return (batch["labels"] != IGNORED).sum().float()
 
     def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         return self.loss(outputs, batch["labels"], ignore_index=IGNORED)
-
-    def expected_initial(self, outputs: torch.Tensor) -> float:
-        """The loss of an even guess over the labels."""
-        return of_even_guess(self.loss, outputs.shape[-1])

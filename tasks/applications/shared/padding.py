@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     import torch
 
     from tasks.applications.base import Batch, Codec
+
+OFFSETS: Final = ("offset_start", "offset_end")
+"""Columns of windows: the first character of each token, and the one after its last."""
 
 
 def pad(column: pa.ChunkedArray, value: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,3 +44,15 @@ def pad_inputs(table: pa.Table, codec: Codec) -> Batch:
     if "token_type_ids" in table.column_names:
         batch["token_type_ids"], _ = pad(table["token_type_ids"], 0)
     return batch
+
+
+def pad_windows(table: pa.Table, codec: Codec, places: Iterable[str]) -> Batch:
+    """Token ids and offsets of windows, and those of the places that they have.
+
+    Padding counts as outside the text, where offsets are -1.
+    """
+    import torch
+
+    batch = pad_inputs(table, codec) | {name: pad(table[name], -1)[0] for name in OFFSETS}
+    present = (name for name in places if name in table.column_names)
+    return batch | {name: torch.tensor(table[name].to_pylist()) for name in present}

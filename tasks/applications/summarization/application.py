@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.applications.base import Application, Baseline, Metric, Predictions
 from tasks.applications.scoring import percentages
-from tasks.applications.shared.generation.facts import GenerationFacts
 from tasks.applications.shared.generation.parts import (
     SERVING,
+    GenerationFacts,
     GenerationLearning,
     GenerationScoring,
     GenerationServing,
@@ -75,7 +75,7 @@ APPLICATION = Application(
     pipeline=SummarizationPipeline,
     facts=GenerationFacts,
     rows=TextPairs(SOURCE, TARGET),
-    rules=SummarizationRules("summarization", SOURCE, TARGET),
+    rules=SummarizationRules(SOURCE, TARGET),
     learning=GenerationLearning(SOURCE, TARGET),
     tokens=GenerationTokens(SOURCE, TARGET),
     scoring=SummarizationScoring("summary"),

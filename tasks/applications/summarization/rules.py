@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.applications.base import Reasons
+from tasks.applications.base import Problems, Reasons, broken_rules
 from tasks.applications.shared.generation.parts import GenerationRules
 
 if TYPE_CHECKING:
@@ -20,17 +19,13 @@ class SummarizationRules(GenerationRules):
     """A summary is shorter than its document, about it, and more than a quotation of it."""
 
     def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
-        columns = frame.index, frame[self.source], frame[self.target]
-        found = {
-            int(index): list(_broken(document.strip(), summary.strip()))
-            for index, document, summary in zip(*columns, strict=True)
-        }
-        return {index: reasons for index, reasons in found.items() if reasons}
+        return broken_rules(frame, (self.source, self.target), _broken)
 
 
-def _broken(document: str, summary: str) -> Iterator[tuple[str, str]]:
+def _broken(document: str, summary: str) -> Problems:
     from tasks.text.retrieval import tokens
 
+    document, summary = document.strip(), summary.strip()
     if len(summary) >= len(document):
         words = f"the summary has {len(summary)} characters, its document {len(document)}"
         yield "longer_than_document", words

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from tasks.applications.base import Application, Baseline, Metric, Predictions
 from tasks.applications.scoring import percentages
-from tasks.applications.shared.generation.facts import GenerationFacts
 from tasks.applications.shared.generation.parts import (
     SERVING,
+    GenerationFacts,
     GenerationLearning,
     GenerationScoring,
     GenerationServing,
@@ -67,7 +67,7 @@ APPLICATION = Application(
     pipeline=TranslationPipeline,
     facts=GenerationFacts,
     rows=TranslationRows(SOURCE, TARGET),
-    rules=TranslationRules("translation", SOURCE, TARGET),
+    rules=TranslationRules(SOURCE, TARGET),
     learning=GenerationLearning(SOURCE, TARGET),
     tokens=GenerationTokens(SOURCE, TARGET),
     scoring=TranslationScoring("translation"),

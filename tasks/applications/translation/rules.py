@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tasks.applications.base import Problems, Reasons
+from tasks.applications.base import Problems, Reasons, broken_rules
 from tasks.applications.shared.generation.parts import GenerationRules
 from tasks.applications.translation.config import TranslationPipeline
 
@@ -36,26 +36,18 @@ class TranslationRules(GenerationRules[TranslationPipeline]):
         from tasks.text.languages import script_problems
 
         language, most = config.language, config.contract.max_length_ratio
-        reasons: Reasons = {}
-        for index, source, target in zip(
-            frame.index, frame[self.source], frame[self.target], strict=True
-        ):
-            found = [
-                *_copied(source, target, language.source, language.output),
-                *_lengths(source.strip(), target.strip(), most),
-                *_numbers(source, target),
-                *(
-                    ("wrong_script", words)
-                    for words in script_problems(source, language.source, self.source)
-                ),
-                *(
-                    ("wrong_script", words)
-                    for words in script_problems(target, language.output, self.target)
-                ),
+
+        def check(source: str, target: str) -> Problems:
+            yield from _copied(source, target, language.source, language.output)
+            yield from _lengths(source.strip(), target.strip(), most)
+            yield from _numbers(source, target)
+            wrong = [
+                *script_problems(source, language.source, self.source),
+                *script_problems(target, language.output, self.target),
             ]
-            if found:
-                reasons[int(index)] = found
-        return reasons
+            yield from (("wrong_script", words) for words in wrong)
+
+        return broken_rules(frame, (self.source, self.target), check)
 
 
 def _copied(source: str, target: str, source_language: str, target_language: str) -> Found:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from configs.schema import Pipeline
 from tasks.applications.base import Facts
-from tasks.applications.shared.classification.facts import ClassificationFacts
+from tasks.applications.shared.classification.labels import ClassificationFacts
 from tasks.arrow import MappedTable
 from tasks.contract.statistics import label_quality
 from tasks.contract.statistics.label_quality import LabelQuality

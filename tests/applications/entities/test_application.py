@@ -13,7 +13,7 @@ import pytest
 
 from configs.errors import DataError
 from tasks.applications.entities.application import APPLICATION
-from tasks.applications.entities.facts import EntityFacts
+from tasks.applications.entities.learning import EntityFacts
 from tasks.validation import Validated
 from tests.support import tables
 

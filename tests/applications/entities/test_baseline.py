@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tasks.applications.entities.baseline import KnownEntities
-from tasks.applications.entities.facts import EntityFacts
+from tasks.applications.entities.learning import EntityFacts
 
 FACTS = EntityFacts(inputs=("text",), labels=("A", "B"))
 TRAINING = [

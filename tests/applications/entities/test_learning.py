@@ -14,7 +14,7 @@ from transformers import CONFIG_MAPPING, AutoModelForTokenClassification
 from configs.schema import Loss
 from tasks.applications.base import Codec, View
 from tasks.applications.entities.application import APPLICATION
-from tasks.applications.entities.facts import EntityFacts
+from tasks.applications.entities.learning import EntityFacts
 from tasks.applications.entities.rows import spans_type
 from tasks.applications.entities.scores import EntityScorer
 from tasks.applications.entities.serving import Model

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.applications.base import Codec
-from tasks.applications.entities.facts import EntityFacts
+from tasks.applications.entities.learning import EntityFacts
 from tasks.applications.entities.tokens import IGNORED, EntityTokens, token_tags
 from tests.support.questions import tokenizer
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import DataError, Problem
-from configs.schema import Data
+from configs.schema import Data, Loss
 from configs.values import label_name
+from tasks.applications.facts import Facts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +21,37 @@ if TYPE_CHECKING:
 MOST_LABELS = 1000
 LONGEST_SHOWN = 40
 INTEGER = re.compile(r"-?[0-9]{1,20}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationFacts(Facts):
+    """What a classifier freezes.
+
+    Attributes:
+        labelling: as ``data.labelling``.
+        labels: in their frozen order.
+        counts: training rows with each label.
+        rows: training rows.
+        scale: of ordinal labels, the number that stands for each.
+        threshold: of multiple labels, the probability from which a label is predicted.
+    """
+
+    labelling: Literal["single", "multiple", "ordinal"]
+    labels: tuple[str, ...]
+    counts: Mapping[str, int]
+    rows: int
+    scale: tuple[float, ...] | None = None
+    threshold: float | None = None
+
+    @property
+    def frequencies(self) -> list[int]:
+        """Training rows with each label, in the order of the labels."""
+        return [self.counts[label] for label in self.labels]
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The scale; empty where labels have no order."""
+        return self.scale or ()
 
 
 def canonical(value: object) -> str | None:
@@ -130,6 +163,20 @@ def positions(values: pd.Series[Any], labels: Sequence[str]) -> list[int]:
     position = {label: index for index, label in enumerate(labels)}
     found: list[int] = values.map(position).to_list()
     return found
+
+
+def class_weights(
+    facts: ClassificationFacts, loss: Loss, balanced: Callable[[int], float]
+) -> list[float] | None:
+    """The declared weight of each label, in their order; None without weights.
+
+    ``balanced`` takes the training rows with a label.
+    """
+    if loss.class_weights == "none":
+        return None
+    if loss.class_weights == "balanced":
+        return [balanced(count) for count in facts.frequencies]
+    return [loss.class_weights.get(label, 1.0) for label in facts.labels]
 
 
 def _natural(label: str) -> tuple[int, int, str]:

@@ -1,19 +1,21 @@
-"""Any number of labels a row: a yes or no for each label."""
+"""Any number of labels per row: a yes or no for each label."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.applications.base import Batch, Metric, Predictions, Problems, texts
 from tasks.applications.scoring import error, shares
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification import labels as label_names
-from tasks.applications.shared.classification.facts import ClassificationFacts
+from tasks.applications.shared.classification.labelling import Labelling
+from tasks.applications.shared.classification.labels import ClassificationFacts, class_weights
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     import torch
     from pandera.pandas import Column
 
@@ -21,19 +23,21 @@ if TYPE_CHECKING:
     from tasks.applications.shared.classification.scores.multi_label import MultiLabelScorer
 
 
-class MultiLabel:
+class MultiLabel(Labelling):
     """A set of labels, possibly empty."""
 
     target = "labels"
-    stored = staticmethod(texts)
     problem_type = "multi_label_classification"
     metrics: tuple[Metric, ...] = (
         *shares("micro_f1", "macro_f1", "subset_accuracy"),
         error("hamming_loss", high=1.0),
         *shares("macro_average_precision"),
     )
-    primary_metric: str | None = "micro_f1"
+    primary_metric = "micro_f1"
     baseline_name = "label shares"
+
+    def stored(self) -> pa.DataType:
+        return texts()
 
     def check(self, config: Pipeline) -> Problems:
         """Smoothing spreads mass over classes of which one is right, and here any number are."""
@@ -54,25 +58,16 @@ class MultiLabel:
 
         return label_set_column(declared)
 
-    def vocabulary(
-        self, counts: Mapping[str, int], data: Data
-    ) -> tuple[list[str], tuple[float, ...]]:
-        return label_names.vocabulary(counts, data, self.target), ()
-
     def store(self, values: pd.Series[Any], labels: Sequence[str]) -> list[Any]:
         """A 0 or 1 for each label of the vocabulary."""
         return [[int(label in held) for label in labels] for held in map(frozenset, values)]
 
-    def outputs(self, labels: Sequence[str]) -> int:
-        return len(labels)
-
-    def initial_bias(self, facts: ClassificationFacts) -> float | None:
-        return None
-
     def objective(self, facts: ClassificationFacts, loss: Loss) -> BinaryCrossEntropy:
         gamma = loss.focal_gamma if loss.name == "focal" else 0.0
-        shares = [facts.counts[label] / facts.rows for label in facts.labels]
-        return BinaryCrossEntropy(shares, positive_weights(facts, loss), gamma)
+        counts, rows = facts.frequencies, facts.rows
+        # A row with a label and the rows without it count the same in sum, as in scikit-learn.
+        weights = class_weights(facts, loss, lambda count: (rows - count) / max(count, 1) or 1.0)
+        return BinaryCrossEntropy([count / rows for count in counts], weights, gamma)
 
     def predictions(self, logits: torch.Tensor, facts: ClassificationFacts) -> Predictions:
         """The probability of each label, of shape (rows, labels)."""
@@ -88,8 +83,8 @@ class MultiLabel:
         """The share of training rows that have each label."""
         import numpy as np
 
-        shares = [facts.counts[label] / facts.rows for label in facts.labels]
-        return {"probabilities": np.tile(np.array(shares), (rows, 1))}
+        shares = np.array([count / facts.rows for count in facts.frequencies])
+        return {"probabilities": np.tile(shares, (rows, 1))}
 
 
 def _label_set(value: object, separator: str, known: dict[str, str]) -> object:
@@ -107,21 +102,7 @@ def _label_set(value: object, separator: str, known: dict[str, str]) -> object:
     return list(dict.fromkeys(known.get(str(name), str(name)) for name in names))
 
 
-def positive_weights(facts: ClassificationFacts, loss: Loss) -> list[float] | None:
-    """How much a row that has a label counts beside one that has not, for each label.
-
-    ``balanced`` makes both kinds count the same in sum, as scikit-learn's balanced weights of the
-    two classes do.
-    """
-    labels, counts, rows = facts.labels, facts.counts, facts.rows
-    if loss.class_weights == "none":
-        return None
-    if loss.class_weights == "balanced":
-        return [(rows - counts[label]) / max(counts[label], 1) or 1.0 for label in labels]
-    return [loss.class_weights.get(label, 1.0) for label in labels]
-
-
-class BinaryCrossEntropy:
+class BinaryCrossEntropy(losses.RowObjective):
     """Binary cross-entropy with logits, mean over labels, summed over rows.
 
     With ``gamma`` above 0 each term is multiplied by (1 - p) ** gamma, where p is the probability
@@ -141,12 +122,6 @@ class BinaryCrossEntropy:
         self._even: float = mean * math.log(2) * 0.5**gamma
         self.weights = None if weights is None else torch.tensor(weights)
         self.gamma = gamma
-
-    def weight(self, batch: Batch) -> torch.Tensor:
-        import torch
-
-        targets = batch["labels"]
-        return torch.tensor(float(len(targets)), device=targets.device)
 
     def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Sum over rows of the mean over labels."""

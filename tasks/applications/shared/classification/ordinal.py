@@ -1,4 +1,4 @@
-"""One step of an ordered scale a row, such as stars: regression on the position."""
+"""One step of an ordered scale per row, such as stars: regression on the position."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
-from tasks.applications.base import Batch, Metric, Predictions, Problems, text
+from tasks.applications.base import Batch, Metric, Predictions, Problems
 from tasks.applications.scoring import error, shares
+from tasks.applications.shared import losses
 from tasks.applications.shared.classification import labels as label_names
-from tasks.applications.shared.classification.facts import ClassificationFacts
+from tasks.applications.shared.classification.labelling import Labelling
+from tasks.applications.shared.classification.labels import ClassificationFacts
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-    from pandera.pandas import Column
 
     from configs.schema import Data, Loss, Pipeline
     from tasks.applications.shared.classification.scores.ordinal import OrdinalScorer
 
 
-class Ordinal:
+class Ordinal(Labelling):
     """Exactly one of several labels that have an order."""
 
-    target = "label"
-    stored = staticmethod(text)
     problem_type = "regression"
     metrics: tuple[Metric, ...] = (
         error("mean_absolute_error"),
         *shares("accuracy", "macro_f1", "within_one"),
         Metric("quadratic_weighted_kappa", low=-1.0),
     )
-    primary_metric: str | None = "mean_absolute_error"
+    primary_metric = "mean_absolute_error"
     baseline_name = "median label"
 
     def check(self, config: Pipeline) -> Problems:
@@ -58,11 +57,6 @@ class Ordinal:
         raw = (label_names.one(value) for value in values)
         return [named(label) if isinstance(label, str) else label for label in raw]
 
-    def column(self, declared: Sequence[str] | None) -> Column:
-        from tasks.applications.shared.checks import label_column
-
-        return label_column(declared)
-
     def vocabulary(
         self, counts: Mapping[str, int], data: Data
     ) -> tuple[list[str], tuple[float, ...]]:
@@ -76,9 +70,6 @@ class Ordinal:
             _require_numbers(labels, data.columns.get(self.target, self.target))
             labels.sort(key=float)
         return labels, _scale(labels)
-
-    def store(self, values: pd.Series[Any], labels: Sequence[str]) -> list[Any]:
-        return label_names.positions(values, labels)
 
     def outputs(self, labels: Sequence[str]) -> int:
         return 1
@@ -142,7 +133,7 @@ def _mean(counts: list[int]) -> float:
     return sum(count * position for position, count in enumerate(counts)) / sum(counts)
 
 
-class SquaredError:
+class SquaredError(losses.RowObjective):
     """Squared error of the position on the scale, summed over rows.
 
     Args:
@@ -153,12 +144,6 @@ class SquaredError:
         mean = _mean(counts)
         squares = sum(count * (place - mean) ** 2 for place, count in enumerate(counts))
         self._variance = squares / sum(counts)
-
-    def weight(self, batch: Batch) -> torch.Tensor:
-        import torch
-
-        targets = batch["labels"]
-        return torch.tensor(float(len(targets)), device=targets.device)
 
     def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         return (outputs.float().squeeze(-1) - batch["labels"].float()).square().sum()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.applications.base import Column, Problems, Rows, Rules
 from tasks.applications.shared.classification import labelling
 from tasks.applications.shared.classification import labels as label_names
-from tasks.applications.shared.classification.facts import ClassificationFacts
+from tasks.applications.shared.classification.labels import ClassificationFacts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,37 +1,31 @@
-"""One label a row: cross-entropy over classes."""
+"""One label per row: cross-entropy over classes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tasks.applications.base import Batch, Metric, Predictions, Problems, text
+from tasks.applications.base import Batch, Metric, Predictions, Problems
 from tasks.applications.scoring import error, shares
 from tasks.applications.shared import losses
-from tasks.applications.shared.classification import labels as label_names
-from tasks.applications.shared.classification.facts import ClassificationFacts
+from tasks.applications.shared.classification.labelling import Labelling
+from tasks.applications.shared.classification.labels import ClassificationFacts, class_weights
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
-    from pandera.pandas import Column
 
-    from configs.schema import Data, Loss, Pipeline
+    from configs.schema import Loss, Pipeline
     from tasks.applications.shared.classification.scores.single_label import ClassificationScorer
 
 
-class SingleLabel:
+class SingleLabel(Labelling):
     """Exactly one of several labels."""
 
-    target = "label"
-    stored = staticmethod(text)
     problem_type = "single_label_classification"
     metrics: tuple[Metric, ...] = (
         *shares("accuracy", "macro_f1", "macro_precision", "macro_recall"),
         error("log_loss"),
         error("calibration_error", high=1.0),
     )
-    primary_metric: str | None = None
     baseline_name = "majority class"
 
     def check(self, config: Pipeline) -> Problems:
@@ -41,35 +35,10 @@ class SingleLabel:
             why = "expected 0 with `name: focal`, which is defined for targets that are certain"
             yield "training.loss.label_smoothing", why
 
-    def normalize(
-        self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
-    ) -> list[Any]:
-        """Replace raw labels by their names; an undeclared label stays as it is."""
-        known = label_names.translation(data, names)
-        raw = (label_names.one(value) for value in values)
-        return [label and known.get(label, label) for label in raw]
-
-    def column(self, declared: Sequence[str] | None) -> Column:
-        from tasks.applications.shared.checks import label_column
-
-        return label_column(declared)
-
-    def vocabulary(
-        self, counts: Mapping[str, int], data: Data
-    ) -> tuple[list[str], tuple[float, ...]]:
-        return label_names.vocabulary(counts, data), ()
-
-    def store(self, values: pd.Series[Any], labels: Sequence[str]) -> list[Any]:
-        return label_names.positions(values, labels)
-
-    def outputs(self, labels: Sequence[str]) -> int:
-        return len(labels)
-
-    def initial_bias(self, facts: ClassificationFacts) -> float | None:
-        return None
-
     def objective(self, facts: ClassificationFacts, loss: Loss) -> CrossEntropy:
-        return CrossEntropy(class_weights(facts, loss), losses.of(loss))
+        total, size = sum(facts.counts.values()), len(facts.labels)
+        weights = class_weights(facts, loss, lambda count: total / (size * count))
+        return CrossEntropy(weights, losses.of(loss))
 
     def predictions(self, logits: torch.Tensor, facts: ClassificationFacts) -> Predictions:
         """Class probabilities of shape (rows, classes)."""
@@ -90,18 +59,7 @@ class SingleLabel:
         return {"probabilities": np.tile(counts / counts.sum(), (rows, 1))}
 
 
-def class_weights(facts: ClassificationFacts, loss: Loss) -> list[float] | None:
-    """The weight of each class, in the order of the labels."""
-    labels, counts = facts.labels, facts.counts
-    if loss.class_weights == "none":
-        return None
-    if loss.class_weights == "balanced":
-        total = sum(counts.values())
-        return [total / (len(labels) * counts[label]) for label in labels]
-    return [loss.class_weights.get(label, 1.0) for label in labels]
-
-
-class CrossEntropy:
+class CrossEntropy(losses.TargetObjective):
     """A loss over classes, such as cross-entropy, summed over rows.
 
     Args:
@@ -112,8 +70,8 @@ class CrossEntropy:
     def __init__(self, weights: list[float] | None, loss: losses.TargetLoss) -> None:
         import torch
 
+        super().__init__(loss)
         self.class_weights = None if weights is None else torch.tensor(weights)
-        self.loss = loss
 
     def weight(self, batch: Batch) -> torch.Tensor:
         """Sum of the weights of the targets; the number of rows without class weights."""
@@ -126,7 +84,3 @@ class CrossEntropy:
 
     def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         return self.loss(outputs, batch["labels"], weights=self.class_weights)
-
-    def expected_initial(self, outputs: torch.Tensor) -> float:
-        """The loss of even probabilities."""
-        return losses.of_even_guess(self.loss, outputs.shape[-1])

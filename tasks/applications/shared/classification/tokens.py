@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.applications.base import Batch, Codec, Encoded, Tokens
 from tasks.applications.shared.classification import labelling
-from tasks.applications.shared.classification.facts import ClassificationFacts
+from tasks.applications.shared.classification.labels import ClassificationFacts
 from tasks.applications.shared.classification.rows import PAIR
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from tasks.applications.base import (
     Batch,
     C,
     Column,
+    Facts,
     Learning,
     Objective,
     Predictions,
@@ -23,7 +24,6 @@ from tasks.applications.base import (
 )
 from tasks.applications.shared import losses
 from tasks.applications.shared.generation.config import GenerationPipeline
-from tasks.applications.shared.generation.facts import GenerationFacts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,9 +36,32 @@ if TYPE_CHECKING:
 SERVING = Path(__file__).parent / "serving.py"
 
 
+@dataclass(frozen=True, kw_only=True)
+class GenerationFacts(Facts):
+    """What a model that writes text freezes; validation during training searches greedily.
+
+    Attributes:
+        language: of the output.
+        languages: of the input and of the output.
+        long_inputs: as ``model.long_inputs``.
+        num_beams: beams of the search.
+        length_penalty: exponent of the length that scores are divided by.
+        no_repeat_ngram_size: no n-gram of this size occurs twice in an output; 0 allows all.
+        max_new_tokens: longest output in tokens; None for the longest target.
+    """
+
+    language: str = ""
+    languages: tuple[str, ...] = ()
+    long_inputs: str = "truncate"
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    max_new_tokens: int | None = None
+
+
 @dataclass(frozen=True)
-class TextPairs(Rows[GenerationFacts]):
-    """A text that is read, and a text that is written.
+class PairColumns:
+    """The columns of a text pair.
 
     Attributes:
         source: the column that is read.
@@ -47,6 +70,11 @@ class TextPairs(Rows[GenerationFacts]):
 
     source: str
     target: str
+
+
+@dataclass(frozen=True)
+class TextPairs(PairColumns, Rows[GenerationFacts]):
+    """A text that is read, and a text that is written."""
 
     def columns(self, data: Data) -> tuple[Column, ...]:
         return Column(self.source, "text"), Column(self.target, "target")
@@ -64,25 +92,18 @@ class TextPairs(Rows[GenerationFacts]):
 
 
 @dataclass(frozen=True)
-class GenerationRules(Rules[GenerationFacts, C]):
-    """Checks of two texts, and no settings about labels.
-
-    Attributes:
-        name: of the application.
-        source: the column that is read.
-        target: the column that is written.
-    """
-
-    name: str
-    source: str
-    target: str
+class GenerationRules(PairColumns, Rules[GenerationFacts, C]):
+    """Checks of two texts, and no settings about labels."""
 
     def check(self, config: C) -> Problems:
         if config.data.labels is not None or config.data.labelling != "single":
             where = "data.labels" if config.data.labels is not None else "data.labelling"
-            yield where, f"{self.name} has no labels: leave it out"
+            yield where, f"{config.application} has no labels: leave it out"
         if config.training.loss.class_weights != "none":
-            yield "training.loss.class_weights", f"{self.name} has no classes: leave it out"
+            yield (
+                "training.loss.class_weights",
+                f"{config.application} has no classes: leave it out",
+            )
 
     def schema(self, config: C) -> DataFrameSchema:
         from pandera.pandas import DataFrameSchema
@@ -93,16 +114,8 @@ class GenerationRules(Rules[GenerationFacts, C]):
 
 
 @dataclass(frozen=True)
-class GenerationLearning(Learning[GenerationFacts]):
-    """Loss over the tokens of the targets; encoder-decoders, encoder pairs and causal models.
-
-    Attributes:
-        source: the column that is read.
-        target: the column that is written.
-    """
-
-    source: str
-    target: str
+class GenerationLearning(PairColumns, Learning[GenerationFacts]):
+    """Loss over the tokens of the targets; encoder-decoders, encoder pairs and causal models."""
 
     def learn(self, census: Census, data: Data) -> GenerationFacts:
         return GenerationFacts(inputs=(self.source,))

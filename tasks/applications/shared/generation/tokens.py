@@ -9,28 +9,19 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import ModelError, Problem
 from tasks.applications.base import Batch, Codec, Encoded, Tokens
 from tasks.applications.codec import token_counts
-from tasks.applications.shared.generation.facts import GenerationFacts
+from tasks.applications.shared.generation.parts import GenerationFacts, PairColumns
 from tasks.applications.shared.losses import IGNORED
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-"""The label that counts for nothing, as in torch."""
 UNCUT = 1 << 30
 MOST_UNKNOWN = 0.25
 
 
 @dataclass(frozen=True)
-class GenerationTokens(Tokens[GenerationFacts]):
-    """Sources and targets.
-
-    Attributes:
-        source: the column that is read.
-        target: the column that is written.
-    """
-
-    source: str
-    target: str
+class GenerationTokens(PairColumns, Tokens[GenerationFacts]):
+    """Sources and targets."""
 
     def vocabulary_text(self, rows: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
         return rows[self.source], rows[self.target]

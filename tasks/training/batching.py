@@ -18,19 +18,10 @@ POOL = 50
 
 
 def plan_epoch(lengths: Ints, batch_size: int, seed: int, epoch: int) -> list[Ints]:
-    """Plan the batches of one epoch: every row once, rows of similar length together.
+    """Plan the batches of one epoch, as row positions: rows of similar length together.
 
-    Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and
-    the batches are shuffled.
-
-    Args:
-        lengths: tokens per row.
-        batch_size: rows per batch; the last one may have fewer.
-        seed: of the whole run.
-        epoch: from 0.
-
-    Returns:
-        Row positions of each batch.
+    Every row occurs once. Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut
+    into batches, and the batches are shuffled; the last batch of all may have fewer rows.
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(lengths))

@@ -21,25 +21,17 @@ PREFLIGHT = "preflight.json"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One fine-tuning, fully described.
+    """One fine-tuning, fully described; fields that sections have mean the same here.
 
     Attributes:
         mode: ``train``, or ``preflight`` for exactly one optimizer step.
-        application: the application's name.
         facts: what the application derived from the training rows, such as labels.
         rows: folder with the validated splits.
         tokens: folder with the tokenized splits.
-        spec: of the model to fine-tune.
-        model: the ``model`` section.
-        training: the ``training`` section.
-        seed: of the batches, the head's initial weights and the dropout.
         primary_metric: the metric that chooses the best checkpoint.
         extra_metrics: metrics of installed packages to compute on the validation split.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        threads: CPU threads, or None for one per core.
         evaluation_batch: rows per prediction batch.
         beams: width of the served model's beam search.
-        energy: whether to estimate the energy that training uses.
     """
 
     mode: Literal["train", "preflight"]

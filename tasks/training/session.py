@@ -33,36 +33,20 @@ TARGET = "target"
 
 @dataclass(frozen=True)
 class Split:
-    """A tokenized split.
-
-    Attributes:
-        table: memory-mapped rows.
-        lengths: tokens of each row.
-    """
+    """A tokenized split: its memory-mapped rows, and the tokens of each."""
 
     table: MappedTable
     lengths: Ints
 
     @classmethod
     def open(cls, path: Path) -> Split:
-        """Map a tokenized split into memory."""
         table = arrow.MappedTable(path)
         return cls(table, batching.lengths_of(table))
 
 
 @dataclass(frozen=True)
 class Session:
-    """A training process after its set-up.
-
-    Attributes:
-        job: its job.
-        folder: its output folder.
-        application: the NLP problem.
-        learner: model, loss, optimizer, schedule.
-        codec: the tokenizers.
-        splits: the tokenized splits.
-        rank: the place of this process among the workers of the job.
-    """
+    """A training process after its set-up; ``splits`` are tokenized."""
 
     job: Job
     folder: Path
@@ -74,17 +58,14 @@ class Session:
 
     @property
     def training(self) -> Training:
-        """The ``training`` section."""
         return self.job.training
 
     @property
     def facts(self) -> Facts:
-        """What the application derived from the training rows."""
         return self.application.facts.read(self.job.facts)
 
     @cached_property
     def precision(self) -> hardware.Precision:
-        """The compute precision that is in use."""
         return "bf16" if self.learner.accelerator.mixed_precision == "bf16" else "fp32"
 
     @property

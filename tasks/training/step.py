@@ -25,11 +25,7 @@ class Learner:
     """The state of a training.
 
     Attributes:
-        model: the model with its head, on its device.
         forward: computes the outputs that the objective takes from model and batch.
-        objective: the training loss.
-        optimizer: the update rule.
-        schedule: the learning-rate schedule.
         accelerator: device, precision and gradient synchronization.
         max_grad_norm: bound of the global gradient norm, or None.
         average: moving average of the weights, or None.

@@ -17,20 +17,17 @@ class LocalLauncher:
         self._worker: subprocess.Popen[bytes] | None = None
 
     def start(self, folder: Path) -> None:
-        """Start the worker."""
         with (folder / base.LOG).open("wb") as log:
             self._worker = child_processes.start(
                 base.command(folder), stdout=log, stderr=subprocess.STDOUT, env=base.environment()
             )
 
     def watch(self, seconds: float) -> int | None:
-        """Wait for at most ``seconds``; return the exit code, None while the worker runs."""
         assert self._worker is not None
         with suppress(subprocess.TimeoutExpired):
             self._worker.wait(seconds)
         return self._worker.returncode
 
     def stop(self) -> None:
-        """End the worker's process group."""
         if self._worker is not None:
             child_processes.stop(self._worker)

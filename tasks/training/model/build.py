@@ -12,10 +12,10 @@ from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from configs.errors import ModelError, Problem
-from configs.schema import Model
+from configs.schema import Model, Scratch
 from tasks.applications.base import Head
 from tasks.applications.codec import Codec
-from tasks.training.model import scratch, special_tokens
+from tasks.training.model import special_tokens
 from tasks.training.model.spec import ModelSpec
 
 T = TypeVar("T")
@@ -183,7 +183,7 @@ def _from_scratch(
     assert spec.scratch is not None
     lengths = (spec.max_length, spec.max_target_length)
     positions = sum(lengths) if spec.head == "causal" else max(lengths)
-    config = scratch.config_of(spec.scratch, len(codec.tokenizer), positions, section)
+    config = _scratch_config(spec.scratch, len(codec.tokenizer), positions, section)
     _set_dropout(config, 0.1 if section.dropout is None else section.dropout)
     ids = special_tokens.ids_of(codec, spec)
     if spec.head != "seq2seq":
@@ -199,5 +199,59 @@ def _from_scratch(
 
     model = _with_attention(load, kernels)
     if spec.vectors is not None:
-        scratch.use_vectors(model, Path(spec.vectors))
+        _use_vectors(model, Path(spec.vectors))
     return BuiltModel(model)
+
+
+def _scratch_config(
+    scratch: Scratch, vocabulary: int, positions: int, section: Model
+) -> PretrainedConfig:
+    """The configuration of a declared model with a number of tokens and of positions."""
+    from transformers import BertConfig, GPT2Config, MBartConfig
+
+    layers, heads, size = scratch.num_layers, scratch.num_heads, scratch.hidden_size
+    inner = scratch.intermediate_size or 4 * size
+    if scratch.architecture == "encoder":
+        return BertConfig(
+            vocab_size=vocabulary,
+            hidden_size=size,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=inner,
+            max_position_embeddings=positions,
+            hidden_act=section.activation or "gelu",
+        )
+    if scratch.architecture == "decoder":
+        return GPT2Config(
+            vocab_size=vocabulary,
+            n_embd=size,
+            n_layer=layers,
+            n_head=heads,
+            n_inner=inner,
+            n_positions=positions,
+            activation_function=section.activation or "gelu_new",
+        )
+    return MBartConfig(
+        vocab_size=vocabulary,
+        d_model=size,
+        encoder_layers=layers,
+        decoder_layers=layers,
+        encoder_attention_heads=heads,
+        decoder_attention_heads=heads,
+        encoder_ffn_dim=inner,
+        decoder_ffn_dim=inner,
+        max_position_embeddings=positions,
+        activation_function=section.activation or "gelu",
+        scale_embedding=True,
+    )
+
+
+def _use_vectors(model: PreTrainedModel, path: Path) -> None:
+    """Initialize the input embeddings of the words that have vectors in a file, in place."""
+    from safetensors.torch import load_file
+
+    tensors = load_file(path)
+    covered = tensors["covered"].bool()
+    embeddings: Any = model.get_input_embeddings()
+    with torch.no_grad():
+        embeddings.weight[: len(covered)][covered] = tensors["vectors"][covered]

@@ -18,25 +18,20 @@ from tasks.applications.base import Head
 Ability = Head | Literal["pair-encoder", "pair-decoder"]
 """A head, or a side of an encoder pair."""
 
-ENCODER: Final[frozenset[Ability]] = frozenset(
-    {"sequence-classification", "token-classification", "question-answering", "pair-encoder"}
+Abilities = frozenset[Ability]
+READER: Final[Abilities] = frozenset(
+    {"sequence-classification", "token-classification", "question-answering"}
 )
-PAIRABLE: Final[frozenset[Ability]] = ENCODER | {"pair-decoder"}
+ENCODER: Final[Abilities] = READER | {"pair-encoder"}
+PAIRABLE: Final[Abilities] = ENCODER | {"pair-decoder"}
 """An encoder that also has cross-attention, to be the decoder of a pair."""
-DECODER: Final[frozenset[Ability]] = frozenset(
-    {
-        *("sequence-classification", "token-classification", "question-answering"),
-        *("causal", "pair-decoder"),
-    }
-)
-ENCODER_DECODER: Final[frozenset[Ability]] = frozenset(
-    {"sequence-classification", "question-answering", "seq2seq"}
-)
-TEXT_TO_TEXT: Final[frozenset[Ability]] = ENCODER_DECODER | {"token-classification"}
-TRANSLATOR: Final[frozenset[Ability]] = frozenset({"seq2seq"})
-NOTHING: Final[frozenset[Ability]] = frozenset()
+DECODER: Final[Abilities] = READER | {"causal", "pair-decoder"}
+TEXT_TO_TEXT: Final[Abilities] = READER | {"seq2seq"}
+ENCODER_DECODER: Final[Abilities] = TEXT_TO_TEXT - {"token-classification"}
+TRANSLATOR: Final[Abilities] = frozenset({"seq2seq"})
+NOTHING: Final[Abilities] = frozenset()
 
-FAMILIES: Final[dict[str, frozenset[Ability]]] = {
+FAMILIES: Final[dict[str, Abilities]] = {
     "albert": ENCODER,
     "bart": ENCODER_DECODER,
     "bert": PAIRABLE,
@@ -63,13 +58,10 @@ FAMILIES: Final[dict[str, frozenset[Ability]]] = {
 }
 RELATIVE: Final = frozenset({"t5", "mt5", "deberta", "deberta-v2"})
 """Families with relative positions, whose inputs have no maximum length."""
+STARTER: Final = "bert"
 SHIFTED: Final = frozenset({"roberta", "camembert", "xlm-roberta"})
 """Families whose positions are counted from ``pad_token_id + 1``."""
-SCRATCH: Final[dict[str, str]] = {
-    "encoder": "bert",
-    "decoder": "gpt2",
-    "encoder-decoder": "mbart",
-}
+SCRATCH: Final = {"encoder": "bert", "decoder": "gpt2", "encoder-decoder": "mbart"}
 """The family that a model from scratch belongs to, by its architecture."""
 HEAD_NAMES: Final[dict[Head, str]] = {
     "sequence-classification": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
@@ -80,7 +72,7 @@ HEAD_NAMES: Final[dict[Head, str]] = {
 }
 
 
-def abilities(model_type: str) -> frozenset[Ability]:
+def abilities(model_type: str) -> Abilities:
     """What a family supports: as listed here, else the heads that Transformers has for it."""
     if model_type in FAMILIES:
         return FAMILIES[model_type]
@@ -142,9 +134,6 @@ def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
         decoder = _model_type(model.folder / model.decoder.base) or STARTER
     if encoder and (reason := refusal(encoder, pipeline.application, decoder)):
         yield ("model.scratch.architecture" if model.scratch else "model.base"), reason
-
-
-STARTER: Final = "bert"
 
 
 def declared_type(model: Model) -> str:

@@ -16,17 +16,12 @@ class ModelSpec:
     """The model to fine-tune: what a worker needs to load its tokenizers and to build it.
 
     Attributes:
-        head: the head that the application needs.
         base: folder of the pretrained model, or None for one from scratch.
         decoder: folder of the decoder of a pair, or None.
         tokenizer: folder of the tokenizer of the inputs.
         target: folder of the tokenizer of the targets, or None if it is the same.
-        scratch: the ``model.scratch`` section, or None.
         vectors: file with initial embeddings, or None.
-        max_length: longest input in tokens.
-        max_target_length: longest target in tokens.
         token_types: whether the model takes token types, which tell two texts apart.
-        prefix: text put before every input.
         languages: source and target language.
     """
 
@@ -74,10 +69,5 @@ class ModelSpec:
 
     def settings(self) -> dict[str, Any]:
         """The settings that the registered model needs."""
-        return {
-            "head": self.head,
-            "max_length": self.max_length,
-            "max_target_length": self.max_target_length,
-            "token_types": self.token_types,
-            "prefix": self.prefix,
-        }
+        names = ("head", "max_length", "max_target_length", "token_types", "prefix")
+        return {name: getattr(self, name) for name in names}

@@ -98,7 +98,7 @@ def train(
 
     Args:
         texts: the training texts.
-        kind: ``bpe``, ``unigram``, ``wordpiece`` or ``words``.
+        kind: as ``model.scratch.tokenizer``.
         vocabulary: maximum number of tokens, special ones included.
         folder: where to save it.
         writes: add only an end token, as for targets and for inputs of generating models;
@@ -111,8 +111,6 @@ def train(
     Raises:
         ModelError: the texts have more characters than the vocabulary may have tokens.
     """
-    from transformers import PreTrainedTokenizerFast
-
     backend, trainer = _parts(kind, vocabulary)
     try:
         backend.train_from_iterator(texts, trainer)
@@ -123,8 +121,16 @@ def train(
         message = f"{vocabulary} tokens are too few for the characters of the training rows"
         raise ModelError(Problem(where, message, "declare a larger vocabulary")) from None
     backend.post_processor = _template(backend, writes)
-    kind_of_tokenizer: Any = PreTrainedTokenizerFast
-    tokenizer = kind_of_tokenizer(
+    tokenizer = _tokenizer(backend)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def _tokenizer(backend: Any) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    kind: Any = PreTrainedTokenizerFast
+    return kind(
         tokenizer_object=backend,
         bos_token=START,
         pad_token=PAD,
@@ -135,19 +141,10 @@ def train(
         sep_token=END,
         model_input_names=["input_ids", "attention_mask"],
     )
-    tokenizer.save_pretrained(folder)
-    return tokenizer
 
 
 def _parts(kind: str, vocabulary: int) -> tuple[Any, Any]:
-    from tokenizers import (
-        Tokenizer,
-        decoders,
-        models,
-        normalizers,
-        pre_tokenizers,
-        trainers,
-    )
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     shared: dict[str, Any] = {"special_tokens": SPECIAL, "show_progress": False}
     if kind == "bpe":

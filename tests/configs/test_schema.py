@@ -73,6 +73,14 @@ def test_no_section_grows_beyond_reading(section: type[Section]) -> None:
     assert issubclass(section, Rules) or len(section.model_fields) <= 16
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, True])
+def test_a_seed_that_no_generator_takes_is_refused(seed: object) -> None:
+    record = {"name": "reviews", "application": "sentiment", "data": {"train": "reviews.csv"}}
+    assert Pipeline.model_validate(record | {"seed": 0}).seed == 0
+    with pytest.raises(ValidationError, match="seed"):
+        Pipeline.model_validate(record | {"seed": seed})
+
+
 def test_kinds_of_private_data_by_treatment() -> None:
     privacy = Privacy.model_validate({"email": "refuse", "phone": "allow", "countries": ["de"]})
     assert privacy.countries == ("de",)

@@ -20,43 +20,14 @@ from tests.support.pipelines import Prepared
 pytest_plugins = ["tests.support.fixtures"]
 pytestmark = pytest.mark.xdist_group("workers")
 
-TWO_RANKS = """
-import socket, subprocess, time
-from tasks import child_processes
-from tasks.training.launchers import base
-
-
-class TwoRanks:
-    def __init__(self):
-        self.workers = []
-
-    def start(self, folder):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = str(free.getsockname()[1])
-        meet = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        with (folder / base.LOG).open("wb") as log:
-            for rank in ("1", "0"):
-                environment = base.environment(meet | {"RANK": rank, "LOCAL_RANK": rank})
-                command = base.command(folder)
-                self.workers.append(child_processes.start(
-                    command, stdout=log, stderr=subprocess.STDOUT, env=environment))
-
-    def watch(self, seconds):
-        time.sleep(seconds)
-        codes = [worker.poll() for worker in self.workers]
-        return next(filter(None, codes), None if None in codes else 0)
-
-    def stop(self):
-        for worker in self.workers:
-            child_processes.stop(worker)
-"""
-
 
 @pytest.fixture
 def two_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A launcher from outside of the source tree: two workers that meet through gloo."""
     points = {registry.GROUP: {"two_ranks": "TwoRanks"}}
-    packages.install(tmp_path / "package", monkeypatch, "two_rank_launcher", TWO_RANKS, points)
+    packages.install(
+        tmp_path / "package", monkeypatch, "two_rank_launcher", packages.TWO_RANKS, points
+    )
     return "two_ranks"
 
 

@@ -1,105 +1,21 @@
-"""How rows are labelled: everything of a classifier that depends on ``data.labelling``."""
+"""Labellings by name: one label per row, any number of them, or one step of a scale."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Final
 
-from tasks.applications.base import Metric, Objective, Predictions, Problems, Scorer, text
-from tasks.applications.shared.classification import labels as label_names
-from tasks.applications.shared.classification.labels import ClassificationFacts
+from tasks.applications.shared.classification.base import Labelling
+from tasks.applications.shared.classification.multi_label import MultiLabel
+from tasks.applications.shared.classification.ordinal import Ordinal
+from tasks.applications.shared.classification.single_label import SingleLabel
 
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-    import torch
-    from pandera.pandas import Column as Check
-
-    from configs.schema import Data, Loss, Pipeline
-
-
-class Labelling:
-    """One label per row, any number of them, or one step of a scale; the first is the default."""
-
-    target = "label"
-    """The column with the labels."""
-    problem_type: str
-    """Its name in Transformers."""
-    metrics: tuple[Metric, ...]
-    primary_metric: str | None = None
-    """The default primary metric; None leaves the choice to the application."""
-    baseline_name: str
-    """What :meth:`baseline` predicts, in two or three words."""
-
-    def stored(self) -> pa.DataType:
-        """The Arrow type of a valid cell of the column with the labels."""
-        return text()
-
-    def check(self, config: Pipeline) -> Problems:
-        """Settings that make no sense for it: where, and why."""
-        yield from ()
-
-    def normalize(
-        self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
-    ) -> list[Any]:
-        """Replace raw labels by their names; None where the value is missing.
-
-        An undeclared label stays as it is.
-        """
-        known = label_names.translation(data, names)
-        raw = (label_names.one(value) for value in values)
-        return [label and known.get(label, label) for label in raw]
-
-    def column(self, declared: Sequence[str] | None) -> Check:
-        """The check of the target column; ``declared`` are the names that the config lists."""
-        from tasks.applications.shared.checks import label_column
-
-        return label_column(declared)
-
-    def vocabulary(
-        self, counts: Mapping[str, int], data: Data
-    ) -> tuple[list[str], tuple[float, ...]]:
-        """The labels in their frozen order, and the number for each if they are a scale.
-
-        Raises:
-            DataError: such labels cannot be learned.
-        """
-        return label_names.vocabulary(counts, data, self.target), ()
-
-    def store(self, values: pd.Series[Any], labels: Sequence[str]) -> list[Any]:
-        """Labels as positions in the vocabulary, or as lists of integers."""
-        return label_names.positions(values, labels)
-
-    def outputs(self, labels: Sequence[str]) -> int:
-        """Numbers that the model puts out for a row; by default a logit for each label."""
-        return len(labels)
-
-    def initial_bias(self, facts: ClassificationFacts) -> float | None:
-        """The initial bias of a head with one output; None keeps the model's own."""
-        return None
-
-    def objective(self, facts: ClassificationFacts, loss: Loss) -> Objective:
-        """The training loss."""
-        raise NotImplementedError
-
-    def predictions(self, logits: torch.Tensor, facts: ClassificationFacts) -> Predictions:
-        """Predictions from logits of shape (rows, outputs), in the form that the scorer takes."""
-        raise NotImplementedError
-
-    def scorer(self, facts: ClassificationFacts) -> Scorer:
-        """A fresh scorer."""
-        raise NotImplementedError
-
-    def baseline(self, rows: int, facts: ClassificationFacts) -> Predictions:
-        """A constant prediction per row, from the frequencies of the training labels."""
-        raise NotImplementedError
+LABELLINGS: Final[dict[str, Labelling]] = {
+    "single": SingleLabel(),
+    "multiple": MultiLabel(),
+    "ordinal": Ordinal(),
+}
 
 
 def get(name: str) -> Labelling:
     """Find a labelling by its name in the config."""
-    from tasks.applications.shared.classification.multi_label import MultiLabel
-    from tasks.applications.shared.classification.ordinal import Ordinal
-    from tasks.applications.shared.classification.single_label import SingleLabel
-
-    kinds = {"single": SingleLabel, "multiple": MultiLabel, "ordinal": Ordinal}
-    return kinds[name]()
+    return LABELLINGS[name]

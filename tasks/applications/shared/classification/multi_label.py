@@ -10,7 +10,7 @@ from tasks.applications.base import Batch, Metric, Predictions, Problems, texts
 from tasks.applications.scoring import error, shares
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification import labels as label_names
-from tasks.applications.shared.classification.labelling import Labelling
+from tasks.applications.shared.classification.base import Labelling
 from tasks.applications.shared.classification.labels import ClassificationFacts, class_weights
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from tasks.applications.base import Batch, Metric, Predictions, Problems
 from tasks.applications.scoring import error, shares
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification import labels as label_names
-from tasks.applications.shared.classification.labelling import Labelling
+from tasks.applications.shared.classification.base import Labelling
 from tasks.applications.shared.classification.labels import ClassificationFacts
 
 if TYPE_CHECKING:

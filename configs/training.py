@@ -62,7 +62,7 @@ class Adapter(Section):
 
     name: Literal["none", "lora", "dora"] = "none"
     """`lora` (Hu et al. 2021) or `dora` (Liu et al. 2024), through peft; the head is
-    fully trained."""
+    trained in full."""
     rank: Annotated[int, Field(ge=1)] = 8
     """Rank of the update."""
     alpha: Annotated[float, Field(gt=0)] = 16.0

@@ -187,7 +187,7 @@ class Rules(Generic[F, C]):
         yield from ()
 
     def check_facts(self, config: C, facts: F) -> Problems:
-        """Settings that do not fit what the rows taught."""
+        """Settings that do not fit the facts of the training rows."""
         yield from ()
 
     def inputs(self, config: C) -> dict[str, Any]:
@@ -211,7 +211,7 @@ class Learning(Generic[F, C]):
     """Facts from the training rows, and the model that is trained with them."""
 
     def learn(self, census: Census, data: Data) -> F:
-        """Facts that the training rows teach, such as the labels and their counts.
+        """Facts from the training rows, such as the labels and their counts.
 
         Raises:
             DataError: nothing can be learned from such rows.

@@ -1,4 +1,4 @@
-"""What a model freezes of its training rows and of the config, such as its labels."""
+"""Facts: what a model keeps of its training rows and of the config, such as its labels."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ class Scorer:
         return {}
 
     def learned(self) -> dict[str, Any]:
-        """Facts that the validation rows teach, such as a decision threshold."""
+        """Facts from the validation rows, such as a decision threshold."""
         return {}
 
     def signatures(self) -> dict[str, str]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -54,19 +55,19 @@ class Meter:
     def __enter__(self) -> Meter:
         """Start measuring."""
         if self._tracker:
-            try:
-                self._tracker.start()
-            except Exception as error:
-                self._fail(error)
+            self._attempt(self._tracker.start)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop measuring and log the rest."""
         if self._tracker:
-            try:
-                self._end(self._tracker)
-            except Exception as error:
-                self._fail(error)
+            self._attempt(partial(self._end, self._tracker))
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:
+            self._fail(error)
 
     def _end(self, tracker: OfflineEmissionsTracker) -> None:
         tracker.stop()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -119,6 +121,19 @@ def codec(family: str, folder: Path) -> Codec:
         tokenizer = texts_tokenizer(folder, writes=family != "bart")
     head = "causal" if family == "gpt2" else "seq2seq"
     return Codec(tokenizer, target or tokenizer, head, LONGEST, LONGEST_TARGET)
+
+
+@cache
+def known_codec(family: str) -> Codec:
+    """The codec of a family, made once."""
+    with TemporaryDirectory() as folder:
+        return codec(family, Path(folder))
+
+
+@cache
+def known_model(family: str) -> Any:
+    """The model of a family, made once."""
+    return model(family, known_codec(family))
 
 
 def model(family: str, codec: Codec) -> Any:

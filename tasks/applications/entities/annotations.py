@@ -1,11 +1,11 @@
-"""Cells of annotated rows: spans of characters, or tokens with tags, as spans that were checked."""
+"""Cells of annotated rows: spans of characters, or tokens with tags, become checked spans."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from tasks.applications.entities.tags import Scheme, TagError, entities_of
@@ -17,11 +17,7 @@ PARTS = ("start", "end", "label")
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Entities that are not valid.
-
-    Attributes:
-        reasons: the rules that they break, and why.
-    """
+    """Entities that are not valid: the rules that they break, and why."""
 
     reasons: tuple[Reason, ...]
 
@@ -128,10 +124,7 @@ def _from_tags(tokens: list[str], tags: list[str], scheme: Scheme) -> list[Span]
         found = entities_of(tags, scheme)
     except TagError as error:
         return Broken((("entity_tags", str(error)),))
-    starts, at = [], 0
-    for token in tokens:
-        starts.append(at)
-        at += len(token) + 1
+    starts = list(accumulate((len(token) + 1 for token in tokens), initial=0))
     spans = [
         {
             "start": starts[entity.start],
@@ -170,5 +163,5 @@ def misplaced(text: str, spans: Sequence[Span]) -> Iterator[Reason]:
 
 
 def _hashable(value: object) -> object:
-    """What could not be read, as pandera needs it to count failures."""
+    """A cell that cannot be read as a hashable value, which pandera needs to count failures."""
     return json.dumps(value, default=str) if isinstance(value, list | tuple | dict) else value

@@ -63,7 +63,7 @@ def _broken(
     if isinstance(entities, Broken):
         yield from entities.reasons
         return
-    # Once more, since placeholders of private data may have made two entities one.
+    # Checked again, since a placeholder for private data may have joined two entities.
     yield from misplaced(text, entities)
     for number, entity in enumerate(entities, 1):
         if declared is not None and entity["label"] not in declared:

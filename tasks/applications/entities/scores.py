@@ -1,7 +1,7 @@
-"""Strict metrics of entities: right is what has the very characters and type of a true entity.
+"""Strict metrics of entities: one is correct if its characters and type are those of a true one.
 
 Precision, recall and F1 are those of conlleval (Tjong Kim Sang and Buchholz 2000), as seqeval
-computes them; macro averages are over the types that are true or predicted somewhere.
+computes them; macro averages are over the types that occur as true or predicted.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class EntityScorer(Scorer):
         return [*sorted(wrong, key=lambda one: -one["score"]), *missed][:limit]
 
     def matrix(self) -> dict[str, Any]:
-        """True against predicted types of equal characters; what has no partner is at the end."""
+        """True against predicted types of equal characters; the last label is for no entity."""
         labels = [*self.types, NONE]
         place = {label: at for at, label in enumerate(labels)}
         counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
@@ -176,7 +176,7 @@ class EntityScorer(Scorer):
 
 
 def _kind(entity: Entity, true: Iterable[Span]) -> dict[str, str]:
-    """What is wrong with an entity, and the type of the true one that it meets."""
+    """What is wrong with an entity, and the type of the true one that it overlaps."""
     met = [span for span in sorted(true) if span[0] < entity.end and entity.start < span[1]]
     if not met:
         return {"mistake": "no entity", "true": NONE}

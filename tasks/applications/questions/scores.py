@@ -33,7 +33,7 @@ EVERY_ROW: Final = ("f1", "exact_match")
 """Metrics over all rows."""
 SPAN: Final = ("answer", "rank", "null")
 NO_SPAN: Final = (np.inf, 0, 0)
-"""The rank of a window without a span: behind all others."""
+"""The rank of a window without a span: the last."""
 ALONE: Final = re.compile(f"([{UNSPACED}])")
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -113,8 +113,8 @@ class _Window(NamedTuple):
 class AnswerScorer(Scorer):
     """Scores answers of rows, or spans of windows that are put together here.
 
-    Spans still lack a threshold below which the answer is unknown: the one that gives the highest
-    F1 is taken, and is what these rows teach.
+    The score below which the answer to a span is unknown is not given: it is the threshold with
+    the highest F1 on these rows.
     """
 
     def __init__(self, language: str, unanswerable: bool) -> None:

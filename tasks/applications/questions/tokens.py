@@ -17,7 +17,7 @@ PLACES: Final = ("start", "end", "null", "row")
 
 
 class QuestionTokens(Tokens[QuestionFacts]):
-    """Windows of a context, each behind its question."""
+    """Windows of a context, each after its question."""
 
     inputs = ("context", "question")
 

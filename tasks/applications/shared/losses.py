@@ -80,7 +80,7 @@ def cross_entropy_sum(
         weights: of the classes, shape (classes,).
         label_smoothing: probability mass spread evenly over all classes.
         focal_gamma: how strongly easy targets are weighed down; None is cross-entropy.
-        ignore_index: the target that counts for nothing.
+        ignore_index: the target that is left out.
 
     Returns:
         A scalar, in nats.

@@ -33,8 +33,8 @@ class SummarizingModel(WritingModel):
     """The model to fine-tune."""
 
     long_inputs: Literal["truncate", "chunk"] = "truncate"
-    """What becomes of documents longer than `max_length`: `truncate`, or `chunk`: each piece is
-    summarized and the summaries are joined."""
+    """What happens to documents longer than `max_length`: `truncate` cuts them, `chunk` summarizes
+    their pieces and joins the summaries."""
 
 
 class SummarizationPipeline(GenerationPipeline):

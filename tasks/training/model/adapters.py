@@ -40,13 +40,10 @@ def attach(model: nn.Module, adapter: Adapter, fresh: Collection[str] = ()) -> n
     language model never does.
 
     Args:
-        model: a Transformers model on the CPU.
+        model: a Transformers model on the CPU; it is returned.
         adapter: the ``training.adapter`` section.
         fresh: names of parameters or modules that are not pretrained; they are trained in full. The
             head and the connection of a pair need not be named.
-
-    Returns:
-        The same model.
 
     Raises:
         ModelError: a target is no linear layer of the model, or every target is frozen.

@@ -61,8 +61,8 @@ def build(
 
     Args:
         spec: the specification of the model.
-        section: the ``model`` section: dropout, activation.
-        codec: the tokenizers, for the ids of special tokens.
+        section: for dropout and activation.
+        codec: for the ids of special tokens.
         arguments: configuration fields that the application sets.
         kernels: attention kernels; the first that the family supports is used.
 

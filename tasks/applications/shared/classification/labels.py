@@ -66,7 +66,7 @@ def canonical(value: object) -> str | None:
 
 
 def one(value: object) -> Any:
-    """Name a raw label; what cannot be one becomes something that is no text, but has a hash."""
+    """Name a raw label; a value that cannot be one becomes a tuple, which has a hash."""
     return (repr(value),) if isinstance(value, list | dict | tuple) else canonical(value)
 
 

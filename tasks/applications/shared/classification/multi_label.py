@@ -40,7 +40,7 @@ class MultiLabel(Labelling):
         return texts()
 
     def check(self, config: Pipeline) -> Problems:
-        """Smoothing spreads mass over classes of which one is right, and here any number are."""
+        """Label smoothing needs exactly one right class, and here there are any number."""
         if config.training.loss.name not in losses.LOSSES:
             yield "training.loss.name", "expected `cross_entropy` or `focal`, the losses of a label"
         if config.training.loss.label_smoothing:

@@ -75,7 +75,7 @@ class Ordinal(Labelling):
         return 1
 
     def initial_bias(self, facts: ClassificationFacts) -> float | None:
-        """The mean position, from which what texts say is to be learned."""
+        """The mean position, which is the best constant."""
         return _mean(facts.frequencies)
 
     def objective(self, facts: ClassificationFacts, loss: Loss) -> SquaredError:

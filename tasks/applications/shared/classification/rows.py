@@ -52,7 +52,7 @@ class ClassificationRules(Rules[ClassificationFacts]):
     """Checks of labels and of the settings about them."""
 
     def check(self, config: Pipeline) -> Problems:
-        """Losses that the labelling does not have, and a separator that nothing is split at."""
+        """Losses that the labelling does not have, and a separator without a use."""
         usual = type(config.data).model_fields["label_separator"].default
         if config.data.labelling != "multiple" and config.data.label_separator != usual:
             yield (

@@ -29,7 +29,7 @@ class SingleLabel(Labelling):
     baseline_name = "majority class"
 
     def check(self, config: Pipeline) -> Problems:
-        """Focal loss leaves no room for smoothed targets."""
+        """Focal loss and label smoothing exclude each other."""
         loss = config.training.loss
         if loss.name == "focal" and loss.label_smoothing:
             why = "expected 0 with `name: focal`, which is defined for targets that are certain"

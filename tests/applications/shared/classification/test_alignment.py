@@ -61,6 +61,6 @@ def test_other_labels_are_another_problem(labels: list[str], words: str) -> None
 
 
 @pytest.mark.parametrize("name", ["questions", "translation", "summarization"])
-def test_text_means_the_same_whoever_writes_it(name: str) -> None:
+def test_text_needs_no_alignment(name: str) -> None:
     said = pd.DataFrame({"answer": ["x"]})
     assert applications.get(name).scoring.align(said, OURS, OURS) == (said, OURS)

@@ -20,8 +20,8 @@ Bits = NDArray[np.bool_]
 Measure = Callable[[NDArray[Any]], float]
 """A metric from weights of shape (rows,); whole weights are how often a row was drawn."""
 STEPS = 128
-"""Thresholds are multiples of 1/128, which float32 holds exactly: so a probability is on the same
-side of one here and in the served model."""
+"""Thresholds are multiples of 1/128, which float32 holds exactly, so that the served model predicts
+the same labels."""
 
 
 class MultiLabelScorer(Scorer):
@@ -138,7 +138,7 @@ class MultiLabelScorer(Scorer):
 
 def best_threshold(true: Bits, probabilities: NDArray[np.float32]) -> float:
     """The threshold with the best micro F1; of equally good ones the nearest to a half."""
-    # A model that diverged has NaN, and says nothing.
+    # The probabilities of a model that diverged are NaN.
     steps = np.floor(np.nan_to_num(probabilities) * STEPS).astype(np.int64).ravel()
     hits = _at_least(steps[true.ravel()])
     f1 = 2 * hits / np.maximum(_at_least(steps) + true.sum(), 1)

@@ -31,7 +31,7 @@ class OrdinalScorer(ConfusionScorer):
     def update(self, targets: Mapping[str, Any], predictions: Predictions) -> None:
         """Take in rows: ``label`` and ``score``, both of shape (n,)."""
         score = np.asarray(predictions["score"], dtype=np.float64)
-        # A model that diverged has NaN, and says nothing.
+        # The scores of a model that diverged are NaN.
         positions = np.interp(np.nan_to_num(score), self.scale, np.arange(len(self.scale)))
         true = np.asarray(targets["label"], dtype=np.int64)
         self._parts.append((true, np.rint(positions).astype(np.int64), score))

@@ -113,7 +113,7 @@ def check_rows(
     divided = whole if workers < 2 else [piece for part in whole for piece in _divide(part)]
     tasks = [_task(config, layout, folders, part, number) for number, part in enumerate(divided)]
     try:
-        return _join(layout, run_in_processes(row_checks.check_part, tasks, workers))
+        return join(layout, run_in_processes(row_checks.check_part, tasks, workers))
     except DataError:
         if workers < 2:
             raise
@@ -148,7 +148,7 @@ def run_in_processes(
         return list(pool.map(function, arguments))
 
 
-def _join(layout: Layout, parts: Sequence[PartResult]) -> FirstPassResult:
+def join(layout: Layout, parts: Sequence[PartResult]) -> FirstPassResult:
     """Join the results of all parts, whose catalogues are used up."""
     offsets = _offsets(parts)
     findings = Findings()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tasks.contract.rules import privacy_patterns
+from tasks.contract.rules import privacy_patterns as patterns
 from tasks.contract.rules.privacy_patterns import BLANK, announced
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Places = Iterator[tuple[int, int]]
 Finder = Callable[[str, Sequence[str]], Places]
 Accepts = Callable[[str, int, str], bool]
 
-COUNTRIES: Final[tuple[str, ...]] = tuple(privacy_patterns.NATIONAL_IDS)
+COUNTRIES: Final[tuple[str, ...]] = tuple(patterns.NATIONAL_IDS)
 """Countries whose national ids are known: ISO 3166-1 alpha-2, in lower case."""
 
 
@@ -39,12 +39,12 @@ class Span:
 
 
 def _emails(text: str, countries: Sequence[str]) -> Places:
-    return (match.span() for match in privacy_patterns.EMAIL.finditer(text))
+    return (match.span() for match in patterns.EMAIL.finditer(text))
 
 
 def _secrets(text: str, countries: Sequence[str]) -> Places:
-    yield from (match.span() for match in privacy_patterns.PRIVATE_KEY.finditer(text))
-    for match in privacy_patterns.TOKEN.finditer(text):
+    yield from (match.span() for match in patterns.PRIVATE_KEY.finditer(text))
+    for match in patterns.TOKEN.finditer(text):
         # The xxxx of documentation is no secret.
         if len(set(match[0][-16:])) > 4:
             yield match.span()
@@ -53,7 +53,7 @@ def _secrets(text: str, countries: Sequence[str]) -> Places:
 def _ibans(text: str, countries: Sequence[str]) -> Places:
     from stdnum import iban
 
-    for match in privacy_patterns.IBAN.finditer(text):
+    for match in patterns.IBAN.finditer(text):
         start = match.start(1)
         # The next word or number may look like a part of it.
         ends = [found.start() for found in re.finditer(r"(?<=\w)\b", match[1] + " ", re.ASCII)]
@@ -65,16 +65,16 @@ def _ibans(text: str, countries: Sequence[str]) -> Places:
 def _cards(text: str, countries: Sequence[str]) -> Places:
     from stdnum import luhn
 
-    for match in privacy_patterns.CARD.finditer(text):
+    for match in patterns.CARD.finditer(text):
         digits = re.sub("[ -]", "", match[1])
-        if not privacy_patterns.ISSUER.fullmatch(digits) or not luhn.is_valid(digits):
+        if not patterns.ISSUER.fullmatch(digits) or not luhn.is_valid(digits):
             continue
-        if digits != match[1] or not announced(privacy_patterns.REFERENCE, text, match.start(1)):
+        if digits != match[1] or not announced(patterns.REFERENCE, text, match.start(1)):
             yield match.span(1)
 
 
 def _national_ids(text: str, countries: Sequence[str]) -> Places:
-    forms = [form for country in countries for form in privacy_patterns.NATIONAL_IDS[country]]
+    forms = [form for country in countries for form in patterns.NATIONAL_IDS[country]]
     for start in _beginnings(text, countries):
         for form in forms:
             match = form.shape.match(text, start)
@@ -84,17 +84,17 @@ def _national_ids(text: str, countries: Sequence[str]) -> Places:
 
 def _beginnings(text: str, countries: Sequence[str]) -> set[int]:
     """Starts of the words near a hint of a national id."""
-    hint = privacy_patterns.hints(["national_id"], countries)["national_id"]
+    hint = patterns.hints(["national_id"], countries)["national_id"]
     return {
         word.start()
         for hit in re.finditer(hint, text)
-        for word in privacy_patterns.WORD.finditer(text, max(0, hit.start() - 24), hit.end())
+        for word in patterns.WORD.finditer(text, max(0, hit.start() - 24), hit.end())
     }
 
 
-def _is_national_id(form: privacy_patterns.Form, text: str, start: int, end: int) -> bool:
+def _is_national_id(form: patterns.Form, text: str, start: int, end: int) -> bool:
     if form.announcement is None:
-        if announced(privacy_patterns.REFERENCE, text, start):
+        if announced(patterns.REFERENCE, text, start):
             return False
     elif not announced(form.announcement, text, start):
         return False
@@ -107,10 +107,10 @@ def _is_national_id(form: privacy_patterns.Form, text: str, start: int, end: int
 
 
 def _ip_addresses(text: str, countries: Sequence[str]) -> Places:
-    for match in privacy_patterns.IPV4.finditer(text):
+    for match in patterns.IPV4.finditer(text):
         if _is_host(match[1]) and not _is_version(text, *match.span(1)):
             yield match.span(1)
-    for match in privacy_patterns.IPV6.finditer(text):
+    for match in patterns.IPV6.finditer(text):
         written = re.sub("(?<!:):$", "", match[1])
         # Ratios, clock times and hardware addresses have no group of three digits.
         has_group = re.search("[0-9A-Fa-f]{3}", written) and re.search("[0-9]", written)
@@ -119,11 +119,11 @@ def _ip_addresses(text: str, countries: Sequence[str]) -> Places:
 
 
 def _is_version(text: str, start: int, end: int) -> bool:
-    if announced(privacy_patterns.VERSION, text, start):
+    if announced(patterns.VERSION, text, start):
         return True
     # Few addresses outside of the private network 10.0.0.0/8 have only small numbers.
     small = re.fullmatch(r"(?!10\.)[0-9]{1,2}(?:\.[0-9]{1,2}){3}", text[start:end])
-    return bool(small) and not announced(privacy_patterns.ADDRESS, text, start)
+    return bool(small) and not announced(patterns.ADDRESS, text, start)
 
 
 def _is_host(written: str) -> bool:
@@ -140,10 +140,10 @@ def _is_host(written: str) -> bool:
 
 
 def _phones(text: str, countries: Sequence[str]) -> Places:
-    dialled = privacy_patterns.INTERNATIONAL_PREFIX.sub(" +", text)
+    dialled = patterns.INTERNATIONAL_PREFIX.sub(" +", text)
     regions = [country.upper() for country in countries]
-    for candidate in privacy_patterns.PHONE.finditer(dialled):
-        if privacy_patterns.UNDIALLED.fullmatch(candidate[0].strip(" ()")):
+    for candidate in patterns.PHONE.finditer(dialled):
+        if patterns.UNDIALLED.fullmatch(candidate[0].strip(" ()")):
             continue
         for start, end in _numbers(dialled, candidate, regions):
             # In an international prefix, a plus sign has replaced the second zero.
@@ -155,14 +155,12 @@ def _numbers(text: str, candidate: re.Match[str], regions: list[str]) -> Places:
     from phonenumbers import Leniency, PhoneNumberMatcher
 
     # Numbers with a trunk prefix are grouped in any way.
-    grouping = (
-        Leniency.VALID if privacy_patterns.TRUNK.match(candidate[0]) else Leniency.EXACT_GROUPING
-    )
+    grouping = Leniency.VALID if patterns.TRUNK.match(candidate[0]) else Leniency.EXACT_GROUPING
     searches: list[tuple[str | None, int, Accepts]] = [(None, Leniency.VALID, _is_dialled)]
     searches += [(region, grouping, _is_national) for region in regions]
     if "US" not in regions:
         searches.append(("US", Leniency.EXACT_GROUPING, _is_north_american))
-    if announced(privacy_patterns.CALL, text, candidate.start()):
+    if announced(patterns.CALL, text, candidate.start()):
         searches += [(region, Leniency.POSSIBLE, _is_dialled) for region in (None, *regions)]
     # With one character on either side, which may show that it is part of something else.
     low = max(0, candidate.start() - 1)
@@ -186,28 +184,26 @@ def _continues(text: str, start: int, last: int) -> bool:
 
 
 def _is_dialled(text: str, start: int, number: str) -> bool:
-    return bool(privacy_patterns.PHONE.match(number)) and not privacy_patterns.UNDIALLED.match(
-        number
-    )
+    return bool(patterns.PHONE.match(number)) and not patterns.UNDIALLED.match(number)
 
 
 def _is_national(text: str, start: int, number: str) -> bool:
     """Whether a number of a declared country is used as one."""
     if not _is_dialled(text, start, number):
         return False
-    if announced(privacy_patterns.CALL, text, start):
+    if announced(patterns.CALL, text, start):
         return True
-    if announced(privacy_patterns.REFERENCE, text, start):
+    if announced(patterns.REFERENCE, text, start):
         return False
-    return not number.isdigit() or bool(privacy_patterns.UNGROUPED.fullmatch(number))
+    return not number.isdigit() or bool(patterns.UNGROUPED.fullmatch(number))
 
 
 def _is_north_american(text: str, start: int, number: str) -> bool:
     """Whether the form alone shows that it is a number, whatever country is declared."""
-    if privacy_patterns.NORTH_AMERICAN.match(number):
-        return not announced(privacy_patterns.REFERENCE, text, start)
-    grouped = privacy_patterns.NORTH_AMERICAN_GROUPS.match(number)
-    return bool(grouped) and announced(privacy_patterns.CALL, text, start)
+    if patterns.NORTH_AMERICAN.match(number):
+        return not announced(patterns.REFERENCE, text, start)
+    grouped = patterns.NORTH_AMERICAN_GROUPS.match(number)
+    return bool(grouped) and announced(patterns.CALL, text, start)
 
 
 # Of two values of the same length at one place, the first kind counts.
@@ -220,7 +216,7 @@ _FINDERS: Final[dict[str, Finder]] = {
     "ip_address": _ip_addresses,
     "phone": _phones,
 }
-KINDS: Final[tuple[str, ...]] = tuple(privacy_patterns.HINTS)
+KINDS: Final[tuple[str, ...]] = tuple(patterns.HINTS)
 """Kinds of values that can be found."""
 
 
@@ -241,7 +237,7 @@ class Recognizer:
         refuse_unknown("country", countries, COUNTRIES)
         self.kinds = tuple(kind for kind in KINDS if kind in kinds)
         self.countries = tuple(countries)
-        self._hints = privacy_patterns.hints(self.kinds, self.countries)
+        self._hints = patterns.hints(self.kinds, self.countries)
         self._searches = [
             (kind, re.compile(self._hints[kind]), finder)
             for kind, finder in _FINDERS.items()
@@ -250,7 +246,7 @@ class Recognizer:
 
     def find(self, text: str) -> list[Span]:
         """Find every value in order; of two that overlap, the longer one."""
-        folded = privacy_patterns.fold(text)
+        folded = patterns.fold(text)
         spans: list[Span] = []
         # Without the found values, others beside them can be found.
         while found := self._longest(folded):
@@ -281,7 +277,7 @@ class Recognizer:
         texts = texts.cast(pa.large_string())
         masks = {kind: np.zeros(len(texts), dtype=bool) for kind in self.kinds}
         # One search in compiled code leaves few rows for the exact search.
-        hint = "|".join([*self._hints.values(), privacy_patterns.FOREIGN])
+        hint = "|".join([*self._hints.values(), patterns.FOREIGN])
         hit = pc.fill_null(pc.match_substring_regex(texts, hint), False)
         rows = np.flatnonzero(hit.to_numpy(zero_copy_only=False))
         for row, text in zip(rows, texts.take(pa.array(rows)).to_pylist(), strict=True):

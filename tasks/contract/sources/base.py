@@ -228,45 +228,6 @@ def _cells(values: list[Any]) -> Cells:
     return pa.array(values, pa.large_string())
 
 
-def arrow_rows(batches: Iterable[pa.RecordBatch]) -> Rows:
-    """Rows of Arrow data."""
-    return enumerate(chain.from_iterable(batch.to_pylist() for batch in batches), 1)
-
-
-def arrow_batches(batches: Iterable[pa.RecordBatch], columns: Sequence[str]) -> Iterator[Batch]:
-    """Batches of some columns of Arrow data; strings are not copied."""
-    start = 1
-    for batch in batches:
-        chosen = batch.select(list(columns))
-        rows = max(1, chosen.num_rows * BATCH_CHARACTERS // max(chosen.nbytes, 1))
-        for first in range(0, chosen.num_rows, rows):
-            part = chosen.slice(first, rows)
-            cells = map(_arrow_cells, part.columns)
-            numbers = range(start, start + part.num_rows)
-            yield Batch(numbers, dict(zip(columns, cells, strict=True)))
-            start += part.num_rows
-
-
-def require_utf8(batches: Iterable[pa.RecordBatch], place: str) -> Iterator[pa.RecordBatch]:
-    """Check the strings of Arrow data, which readers of Arrow data do not.
-
-    Raises:
-        DataError: a string is not UTF-8.
-    """
-    import pyarrow as pa
-
-    start = 1
-    for batch in batches:
-        try:
-            batch.validate(full=True)
-        except pa.ArrowInvalid:
-            where = f"{place} row {start} or later"
-            problem = Problem(where, "expected UTF-8 text", "convert it to UTF-8")
-            raise DataError(problem) from None
-        yield batch
-        start += batch.num_rows
-
-
 def _arrow_cells(array: pa.Array) -> Cells:
     import pyarrow as pa
 
@@ -275,3 +236,41 @@ def _arrow_cells(array: pa.Array) -> Cells:
         return array.cast(pa.large_string())
     values: list[Any] = array.to_pylist()
     return values
+
+
+class ArrowSource(Source):
+    """A source of Arrow data, whose strings are not copied."""
+
+    @abstractmethod
+    def record_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The data with at least some columns, as Arrow's reader returns it."""
+
+    def rows(self, block: Block | None = None) -> Rows:
+        return enumerate(chain.from_iterable(b.to_pylist() for b in self._valid_batches()), 1)
+
+    def batches(self, columns: Sequence[str], block: Block | None = None) -> Iterator[Batch]:
+        start = 1
+        for batch in self._valid_batches(columns):
+            chosen = batch.select(list(columns))
+            rows = max(1, chosen.num_rows * BATCH_CHARACTERS // max(chosen.nbytes, 1))
+            for first in range(0, chosen.num_rows, rows):
+                part = chosen.slice(first, rows)
+                cells = map(_arrow_cells, part.columns)
+                numbers = range(start, start + part.num_rows)
+                yield Batch(numbers, dict(zip(columns, cells, strict=True)))
+                start += part.num_rows
+
+    def _valid_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The data with checked strings, since readers of Arrow data do not check them."""
+        import pyarrow as pa
+
+        start = 1
+        for batch in self.record_batches(columns):
+            try:
+                batch.validate(full=True)
+            except pa.ArrowInvalid:
+                where = f"{self.place} row {start} or later"
+                problem = Problem(where, "expected UTF-8 text", "convert it to UTF-8")
+                raise DataError(problem) from None
+            yield batch
+            start += batch.num_rows

@@ -9,23 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
-from tasks.contract.sources.base import (
-    ARROW_BATCH,
-    Batch,
-    Block,
-    Rows,
-    Source,
-    arrow_batches,
-    arrow_rows,
-    require_utf8,
-)
+from tasks.contract.sources.base import ARROW_BATCH, ArrowSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 @dataclass
-class HubSplit(Source):
+class HubSplit(ArrowSource):
     """One split of a data set; one process reads it.
 
     Attributes:
@@ -44,17 +35,16 @@ class HubSplit(Source):
     def columns(self) -> list[str]:
         return list(self.table.column_names)
 
-    def rows(self, block: Block | None = None) -> Rows:
-        return arrow_rows(self._record_batches())
-
-    def batches(self, columns: Sequence[str], block: Block | None = None) -> Iterator[Batch]:
-        return arrow_batches(self._record_batches(), columns)
-
     def digest(self) -> str:
         """SHA-256 of the features and of the rows as an Arrow stream, in batches of fixed size."""
+        import pyarrow as pa
+
         sha256 = hashlib.sha256(repr(sorted(self.table.features.items())).encode())
-        for batch in self._record_batches():
-            sha256.update(batch.replace_schema_metadata().serialize())
+        for batch in self._valid_batches():
+            # Copied, since a slice is stored with more than its own values.
+            columns = [pa.concat_arrays([column]) for column in batch.columns]
+            copied = pa.RecordBatch.from_arrays(columns, batch.schema.names)
+            sha256.update(copied.serialize())
         return sha256.hexdigest()
 
     def size(self) -> int:
@@ -69,10 +59,9 @@ class HubSplit(Source):
     def origin(self, names: Sequence[str]) -> tuple[str, dict[str, Any]]:
         return "hugging_face", {**self.dataset, "split": "+".join(names)}
 
-    def _record_batches(self) -> Iterator[pa.RecordBatch]:
-        tables = self.table.with_format("arrow").iter(ARROW_BATCH)
-        whole = (table.combine_chunks().to_batches() for table in tables)
-        return require_utf8((batch for batches in whole for batch in batches), self.place)
+    def record_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        for table in self.table.with_format("arrow").iter(ARROW_BATCH):
+            yield from table.combine_chunks().to_batches()
 
 
 def load(

@@ -7,41 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
 from tasks.contract.sources import text_files
-from tasks.contract.sources.base import (
-    ARROW_BATCH,
-    Batch,
-    Block,
-    FileSource,
-    Rows,
-    arrow_batches,
-    arrow_rows,
-    require_utf8,
-)
+from tasks.contract.sources.base import ARROW_BATCH, ArrowSource, FileSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Parquet(FileSource):
+class Parquet(FileSource, ArrowSource):
     """A Parquet file."""
 
     def columns(self) -> list[str]:
         return list(self._open().schema_arrow.names)
 
-    def rows(self, block: Block | None = None) -> Rows:
-        return arrow_rows(self._record_batches())
-
-    def batches(self, columns: Sequence[str], block: Block | None = None) -> Iterator[Batch]:
-        return arrow_batches(self._record_batches(columns), columns)
-
-    def _record_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def record_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
         # A dot in a name means a nested field to the reader.
         plain = columns if columns and not any("." in name for name in columns) else None
         try:
-            batches = self._open().iter_batches(ARROW_BATCH, columns=plain)
-            yield from require_utf8(batches, self.place)
+            yield from self._open().iter_batches(ARROW_BATCH, columns=plain)
         except (pa.ArrowException, OSError):
             message = "the Parquet data is damaged or cut off"
             raise DataError(Problem(self.place, message)) from None

@@ -8,14 +8,10 @@ from typing import Any
 
 import pytest
 
-from tasks.applications import registry as applications
-from tasks.contract.passes import cross_row_checks, first_pass
 from tasks.contract.passes.cross_row_checks import CrossRowResult, rare_minimum
-from tasks.contract.passes.first_pass import Folders
-from tasks.contract.rows import layout as layouts
-from tasks.contract.sources.json_files import JsonLines
-from tasks.contract.sources.splits import SPLITS, Sources
-from tests.support.tables import Row, pipeline, write_table
+from tasks.contract.sources.splits import SPLITS
+from tests.support import passes
+from tests.support.tables import Row, pipeline
 
 LONG = "The committee of the rowing club decided on Tuesday that every boat must be in its shed"
 Given = tuple[str, str, str]
@@ -33,19 +29,8 @@ def checked(folder: Path, *rows: Given, **contract: Any) -> CrossRowResult:
 def checked_files(
     folder: Path, rows: dict[str, list[Row]], data: Any = None, **contract: Any
 ) -> CrossRowResult:
-    for split, some in rows.items():
-        write_table(folder / f"{split}.jsonl", some)
     names = {split: f"{split}.jsonl" for split in SPLITS}
-    config = pipeline(folder, {**names, **(data or {})}, contract)
-    found = {split: [JsonLines(folder / f"{split}.jsonl")] for split in SPLITS if split in rows}
-    sources = Sources(found, {})
-    application = applications.get(config.application)
-    layout = layouts.find_columns(config.data, application, sources)
-    folders = Folders(folder / "spool", folder / "rejected", folder / "fixes.jsonl")
-    for scratch in (folders.spool, folders.rejected):
-        scratch.mkdir()
-    first = first_pass.check_rows(config, layout, sources, folders, 1)
-    result = cross_row_checks.check(config, application, first)
+    result = passes.check(folder, rows, {**names, **(data or {})}, **contract).result
     assert result.problems == []
     return result
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from configs.errors import DataError
-from tasks.contract.sources import formats, hub, splits
+from tasks.contract.sources import formats
 from tasks.contract.sources.base import Options, Unreadable
 from tests.support.tables import Row, write_table
 
@@ -318,49 +318,6 @@ def test_no_bytes_crash_a_reader(tmp_path: Path, name: str, content: bytes) -> N
         assert str(path) in str(error)  # noqa: PT017
 
 
-def expanded(folder: Path, *patterns: str) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in splits.expand(patterns, folder)]
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    for name in ("b.csv", "a.csv", "c.jsonl", "deep/d.csv", "odd[1].csv"):
-        write_table(tmp_path / name, ROWS)
-    return tmp_path
-
-
-def test_names_keep_their_order_and_globs_are_sorted(files: Path) -> None:
-    assert expanded(files, "c.jsonl", "?.csv") == ["c.jsonl", "a.csv", "b.csv"]
-
-
-def test_a_glob_reaches_below(files: Path) -> None:
-    assert expanded(files, "**/d.csv") == ["deep/d.csv"]
-
-
-def test_a_file_is_taken_once(files: Path) -> None:
-    assert expanded(files, "b.csv", "[ab].csv") == ["b.csv", "a.csv"]
-
-
-def test_brackets_of_a_file_name_or_its_folder_are_not_a_glob(files: Path) -> None:
-    write_table(files / "some [old] files" / "a.csv", ROWS)
-    assert expanded(files, "odd[1].csv") == ["odd[1].csv"]
-    assert expanded(files / "some [old] files", "*.csv") == ["a.csv"]
-
-
-def test_an_absolute_name_stays(files: Path) -> None:
-    assert splits.expand([str(files / "a.csv")], files / "deep") == [files / "a.csv"]
-
-
-def test_every_missing_file_is_told_with_a_near_name(files: Path) -> None:
-    with pytest.raises(DataError) as caught:
-        splits.expand(["a.cvs", "*.txt", "nowhere/a.csv"], files)
-    assert [str(problem).replace(str(files), "HERE") for problem in caught.value.problems] == [
-        "HERE/a.cvs: no such file (did you mean HERE/a.csv?)",
-        "HERE/*.txt: no such file (file names are relative to the YAML)",
-        "HERE/nowhere/a.csv: no such file (there is no folder HERE/nowhere)",
-    ]
-
-
 @pytest.mark.parametrize("name", ["rows.txt", "rows.xlsx", "rows", "csv"])
 def test_an_unknown_format_is_refused(name: str) -> None:
     with pytest.raises(
@@ -374,8 +331,3 @@ def test_an_unknown_format_is_refused(name: str) -> None:
 )
 def test_the_format_is_in_the_name_in_any_case(name: str, kind: str) -> None:
     assert formats.format_of(Path(name)) == kind
-
-
-def test_a_data_set_that_cannot_be_reached_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^data\.dataset org/name: cannot be loaded: "):
-        hub.load("org/name", None, None, tmp_path)

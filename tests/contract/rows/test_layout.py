@@ -1,76 +1,14 @@
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import datasets
-import pandas as pd
-import pytest
-
-from configs.errors import DataError
-from configs.schema import Data
-from tasks.applications import registry as applications
 from tasks.contract.rows import layout as layouts
 from tasks.contract.rows.layout import Layout
-from tasks.contract.sources import splits
-from tasks.contract.sources.base import Batch, Block, Unreadable
+from tasks.contract.sources.base import Block, Unreadable
 from tasks.contract.sources.delimited import CommaSeparated
-from tasks.contract.sources.splits import Part, Sources
+from tasks.contract.sources.splits import Part
+from tests.support.sources import read, refused
 from tests.support.tables import Row, parcels, write_table
-
-TOPICS = applications.get("topics")
-
-
-def located(folder: Path, **data: Any) -> Sources:
-    return splits.locate(Data.model_validate(data).below(folder))
-
-
-@dataclass
-class Raw:
-    """All chunks of all parts."""
-
-    layout: Layout
-    parts: list[tuple[Part, list[Batch]]]
-
-    def texts(self, split: str) -> list[Any]:
-        """The texts of a split."""
-        return [text for frame in self._frames(split) for text in frame["text"]]
-
-    def frame(self, split: str = "train") -> pd.DataFrame:
-        """The rows of a split."""
-        return pd.concat(list(self._frames(split)), ignore_index=True)
-
-    def _frames(self, split: str) -> Iterator[pd.DataFrame]:
-        for part, chunks in self.parts:
-            if part.split == split:
-                yield from (chunk.frame() for chunk in chunks)
-
-
-def read(folder: Path, **data: Any) -> Raw:
-    section = Data.model_validate(data).below(folder)
-    sources = splits.locate(section)
-    layout = layouts.find_columns(section, TOPICS, sources)
-    parts = splits.parts(sources)
-    return Raw(
-        layout,
-        [(part, list(layouts.read(part, layout.mapping))) for part in parts],
-    )
-
-
-def refused(folder: Path, **data: Any) -> list[str]:
-    with pytest.raises(DataError) as caught:
-        read(folder, **data)
-    return [str(problem).replace(str(folder), "HERE") for problem in caught.value.problems]
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what ``datasets`` unpacks out of the home folder."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(datasets.config, "HF_MODULES_CACHE", str(tmp_path / "modules"))
 
 
 def test_rows_know_their_split_file_and_number(tmp_path: Path) -> None:
@@ -193,96 +131,10 @@ def test_every_broken_file_is_told_at_once(tmp_path: Path) -> None:
     assert [problem.partition(":")[0] for problem in problems] == ["HERE/a.csv", "HERE/b.csv"]
 
 
-def test_every_missing_file_of_every_split_is_told_at_once(tmp_path: Path) -> None:
-    (tmp_path / "folder.csv").mkdir()
-    (tmp_path / "notes.txt").touch()
-    problems = refused(
-        tmp_path, train="a.csv", validation="notes.txt", test=["b.csv", "folder.csv"]
-    )
-    assert [problem.split(" (", maxsplit=1)[0] for problem in problems] == [
-        "HERE/a.csv: no such file",
-        "HERE/b.csv: no such file",
-        "HERE/notes.txt: expected CSV, TSV, JSON, JSONL or Parquet, each also .gz",
-    ]
-    (problem,) = refused(tmp_path, train="folder.csv")
-    assert problem == "HERE/folder.csv: cannot be read: Is a directory"
-
-
 def test_a_mapping_of_an_unknown_column_is_refused(tmp_path: Path) -> None:
     write_table(tmp_path / "a.csv", parcels(1))
     (problem,) = refused(tmp_path, train="a.csv", columns={"txt": "text"})
     assert "unknown column 'txt'; topics has text, text_pair, label" in problem
-
-
-def test_the_digest_follows_the_content_and_not_the_name(tmp_path: Path) -> None:
-    write_table(tmp_path / "a.csv", parcels(3))
-    write_table(tmp_path / "b.csv", parcels(3))
-    write_table(tmp_path / "c.csv", parcels(4))
-    a, b, c = (located(tmp_path, train=name).digest for name in ("a.csv", "b.csv", "c.csv"))
-    assert a == b
-    assert a != c
-
-
-def test_the_digest_knows_which_split_a_file_is(tmp_path: Path) -> None:
-    write_table(tmp_path / "a.csv", parcels(3))
-    write_table(tmp_path / "b.csv", parcels(4))
-    one = located(tmp_path, train="a.csv", test="b.csv").digest
-    other = located(tmp_path, train="b.csv", test="a.csv").digest
-    assert one != other
-
-
-@pytest.mark.usefixtures("cache")
-@pytest.mark.parametrize(
-    "names", [("train.csv", "test.csv"), ("data/train-0.parquet", "data/test-0.parquet")]
-)
-def test_a_folder_in_hub_layout_is_a_data_set(tmp_path: Path, names: tuple[str, str]) -> None:
-    for name, rows in zip(names, (parcels(3), parcels(2, "card")), strict=True):
-        write_table(tmp_path / "hub" / name, rows)
-    raw = read(tmp_path, dataset="hub", test="test")
-    assert raw.texts("train") == [f"parcel number {n}" for n in range(3)]
-    assert raw.texts("test") == ["card number 0", "card number 1"]
-    assert raw.layout.files == ("train", "test")
-    assert raw.layout.names is None
-
-
-@pytest.mark.usefixtures("cache")
-def test_a_data_set_may_declare_its_label_names(tmp_path: Path) -> None:
-    features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
-    )
-    rows: list[Row] = [{"text": "x", "label": 1}, {"text": "y", "label": 0}]
-    (tmp_path / "hub" / "data").mkdir(parents=True)
-    table = datasets.Dataset.from_list(rows, features=features)
-    table.to_parquet(os.fspath(tmp_path / "hub" / "data" / "train-0.parquet"))
-    raw = read(tmp_path, dataset="hub")
-    assert raw.layout.names == ["bad", "good"]
-    assert raw.frame()["label"].to_list() == [1, 0]
-
-
-@pytest.mark.usefixtures("cache")
-def test_a_data_set_may_declare_the_names_of_its_label_sets(tmp_path: Path) -> None:
-    names = datasets.ClassLabel(names=["late", "broken"])
-    features = datasets.Features({"text": datasets.Value("string"), "labels": datasets.List(names)})
-    rows: list[Row] = [{"text": "x", "labels": [1, 0]}, {"text": "y", "labels": []}]
-    (tmp_path / "hub" / "data").mkdir(parents=True)
-    table = datasets.Dataset.from_list(rows, features=features)
-    table.to_parquet(os.fspath(tmp_path / "hub" / "data" / "train-0.parquet"))
-    raw = read(tmp_path, dataset="hub", labelling="multiple")
-    assert raw.layout.names == ["late", "broken"]
-    data = Data.model_validate({"dataset": "hub", "labelling": "multiple"})
-    frame = raw.frame()
-    TOPICS.rows.normalize(frame, data, raw.layout.names)
-    assert frame["labels"].to_list() == [["broken", "late"], []]
-
-
-@pytest.mark.usefixtures("cache")
-def test_a_data_set_without_the_split_or_the_column_is_refused(tmp_path: Path) -> None:
-    write_table(tmp_path / "hub" / "train.csv", parcels(3))
-    (problem,) = refused(tmp_path, dataset="hub", test="dev")
-    assert problem == "data.test: no split 'dev'; found train"
-    (problem,) = refused(tmp_path, dataset="hub", columns={"text": "txet"})
-    assert problem.startswith("data.dataset split train: expected a column 'txet'")
-    assert problem.endswith("(set data.columns.text: text)")
 
 
 def test_text_in_place_of_column_names_is_not_shown(tmp_path: Path) -> None:
@@ -292,3 +144,17 @@ def test_text_in_place_of_column_names_is_not_shown(tmp_path: Path) -> None:
     assert first not in "".join(problems)
     assert all("a name of 50 characters" in problem for problem in problems)
     assert all("begin with a line of column names?" in problem for problem in problems)
+
+
+def test_names_that_may_be_text_are_not_quoted() -> None:
+    names = ["text", "jane@example.com", "one two three four five"]
+    quoted = "'text', a name of 16 characters, a name of 23 characters"
+    assert layouts.quote_names(names) == quoted
+    many = [f"column {n}" for n in range(14)]
+    assert layouts.quote_names(many).endswith("'column 11' and 2 more")
+
+
+def test_only_training_rows_need_the_column_of_the_window() -> None:
+    mapping = {"text": "review", "window": "at"}
+    assert layouts.columns_of("train", mapping) == mapping
+    assert layouts.columns_of("test", mapping) == {"text": "review"}

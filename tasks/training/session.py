@@ -23,9 +23,9 @@ from tasks.training.batching import Ints
 from tasks.training.job import Job
 from tasks.training.model import adapters, layers
 from tasks.training.model.build import build as build_model
-from tasks.training.optimization import lr_scheduler, optimizers, weight_average
+from tasks.training.optimization import lr_scheduler, optimizers
 from tasks.training.ranks import ALONE, Rank
-from tasks.training.step import Learner
+from tasks.training.step import Learner, weight_average
 
 TARGET = "target"
 """Subfolder of a model with the tokenizer of its targets, if that differs from the inputs'."""
@@ -135,7 +135,7 @@ def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
         schedule=lr_scheduler.build(optimizer, training.lr_scheduler, total),
         accelerator=accelerator,
         max_grad_norm=training.max_grad_norm,
-        average=weight_average.build(accelerator.unwrap_model(prepared), training.ema_decay),
+        average=weight_average(accelerator.unwrap_model(prepared), training.ema_decay),
     )
     return Session(job, folder, application, learner, codec, splits, rank)
 

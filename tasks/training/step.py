@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tasks.applications.base import Batch, Objective
 
@@ -124,3 +124,16 @@ def to_device(batch: Batch, accelerator: Accelerator) -> Batch:
     return {
         name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in batch.items()
     }
+
+
+def weight_average(model: nn.Module, decay: float | None) -> AveragedModel | None:
+    """An exponential moving average of the weights that starts at those of the first step.
+
+    Buffers are not averaged: the copy has the current ones.
+    """
+    if decay is None:
+        return None
+    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    average = AveragedModel(model, multi_avg_fn=update)
+    average.requires_grad_(False)
+    return average

@@ -35,8 +35,8 @@ from transformers import (
 from configs.schema import Training
 from tasks.applications.base import Batch
 from tasks.applications.shared.losses import cross_entropy_sum
-from tasks.training.optimization import lr_scheduler, optimizers, weight_average
-from tasks.training.step import Learner
+from tasks.training.optimization import lr_scheduler, optimizers
+from tasks.training.step import Learner, weight_average
 
 VOCABULARY = 40
 LABELS = 3
@@ -214,5 +214,5 @@ def learner(model: Any, *, total: int = 1000, **training: Any) -> Learner:
         schedule=lr_scheduler.build(optimizer, section.lr_scheduler, total),
         accelerator=accelerator,
         max_grad_norm=section.max_grad_norm,
-        average=weight_average.build(model, section.ema_decay),
+        average=weight_average(model, section.ema_decay),
     )

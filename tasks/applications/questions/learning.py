@@ -19,16 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionFacts(Facts):
-    """What a model that finds answers freezes.
+    """What a model that finds answers freezes; the other fields are as in ``answering``.
 
     Attributes:
         answered: rows with an answer, by split.
         unanswered: rows without an answer, by split.
         language: of the contexts.
-        stride: tokens that two neighbouring windows share.
-        max_answer_length: longest answer in tokens.
-        n_best: candidate spans per window.
-        unanswerable: whether the model may say that there is no answer.
         null_threshold: by how much having no answer must lead for the model to say so.
     """
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.applications.entities.annotations import Broken, canonical, is_read
-from tasks.applications.entities.tags import Scheme, TokenSpan, tags_of
+from tasks.applications.entities.tags import Scheme, TokenSpan
+from tests.support.tags import tags_of
 
 TEXT = "Dana paid on 3 March."
 SPANS = [

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.applications.entities.tags import Scheme, TagError, TokenSpan, entities_of, tags_of
+from tasks.applications.entities.tags import Scheme, TagError, TokenSpan, entities_of
+from tests.support.tags import tags_of
 
 SCHEMES: tuple[Scheme, ...] = ("bio", "bilou", "iob1")
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tasks.training.optimization import weight_average
-from tasks.training.step import optimizer_step
+from tasks.training.step import optimizer_step, weight_average
 from tests.support import learners
 from tests.support.pipelines import CONSTANT
 
@@ -29,7 +28,7 @@ def test_average_is_the_closed_form() -> None:
 
 def test_buffers_of_the_average_are_the_current_ones() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    average = weight_average.build(model, 0.9)
+    average = weight_average(model, 0.9)
     assert average is not None
     for _ in range(3):
         model(torch.randn(4, 2))
@@ -39,7 +38,7 @@ def test_buffers_of_the_average_are_the_current_ones() -> None:
 
 
 def test_average_keeps_tied_weights_tied() -> None:
-    average = weight_average.build(learners.build("gpt2-lm"), 0.9)
+    average = weight_average(learners.build("gpt2-lm"), 0.9)
     assert average is not None
     assert average.module.lm_head.weight is average.module.transformer.wte.weight
 

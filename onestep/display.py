@@ -1,4 +1,4 @@
-"""Drawings of the command as text and as HTML, and the progress of a run."""
+"""Tables of the command line as text and as HTML, and the progress of a run."""
 
 from __future__ import annotations
 
@@ -61,33 +61,38 @@ def _cell(form: str, justify: str, value: object) -> str:
     return form.format(justify=justify, text=escape(shown))
 
 
+class Shown:
+    """An object that is shown as text, and in a notebook as HTML."""
+
+    def _drawn(self) -> Drawing:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return text(self._drawn())
+
+    def _repr_html_(self) -> str:
+        return html(self._drawn())
+
+
 @contextmanager
 def progress(title: str, *, verbose: bool) -> Iterator[Display]:
-    """Show what happens inside the block.
-
-    Args:
-        title: the first line.
-        verbose: whether to show anything.
+    """Show a title and the progress of the block, if ``verbose``.
 
     Yields:
-        What the stages took, for the report at the end.
+        The display, which knows the time of each stage for the report at the end.
     """
     if verbose and in_notebook():
         shown = _in_cell(title)
     else:
-        shown = terminal.watching(_console(title, verbose))
+        console = Console(stderr=True, quiet=not verbose)
+        console.print(title, highlight=False)
+        shown = terminal.watching(console)
     with shown as drawn:
         yield drawn
 
 
-def _console(title: str, verbose: bool) -> Console:
-    console = Console(stderr=True, quiet=not verbose)
-    console.print(title, highlight=False)
-    return console
-
-
 def in_notebook() -> bool:
-    """Whether a kernel of Jupyter runs this code."""
+    """Whether a Jupyter kernel runs this code."""
     if (ipython := sys.modules.get("IPython")) is None:
         return False
     return getattr(ipython.get_ipython(), "kernel", None) is not None
@@ -112,10 +117,9 @@ def _in_cell(title: str) -> Iterator[Display]:
 
 
 class Cell:
-    """The output of a notebook's cell, drawn again as a run goes on; and its progress bar.
+    """The output of a notebook cell: the lines of ``console``, and a progress bar.
 
-    Attributes:
-        console: whose lines it shows.
+    It implements :class:`flows.cli.progress.Bar`.
     """
 
     def __init__(self) -> None:
@@ -129,26 +133,23 @@ class Cell:
         self._drawn = 0.0
 
     def start(self) -> None:
-        """Do nothing: the cell is there."""
+        """Do nothing: the cell exists."""
 
     def stop(self) -> None:
         """Do nothing: the cell stays."""
 
     def add_task(self, description: str, *, total: float, state: str) -> TaskID:
-        """Show a bar."""
         self._bar = {"description": description, "total": total, "completed": 0, "state": state}
         return TaskID(0)
 
     def update(self, task_id: TaskID, *, completed: float, state: str) -> None:
-        """Move the bar."""
         self._bar |= {"completed": completed, "state": state}
 
     def remove_task(self, task_id: TaskID) -> None:
-        """Take the bar away."""
         self._bar = {}
 
     def draw(self, *, at_once: bool) -> None:
-        """Show the lines and the bar; several times a second only if it has to be at once."""
+        """Show lines and bar: at once, or a few times per second."""
         now = time.monotonic()
         if not at_once and now - self._drawn < REDRAW_SECONDS:
             return

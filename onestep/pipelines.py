@@ -1,4 +1,4 @@
-"""Check, try and run a pipeline that is given as a file, a dict or a ``Pipeline``."""
+"""Run, check and try a pipeline, given as a file, a dict or a ``Pipeline``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from configs.reading import parse
 from configs.schema import Pipeline
 from onestep import display, tables
 from onestep.results import CheckResult, PreflightResult, RunResult
-from onestep.session import Home, outside_loop, session
+from onestep.session import Home, call
 from onestep.tables import Table
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 Config: TypeAlias = "str | Path | Mapping[str, Any] | Pipeline"
 Data: TypeAlias = "Table | Mapping[str, Table]"
 GIVEN = Path("config")
-"""What a dict is called in an error."""
+"""The name of a dict in errors."""
 TRAIN, *REST = ("train", "validation", "test")
 FRACTION = 0.1
-"""Of the training rows, for a split without a table, unless the config has another."""
+"""Share of the training rows for a split without a table, unless the config has another."""
 
 
 def run(
@@ -43,8 +43,8 @@ def run(
         config: path of a YAML file, its content as a dict, or a ``Pipeline``. Names of files in a
             dict are relative to the working directory.
         data: a table of pandas, polars, pyarrow or ``datasets``, or a mapping from ``train``,
-            ``validation`` and ``test`` to tables. It takes the place of the files that the config
-            names. Of a split without a table a fraction of the training rows is taken.
+            ``validation`` and ``test`` to tables. It replaces the files that the config names. A
+            split without a table is a share of the training rows.
         overrides: ``dotted.key=value`` strings.
         fresh: compute every stage even if a verified output exists.
         home: the folder to work in; ``ONESTEP_HOME`` or ``./mlruns`` by default.
@@ -57,31 +57,27 @@ def run(
         Failure: the run failed for another reason.
     """
 
-    def work() -> RunResult:
+    began = time.monotonic()
+
+    def work(workspace: Workspace) -> RunResult:
         from flows import execution
         from flows.run import inputs
 
-        began = time.monotonic()
-        with session(home) as workspace:
-            changes = [*_changes(config, data, workspace), *overrides]
-            pipeline = _read(config, changes)
-            inputs.require(pipeline)
-            title = f"{pipeline.name}: {pipeline.application} from {pipeline.model.origin}"
-            source = (Path(config), changes) if isinstance(config, str | Path) else (pipeline,)
-            with display.progress(title, verbose=verbose) as shown:
-                shown.started = began
-                outcome = execution.run(*source, fresh=fresh, home=workspace.root)
-            return RunResult(outcome, workspace.root, shown, time.monotonic() - began)
+        changes = [*_changes(config, data, workspace), *overrides]
+        pipeline = _read(config, changes)
+        inputs.require(pipeline)
+        title = f"{pipeline.name}: {pipeline.application} from {pipeline.model.origin}"
+        source = (Path(config), changes) if isinstance(config, str | Path) else (pipeline,)
+        with display.progress(title, verbose=verbose) as shown:
+            shown.started = began
+            outcome = execution.run(*source, fresh=fresh, home=workspace.root)
+        return RunResult(outcome, workspace.root, shown, time.monotonic() - began)
 
-    return outside_loop(work)
+    return call(work, home)
 
 
 def check(
-    config: Config,
-    data: Data | None = None,
-    *,
-    overrides: Sequence[str] = (),
-    home: Home = None,
+    config: Config, data: Data | None = None, *, overrides: Sequence[str] = (), home: Home = None
 ) -> CheckResult:
     """Check the config and the data against the contract; train nothing.
 
@@ -93,22 +89,17 @@ def check(
         ModelError: the base model cannot be used.
     """
 
-    def work() -> CheckResult:
+    def work(workspace: Workspace) -> CheckResult:
         from flows.run import check as checks
 
-        with session(home) as workspace:
-            pipeline = _read(config, [*_changes(config, data, workspace), *overrides])
-            return CheckResult(checks.check(pipeline, workspace), workspace.root)
+        pipeline = _read(config, [*_changes(config, data, workspace), *overrides])
+        return CheckResult(checks.check(pipeline, workspace), workspace.root)
 
-    return outside_loop(work)
+    return call(work, home)
 
 
 def preflight(
-    config: Config,
-    data: Data | None = None,
-    *,
-    overrides: Sequence[str] = (),
-    home: Home = None,
+    config: Config, data: Data | None = None, *, overrides: Sequence[str] = (), home: Home = None
 ) -> PreflightResult:
     """Check, then take exactly one optimizer step and predict the cost of a run.
 
@@ -121,22 +112,17 @@ def preflight(
         Failure: the step failed.
     """
 
-    def work() -> PreflightResult:
+    def work(workspace: Workspace) -> PreflightResult:
         from flows.run import check as checks
 
-        with session(home) as workspace:
-            pipeline = _read(config, [*_changes(config, data, workspace), *overrides])
-            return PreflightResult(*checks.preflight(pipeline, workspace))
+        pipeline = _read(config, [*_changes(config, data, workspace), *overrides])
+        return PreflightResult(checks.preflight(pipeline, workspace)[1])
 
-    return outside_loop(work)
+    return call(work, home)
 
 
 def _read(config: Config, overrides: Sequence[str]) -> Pipeline:
-    """Check a config in every form.
-
-    Raises:
-        ConfigError: with every problem that was found.
-    """
+    """Read and check a config of any form."""
     from flows.run.reading import read
 
     if isinstance(config, str | Path):
@@ -158,11 +144,7 @@ def _values(config: Config) -> Mapping[str, Any]:
 
 
 def _changes(config: Config, data: Data | None, workspace: Workspace) -> Iterator[str]:
-    """The overrides that put tables in the place of the declared files.
-
-    Raises:
-        DataError: what is given is no table, or for no split.
-    """
+    """The overrides that replace the declared files by tables."""
     if data is None:
         return
     section = _values(config).get("data")
@@ -177,11 +159,7 @@ def _changes(config: Config, data: Data | None, workspace: Workspace) -> Iterato
 
 
 def _splits(data: Any) -> dict[str, Any]:
-    """Tables by split.
-
-    Raises:
-        DataError: a split that there is not, or no training rows.
-    """
+    """Tables by split; an unknown split or missing training rows are refused."""
     if not isinstance(data, Mapping):
         return {TRAIN: data}
     if TRAIN not in data or not set(data) <= {TRAIN, *REST}:

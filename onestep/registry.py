@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
 from onestep import display, tables
-from onestep.session import Home, outside_loop, session
+from onestep.session import Home, call
 from onestep.tables import Row
 
 if TYPE_CHECKING:
@@ -21,12 +21,7 @@ NO_COLUMNS: Mapping[str, str] = {}
 
 
 class Model:
-    """A registered model in memory.
-
-    Attributes:
-        name: of the registered model.
-        version: its number.
-    """
+    """A version of a registered model in memory."""
 
     def __init__(self, name: str, version: int, loaded: LoadedModel) -> None:
         self.name = name
@@ -35,11 +30,7 @@ class Model:
 
     @classmethod
     def load(cls, workspace: Workspace, reference: str) -> Model:
-        """Find and load a version.
-
-        Raises:
-            ModelError: no such model.
-        """
+        """Find and load a version."""
         from flows.models import prediction
         from flows.run.libraries import quiet
 
@@ -50,20 +41,16 @@ class Model:
 
     @property
     def uri(self) -> str:
-        """What MLflow calls the version."""
+        """The version as MLflow writes it."""
         return f"models:/{self.name}/{self.version}"
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the columns that it reads."""
+        """Names of the input columns."""
         return tuple(self._loaded.inputs)
 
     def predict(
-        self,
-        rows: Any,
-        *,
-        columns: Mapping[str, str] = NO_COLUMNS,
-        probabilities: bool = False,
+        self, rows: Any, *, columns: Mapping[str, str] = NO_COLUMNS, probabilities: bool = False
     ) -> Any:
         """Predict rows.
 
@@ -118,7 +105,6 @@ class Model:
         return answered
 
     def __repr__(self) -> str:
-        """Name and inputs."""
         return f"<Model {self.uri} of {', '.join(self.inputs)}>"
 
 
@@ -126,49 +112,21 @@ def _rename(missing: str) -> str:
     return f"rename it with columns={{{missing!r}: YOURS}}"
 
 
-class ModelTable(Sequence[Row]):
-    """Registered versions, one record each; shown as a table.
-
-    Args:
-        records: of the versions.
-    """
-
-    def __init__(self, records: Iterable[Row]) -> None:
-        self._records = list(records)
-
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        """The record of a version, as ``onestep models --json`` prints it."""
-        return self._records[index]
-
-    def __len__(self) -> int:
-        """How many versions there are."""
-        return len(self._records)
+class ModelTable(display.Shown, list[Row]):
+    """Registered versions, one record each as ``onestep models --json`` prints it."""
 
     def to_pandas(self) -> pd.DataFrame:
         """The records as a data frame."""
         import pandas as pd
 
-        return pd.DataFrame(self._records)
+        return pd.DataFrame(list(self))
 
     def _drawn(self) -> display.Drawing:
         from flows.cli import tables as drawings
 
-        if not self._records:
+        if not self:
             return "no model is registered yet; onestep.run registers one"
-        return drawings.models(self._records, time.time())
-
-    def __repr__(self) -> str:
-        """The table as text."""
-        return display.text(self._drawn())
-
-    def _repr_html_(self) -> str:
-        return display.html(self._drawn())
+        return drawings.models(self, time.time())
 
 
 def load(model: str, *, home: Home = None) -> Model:
@@ -181,12 +139,7 @@ def load(model: str, *, home: Home = None) -> Model:
     Raises:
         ModelError: no such model.
     """
-
-    def work() -> Model:
-        with session(home) as workspace:
-            return Model.load(workspace, model)
-
-    return outside_loop(work)
+    return call(lambda workspace: Model.load(workspace, model), home)
 
 
 def models(name: str | None = None, *, home: Home = None) -> ModelTable:
@@ -200,10 +153,9 @@ def models(name: str | None = None, *, home: Home = None) -> ModelTable:
         ModelError: no such model.
     """
 
-    def work() -> ModelTable:
+    def work(workspace: Workspace) -> ModelTable:
         from flows.models import query
 
-        with session(home) as workspace:
-            return ModelTable(query.registered(workspace, name))
+        return ModelTable(query.registered(workspace, name))
 
-    return outside_loop(work)
+    return call(work, home)

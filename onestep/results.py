@@ -1,4 +1,4 @@
-"""What the functions return: records with a text and an HTML form."""
+"""Results of a run, a check and a preflight, shown as text and as HTML."""
 
 from __future__ import annotations
 
@@ -13,20 +13,13 @@ from onestep.registry import NO_COLUMNS, Model, load
 
 if TYPE_CHECKING:
     from flows.cli.progress import Display
-    from flows.run.check import DataCheck, PreparedData
+    from flows.run.check import DataCheck
     from flows.run.run import Outcome
     from tasks.contract.report.record import Report
 
 
-class RunResult:
-    """What a run made: a registered version and its figures on the test split.
-
-    Args:
-        outcome: of the pipeline.
-        home: where it ran.
-        shown: the stages and what they took.
-        seconds: of the whole run.
-    """
+class RunResult(display.Shown):
+    """The result of a run: a registered version and its metrics on the test split."""
 
     def __init__(self, outcome: Outcome, home: Path, shown: Display, seconds: float) -> None:
         self._outcome = outcome
@@ -46,17 +39,17 @@ class RunResult:
 
     @property
     def uri(self) -> str:
-        """What MLflow calls the version."""
+        """The version as MLflow writes it."""
         return self._outcome.registered.uri
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Figures on the test split, by name."""
+        """Metrics on the test split, by name."""
         return dict(self._outcome.evaluated.metrics)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Confidence interval of the metric that decides about promotion."""
+        """Confidence interval of the primary metric."""
         low, high = self._outcome.evaluated.interval
         return low, high
 
@@ -67,7 +60,7 @@ class RunResult:
 
     @property
     def verdict(self) -> str:
-        """What the gate decided, and why."""
+        """The decision of the gate, with its reason."""
         return self._outcome.registered.verdict
 
     @property
@@ -95,21 +88,9 @@ class RunResult:
 
         return reports.report(self._outcome, self._shown, self.seconds)
 
-    def __repr__(self) -> str:
-        """The report at the end of a run, as text."""
-        return display.text(self._drawn())
 
-    def _repr_html_(self) -> str:
-        return display.html(self._drawn())
-
-
-class CheckResult:
-    """What the contract found in the data.
-
-    Args:
-        checked: by the command's own check.
-        home: where the report is.
-    """
+class CheckResult(display.Shown):
+    """The findings of the data contract."""
 
     def __init__(self, checked: DataCheck, home: Path) -> None:
         self._checked = checked
@@ -122,20 +103,16 @@ class CheckResult:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Why it may not; empty if it may."""
+        """Why not; empty for valid data."""
         return self._checked.error.problems if self._checked.error else ()
 
     @property
     def report(self) -> Report | None:
-        """Every rule and what it found; None if the rows could not be read."""
+        """Every rule with its findings; None if the rows could not be read."""
         return self._checked.report
 
     def raise_for_problems(self) -> None:
-        """Do nothing for valid data.
-
-        Raises:
-            DataError: the data may not be trained on.
-        """
+        """Raise a DataError unless the data is valid."""
         if self._checked.error:
             raise self._checked.error
 
@@ -156,39 +133,26 @@ class CheckResult:
             parts.append(Text(f"valid: {self._checked.prepared.validated.note}"))
         return Group(*parts, *(Text(str(problem)) for problem in self.problems))
 
-    def __repr__(self) -> str:
-        """The report as text."""
-        return display.text(self._drawn())
 
-    def _repr_html_(self) -> str:
-        return display.html(self._drawn())
+class PreflightResult(display.Shown):
+    """Measurements of one optimizer step, and the predicted cost of a run."""
 
-
-class PreflightResult:
-    """What one optimizer step showed, and what a run will take.
-
-    Args:
-        prepared: the stages before training.
-        report: of the step.
-    """
-
-    def __init__(self, prepared: PreparedData, report: dict[str, Any]) -> None:
-        self._prepared = prepared
+    def __init__(self, report: dict[str, Any]) -> None:
         self._report = report
 
     @property
     def loss(self) -> float:
-        """Of the first batch."""
+        """The loss of the first batch."""
         return float(self._report["loss"])
 
     @property
     def run_seconds(self) -> float:
-        """How long a run will take, about."""
+        """Predicted time of a run."""
         return float(self._report["run_seconds"])
 
     @property
     def peak_memory(self) -> int:
-        """Bytes that a run will need at its peak, about."""
+        """Predicted peak memory of a run, in bytes."""
         return int(self._report["forecast"]["peak_memory"])
 
     def record(self) -> dict[str, Any]:
@@ -199,10 +163,3 @@ class PreflightResult:
         from flows.cli import reports
 
         return reports.preflight(self._report)
-
-    def __repr__(self) -> str:
-        """The report as text."""
-        return display.text(self._drawn())
-
-    def _repr_html_(self) -> str:
-        return display.html(self._drawn())

@@ -1,4 +1,4 @@
-"""Where a call works: its home, one call at a time, and an environment left as it was."""
+"""Calls one at a time, each in its home, with the environment restored afterwards."""
 
 from __future__ import annotations
 
@@ -29,17 +29,14 @@ def session(home: Home = None) -> Iterator[Workspace]:
     """Open the home for a call.
 
     Prefect and MLflow take their servers' addresses from the environment, so calls of several
-    threads follow one another, and each leaves the environment as it was.
-
-    Args:
-        home: the folder to work in; ``ONESTEP_HOME`` or ``./mlruns`` by default.
+    threads run one after another, and each restores the environment.
     """
     with _turn, _fresh_prefect(), _unchanged_environment(), _no_foreign_bars():
         workspace = Workspace.open(None if home is None else Path(home))
         if "mlflow" in sys.modules:
             from tasks.tracking.client import connect
 
-            # An earlier call may have pointed MLflow to another home.
+            # An earlier call may have set another home.
             connect(workspace)
         yield workspace
 
@@ -57,10 +54,10 @@ def _unchanged_environment() -> Iterator[None]:
 
 @contextmanager
 def _no_foreign_bars() -> Iterator[None]:
-    """Keep the bars of other libraries away for the call; afterwards they are as they were.
+    """Turn off the progress bars of other libraries for the call.
 
-    The variables that runs set turn bars off for good in a library that is imported under them:
-    tqdm and the hub are imported before, and what is loaded has switches.
+    The variables that runs set would turn bars off for good in a library that is imported while
+    they are set: tqdm and the hub are imported before; loaded libraries have switches.
     """
     with warnings.catch_warnings(action="ignore"):
         import_module("tqdm.auto")
@@ -82,7 +79,7 @@ def _no_foreign_bars() -> Iterator[None]:
 
 @contextmanager
 def _fresh_prefect() -> Iterator[None]:
-    """Let Prefect end its threads and forget its server, whose address the next call may change."""
+    """End Prefect's threads and forget its server: the next call may use another one."""
     try:
         yield
     finally:
@@ -93,10 +90,20 @@ def _fresh_prefect() -> Iterator[None]:
             prefect.read_environment()
 
 
-def outside_loop(work: Callable[[], T]) -> T:
-    """Work in a thread of its own if an event loop runs in this one, as in a notebook.
+def call(work: Callable[[Workspace], T], home: Home) -> T:
+    """Work in a session, outside of any event loop."""
 
-    Prefect would take a flow that is called where a loop runs for an asynchronous one.
+    def in_session() -> T:
+        with session(home) as workspace:
+            return work(workspace)
+
+    return outside_loop(in_session)
+
+
+def outside_loop(work: Callable[[], T]) -> T:
+    """Work in another thread if an event loop runs in this one, as in a notebook.
+
+    Prefect would take a flow for an asynchronous one if it is called where a loop runs.
     """
     import asyncio
 
@@ -132,6 +139,6 @@ def _in_thread(work: Callable[[], T]) -> T:
 
 
 def _interrupt(thread: threading.Thread) -> None:
-    """Pass Ctrl-C on: the run ends its training process and its records before it raises."""
+    """Raise KeyboardInterrupt in the thread, where the run ends its worker and its records."""
     identity = ctypes.c_ulong(thread.ident or 0)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(identity, ctypes.py_object(KeyboardInterrupt))

@@ -1,4 +1,4 @@
-"""Tables of pandas, polars, pyarrow and datasets as Arrow, in the home, and back."""
+"""Tables of pandas, polars, pyarrow and datasets as Arrow, stored in a home, and back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ArrowTable(Protocol):
-    """Any table that hands its columns on as Arrow, such as a polars data frame."""
+    """A table that exports its columns as Arrow, such as a polars data frame."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Export the columns by Arrow's C stream interface."""
@@ -50,10 +50,10 @@ def to_arrow(table: Any, where: str) -> pa.Table:
 
     Args:
         table: rows in columns.
-        where: what the table is called in an error.
+        where: the name of the table in errors.
 
     Raises:
-        DataError: it is no table, or a column has values of several types.
+        DataError: not a table, or a column has values of several types.
     """
     import pyarrow as pa
 
@@ -124,15 +124,9 @@ def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def keep(table: pa.Table, name: str, workspace: Workspace) -> Path:
-    """Write a table as Parquet below the home, in a folder named by its content.
+    """Write a table to ``NAME.parquet`` below the home, in a folder named by its content.
 
-    Args:
-        table: the rows.
-        name: of the file, such as the split, which errors name.
-        workspace: the home.
-
-    Returns:
-        The file. The same rows are the same file, whichever library they come from.
+    The same rows give the same file, whichever library they come from.
     """
     import pyarrow.parquet as pq
 
@@ -150,13 +144,7 @@ def keep(table: pa.Table, name: str, workspace: Workspace) -> Path:
 
 
 def with_columns(table: Any, arrow: pa.Table, columns: Mapping[str, list[Any]]) -> Any:
-    """Add columns to a table, in the same library if it is a known one, else in pandas.
-
-    Args:
-        table: the rows as they were given.
-        arrow: the same rows.
-        columns: the new columns.
-    """
+    """Add columns to a table of a known library, or to the same rows of ``arrow`` as pandas."""
     import pandas as pd
 
     if library(table) == "pandas":
@@ -173,7 +161,7 @@ def with_columns(table: Any, arrow: pa.Table, columns: Mapping[str, list[Any]]) 
 
 
 def columns_of(rows: Iterable[Row], without: Iterable[str]) -> dict[str, list[Any]]:
-    """Rows as columns, less some of them."""
+    """Rows as columns, without some of them."""
     kept: dict[str, list[Any]] = {}
     left_out = set(without)
     for row in rows:

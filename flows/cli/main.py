@@ -1,6 +1,6 @@
 """The ``onestep`` command: its commands, its exit codes, and how it ends on a signal.
 
-Commands import what is heavy themselves, after the config is known to be right.
+Commands import heavy libraries themselves, after the config has been checked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COLLECTION_THRESHOLDS = (100_000, 50, 100)
 
 
 class _Commands(TyperGroup):
-    """Ends an interrupt and a closed pipe our way, before typer ends them its own."""
+    """Handles an interrupt and a closed pipe before typer does."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -70,7 +70,7 @@ def _terminate(number: int, frame: object) -> NoReturn:
 
 
 def _deliver_again(lost: sys.UnraisableHookArgs) -> None:
-    """Send a signal again whose exception fell into a finalizer, where Python ignores it."""
+    """Send a signal again whose exception was raised in a finalizer, where Python ignores it."""
     numbers = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}
     if (number := numbers.get(lost.exc_type)) is None:
         sys.__unraisablehook__(lost)
@@ -105,7 +105,7 @@ def _failed(error: Exception) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """An unexpected failure: one line here, the trace in a file."""
+    """Print an unexpected error in one line, and write its trace to a file."""
     import traceback
 
     path = Path(os.environ.get("ONESTEP_HOME", "mlruns")) / "crash.log"

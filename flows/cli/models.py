@@ -94,7 +94,7 @@ def rollback(name: Name, reason: Reason = "no reason given", as_json: Json = Fal
 
 
 def _deliver(workspace: Workspace) -> None:
-    """Tell automations; what has happened stays so if they cannot be told."""
+    """Send the event to Prefect; the change of the champion stands if that fails."""
     from flows.servers import outbox
 
     if late := outbox.deliver_by_hand(workspace):

@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and how they print."""
+"""Arguments of several commands, and their output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def yaml_files(incomplete: str) -> list[str]:
-    """Pipeline files that begin with what was typed."""
+    """Pipeline files that begin with the typed text."""
     parent = Path(incomplete).parent
     return [str(p) for p in parent.glob("*.y*ml") if str(p).startswith(incomplete)]
 
@@ -32,7 +32,7 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Compute every stage again.
 
 
 def open_workspace() -> Workspace:
-    """The folder that the command works in."""
+    """The workspace of the command."""
     from tasks.workspace import Workspace
 
     return Workspace.open()

@@ -17,34 +17,23 @@ from tasks.report.page import duration, size
 
 PLAIN_SECONDS = 10.0
 AFTER_TRAINING_SECONDS = 5.0
-"""Loading the model, plots and registration: measured on two cores with the starter model."""
+"""Time of loading the model, plots and registration, measured on two cores."""
 
 
 class Bar(Protocol):
     """The part of rich's progress bar that is used."""
 
-    def start(self) -> None:
-        """Begin to draw."""
-
-    def add_task(self, description: str, *, total: float, state: str) -> TaskID:
-        """Show a bar."""
-
-    def update(self, task_id: TaskID, *, completed: float, state: str) -> None:
-        """Move a bar."""
-
-    def remove_task(self, task_id: TaskID) -> None:
-        """Take a bar away."""
-
-    def stop(self) -> None:
-        """End drawing."""
+    def start(self) -> None: ...
+    def add_task(self, description: str, *, total: float, state: str) -> TaskID: ...
+    def update(self, task_id: TaskID, *, completed: float, state: str) -> None: ...
+    def remove_task(self, task_id: TaskID) -> None: ...
+    def stop(self) -> None: ...
 
 
 class Display:
     """Draws events as they come; plain lines where there is no terminal.
 
-    Args:
-        console: where lines go.
-        bar: what shows the training; by default a bar in the terminal.
+    ``bar`` shows the training; by default it is a bar in the terminal.
     """
 
     def __init__(self, console: Console, bar: Bar | None = None) -> None:
@@ -64,7 +53,6 @@ class Display:
         self.predicted: float | None = None
 
     def __call__(self, event: Update) -> None:
-        """Draw one event."""
         if isinstance(event, StageStarted):
             if not self.console.is_terminal:
                 self.console.print(f"{event.stage} ...", highlight=False)
@@ -76,7 +64,7 @@ class Display:
             self._training(event)
 
     def _stage(self, event: StageFinished) -> None:
-        self._clear()
+        self.close()
         self.stages.append(event)
         how = "reused" if event.reused else "done"
         line = Text.assemble(
@@ -135,15 +123,12 @@ class Display:
         if self.task is not None:
             self.bar.update(self.task, completed=done, state=state)
 
-    def _clear(self) -> None:
+    def close(self) -> None:
+        """Remove the bar."""
         if self.task is not None:
             self.bar.remove_task(self.task)
             self.bar.stop()
             self.task = None
-
-    def close(self) -> None:
-        """Remove the bar."""
-        self._clear()
 
 
 class Pace:
@@ -158,7 +143,7 @@ class Pace:
         self._printed = time.monotonic()
 
     def take(self, values: Mapping[str, Any]) -> str:
-        """Account for a step; return epoch, loss, samples/s and time left."""
+        """Count a step; return epoch, loss, samples/s and time left."""
         keep = 0.98
         self.seconds = keep * self.seconds + values["seconds"]
         self.samples = keep * self.samples + values["samples"]
@@ -179,7 +164,7 @@ class Pace:
 
 @contextmanager
 def watching(console: Console) -> Iterator[Display]:
-    """Show what happens inside the block."""
+    """Show the progress of the block."""
     display = Display(console)
     try:
         with listening(display):

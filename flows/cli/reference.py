@@ -1,4 +1,4 @@
-"""The page about every command, written out of the command line itself."""
+"""The page about every command, generated from the command line."""
 
 from __future__ import annotations
 
@@ -26,11 +26,7 @@ that the gate does not promote exits with 0; the answer is in the output and in 
 
 
 def page(group: Any) -> str:
-    """The page in Markdown.
-
-    Args:
-        group: the command line, as typer makes it.
-    """
+    """The page in Markdown, from the command group of typer."""
     return "\n".join([HEAD, *(_section(name, group.commands[name]) for name in group.commands)])
 
 
@@ -59,5 +55,5 @@ def _row(parameter: Any, context: Any) -> str:
 def _default(parameter: Any) -> str:
     if parameter.required:
         return "required"
-    # A flag is off, and an option that is not given has no value.
+    # Flags and options without a default show nothing.
     return f"`{parameter.default}`" if parameter.default else ""

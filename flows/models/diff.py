@@ -27,15 +27,15 @@ Pair = tuple[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs between two versions; the value of the first comes first.
+    """The differences between two versions; in each pair the value of the first comes first.
 
     Attributes:
         versions: their URIs.
         config: settings that differ.
         data: counts and digests that differ.
-        metrics: every test metric of either.
+        metrics: all test metrics.
         headlines: the primary metric of each.
-        slices: the primary metric by slice; empty if that is not the same for both.
+        slices: the primary metric by slice; empty if the versions have different ones.
         examples: test rows that got better or worse; None if the versions share none, or score
             answers by different metrics.
     """
@@ -55,15 +55,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Test rows that both versions have answered.
-
-    Attributes:
-        shared: how many there are.
-        better: how many the second answers better.
-        worse: how many it answers worse.
-        worst: the largest losses, by the second version's file and row.
-        best: the largest gains.
-    """
+    """Test rows of both versions: counts, and the largest losses and gains of the second."""
 
     shared: int
     better: int
@@ -105,7 +97,7 @@ class _Evaluation:
         self._run = str(known.version.run_id)
 
     def data(self) -> dict[str, Any]:
-        """Counts, digests, and labels of the training rows."""
+        """Counts, digests and labels of the training rows."""
         record = self._known.record
         files = {f"files.{s}": ", ".join(f.values()) for s, f in record["sources"].items()}
         rows = {f"rows.{split}": count for split, count in record["rows"].items()}
@@ -115,7 +107,6 @@ class _Evaluation:
         return {**rows, **quarantined, **counted, **files, "rows_digest": record["rows_digest"]}
 
     def slices(self) -> dict[str, float]:
-        """The primary metric by slice."""
         found = self._read("evaluation/slices.json") or []
         return {
             one["name"]: one[self.primary_metric] for one in found if self.primary_metric in one
@@ -123,11 +114,9 @@ class _Evaluation:
 
     @property
     def primary_metric(self) -> str:
-        """The primary metric."""
         return str(self._known.version.tags.get(registry.PRIMARY_METRIC, ""))
 
     def outcomes(self) -> pd.DataFrame:
-        """The score of each answer."""
         import pandas as pd
 
         path = f"evaluation/{OUTCOMES}"
@@ -151,12 +140,10 @@ def _both(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Pair]:
 
 
 def examples(one: pd.DataFrame, two: pd.DataFrame, *, same: bool) -> Examples | None:
-    """Test rows that both versions have answered, and which of the two answers better.
+    """Compare the outcomes of two versions on the test rows that they share.
 
-    Args:
-        one: outcomes of the first version.
-        two: outcomes of the second.
-        same: whether both are scored by one metric; right and wrong mean the same for all.
+    ``same`` tells whether both are scored by one metric; without it only right and wrong answers
+    can be compared.
     """
     if not same and not all(outcomes["merit"].isin([0, 1]).all() for outcomes in (one, two)):
         return None

@@ -28,26 +28,16 @@ if TYPE_CHECKING:
 
 CHUNK = 512
 PASSAGES = 3
-"""Number of passages in which the answer to a question is searched."""
+"""Number of passages that are searched for the answer to a question."""
 CONTEXT = "context"
 UNKNOWN = {"answer": "", "score": None, "start": -1, "end": -1, "answered": False, "source": ""}
-"""The answer to a question that shares no word with any passage; no model was asked."""
+"""The answer to a question that shares no word with any passage; the model is not called."""
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request for predictions, and the format of the output.
-
-    Attributes:
-        model: NAME, NAME@ALIAS or NAME/VERSION.
-        file: rows; ``-`` is standard input.
-        output: ``csv`` or ``jsonl``; by default as the file.
-        columns: renames, as NAME=YOURS.
-        probabilities: whether to print the probability of every label.
-        documents: a folder in which questions without a context are looked up.
-        question: a single question in place of a file.
-    """
+    """The arguments of ``onestep predict``."""
 
     model: str
     file: str = "-"
@@ -101,12 +91,7 @@ def look_up(workspace: Workspace, reference: str) -> ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A registered model in memory.
-
-    Attributes:
-        served: the model as MLflow loads it.
-        inputs: names of its input columns.
-    """
+    """A model as MLflow loads it, and the names of its input columns."""
 
     served: Any
     inputs: list[str]
@@ -120,9 +105,7 @@ class LoadedModel:
     def table(self, rows: Iterable[Row], columns: Mapping[str, str]) -> list[Row]:
         """The input columns of rows as text; a missing value is the empty text.
 
-        Args:
-            rows: with columns of their own names.
-            columns: input column to the name in the rows, where they differ.
+        ``columns`` maps an input column to its name in the rows, where they differ.
         """
         pairs = [(name, columns.get(name, name)) for name in self.inputs]
         return [{name: str(row.get(own) or "") for name, own in pairs} for row in rows]
@@ -136,7 +119,7 @@ class LoadedModel:
 
 
 def _input(request: Request) -> tuple[str, str, Iterator[Row]]:
-    """Where rows come from, the format to print, and the rows."""
+    """The source of the rows for messages, the output format, and the rows."""
     if request.output not in ("", "csv", "jsonl"):
         raise DataError(Problem("--to", f"expected csv or jsonl, found {request.output!r}"))
     if request.question is None:
@@ -183,10 +166,8 @@ def require(
 ) -> None:
     """Require that a row has the input columns, under their own or the given names.
 
-    ``advice`` turns the name of a missing column into what to do.
-
     Raises:
-        DataError: a column is missing.
+        DataError: a column is missing, with the ``advice`` for its name.
     """
     for name in inputs:
         if (own := columns.get(name, name)) not in row:
@@ -201,7 +182,7 @@ def _rename_or_look_up(missing: str) -> str:
 
 
 def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    """Rows in groups that are predicted at once."""
+    """Batches of rows that are predicted at once."""
     while chunk := list(islice(rows, CHUNK)):
         yield chunk
 
@@ -209,7 +190,7 @@ def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
 def _look_up(model: LoadedModel, table: list[Row], passages: Passages) -> list[Row]:
     """Answer each row from its own context, or from the passages that match it best.
 
-    The answer with the highest score wins; of equal scores, that of the better match.
+    The answer with the highest score is taken; of equal scores, that of the better match.
     """
     tried: list[tuple[int, str, Row]] = []
     for at, row in enumerate(table):
@@ -234,14 +215,14 @@ def _is_better(answer: Row, other: Row) -> bool:
 
 
 def merged(chunk: Iterable[Row], answers: Iterable[Row], probabilities: bool) -> Iterator[Row]:
-    """Add the answers to the rows; an answer whose column exists is named ``predicted_``."""
+    """Add the answers to the rows, under ``predicted_NAME`` if a row has the column."""
     for row, answer in zip(chunk, answers, strict=True):
         shown = {k: v for k, v in answer.items() if probabilities or k != "probabilities"}
         yield row | {f"predicted_{k}" if k in row else k: v for k, v in shown.items()}
 
 
 class _Output:
-    """Formats rows; the CSV header comes with the first ones. ``text`` is a single answer."""
+    """Formats rows, CSV with a header before the first; the kind ``text`` is for one answer."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

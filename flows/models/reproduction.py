@@ -37,14 +37,14 @@ WEIGHTS = "model/"
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """A version and its reproduction.
+    """A version compared with its reproduction.
 
     Attributes:
         uri: the version.
         same_rows: whether validation kept the same rows.
         same_weights: whether every weight is the same, bit by bit.
-        metrics: value then and now, by metric.
-        changed: other differences, such as a library version, that may explain a deviation.
+        metrics: value then and now.
+        changed: other differences, such as library versions.
     """
 
     uri: str
@@ -68,7 +68,7 @@ def reproduce(workspace: Workspace, name: str, number: str) -> Reproduction:
 
     Raises:
         ModelError: no such version, or one that onestep did not make.
-        UserError: an input is gone or has changed; all of them are named.
+        UserError: naming every input that is gone or has changed.
     """
     quiet()
     client = reach(workspace)

@@ -27,12 +27,8 @@ class Follower:
     """An ASGI application that passes each request to the version that has the alias.
 
     A new version is loaded beside the old one and takes over between two requests; a request in
-    progress stays with the version that started it. If loading fails, the old version stays.
-
-    Args:
-        workspace: whose registry.
-        reference: what to serve; a version number is never replaced.
-        say: called with each change of version, and with why one failed.
+    progress stays with its version. If loading fails, the old version stays. ``say`` is called with
+    each change of version and each failure. A reference to a version number is never replaced.
     """
 
     def __init__(self, workspace: Workspace, reference: Reference, say: Say) -> None:
@@ -49,7 +45,6 @@ class Follower:
         return self._uri
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
         application, uri = self._current
 
         async def named(message: dict[str, Any]) -> None:
@@ -60,7 +55,7 @@ class Follower:
         await application(scope, receive, named)
 
     def follow(self, ended: threading.Event) -> None:
-        """Look at the alias every second until the event is set."""
+        """Check the alias every second until the event is set."""
         while self._reference.alias and not ended.wait(POLL_SECONDS):
             try:
                 self._look()
@@ -89,7 +84,7 @@ class Follower:
         self._current = (application, uri)
 
     def _complain(self, why: str) -> None:
-        """Say once that the old version stays."""
+        """Report a failure once."""
         if why != self._refused:
             self._refused = why
             self._say(f"{why}; {self._uri} stays")

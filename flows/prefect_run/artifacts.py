@@ -115,7 +115,7 @@ def results(outcome: Outcome) -> None:
 
 
 def _metrics(outcome: Outcome) -> Iterator[dict[str, Any]]:
-    """A row per metric: the new version's, the champion's if they were compared, the baseline's."""
+    """A row per metric: the new version, the champion if they were compared, the baseline."""
     evaluated, gate = outcome.evaluated, outcome.registered.gate
     champion = {row["metric"]: row["champion"] for row in gate.get("metrics") or ()}
     for name, value in evaluated.metrics.items():

@@ -1,6 +1,6 @@
 """Events for Prefect automations: promotions, refusals, drift, failures; never text of rows.
 
-A decision about a model is written to the outbox before it is sent, because it happens only once.
+A decision about a model happens only once: it is written to the outbox before it is sent.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def note_decision(
     }
     event = PROMOTED if registered.promoted else REFUSED
     resource = _resource("model", registered.name)
-    # Written to disk before Prefect is asked for the related run.
-    outbox.note(workspace, event, resource, payload)
-    outbox.note(workspace, event, resource, payload, _related())
+    # On disk before Prefect is asked for the related run.
+    for related in (list, _related):
+        outbox.note(workspace, event, resource, payload, related())
 
 
 def note_champion_change(

@@ -23,10 +23,7 @@ R = TypeVar("R")
 
 
 def sentence(error: Exception) -> str:
-    """The reason in one line; of an unexpected error only its type.
-
-    The message of such an error could quote a row.
-    """
+    """The reason in one line; of an unexpected error only its type: the message may quote a row."""
     if not isinstance(error, OneStepError):
         return f"unexpected {type(error).__name__}; its trace is in the log of this run"
     first = (str(error).splitlines() or [type(error).__name__])[0]
@@ -42,7 +39,7 @@ def state(error: Exception) -> Any:
 def explained(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate the function of a flow: an error becomes a failed state with its reason.
 
-    Prefect takes the state as that of the flow, and raises its error in the caller.
+    Prefect takes the state for that of the flow, and raises the error in the caller.
     """
 
     @wraps(function)
@@ -60,12 +57,7 @@ def explained(function: Callable[P, R]) -> Callable[P, R]:
 
 @dataclass(slots=True)
 class Subject:
-    """The subject of a report about a failure.
-
-    Attributes:
-        name: of the pipeline, or of its file until that has been read.
-        run: of the pipeline, as soon as there is one.
-    """
+    """The pipeline that a failure is about: its run, or before that the name of its file."""
 
     name: str
     run: Run | None = None

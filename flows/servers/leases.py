@@ -1,7 +1,7 @@
-"""Leases across machines: what one worker at a time may do, wherever it runs.
+"""Leases across machines, for work that only one worker at a time may do.
 
-Within one folder a lock file serves. Workers with folders of their own share a Prefect server, and
-on it global concurrency limits of one: a holder renews its lease, and that of a dead one expires.
+Within one home a lock file suffices. Workers with different homes share a Prefect server with
+global concurrency limits of one: a holder renews its lease, and that of a dead one expires.
 """
 
 from __future__ import annotations
@@ -24,10 +24,7 @@ PREFIX = "onestep-"
 
 
 def shared(workspace: Workspace) -> Workspace:
-    """The workspace with leases that hold among all machines that use the same servers.
-
-    Nothing is shared if MLflow or Prefect is embedded.
-    """
+    """The workspace with leases across machines, unless its MLflow or Prefect is embedded."""
     if workspace.embedded or not configured() or hidden(workspace):
         return workspace
     return replace(workspace, leases=lease)
@@ -37,12 +34,10 @@ def shared(workspace: Workspace) -> Workspace:
 def lease(key: str, seconds: float = LEASE_SECONDS) -> Iterator[None]:
     """Hold a lease of the Prefect server.
 
-    Args:
-        key: what it is about.
-        seconds: after how long that of a dead holder expires; Prefect allows no less than 60.
+    That of a dead holder expires after ``seconds``; Prefect allows no less than 60.
 
     Raises:
-        TrackingFailure: it stayed with another, or the server does not answer.
+        TrackingFailure: another run kept it, or the server does not answer.
     """
     with ExitStack() as stack:
         try:
@@ -77,7 +72,7 @@ def _acquire(stack: ExitStack, name: str, seconds: float) -> None:
 
 
 def _create(name: str) -> None:
-    """Create the limit on first use; of two who try at once, one finds it there."""
+    """Create the limit on first use; another process may create it at the same time."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound

@@ -1,7 +1,7 @@
-"""Events on their way to Prefect: on the disk first, so that no killed process takes one along.
+"""Events for Prefect, written to disk before they are sent, so that a killed process loses none.
 
-A note is deleted when the server has answered. It may be sent again after that, by a process that
-was killed in between: the server knows an event by its id, which the decision alone determines.
+A file is deleted when the server has answered. If the process is killed in between, the event is
+sent again: the server recognizes it by its id, which depends on the decision alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Post = Callable[[str, list[Record]], None]
 
 
 def folder(workspace: Workspace) -> Path:
-    """Where notes are."""
+    """The folder of unsent events."""
     return workspace.root / "outbox"
 
 
@@ -38,14 +38,14 @@ def note(
     payload: Mapping[str, Any],
     related: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    """Write down that an event has happened; the same event only once, but for its relations.
+    """Write an event, once; with ``related`` an existing one is written again.
 
     Args:
-        workspace: whose it is.
+        workspace: with the outbox.
         event: its name.
-        resource: what it is about.
-        payload: what there is to say.
-        related: the Prefect run that it belongs to, and what that belongs to.
+        resource: its subject, as Prefect has it.
+        payload: its content.
+        related: the Prefect run that it belongs to, and the run's flow and deployment.
     """
     identity = uuid5(NAMESPACE, canonical([event, resource, payload]).decode())
     path = folder(workspace) / f"{identity}.json"
@@ -64,17 +64,16 @@ def note(
 
 
 def deliver(workspace: Workspace) -> str:
-    """Send what is noted to the Prefect server that is configured.
+    """Send the events to the configured Prefect server.
 
     Returns:
-        Why something stays for the next time, in one line; empty if nothing does, or if there is
-        no server.
+        Why some could not be sent, in one line; empty if all were, or if there is no server.
     """
     return _deliver(workspace, configured() or "", _with_login)
 
 
 def deliver_by_hand(workspace: Workspace) -> str:
-    """The same for a command that starts no server: without one, the next run sends the notes."""
+    """Deliver from a command that starts no server; without one, the next run sends the events."""
     if configured():
         return deliver(workspace)
     return _deliver(workspace, hidden_api(workspace), _plainly)
@@ -104,7 +103,7 @@ def _forget(paths: Iterable[Path]) -> str:
 
 
 def _with_login(_: str, events: list[Record]) -> None:
-    """With the settings of the user; without a second try, because notes stay."""
+    """Post with the settings of the user, without retries: the files stay."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -118,17 +117,17 @@ def _with_login(_: str, events: list[Record]) -> None:
 
 
 def _plainly(api: str, events: list[Record]) -> None:
-    """To a server on loopback that asks for no login: Prefect takes seconds to import."""
+    """Post to a server on loopback without login; importing Prefect would take seconds."""
     import httpx
 
     httpx.post(f"{api}/events", json=events, timeout=REQUEST_SECONDS).raise_for_status()
 
 
 def _read(workspace: Workspace) -> Iterator[tuple[Path, Record]]:
-    """The notes, as they happened."""
+    """The events in the order in which they happened."""
     found: list[tuple[Path, Record]] = []
     for path in folder(workspace).glob("*.json"):
-        # Another process may have sent it just now; one that cannot be read stops no other.
+        # Another process may just have sent it; an unreadable one must not block the others.
         with suppress(OSError, ValueError):
             found.append((path, json.loads(path.read_text(encoding="utf-8"))))
     yield from sorted(found, key=lambda entry: str(entry[1]["occurred"]))

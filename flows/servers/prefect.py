@@ -1,8 +1,8 @@
-"""Use the hidden Prefect server of a workspace; start it if it is not running.
+"""The hidden Prefect server of a workspace, started on first use.
 
 Prefect's own in-process mode loses history and its server outlives a killed run, so commands share
 one loopback server instead. Its socket listens before the server has loaded: the address is known
-at once, and the first request simply waits.
+at once, and the first request waits.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def configured() -> str | None:
-    """The Prefect API that the user named, by environment or by the active profile."""
+    """The Prefect API that the user configured, by environment or active profile."""
     if url := os.environ.get("PREFECT_API_URL"):
         return url
     home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))
@@ -55,13 +55,10 @@ def configured() -> str | None:
 
 @contextmanager
 def prefect_api(workspace: Workspace) -> Iterator[str]:
-    """Provide a Prefect API for the block, and set the environment for it.
-
-    Yields:
-        The API's URL.
+    """Provide a Prefect API for the block, set the environment for it, and yield its URL.
 
     Raises:
-        UserError: the server that the user named refuses the login.
+        UserError: the configured server refuses the login.
         Failure: it does not answer.
     """
     if url := configured():
@@ -91,7 +88,7 @@ def read_environment() -> None:
 
 
 def drain() -> None:
-    """Send what Prefect's threads still hold to the server, and end them."""
+    """Send pending events and logs to the server, and end Prefect's threads."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
@@ -138,7 +135,7 @@ def _environment(workspace: Workspace, url: str) -> dict[str, str]:
 
 
 def _running(workspace: Workspace) -> int | None:
-    """The port of the living server; it holds a lock for as long as it lives."""
+    """The port of the running server, which holds a lock until it ends."""
     with lock(workspace.locks / "prefect-alive.lock", wait=False) as dead:
         if dead:
             return None
@@ -147,13 +144,13 @@ def _running(workspace: Workspace) -> int | None:
 
 
 def _listens(port: int) -> bool:
-    """Whether a server is there; one that is ending may hold its lock a moment longer."""
+    """Whether a server listens; one that is ending may hold its lock a moment longer."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
 
 
 def _start(workspace: Workspace, users: Path) -> int:
-    """Start the server on a listening socket that it inherits, with the lock that says it lives."""
+    """Start the server; it inherits the listening socket and the lock of a running server."""
     with socket.socket() as listener, lock_file(workspace.locks / "prefect-alive.lock") as alive:
         port = _listen(listener)
         url = _address(port)
@@ -169,7 +166,7 @@ def _start(workspace: Workspace, users: Path) -> int:
                 start_new_session=True,
                 env=os.environ | _environment(workspace, url),
             )
-        # Python warns about a child that is forgotten while it runs; one that ended is reaped.
+        # Kept, because Python warns about a running child without a reference.
         _started[:] = [server, *(earlier for earlier in _started if earlier.poll() is None)]
         write_json(workspace.prefect / ADDRESS, {"port": port})
     return port

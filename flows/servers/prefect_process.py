@@ -1,7 +1,7 @@
 """The hidden Prefect server: lives while a command uses it, and keeps its history.
 
-Every command that needs it holds a shared lock for as long as it runs. The server ends when it can
-take that lock for itself, which also happens when its last user was killed.
+Every command that needs it holds a shared lock while it runs. The server ends when it can take that
+lock exclusively, which also happens when its last user was killed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _end_without_users(server: object, users: Path) -> None:
         while idle < IDLE_POLLS:
             time.sleep(POLL_SECONDS)
             idle = idle + 1 if _is_free(stream) else 0
-        # Held until the process ends: who comes now waits, and starts a new server.
+        # Held until the process ends: a new user waits, and starts another server.
         fcntl.flock(stream, fcntl.LOCK_EX)
         server.should_exit = True  # type: ignore[attr-defined]
         threading.Event().wait()

@@ -27,10 +27,7 @@ MLFLOW_SETTINGS = {
 
 @contextmanager
 def serve(workspace: Workspace, mlflow_port: int) -> Iterator[dict[str, str]]:
-    """Run both UIs for as long as the block runs.
-
-    Yields:
-        The addresses, by ``prefect`` and ``mlflow``.
+    """Run both UIs during the block; yields the addresses by ``prefect`` and ``mlflow``.
 
     Raises:
         UserError: the port is taken.

@@ -43,14 +43,8 @@ def connection(workspace: Workspace) -> Future[MlflowClient]:
 class Tracker:
     """The MLflow run of one fingerprint.
 
-    Args:
-        workspace: where the embedded store is.
-        config: the pipeline.
-        fingerprint: identifies the run.
-        tags: tags of the run.
-        claim: records the unfinished work, in case this process dies.
-
     Attributes:
+        claim: records unfinished work, in case this process dies.
         known_url: address of the run in the MLflow UI; empty until the run is open.
         training: sends the steps of the training to the run.
     """
@@ -76,7 +70,7 @@ class Tracker:
 
     @property
     def client(self) -> MlflowClient:
-        """The client, as soon as MLflow has loaded."""
+        """The client; waits until MLflow has loaded."""
         return self._client.result()
 
     def run_id(self) -> str:
@@ -102,11 +96,9 @@ class Tracker:
         return self.known_url
 
     def send(self, log: Callable[[MlflowClient, str], None], what: str) -> None:
-        """Log something to the run, and wait for a server that is down.
+        """Log to the run, and wait for a server that is down.
 
-        Args:
-            log: takes the client and the id of the run; may be called several times.
-            what: the action, for messages.
+        ``log`` may be called several times; ``what`` is the action in messages.
 
         Raises:
             TrackingFailure: the server did not answer in time.
@@ -118,7 +110,7 @@ class Tracker:
         self.send(lambda client, run_id: runs.log_tags(client, run_id, tags), "tag the run")
 
     def end(self, status: str) -> None:
-        """Set the final status; the claim stays until MLflow has it."""
+        """Set the final status; until MLflow has it, the claim stays."""
         self.claim.owed = True
         complete = self.training.close()
         if status == "FINISHED":
@@ -128,9 +120,9 @@ class Tracker:
         self.claim.owed = not complete
 
     def _end_failed(self, run_id: str, status: str) -> bool:
-        """Set the status of a run that failed; False if MLflow does not answer.
+        """Set the status of a failed run; return False if MLflow does not answer.
 
-        On another machine the same run may have ended well, or may go on.
+        On another machine the same run may be complete, or in progress.
         """
 
         def finish() -> None:
@@ -154,7 +146,7 @@ class TrainingLog:
         self._load: LoadMonitor | None = None
 
     def watch(self, folder: Path) -> None:
-        """Send the events of a training from now on, and the machine's load beside them."""
+        """Start to send the events of a training and the load of the machine."""
         relay = self._follow(folder)
         server = self._tracker.workspace.tracking_uri
         self._load = LoadMonitor(self._tracker.run_id, server, relay.sends).start()
@@ -162,19 +154,19 @@ class TrainingLog:
     def _follow(self, folder: Path) -> Relay:
         context, tracker = copy_context(), self._tracker
 
-        def told(text: str) -> None:
+        def notify(text: str) -> None:
             context.run(announce, Notice(text))
 
         client, fingerprint = tracker.client, tracker.fingerprint
         tracker.claim.note("events", folder=str(folder), fingerprint=fingerprint)
         sender = StepSender(client, tracker.workspace, fingerprint)
-        self._relay = Relay(client, tracker.run_id, folder, sender, told).start()
+        self._relay = Relay(client, tracker.run_id, folder, sender, notify).start()
         return self._relay
 
     def complete(self, folder: Path) -> None:
-        """Wait until the run has every step of the finished training in a folder.
+        """Wait until the run has every step of a finished training.
 
-        Steps that have not arrived in time are sent by another run.
+        Steps that have not arrived in time are left to another run.
         """
         self._end_load(LOAD_SECONDS)
         relay = self._relay or self._follow(folder)
@@ -187,7 +179,7 @@ class TrainingLog:
         announce(Notice(f"some steps have not reached MLflow yet; {who} sends them"))
 
     def close(self) -> bool:
-        """Stop sending; tell whether nothing is left to send."""
+        """Stop sending; return whether everything was sent."""
         self._end_load(1.0)
         return self._relay is None or self._relay.close(CLOSING_SECONDS)
 

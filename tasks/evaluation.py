@@ -308,7 +308,7 @@ def _outcomes(
             "file": [files[position] for position in rows.column("file").to_pylist()],
             "row": rows.column("row").to_pylist(),
             "input": [digest(list(texts))[:32] for texts in zip(*columns, strict=True)],
-            "merit": answers.row_scores(scorer, primary_metric, len(rows)),
+            "merit": answers.answer_scores(scorer, primary_metric, len(rows)),
         }
     )
 

@@ -103,7 +103,7 @@ def latency(predict: Predict, rows: MappedTable, inputs: Sequence[str]) -> float
     return 1000 * median(seconds)
 
 
-def row_scores(scorer: Scorer, metric: str, rows: int) -> NDArray[np.float64]:
+def answer_scores(scorer: Scorer, metric: str, rows: int) -> NDArray[np.float64]:
     """How good each answer is: higher is better; NaN where that is not computed.
 
     Right or wrong where the application knows that, else the primary metric of the row alone.

@@ -62,7 +62,7 @@ def test_the_deployments_are_made_and_get_scheduled_runs(tmp_path: Path) -> None
     assert found["runs"]
     for run in found["runs"]:
         assert run["deployment_id"] == deployment["id"]
-        assert (run["auto_scheduled"], run["state_name"]) == (True, "ScheduledPipeline")
+        assert (run["auto_scheduled"], run["state_name"]) == (True, "Scheduled")
         assert "T03:00:00" in run["expected_start_time"]
     assert_nothing_runs(home)
 

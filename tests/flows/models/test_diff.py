@@ -7,9 +7,11 @@ import pandas as pd
 from flows.models.diff import examples
 
 
-def outcomes(row_scores: dict[str, float | None]) -> pd.DataFrame:
+def outcomes(answer_scores: dict[str, float | None]) -> pd.DataFrame:
     """How good a version answers each input."""
-    rows = [("test.csv", at, name, merit) for at, (name, merit) in enumerate(row_scores.items(), 2)]
+    rows = [
+        ("test.csv", at, name, merit) for at, (name, merit) in enumerate(answer_scores.items(), 2)
+    ]
     return pd.DataFrame(rows, columns=["file", "row", "input", "merit"])
 
 

@@ -25,7 +25,7 @@ def stored_texts(column: pd.Series[Any]) -> pa.ChunkedArray | None:
 
     if not isinstance(column.dtype, pd.ArrowDtype):
         return None
-    # Of one chunk or of several, as the column came to be.
+    # An array or a chunked array.
     texts = pa.array(column.array)
     return texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts])
 
@@ -52,7 +52,7 @@ def write(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> N
 
 
 class MappedTable:
-    """A table on disk; only the rows that are asked for come into memory."""
+    """A table on disk; only requested rows are read into memory."""
 
     def __init__(self, path: Path) -> None:
         with pa.ipc.open_stream(pa.memory_map(str(path))) as stream:

@@ -1,7 +1,7 @@
-"""Which runs are alive: a claim per execution, locked by its process.
+"""Claims of running processes: one file per execution, locked by its process.
 
-The kernel releases the lock when the process dies. Its claim then names what it has left behind:
-runs of Prefect and MLflow that are still shown as running, and event logs that were not sent.
+The kernel releases the lock when the process dies. The claim then names the unfinished work: runs
+of Prefect and MLflow that are still shown as running, and event logs that were not sent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Entry = dict[str, Any]
 
 
 def folder(locks: Path) -> Path:
-    """Where claims are."""
+    """The folder of claims."""
     return locks / "alive"
 
 
@@ -64,12 +64,7 @@ def claimed(locks: Path) -> Iterator[Claim]:
 
 @dataclass(frozen=True, slots=True)
 class DeadClaim:
-    """The claim of a dead process.
-
-    Attributes:
-        path: its file.
-        entries: what it names.
-    """
+    """The claim of a dead process: its file and entries."""
 
     path: Path
     entries: list[Entry]

@@ -39,16 +39,13 @@ class EvaluationResult:
 
     Attributes:
         stored: the output folder: ``metrics.json``, tables, plots, and ``package/``, the model.
-        primary_metric: name of the primary metric.
-        metrics: every metric on the test split.
         interval: bootstrap interval of the primary metric.
         details: rows of the detail table.
-        baseline_name: of the trivial method.
-        baseline: its metrics on the test split.
-        signatures: how metrics were computed, where a library says so.
+        baseline: metrics of the trivial method.
+        signatures: settings of the metrics that a library reports.
         cost: ``latency_ms``, the median time to answer one row, and ``megabytes`` on disk.
-        slices: the primary metric by slice of the test rows.
-        holdout: digest of the validated rows that the model was measured on.
+        slices: the primary metric by slice.
+        holdout: digest of the validated rows.
     """
 
     stored: Stored
@@ -190,15 +187,7 @@ def _use_threads(threads: int | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _TestAnswers:
-    """The test rows with the answers of the served model.
-
-    Attributes:
-        answers: one row each.
-        scorer: has scored them.
-        baseline: has scored the answers of the trivial method.
-        kinds: how often each kind of answer occurs.
-        cost: as in :class:`EvaluationResult`.
-    """
+    """The answers of the served model, the scorers of both, answers by category, and the cost."""
 
     answers: pd.DataFrame
     scorer: Scorer
@@ -298,7 +287,7 @@ def _slices(
 def _outcomes(
     scorer: Scorer, primary_metric: str, rows: arrow.MappedTable, validated: Validated
 ) -> pd.DataFrame:
-    """How good each answer is, by file, row and a digest of the inputs; never text."""
+    """The score of each answer by file, row and a digest of the inputs; never text."""
     import pandas as pd
 
     columns = [rows.column(name).to_pylist() for name in validated.facts.inputs]

@@ -21,14 +21,7 @@ class StageStarted:
 
 @dataclass(frozen=True, slots=True)
 class StageFinished:
-    """A stage ended well.
-
-    Attributes:
-        stage: its name.
-        reused: whether an earlier output served.
-        seconds: wall time in this run.
-        note: one line about the result.
-    """
+    """A stage has completed: its wall time in this run, and one line about the result."""
 
     stage: str
     reused: bool

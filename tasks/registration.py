@@ -38,16 +38,13 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RegistrationResult:
-    """The result of the stage.
+    """The result of the stage: a version of the registered model ``name``.
 
     Attributes:
-        name: the registered model.
-        version: its version.
         alias: the alias that the gate gave, if any.
-        verdict: why, in words.
+        verdict: the decision in words.
         reused: whether an earlier run had registered this fingerprint.
-        seconds: wall time.
-        gate: the decision and its evidence: see :meth:`tasks.champion.gate.Decision.record`.
+        gate: the decision and its evidence, see :meth:`tasks.champion.gate.Decision.record`.
     """
 
     name: str
@@ -86,12 +83,12 @@ class RegistrationResult:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a version comes from.
+    """The origin of a version.
 
     Attributes:
         fingerprint: digest of config, data, code and base model together.
-        run_id: gives the MLflow run to register from.
-        tags: the digests one by one, and what else people look for.
+        run_id: returns the id of the MLflow run to register from.
+        tags: the single digests, and descriptive tags.
     """
 
     fingerprint: str
@@ -114,15 +111,8 @@ def register(
 ) -> RegistrationResult:
     """Register the evaluated model, unless its fingerprint is registered, and apply the gate.
 
-    Args:
-        config: the pipeline.
-        workspace: where outputs live.
-        client: of MLflow.
-        evaluated: the model.
-        validated: the rows that it was made from.
-        origin: where it comes from.
-        on_decision: called after the aliases have moved and before the verdict is written: if
-            this run is killed in between, a later run calls it again.
+    ``on_decision`` is called after the aliases have moved and before the verdict is written: if
+    this run is killed in between, a later run calls it again.
 
     Raises:
         TrackingFailure: MLflow stayed out of reach.
@@ -135,7 +125,7 @@ def register(
 
 
 class State(Enum):
-    """How far the version of a fingerprint has got, as its tags say."""
+    """State of the version of a fingerprint, from its tags."""
 
     ABSENT = "no version"
     REGISTERED = "a version without a decision that holds today"
@@ -145,13 +135,9 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What the registry has of a fingerprint.
+    """The state of a fingerprint in the registry, its version, and the champion.
 
-    Attributes:
-        state: how far its version has got.
-        version: that version, unless it is absent.
-        champion: the version that is served, if there is one.
-        record: the decision, if it is decided or settled.
+    The record is the decision, in the states DECIDED and SETTLED.
     """
 
     state: State
@@ -252,7 +238,7 @@ class _Registration:
         return _Entry(state, version, champion, record)
 
     def _decision(self, version: ModelVersion) -> Record | None:
-        """The decision that an earlier run has written down."""
+        """The decision of an earlier run."""
         record: Record | None = runs.read_artifact(
             self.client, self.workspace, str(version.run_id), lineage.GATE
         )

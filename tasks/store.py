@@ -110,13 +110,11 @@ class Stored:
     """A committed stage output.
 
     Attributes:
-        path: the folder.
-        key: digest of the inputs that made it.
+        key: digest of its inputs.
         digest: digest of its content.
-        summary: the few numbers that the stage reported.
-        reused: True if an earlier run had computed it.
-        seconds: what computing it took, in this run or the earlier one.
-        repaired: why an earlier output was set aside, if one was.
+        summary: numbers that the stage reported.
+        seconds: time to compute it, in this run or an earlier one.
+        repaired: why a damaged output was set aside, if one was.
     """
 
     path: Path
@@ -240,7 +238,7 @@ class Store:
 
 
 def damage(folder: Path) -> str:
-    """Say how a folder differs from its manifest; empty if it does not."""
+    """How a folder differs from its manifest; empty if it does not."""
     try:
         expected = dict(read_json(folder / MANIFEST)["files"])
     except (OSError, ValueError, KeyError, TypeError):

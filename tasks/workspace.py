@@ -17,7 +17,7 @@ Leases = Callable[[str], AbstractContextManager[None]]
 
 @contextmanager
 def one_machine(key: str) -> Iterator[None]:
-    """Hold a lease where there is no other machine to ask."""
+    """Hold a lease on a single machine: nothing to do."""
     yield
 
 
@@ -28,7 +28,7 @@ class Workspace:
     Attributes:
         root: the folder, absolute.
         fresh: compute every stage even if a verified output exists.
-        leases: gives the only right to something among machines; by default there is one machine.
+        leases: holds a lease among machines; by default there is one machine.
     """
 
     root: Path
@@ -53,7 +53,7 @@ class Workspace:
 
     @contextmanager
     def lease(self, key: str) -> Iterator[None]:
-        """Hold the only right to something, such as to move the aliases of a model."""
+        """Hold an exclusive right on all machines, such as to move the aliases of a model."""
         with lock(self.locks / f"{key}.lock"), self.leases(key):
             yield
 
@@ -89,7 +89,7 @@ class Workspace:
 
     @property
     def tracking_uri(self) -> str:
-        """The MLflow server that the user named, else the SQLite file."""
+        """The configured MLflow server, else the SQLite file."""
         return os.environ.get("MLFLOW_TRACKING_URI") or self._own_uri
 
     @property

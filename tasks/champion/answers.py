@@ -40,13 +40,10 @@ def chunks(rows: MappedTable) -> Iterator[pd.DataFrame]:
 def ask(
     predict: Predict, rows: MappedTable, inputs: Sequence[str], observe: Observe | None = None
 ) -> pd.DataFrame:
-    """Every answer, in the order of the rows.
+    """The answers to all rows, in order.
 
-    Args:
-        predict: answers a table of inputs.
-        rows: what to answer.
-        inputs: its columns that the model reads.
-        observe: sees each chunk of the rows with its answers.
+    ``predict`` gets chunks of the ``inputs`` columns; ``observe`` sees each chunk of the rows with
+    its answers.
     """
     import pandas as pd
 
@@ -78,13 +75,13 @@ def targets(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def save(answers: pd.DataFrame, folder: Path) -> None:
-    """Keep the answers in a folder of their own, since they may hold text."""
+    """Write the answers to a separate folder, since they may contain text."""
     folder.mkdir()
     answers.to_parquet(folder / FILE, index=False)
 
 
 def load(folder: Path) -> pd.DataFrame:
-    """The answers that :func:`save` kept."""
+    """Read the answers that :func:`save` wrote."""
     import pandas as pd
 
     return pd.read_parquet(folder / FILE)
@@ -104,9 +101,9 @@ def latency(predict: Predict, rows: MappedTable, inputs: Sequence[str]) -> float
 
 
 def answer_scores(scorer: Scorer, metric: str, rows: int) -> NDArray[np.float64]:
-    """How good each answer is: higher is better; NaN where that is not computed.
+    """The score of each answer, of shape (rows,): higher is better; NaN if it is not computed.
 
-    Right or wrong where the application knows that, else the primary metric of the row alone.
+    1 or 0 for right or wrong where the application knows that, else the metric of the row alone.
     """
     if (known := scorer.correctness()) is not None:
         return known

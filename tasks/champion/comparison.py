@@ -1,4 +1,4 @@
-"""The new model and the champion compared: both predict the same test rows."""
+"""Compare the new model with the champion: both predict the same test rows."""
 
 from __future__ import annotations
 
@@ -37,24 +37,16 @@ APPLICATION, PROBLEM = "onestep.application", "onestep.problem"
 RESULT = "comparison.json"
 MODEL_FILE = "model/MLmodel"
 CHANGED = "the model was changed after it was built"
-"""How the served model says that its files are not what they were."""
+"""Part of the served model's error about changed files."""
 
 
 class _OtherProblemError(Exception):
-    """The champion cannot be asked the same questions."""
+    """The champion solves another problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Challenger:
-    """The new model of a comparison, and the test rows.
-
-    Attributes:
-        config: the pipeline.
-        workspace: keeps the result.
-        client: of MLflow.
-        evaluated: the new model, and what it answered.
-        validated: the rows.
-    """
+    """The new model of a comparison with its answers, and the test rows."""
 
     config: Pipeline
     workspace: Workspace
@@ -66,13 +58,9 @@ class Challenger:
 def compare(challenger: Challenger, champion: ModelVersion, tags: Mapping[str, str]) -> Comparison:
     """Let the champion predict every test row, and compare its answers with the new model's.
 
-    The result is kept: the same two models on the same rows are compared once. If they cannot be
-    compared, the reason is the result, and it is not kept.
-
-    Args:
-        challenger: the new model, and the rows.
-        champion: the version that is served.
-        tags: what kind of problem the new model solves.
+    The result is stored: the same two models on the same rows are compared once. If they cannot be
+    compared, the reason is the result, and it is not stored. The ``tags`` name the application and
+    the problem of the new model.
     """
     reference = uri_of(champion)
     if reason := _other_problem(tags, champion):
@@ -105,7 +93,7 @@ def _compared(challenger: Challenger, champion: ModelVersion, reference: str) ->
 
 
 def _inputs(challenger: Challenger, champion: ModelVersion, reference: str) -> dict[str, Any]:
-    """What the result depends on."""
+    """Everything that the result depends on."""
     config, application = challenger.config, applications.get(challenger.config.application)
     return {
         "version": VERSION,
@@ -123,7 +111,7 @@ def _inputs(challenger: Challenger, champion: ModelVersion, reference: str) -> d
 
 
 def _first_line(error: Exception) -> str:
-    """The reason in one line; of an unexpected error only its kind: the message may quote a row."""
+    """The reason in one line; of an unexpected error only its type: the message may quote a row."""
     first = (str(error).splitlines() or [""])[0][:200]
     known = isinstance(error, OSError) or CHANGED in first
     return f"{type(error).__name__}: {first}" if known else type(error).__name__
@@ -140,12 +128,7 @@ def _other_problem(tags: Mapping[str, str], champion: ModelVersion) -> str:
 
 
 class _Models:
-    """Both models on the test rows.
-
-    Args:
-        challenger: the new model, and the rows.
-        champion: the version that is served.
-    """
+    """Both models on the test rows."""
 
     def __init__(self, challenger: Challenger, champion: ModelVersion) -> None:
         self._challenger = challenger
@@ -158,7 +141,7 @@ class _Models:
         )
 
     def compare(self, reference: str) -> Comparison:
-        """Load the champion, ask it, and compare."""
+        """Load the champion, let it predict, and compare."""
         champion = self._champion()
         ours = answers.load(self._evaluated.answers)
         challenger = self._scorer(ours, self._facts)

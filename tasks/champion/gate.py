@@ -13,7 +13,7 @@ from tasks.metrics import lower_is_better
 
 Alias = Literal["champion", "challenger"]
 REASONS = ("gain", "slices")
-"""Checks that say why a version is promoted; the others only could forbid it."""
+"""Checks that are the reason of a promotion; the others can only prevent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Check:
     """One condition of the gate.
 
     Attributes:
-        name: what it is about.
+        name: its subject.
         passed: whether it is met.
         note: the figures, in words.
-        alone: whether the model fails it by itself, whatever the champion is like.
+        alone: whether it depends on the new model alone, not on the champion.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Decision:
     """The decision about a new version.
 
     Attributes:
-        alias: the alias that it gets; None if it fails by itself.
+        alias: the alias that it gets; None if it fails a check that depends on it alone.
         reason: the verdict in words.
         checks: every condition.
     """
@@ -71,7 +71,7 @@ class Decision:
     checks: tuple[Check, ...] = ()
 
     def record(self, evidence: Evidence) -> dict[str, Any]:
-        """The decision and what it rests on, as JSON values."""
+        """The decision and its evidence as JSON values."""
         comparison = evidence.comparison
         return {
             "verdict": self.reason,
@@ -87,12 +87,7 @@ class Decision:
 
 
 def decide(evidence: Evidence, gate: Gate) -> Decision:
-    """Decide about a new version; if anything is unclear, it is not promoted.
-
-    Args:
-        evidence: what was measured.
-        gate: the conditions.
-    """
+    """Decide about a new version; if anything is unclear, it is not promoted."""
     checks = tuple(_checks(evidence, gate))
     failed = [check for check in checks if not check.passed]
     if failed:
@@ -212,7 +207,7 @@ def _figures(paired: MetricComparison) -> str:
 
 
 def _shortfalls(paired: MetricComparison, gate: Gate, margin: float) -> Iterator[str]:
-    """What the gain lacks; written so that NaN lacks everything."""
+    """Unmet conditions of the gain; written so that NaN meets none."""
     if gate.rule == "superior":
         if not (paired.low > 0 and paired.low >= gate.min_gain):
             yield f"surely more than {gate.min_gain:g} is needed"

@@ -1,7 +1,7 @@
 """Paired comparison of two models: gains with intervals, McNemar's test, slices.
 
 Rows are resampled for both at once (paired bootstrap, Koehn 2004; Berg-Kirkpatrick, Burkett and
-Klein 2012), so that what is hard or easy for both does not widen the interval of the difference.
+Klein 2012), so that rows that are hard or easy for both do not widen the interval of the gain.
 """
 
 from __future__ import annotations
@@ -31,9 +31,6 @@ class MetricComparison:
     """One metric of two models on the same rows.
 
     Attributes:
-        metric: its name.
-        challenger: its value for the new model.
-        champion: its value for the model that is served.
         gain: how much better the new model is; positive is better, also where less is better.
         low: lower bound of the gain.
         high: upper bound of the gain.
@@ -53,12 +50,10 @@ class Slice:
 
     Attributes:
         name: such as ``length: short``.
-        rows: how many of them the metric is about.
-        challenger: value for the new model.
-        champion: value for the model that is served.
-        drop: what the new model loses; negative for a gain, also where less is better.
-        judged: whether there are enough rows to decide anything.
-        failed: whether it is judged, and loses more than it may.
+        rows: the number of rows that the metric covers.
+        drop: the loss of the new model; negative for a gain, also where less is better.
+        judged: whether there are enough rows for a decision.
+        failed: whether it is judged, and the drop is too large.
     """
 
     name: str
@@ -76,8 +71,6 @@ class Comparison:
 
     Attributes:
         reference: URI of the champion.
-        rows: how many.
-        metrics: every metric of both.
         mcnemar: p-value of McNemar's test, where an answer is right or wrong.
         slices: the primary metric by parts of the rows.
         same_scores: whether no resample tells the two apart.
@@ -96,7 +89,7 @@ class Comparison:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Comparison:
-        """Read back what ``asdict`` made."""
+        """Read a record that ``asdict`` made."""
         metrics = tuple(MetricComparison(**one) for one in record["metrics"])
         slices = tuple(Slice(**one) for one in record["slices"])
         return cls(**{**record, "metrics": metrics, "slices": slices})
@@ -112,13 +105,8 @@ def compare(
 ) -> tuple[MetricComparison, ...]:
     """Compare metrics, each with a percentile interval of the gain; all see the same resamples.
 
-    Args:
-        challenger: has seen the rows with the new model's answers.
-        champion: has seen the same rows, in the same order, with the other's.
-        metrics: those that both have.
-        rows: how many there are.
-        samples: resamples.
-        confidence: coverage of the intervals.
+    Both scorers have seen the same rows, in the same order. ``confidence`` is the coverage of the
+    intervals.
     """
     gains: dict[str, list[Floats]] = {metric: [] for metric in metrics}
     lower = {metric: lower_is_better(metric) for metric in metrics}
@@ -153,16 +141,7 @@ def slice_of(
     rows: NDArray[np.bool_],
     bounds: Slices,
 ) -> Slice:
-    """Compare the models on some of the rows.
-
-    Args:
-        challenger: has seen all rows with the new model's answers.
-        champion: has seen them with the other's.
-        metric: the primary one.
-        name: of the slice.
-        rows: which rows belong to it, of shape (rows,).
-        bounds: how many rows it needs to be judged, and what it may lose.
-    """
+    """Compare the models on a slice: a mask of shape (rows,)."""
     weights = rows.astype(np.int64)[None]
     ours, theirs = (float(one.resampled(metric, weights)[0]) for one in (challenger, champion))
     drop = ours - theirs if lower_is_better(metric) else theirs - ours

@@ -27,13 +27,7 @@ def find(
     """Name the slices that the gate declares, and the rows of each.
 
     Values of a column that fewer than ``gate.slices.min_rows`` rows have are one slice, which
-    decides nothing: their names may be private.
-
-    Args:
-        config: the pipeline.
-        rows: the test rows.
-        inputs: the text columns.
-        sources: the declared files, which have the columns that make slices.
+    decides nothing: their names may be private. The columns are those of the declared files.
     """
     declared = config.gate.slices
     slices: dict[str, Mask] = {}
@@ -49,7 +43,7 @@ def find(
 
 
 def rare(name: str) -> bool:
-    """Whether a slice is that of the rare values of a column."""
+    """Whether a slice has the rare values of a column."""
     return name.endswith(f": {RARE}")
 
 

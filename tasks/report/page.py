@@ -1,4 +1,4 @@
-"""What the HTML pages have in common: templates, and values as people read them."""
+"""Common parts of the HTML pages: templates and number formats."""
 
 from __future__ import annotations
 
@@ -20,11 +20,9 @@ UNSEEN |= dict.fromkeys([*range(0x7F, 0xA0), *range(0xD800, 0xE000)], 0xFFFD)
 
 
 def template(name: str, **filters: Callable[..., Any]) -> Template:
-    """Load a template; whatever it is given is text, never markup.
+    """Load a template by its path below ``tasks``; values are text, never markup.
 
-    Args:
-        name: its path below ``tasks``.
-        filters: what the template calls besides the filters that all have.
+    ``filters`` are available besides those that all templates have.
     """
     from jinja2 import Environment, FileSystemLoader
 
@@ -114,7 +112,7 @@ def watt_hours(count: float) -> str:
 
 
 def found(how: Mapping[str, str]) -> str:
-    """In which way the energy of each part of the machine was found."""
+    """The method by which the energy of each part of the machine was found."""
     ways = {way: [PARTS[part] for part in how if how[part] == way] for way in sorted(how.values())}
     if len(ways) == 1:
         return next(iter(ways))

@@ -1,6 +1,6 @@
 """The report of a run, as one HTML page that needs nothing but a browser.
 
-Python decides what is shown and where points of a curve are; ``run_page.html.j2`` draws it.
+This module computes the values and the points of curves; ``run_page.html.j2`` draws them.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ class Curve:
     """One curve.
 
     Attributes:
-        name: what it shows.
         tint: the number of its colour.
         faint: whether it is only the background of another.
         path: its points as the path of an SVG of 100 by 100.
-        dots: the points alone, if each counts.
-        words: where it begins and ends.
+        dots: the points alone, for a curve with few of them.
+        words: its first and last value.
     """
 
     name: str
@@ -52,8 +51,6 @@ class Chart:
     """Curves over the same optimizer steps.
 
     Attributes:
-        title: what is plotted.
-        lines: the curves.
         levels: labels of the vertical axis by their height in percent.
         ticks: labels of the horizontal axis by their place in percent.
     """
@@ -71,14 +68,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Series:
-    """The points of a curve.
-
-    Attributes:
-        name: what it shows.
-        tint: the number of its colour.
-        style: ``faint``, ``line`` or ``dots``.
-        points: steps and values.
-    """
+    """The points of a curve as steps and values, its style, and the number of its colour."""
 
     name: str
     tint: int
@@ -88,13 +78,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Strip:
-    """The primary metric beside what it is compared with, on one scale of 0 to 100.
+    """The primary metric beside the champion's and the baseline's, on one scale of 0 to 100.
 
     Attributes:
-        low: where the interval begins.
-        high: where it ends.
-        value: where the metric is.
-        marks: names of what it is compared with, by place.
+        low: position of the lower bound of the interval.
+        high: position of the upper bound.
+        value: position of the metric.
+        marks: positions of the others.
         ends: the values at 0 and at 100.
     """
 
@@ -106,14 +96,10 @@ class Strip:
 
 
 def render(record: Record) -> str:
-    """Draw the report of a run.
+    """Draw the report of a run: one HTML document without scripts that loads nothing.
 
-    Args:
-        record: ``pipeline``, ``verdict`` and ``metrics``, and any of what :mod:`flows.run.report`
-            puts together. Its text may hold anything.
-
-    Returns:
-        One HTML document without scripts that loads nothing.
+    The record has ``pipeline``, ``verdict`` and ``metrics``, and any other value of
+    :mod:`flows.run.report`. Its texts are escaped.
     """
     return _template().render(
         run=record,
@@ -147,7 +133,7 @@ def _figure(value: Any) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A value of a table whose columns are not known beforehand."""
+    """A value of a table with arbitrary columns."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
@@ -157,7 +143,7 @@ def _cell(value: Any) -> str:
 
 
 def _metrics(record: Record) -> Iterator[dict[str, Any]]:
-    """Every metric with its interval, the champion's, the gain, and that of the trivial method."""
+    """Every metric with its interval, the champion's value, the gain, and the baseline's value."""
     baseline, primary_metric = record.get("baseline") or {}, record.get("headline")
     compared = {row["metric"]: row for row in (record.get("gate") or {}).get("metrics") or ()}
     for name, value in (record.get("metrics") or {}).items():

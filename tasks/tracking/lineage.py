@@ -35,12 +35,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The lineage of a version.
-
-    Attributes:
-        version: in the registry.
-        record: as registration wrote it; see :func:`record`.
-    """
+    """The lineage of a version, as :func:`record` wrote it."""
 
     version: ModelVersion
     record: Record

@@ -65,7 +65,7 @@ def link(source: Path, target: Path) -> None:
 def save(path: Path, package: Path, batch_size: int) -> Path:
     """Write a package as a model of MLflow: code, weights, signature, example, requirements.
 
-    ``batch_size`` is that of the served model, unless a request sets another one.
+    ``batch_size`` is the default of the served model.
     """
     import mlflow.pyfunc
     import pandas as pd

@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChampionChange:
-    """A change of the champion.
+    """A completed change of the champion.
 
     Attributes:
-        name: the model.
-        version: the champion now.
-        before: the champion until now, if there was one.
+        before: the previous champion, if there was one.
         verdict: the verdict of the gate on the new champion.
         note: what failed afterwards; the change stands.
     """

@@ -27,7 +27,7 @@ DECISION = "onestep.decision"
 WITHDRAWN = "withdrawn: "
 """Prefix of the verdict of a version whose registration was interrupted and may continue."""
 BY_HAND, ROLLED_BACK = "promoted", "rolled back"
-"""What a person does, as the audit trail names it."""
+"""Events of the audit trail."""
 PRIMARY_METRIC = "onestep.headline"
 AUDIT = "onestep.audit."
 """Followed by the time; one tag for each move of the champion."""
@@ -58,7 +58,7 @@ def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
 
 
 def find(client: MlflowClient, name: str, fingerprint: str) -> ModelVersion | None:
-    """The version that a fingerprint made, if it is registered; the oldest if there are several."""
+    """The version of a fingerprint, if it is registered; the oldest if there are several."""
     made = _made_by(client, name, fingerprint)
     return made[-1] if made else None
 
@@ -135,9 +135,8 @@ class Move:
     """A change of the champion, which can be repeated if it was interrupted.
 
     Attributes:
-        name: the model.
         version: the new champion.
-        before: the champion until then, if there was one.
+        before: the previous champion, if there was one.
         event: ``promoted`` or ``rolled back``.
         why: the verdict of the gate, or the reason that a person gave.
     """

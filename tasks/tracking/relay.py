@@ -46,7 +46,7 @@ class Relay:
     Args:
         client: of the tracking store.
         run_id: returns the run's id, opens the run if needed; may raise while the server is down.
-        folder: where ``events.jsonl`` is.
+        folder: with ``events.jsonl``.
         writer: the right to send, which one relay per run holds.
         on_trouble: called once when the server stops answering.
 
@@ -81,7 +81,7 @@ class Relay:
         return self
 
     def follow(self, folder: Path) -> None:
-        """Continue reading in the folder's new place."""
+        """Continue reading in the folder's new location."""
         self.tail.path = folder / FILE
 
     def sends(self) -> bool:
@@ -89,9 +89,9 @@ class Relay:
         return self.writer.holds
 
     def close(self, seconds: float) -> bool:
-        """Send what is left, at most for ``seconds``; tell whether everything arrived.
+        """Send the rest within ``seconds``; return whether everything arrived.
 
-        Steps that another process sends are waited for only briefly.
+        The wait for steps that another process sends is short.
         """
         self._ending.set()
         first = min(seconds, OTHER_SECONDS)
@@ -104,7 +104,7 @@ class Relay:
         try:
             self._work_until_sent()
         finally:
-            # The right of a dead writer expires.
+            # If this fails, the right expires.
             with suppress(Exception):
                 self.writer.release()
 

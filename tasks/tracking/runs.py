@@ -115,13 +115,8 @@ def log_figures(
 ) -> None:
     """Log final metrics at a step, unless the run has them already; call it under the lease.
 
-    Args:
-        client: of the tracking store.
-        run_id: the run.
-        figures: by name; those of the training's cost begin with ``train/``.
-        step: of all of them.
-        kept: whether existing values stay, because a version was registered with them. Otherwise
-            they may be those of a model that was not registered; only its cost stays.
+    With ``kept`` existing values stay, because a version was registered with them. Otherwise they
+    may be those of a model that was not registered: only its cost, ``train/``, stays.
     """
     from mlflow.entities import Metric
 
@@ -177,7 +172,7 @@ def fetch_artifact(client: MlflowClient, run_id: str, path: str, folder: Path) -
 
 
 def has_artifact(client: MlflowClient, run_id: str, path: str) -> bool:
-    """Whether a run has a file; the error of a failed download does not tell."""
+    """Whether a run has a file; the error of a failed download does not show it."""
     from mlflow.exceptions import MlflowException
 
     try:

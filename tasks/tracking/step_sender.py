@@ -36,7 +36,7 @@ class StepSender:
         client: of the tracking store.
         workspace: the home, with the leases for the handover.
         fingerprint: of the run.
-        silence: seconds without a new heartbeat after which a sender counts as dead.
+        silence: seconds without a new heartbeat until a sender counts as dead.
     """
 
     def __init__(

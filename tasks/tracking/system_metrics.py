@@ -17,12 +17,7 @@ class LoadMonitor:
 
     It samples every ten seconds, or as ``MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`` says, and
     continues after the last step of the run, so that a resumed run has each step once. If several
-    processes train the same run, only the machine of the one that sends is shown.
-
-    Args:
-        run_id: returns the run's id, opens the run if needed; may raise while the server is down.
-        tracking_uri: of the server.
-        writes: tells whether this process writes to the run.
+    processes train the same run, only the machine of the one that ``writes`` is shown.
     """
 
     def __init__(

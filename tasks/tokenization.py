@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +35,9 @@ class Tokenized:
     """The result of the stage.
 
     Attributes:
-        stored: the output folder: an Arrow file a split, and tokenizers that were trained.
+        stored: the output folder: an Arrow file per split, and trained tokenizers.
         spec: of the model to fine-tune.
-        facts: what the model freezes: from validation, and from the application's settings.
+        facts: from validation and from the application's settings.
         tokens: token count by split.
         truncated: rows that were cut.
     """
@@ -54,7 +55,7 @@ class Tokenized:
 
     @property
     def reused(self) -> bool:
-        """Whether an earlier run had computed it."""
+        """Whether an earlier run computed it."""
         return self.stored.reused
 
     @property
@@ -114,25 +115,20 @@ def _build(
     codec, lengths = preparation.choose_lengths(folder, config, base, application, splits["train"])
     tokens, cut, counts = {}, {}, Counter[str]()
     for split, rows in splits.items():
-        writer = _Encoder(application, codec, facts)
-        batches = writer.batches(rows)
+        encoder = _Encoder(application, codec, facts)
+        batches = encoder.batches(rows)
         first = next(batches)
-        arrow.write(folder / f"{split}.arrow", _chain(first, batches), first.schema)
-        tokens[split], cut[split] = writer.tokens, writer.truncated
-        counts.update(writer.counts)
+        arrow.write(folder / f"{split}.arrow", chain([first], batches), first.schema)
+        tokens[split], cut[split] = encoder.tokens, encoder.truncated
+        counts.update(encoder.counts)
     _refuse_too_long(sum(cut.values()), counts["targets cut"], validated, codec, config)
     summary = {"tokens": tokens, "truncated": sum(cut.values()), "lengths": lengths}
     summary |= {"counts": dict(counts), "coverage": coverage}
     return summary | {"truncated_by_split": cut}
 
 
-def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
-
-
 class _Encoder:
-    """Tokenizes batch after batch and counts."""
+    """Tokenizes rows in batches, and counts tokens and truncated rows."""
 
     def __init__(self, application: Application, codec: Codec, facts: Facts) -> None:
         self.application = application

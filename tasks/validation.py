@@ -28,7 +28,7 @@ from tasks.contract.passes import (
 )
 from tasks.contract.passes.cross_row_checks import CrossRowResult
 from tasks.contract.passes.first_pass import Folders
-from tasks.contract.report import label_quality, record
+from tasks.contract.report import record
 from tasks.contract.rows import layout as layouts
 from tasks.contract.rows import quarantine
 from tasks.contract.rows.quarantine import Fixes, QuarantineSummary
@@ -39,7 +39,7 @@ from tasks.workspace import Workspace
 
 VERSION = 5
 NOT_ROWS = {"max_truncated", "drift"}
-"""Settings of the contract that this stage has no use for."""
+"""Settings of the contract that other stages use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ class Validated:
     """The result of the stage.
 
     Attributes:
-        stored: the output folder: an Arrow file a split, ``facts.json``, ``profile.json``,
+        stored: the output folder: an Arrow file per split, ``facts.json``, ``profile.json``,
             ``report.json``, ``quarantine.jsonl``.
         pipeline: the name of the pipeline.
-        facts: what the model freezes, such as labels and their counts.
+        facts: what the training rows teach, such as labels and their counts.
         rows: rows kept by split.
         quarantined: rows set aside.
         sources: the declared files.
@@ -65,23 +65,23 @@ class Validated:
 
     @property
     def digest(self) -> str:
-        """Digest of the rows and of what they taught, whatever their files are called."""
+        """Digest of the rows and facts, whatever their files are called."""
         return self.stored.content("facts.json", *(f"{split}.arrow" for split in SPLITS))
 
     @property
     def report(self) -> record.Report:
-        """What every rule found."""
+        """The report of the contract."""
         report: record.Report = read_json(self.stored.path / "report.json")
         return {"pipeline": self.pipeline} | report | {"digest": self.digest}
 
     @property
     def profile(self) -> Profile:
-        """What is remembered of the training rows."""
+        """The profile of the training rows."""
         return Profile.from_dict(read_json(self.stored.path / "profile.json"))
 
     @property
     def reused(self) -> bool:
-        """Whether an earlier run had computed it."""
+        """Whether an earlier run computed it."""
         return self.stored.reused
 
     @property
@@ -98,7 +98,7 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
 
     Raises:
         DataError: the files cannot be read, lack a column, or break the contract as a whole.
-        ConfigError: a setting does not go with what the data taught.
+        ConfigError: a setting does not fit the facts.
     """
     slices.require_columns(config, sources)
     application = applications.get(config.application)
@@ -168,7 +168,7 @@ def _build(
             write_json(folder / "profile.json", profiles["train"].to_dict())
     report = record.describe(config, checked, aside, problems, profiles)
     if config.contract.label_quality and not problems:
-        report |= label_quality.section(folder, config, facts, layout.files)
+        report |= record.label_quality(folder, config, facts, layout.files)
     record.publish(workspace.root, {"pipeline": config.name} | report)
     if problems:
         raise DataError(problems)

@@ -41,9 +41,6 @@ class Task:
     """Arguments to check one part in a process.
 
     Attributes:
-        config: the pipeline.
-        layout: columns and files.
-        part: what to read.
         spool: file for the valid rows.
         rejected: file for the others, in the quarantine's folder, since it holds their text.
         fixes: file with rows that a person repaired.
@@ -62,11 +59,9 @@ class PartResult:
     """Result of the checks of a part.
 
     Attributes:
-        task: the part.
         catalogue: of the valid rows.
         rows: rows read, also those that cannot be parsed.
         rejected: rows that break a rule and leave.
-        findings: by rule.
         changed: how many rows were repaired, and how many redacted.
         window_kinds: whether the column of the window holds dates, numbers or both.
     """

@@ -40,9 +40,6 @@ class Piece:
         file: position of each row's file.
         row: each row's number.
         folder: where one Arrow file per split is written.
-        application: name of the application.
-        facts: what the training rows taught.
-        texts: the text columns.
         before: rows of each split in earlier pieces.
     """
 

@@ -13,16 +13,23 @@ import numpy as np
 from configs.errors import Problem
 from configs.files import write_atomic
 from configs.schema import Pipeline
+from tasks.applications.base import Facts
+from tasks.applications.shared.classification.labels import ClassificationFacts
+from tasks.arrow import MappedTable
 from tasks.contract.passes.cross_row_checks import CrossRowResult
 from tasks.contract.rows.quarantine import QuarantineSummary
 from tasks.contract.rules import cells
 from tasks.contract.rules.findings import Findings
 from tasks.contract.sources.splits import SPLITS
+from tasks.contract.statistics import label_quality as quality
+from tasks.contract.statistics.label_quality import LabelQuality
 from tasks.contract.statistics.profile import EDGES, Profile
 from tasks.store import lock, write_json
 
 FINENESS: Final = 2
 """Bins of a profile per bin of a plot."""
+MOST_SUSPECTS: Final = 100
+"""Most suspects in the report."""
 Report = dict[str, Any]
 
 
@@ -159,3 +166,54 @@ def _histogram(counts: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
         }
         for split, values in counts.items()
     ]
+
+
+def label_quality(
+    folder: Path, config: Pipeline, facts: Facts, files: Sequence[str]
+) -> dict[str, Any]:
+    """The part of the report about labels of training rows; empty for rows without labels."""
+    if not isinstance(facts, ClassificationFacts):
+        return {}
+    rows = MappedTable(folder / "train.arrow")
+    names = facts.labels
+    texts = _texts(rows, facts.inputs)
+    options: dict[str, Any] = {
+        "language": config.language.source,
+        "budget": config.contract.sample_size,
+        "seed": config.seed,
+    }
+    if facts.labelling == "multiple":
+        held = rows.column("labels").to_pylist()
+        sets = [[names[n] for n, has in enumerate(row) if has] for row in held]
+        found = quality.examine_sets(texts, sets, **options)
+    else:
+        labels = [names[position] for position in rows.column("label").to_pylist()]
+        found = quality.examine(texts, labels, **options)
+    return {"label_quality": _label_quality(found, rows, files)}
+
+
+def _texts(rows: MappedTable, inputs: Sequence[str]) -> list[str]:
+    columns = [rows.column(name).to_pylist() for name in inputs]
+    return ["\n".join(row) for row in zip(*columns, strict=True)]
+
+
+def _label_quality(found: LabelQuality, rows: MappedTable, files: Sequence[str]) -> dict[str, Any]:
+    places = [rows.column(name) for name in ("file", "row")]
+    suspects = [
+        {
+            "split": "train",
+            "file": Path(files[places[0][suspect.position].as_py()]).name,
+            "row": places[1][suspect.position].as_py(),
+            "given": suspect.given,
+            "suggested": suspect.suggested,
+            "score": suspect.score,
+        }
+        for suspect in found.suspects[:MOST_SUSPECTS]
+    ]
+    return {
+        "suspects": suspects,
+        "found": len(found.suspects),
+        "estimated_share": found.estimated_share,
+        "looked_at": found.looked_at,
+        "accuracy": found.accuracy,
+    }

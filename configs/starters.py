@@ -115,7 +115,7 @@ def _commented(
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, Section):
             yield f"{prefix}{indent}{name}:"
-            yield from (f"{line}" for line in _commented(kind, prefix + indent + "  "))
+            yield from _commented(kind, prefix + indent + "  ")
         else:
             yield f"{prefix}{indent}{name}: {_scalar(_default(info))}"
 

@@ -1,4 +1,4 @@
-"""Find entities in texts: part of every registered model for entities, free of this project.
+"""Find entities: part of every registered model for entities; it imports nothing of onestep.
 
 :mod:`tasks.predictor` loads this file from the model's own folder. Training cuts its windows and
 reads its entities here too, so that validation and the registered model agree.
@@ -31,9 +31,9 @@ class Windows(NamedTuple):
     ends: list[list[int]]
     """The character after each token's last."""
     begins: list[int]
-    """The first character of the text that a window answers for: entities begin there or later."""
+    """The first character of each window's own part of the text, in which its entities begin."""
     stops: list[int]
-    """The first character of the text that the next window answers for."""
+    """The first character after each window's own part."""
 
 
 class Entity(NamedTuple):
@@ -48,11 +48,11 @@ class Entity(NamedTuple):
 def cut_windows(tokenizer: Any, texts: Sequence[str], max_length: int, stride: int) -> Windows:
     """Tokenize texts into windows of ``max_length`` tokens that share ``stride`` tokens.
 
-    Windows share at most half of their tokens, so that each gets on. Each character belongs to one
-    window: two windows divide in the middle what they share.
+    Windows share at most half of their tokens, so that each one reaches further. Each character
+    belongs to one window: the overlap of two windows is divided in the middle.
     """
     room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
-    # Without a separator, an end of text that a text spells out is taken for the real one.
+    # Without a separator, a text that spells out the end token would end there.
     plain = {} if tokenizer.sep_token else {"split_special_tokens": True}
     tokens = tokenizer(
         list(texts),
@@ -69,7 +69,7 @@ def cut_windows(tokenizer: Any, texts: Sequence[str], max_length: int, stride: i
     last = [at + 1 == len(rows) or rows[at + 1] != row for at, row in enumerate(rows)]
     return Windows(
         rows=rows,
-        # Some tokenizers make nothing of an empty text, which models cannot read.
+        # Some tokenizers return no token for an empty text, which models cannot read.
         input_ids=[encoding.ids or [tokenizer.pad_token_id] for _, encoding in pairs],
         starts=[[start for start, _ in spans] for spans in offsets],
         ends=[[end for _, end in spans] for spans in offsets],
@@ -133,7 +133,7 @@ def find_entities(
     import torch
 
     starts, ends = starts.to(logits.device), ends.to(logits.device)
-    # Tokens of the text first: what stands between them belongs to no entity and breaks none.
+    # Tokens of the text first: the others belong to no entity and divide none.
     order = (starts < 0).to(torch.int8).sort(dim=1, stable=True).indices
     starts, ends = starts.gather(1, order), ends.gather(1, order)
     scores = logits.float().log_softmax(-1)
@@ -189,12 +189,12 @@ def _read(
 
 
 def own(entities: Iterable[Entity], begin: int, stop: int) -> list[Entity]:
-    """Those that begin in the part of the text that their window answers for."""
+    """The entities that begin in their window's own part of the text."""
     return [entity for entity in entities if begin <= entity.start < stop]
 
 
 def merge(entities: Iterable[Entity]) -> list[Entity]:
-    """Entities of all windows of a text from left to right; of two that overlap the surer one."""
+    """Entities of a text from left to right; of two that overlap, the more probable one."""
     merged: list[Entity] = []
     for entity in sorted(entities):
         if not merged or entity.start >= merged[-1].end:

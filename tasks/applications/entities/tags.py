@@ -13,7 +13,7 @@ BILOU: Final = {"E": "L", "S": "U"}
 """IOBES writes E for the last token of an entity and S for its only one."""
 PREFIXES: Final = {"bio": "BI", "bilou": "BILU", "iob1": "BI"}
 OPENS: Final = {"bio": "B", "bilou": "BU", "iob1": "B"}
-"""Prefixes that begin an entity, whatever stands before them."""
+"""Prefixes that begin an entity after any tag."""
 NEVER_AFTER_OUTSIDE: Final = {"bio": "I", "bilou": "IL", "iob1": ""}
 ENDS: Final = "LU"
 

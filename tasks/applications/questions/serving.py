@@ -1,4 +1,4 @@
-"""Find answers in contexts: part of every registered model for questions, free of this project.
+"""Find answers: part of every registered model for questions; it imports nothing of onestep.
 
 :mod:`tasks.predictor` loads this file from the model's own folder. Training cuts its windows and
 reads its spans here too, so that validation and the registered model agree; torch is imported
@@ -53,7 +53,7 @@ def cut_windows(
     """Tokenize pairs into windows of ``max_length`` tokens that share ``stride`` tokens.
 
     A question gets at most half of a window. Windows share at most half of the room that their
-    question leaves, so that each gets on.
+    question leaves, so that each one reaches further.
     """
     special = tokenizer.num_special_tokens_to_add(pair=True)
     shortened = _shortened(tokenizer, questions, (max_length - special) // 2)
@@ -177,7 +177,7 @@ def find_spans(
 
 
 def rank(span: Span) -> tuple[float, int, int]:
-    """The order of spans: by score, then from left to right, whatever window they are from."""
+    """The order of spans of all windows: by score, then from left to right."""
     return -span.score, span.start, span.end
 
 

@@ -1,4 +1,4 @@
-"""Run classification models: part of every registered classifier, free of this project.
+"""Run classification models: part of every registered classifier; it imports nothing of onestep.
 
 :mod:`tasks.predictor` loads this file from the model's own folder.
 """
@@ -43,7 +43,7 @@ class Model:
         self.model = model.to(device).eval()
 
     def answer(self, rows: list[Row]) -> list[Row]:
-        """Labels and how sure the model is of them.
+        """Labels and their scores.
 
         A single label has its probability as ``score``, several have those that reach the tuned
         threshold, and both have the probability of every label in their frozen order. A label of
@@ -57,7 +57,7 @@ class Model:
 
     def _tokenize(self, rows: list[Row]) -> Any:
         paired = "text_pair" in self.settings["inputs"]
-        # Without a separator, an end of text that a text spells out is taken for the real one.
+        # Without a separator, a text that spells out the end token would end there.
         plain = {} if self.tokenizer.sep_token else {"split_special_tokens": True}
         return self.tokenizer(
             [self.settings["prefix"] + row["text"] for row in rows],

@@ -1,6 +1,6 @@
 """Run models that write text: part of every registered translator and summarizer.
 
-Free of this project; :mod:`tasks.predictor` loads this file from the model's own folder.
+It imports nothing of onestep; :mod:`tasks.predictor` loads this file from the model's own folder.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def describe(settings: Row) -> tuple[Row, Row, Row]:
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences of a text, by their final punctuation and by line ends; none is lost."""
+    """Sentences of a text, by their final punctuation and by line ends; no text is dropped."""
     parts, start = [], 0
     for match in SENTENCE_END.finditer(text):
         if match.end() > start:
@@ -101,7 +101,7 @@ class Generator:
         return self._glue.join(self._generate(pieces, limit)).strip()
 
     def pieces(self, text: str) -> list[str]:
-        """Cut an input into runs of sentences that each fit the model; none is lost."""
+        """Cut an input into runs of sentences that each fit the model; no sentence is dropped."""
         pieces: list[str] = []
         for sentence in sentences(text) or [text]:
             for part in self._parts(sentence):
@@ -113,7 +113,7 @@ class Generator:
         return pieces
 
     def _parts(self, sentence: str) -> list[str]:
-        """The halves, and their halves, of a sentence that alone is too long."""
+        """Halve a sentence that is too long until each part fits."""
         if self._fits(sentence) or len(sentence) < 2:
             return [sentence]
         middle = len(sentence) // 2
@@ -195,7 +195,7 @@ def is_unspaced(language: str) -> bool:
 
 
 def glue(language: str) -> str:
-    """What stands between two sentences."""
+    """The text that joins two sentences."""
     return "" if is_unspaced(language) else " "
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from configs import documentation
 from tasks.applications import registry
-from tasks.contract.rules import reference
 from tests.docs.markdown import DOCS, blocks
+from tests.docs.reference import configuration, rules
 from tests.support import packages
 from tests.support.commands import assert_nothing_runs, onestep, succeed
 from tests.support.homes import Finished, aliases, versions
@@ -61,7 +60,7 @@ def test_it_shows_in_the_schema_and_in_the_reference(installed: Path, tmp_path: 
     schema = json.loads(succeed(tmp_path / "mlruns", "schema"))
     assert "intents" in json.dumps(schema)
     assert "least_words" in json.dumps(schema)
-    pages = documentation.page(registry.PIPELINES), reference.page(registry.PIPELINES)
+    pages = configuration.page(registry.PIPELINES), rules.page(registry.PIPELINES)
     assert "`least_words`" in pages[0]
     assert "`shouting`" in pages[1]
 

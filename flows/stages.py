@@ -12,14 +12,14 @@ from flows.run.run import Run, Stage
 from flows.tracking import records
 from tasks import evaluation, finetuning, tokenization, validation
 from tasks.evaluation import EvaluationResult, evaluate
-from tasks.finetuning import Tuned, finetune
+from tasks.finetuning import FinetuningResult, finetune
 from tasks.progress import Notice, announce
 from tasks.registration import RegistrationResult, register
-from tasks.tokenization import Tokenized, tokenize_rows
-from tasks.validation import Validated, validate
+from tasks.tokenization import TokenizationResult, tokenize_rows
+from tasks.validation import ValidationResult, validate
 
 
-def _validate(run: Run) -> Validated:
+def _validate(run: Run) -> ValidationResult:
     """Check the labelled rows against the contract, and measure their drift from the champion's."""
     from flows.prefect_run import artifacts
 
@@ -29,7 +29,7 @@ def _validate(run: Run) -> Validated:
     return validated
 
 
-def _compare_with_champion(run: Run, validated: Validated) -> None:
+def _compare_with_champion(run: Run, validated: ValidationResult) -> None:
     """Measure drift, publish the contract's report with it, and refuse if the contract says so."""
     config, workspace = run.config, run.workspace
     drifted = drift.against_champion(config, workspace, run.tracker.client, validated)
@@ -41,12 +41,12 @@ def _compare_with_champion(run: Run, validated: Validated) -> None:
     drift.require_none(config, drifted)
 
 
-def _tokenize(run: Run) -> Tokenized:
+def _tokenize(run: Run) -> TokenizationResult:
     """Turn rows into token ids."""
-    return tokenize_rows(run.config, run.workspace, run[Validated], run.inputs.base)
+    return tokenize_rows(run.config, run.workspace, run[ValidationResult], run.inputs.base)
 
 
-def _finetune(run: Run) -> Tuned:
+def _finetune(run: Run) -> FinetuningResult:
     """Train with live progress, and send every step to MLflow."""
     from flows.prefect_run import artifacts
 
@@ -54,7 +54,7 @@ def _finetune(run: Run) -> Tuned:
         _load_ahead()
         run.tracker.training.watch(folder)
 
-    inputs = run[Validated], run[Tokenized], run.inputs.base
+    inputs = run[ValidationResult], run[TokenizationResult], run.inputs.base
     with artifacts.progress():
         tuned = finetune(run.config, run.workspace, *inputs, watch)
     run.tracker.training.complete(tuned.stored.path)
@@ -74,9 +74,9 @@ def _load_ahead() -> None:
 
 def _evaluate(run: Run) -> EvaluationResult:
     """Score the model that will be served."""
-    inputs = run[Validated], run[Tokenized], run[Tuned]
+    inputs = run[ValidationResult], run[TokenizationResult], run[FinetuningResult]
     evaluated = evaluate(run.config, run.workspace, *inputs)
-    records.log_evaluation(run.tracker, evaluated, run[Tuned])
+    records.log_evaluation(run.tracker, evaluated, run[FinetuningResult])
     return evaluated
 
 
@@ -86,7 +86,7 @@ def _register(run: Run) -> RegistrationResult:
     def decided(registered: RegistrationResult) -> None:
         events.note_decision(run.workspace, run.config.name, registered, run.tracker.url())
 
-    inputs = run.tracker.client, run[EvaluationResult], run[Validated], run.origin
+    inputs = run.tracker.client, run[EvaluationResult], run[ValidationResult], run.origin
     return register(run.config, run.workspace, *inputs, on_decision=decided)
 
 

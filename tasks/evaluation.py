@@ -14,13 +14,13 @@ from tasks import arrow
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Scorer
 from tasks.champion import answers, slices
-from tasks.finetuning import Tuned, extra_metrics, primary_metric_of
+from tasks.finetuning import FinetuningResult, extra_metrics, primary_metric_of
 from tasks.metrics import code_digests
-from tasks.store import Stored, digest, files_below, read_json, write_json
-from tasks.tokenization import Tokenized
+from tasks.store import StoredOutput, digest, files_below, read_json, write_json
+from tasks.tokenization import TokenizationResult
 from tasks.tracking import packaging
 from tasks.training import events
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class EvaluationResult:
         holdout: digest of the validated rows.
     """
 
-    stored: Stored
+    stored: StoredOutput
     primary_metric: str
     metrics: dict[str, float]
     interval: tuple[float, float]
@@ -88,9 +88,9 @@ class EvaluationResult:
 def evaluate(
     config: Pipeline,
     workspace: Workspace,
-    validated: Validated,
-    tokenized: Tokenized,
-    tuned: Tuned,
+    validated: ValidationResult,
+    tokenized: TokenizationResult,
+    tuned: FinetuningResult,
 ) -> EvaluationResult:
     """Measure the fine-tuned model on the test split."""
     application = applications.get(config.application)
@@ -121,8 +121,8 @@ def _inputs(
     config: Pipeline,
     application: Application,
     settings: dict[str, Any],
-    validated: Validated,
-    tuned: Tuned,
+    validated: ValidationResult,
+    tuned: FinetuningResult,
 ) -> dict[str, Any]:
     """Everything that the output depends on."""
     return {
@@ -139,7 +139,7 @@ def _inputs(
     }
 
 
-def _read(stored: Stored, primary_metric: str, baseline_name: str) -> EvaluationResult:
+def _read(stored: StoredOutput, primary_metric: str, baseline_name: str) -> EvaluationResult:
     """Take the figures from an output."""
     record = read_json(stored.path / "metrics.json")
     low, high = record["interval"]
@@ -158,14 +158,17 @@ def _read(stored: Stored, primary_metric: str, baseline_name: str) -> Evaluation
     )
 
 
-def _slice_inputs(config: Pipeline, validated: Validated) -> dict[str, Any]:
+def _slice_inputs(config: Pipeline, validated: ValidationResult) -> dict[str, Any]:
     """Inputs of the slices; columns of the files are not among the validated rows."""
     declared = config.gate.slices.model_dump(mode="json", exclude={"max_drop"})
     return declared | ({"sources": validated.sources.digest} if declared["columns"] else {})
 
 
 def _settings(
-    config: Pipeline, application: Application, tokenized: Tokenized, tuned: Tuned
+    config: Pipeline,
+    application: Application,
+    tokenized: TokenizationResult,
+    tuned: FinetuningResult,
 ) -> dict[str, Any]:
     """Settings of the served model, as in ``predictor.json``."""
     return {
@@ -238,8 +241,8 @@ def _write(
     config: Pipeline,
     answered: _TestAnswers,
     rows: arrow.MappedTable,
-    validated: Validated,
-    tuned: Tuned,
+    validated: ValidationResult,
+    tuned: FinetuningResult,
 ) -> dict[str, Any]:
     section, primary_metric, scorer = config.evaluation, primary_metric_of(config), answered.scorer
     metrics = scorer.metrics()
@@ -266,7 +269,7 @@ def _slices(
     config: Pipeline,
     scorer: Scorer,
     rows: arrow.MappedTable,
-    validated: Validated,
+    validated: ValidationResult,
 ) -> list[dict[str, Any]]:
     """The primary metric by slice; the rows of each slice are kept beside the answers."""
     import pandas as pd
@@ -285,7 +288,7 @@ def _slices(
 
 
 def _outcomes(
-    scorer: Scorer, primary_metric: str, rows: arrow.MappedTable, validated: Validated
+    scorer: Scorer, primary_metric: str, rows: arrow.MappedTable, validated: ValidationResult
 ) -> pd.DataFrame:
     """The score of each answer by file, row and a digest of the inputs; never text."""
     import pandas as pd
@@ -303,7 +306,7 @@ def _outcomes(
 
 
 def _locate(
-    mistakes: list[dict[str, Any]], rows: arrow.MappedTable, validated: Validated
+    mistakes: list[dict[str, Any]], rows: arrow.MappedTable, validated: ValidationResult
 ) -> list[dict[str, Any]]:
     """Replace positions in the stream by file and row number."""
     if not mistakes:

@@ -13,8 +13,8 @@ from tasks import metrics
 from tasks.applications import registry as applications
 from tasks.applications.shared import losses
 from tasks.progress import Progress, announce
-from tasks.store import Stored, read_json
-from tasks.tokenization import Tokenized
+from tasks.store import StoredOutput, read_json
+from tasks.tokenization import TokenizationResult
 from tasks.training import energy, events
 from tasks.training.events import Record
 from tasks.training.job import BEST, PREFLIGHT, Job
@@ -22,7 +22,7 @@ from tasks.training.launchers import registry as launchers
 from tasks.training.launchers.run import run
 from tasks.training.model.initial_model import InitialModel
 from tasks.training.optimization import optimizers
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 VERSION = 2
@@ -31,7 +31,7 @@ Watch = Callable[[Path], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class FinetuningResult:
     """The result of the stage.
 
     Attributes:
@@ -40,7 +40,7 @@ class Tuned:
         summary: steps, seconds, best epoch, peak memory, energy if that was measured.
     """
 
-    stored: Stored
+    stored: StoredOutput
     model: str
     summary: Record
 
@@ -94,7 +94,7 @@ def extension_digests(config: Pipeline) -> list[str]:
     return [*filter(None, found), *metrics.code_digests(_validation_metrics(config))]
 
 
-def key_inputs(config: Pipeline, tokenized: Tokenized, base: InitialModel) -> Record:
+def key_inputs(config: Pipeline, tokenized: TokenizationResult, base: InitialModel) -> Record:
     """Everything that the trained weights depend on."""
     application = applications.get(config.application)
     ignored = {"save_steps"}
@@ -116,11 +116,11 @@ def key_inputs(config: Pipeline, tokenized: Tokenized, base: InitialModel) -> Re
 def finetune(
     config: Pipeline,
     workspace: Workspace,
-    validated: Validated,
-    tokenized: Tokenized,
+    validated: ValidationResult,
+    tokenized: TokenizationResult,
     base: InitialModel,
     watch: Watch | None = None,
-) -> Tuned:
+) -> FinetuningResult:
     """Fine-tune the base model, or resume where a killed run stopped.
 
     ``watch`` is called with the folder of the event log before the worker starts.
@@ -142,14 +142,14 @@ def finetune(
         fresh=workspace.fresh,
         resumable=not workspace.fresh,
     )
-    return Tuned(stored, stored.content("model/"), stored.summary)
+    return FinetuningResult(stored, stored.content("model/"), stored.summary)
 
 
 def make_job(
     mode: Literal["train", "preflight"],
     config: Pipeline,
-    validated: Validated,
-    tokenized: Tokenized,
+    validated: ValidationResult,
+    tokenized: TokenizationResult,
 ) -> Job:
     """Describe the training to a worker."""
     application = applications.get(config.application)
@@ -223,8 +223,8 @@ def _tidy(folder: Path) -> None:
 def preflight(
     config: Pipeline,
     workspace: Workspace,
-    validated: Validated,
-    tokenized: Tokenized,
+    validated: ValidationResult,
+    tokenized: TokenizationResult,
     base: InitialModel,
 ) -> Record:
     """Take exactly one optimizer step on the longest batch and report on it.

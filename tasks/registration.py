@@ -23,7 +23,7 @@ from tasks.tracking import lineage, packaging, registry, runs
 from tasks.tracking.client import patiently
 from tasks.tracking.registry import Move
 from tasks.tracking.runs import FINGERPRINT, log_folder
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def register(
     workspace: Workspace,
     client: MlflowClient,
     evaluated: EvaluationResult,
-    validated: Validated,
+    validated: ValidationResult,
     origin: Origin,
     *,
     on_decision: OnDecision = lambda _: None,
@@ -177,7 +177,7 @@ class _Registration:
     workspace: Workspace
     client: MlflowClient
     evaluated: EvaluationResult
-    validated: Validated
+    validated: ValidationResult
     origin: Origin
     on_decision: OnDecision
     started: float

@@ -106,7 +106,7 @@ def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[boo
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredOutput:
     """A committed stage output.
 
     Attributes:
@@ -134,7 +134,7 @@ class Result(Protocol):
     """What every stage returns."""
 
     @property
-    def stored(self) -> Stored | None:
+    def stored(self) -> StoredOutput | None:
         """The output folder, if the stage has one."""
 
     @property
@@ -161,7 +161,7 @@ class Store:
         *,
         fresh: bool = False,
         resumable: bool = False,
-    ) -> Stored:
+    ) -> StoredOutput:
         """Return the output for ``inputs``, computing it at most once.
 
         Args:
@@ -189,7 +189,7 @@ class Store:
         build: Callable[[Path], Summary],
         resumable: bool,
         repaired: str,
-    ) -> Stored:
+    ) -> StoredOutput:
         partial = final.with_name(final.name + PARTIAL)
         if partial.exists() and not resumable:
             shutil.rmtree(partial)
@@ -211,12 +211,14 @@ class Store:
         if final.exists():
             shutil.rmtree(final)
         commit_folder(partial, final)
-        return Stored(final, final.name, content_digest(files), summary, False, seconds, repaired)
+        return StoredOutput(
+            final, final.name, content_digest(files), summary, False, seconds, repaired
+        )
 
-    def _load(self, final: Path, key: str) -> Stored:
+    def _load(self, final: Path, key: str) -> StoredOutput:
         manifest = read_json(final / MANIFEST)
         content = content_digest(manifest["files"])
-        return Stored(final, key, content, manifest["summary"], True, manifest["seconds"])
+        return StoredOutput(final, key, content, manifest["summary"], True, manifest["seconds"])
 
     def _set_aside_if_damaged(self, final: Path) -> str:
         if not final.exists() or not (reason := damage(final)):

@@ -13,14 +13,14 @@ from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks import arrow
 from tasks.applications import registry as applications
-from tasks.applications.base import Application, Encoded, Facts
+from tasks.applications.base import Application, EncodedRows, Facts
 from tasks.applications.codec import Codec
 from tasks.contract.sources.splits import SPLITS
-from tasks.store import Stored
+from tasks.store import StoredOutput
 from tasks.training.model import preparation
 from tasks.training.model.initial_model import InitialModel
 from tasks.training.model.spec import ModelSpec
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ BATCH = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Tokenized:
+class TokenizationResult:
     """The result of the stage.
 
     Attributes:
@@ -42,7 +42,7 @@ class Tokenized:
         truncated: rows that were cut.
     """
 
-    stored: Stored
+    stored: StoredOutput
     spec: ModelSpec
     facts: Facts
     tokens: dict[str, int]
@@ -71,8 +71,8 @@ class Tokenized:
 
 
 def tokenize_rows(
-    config: Pipeline, workspace: Workspace, validated: Validated, base: InitialModel
-) -> Tokenized:
+    config: Pipeline, workspace: Workspace, validated: ValidationResult, base: InitialModel
+) -> TokenizationResult:
     """Tokenize every split with the base model's tokenizer, or with one trained on the rows.
 
     Raises:
@@ -99,13 +99,13 @@ def tokenize_rows(
     stored = workspace.store.produce("tokenization", inputs, build, fresh=workspace.fresh)
     summary = stored.summary
     spec = preparation.specify(config, base, stored.path, summary["lengths"])
-    return Tokenized(stored, spec, facts, summary["tokens"], summary["truncated"])
+    return TokenizationResult(stored, spec, facts, summary["tokens"], summary["truncated"])
 
 
 def _build(
     folder: Path,
     config: Pipeline,
-    validated: Validated,
+    validated: ValidationResult,
     base: InitialModel,
     application: Application,
     facts: Facts,
@@ -148,7 +148,7 @@ class _Encoder:
             yield _record_batch(encoded, start)
 
 
-def _record_batch(encoded: Encoded, start: int) -> pa.RecordBatch:
+def _record_batch(encoded: EncodedRows, start: int) -> pa.RecordBatch:
     import pyarrow as pa
 
     size = len(encoded.columns["input_ids"])
@@ -162,7 +162,7 @@ def _record_batch(encoded: Encoded, start: int) -> pa.RecordBatch:
 
 
 def _refuse_too_long(
-    cut: int, targets: int, validated: Validated, codec: Codec, config: Pipeline
+    cut: int, targets: int, validated: ValidationResult, codec: Codec, config: Pipeline
 ) -> None:
     limit, rows = config.contract.max_truncated, sum(validated.rows.values())
     if cut <= limit * rows:

@@ -34,7 +34,7 @@ from tasks.contract.rows import quarantine
 from tasks.contract.rows.quarantine import Fixes, QuarantineSummary
 from tasks.contract.sources.splits import SPLITS, Sources
 from tasks.contract.statistics.profile import Profile
-from tasks.store import Stored, lock, read_json, write_json
+from tasks.store import StoredOutput, lock, read_json, write_json
 from tasks.workspace import Workspace
 
 VERSION = 5
@@ -43,7 +43,7 @@ NOT_ROWS = {"max_truncated", "drift"}
 
 
 @dataclass(frozen=True, slots=True)
-class Validated:
+class ValidationResult:
     """The result of the stage.
 
     Attributes:
@@ -56,7 +56,7 @@ class Validated:
         sources: the declared files.
     """
 
-    stored: Stored
+    stored: StoredOutput
     pipeline: str
     facts: Facts
     rows: dict[str, int]
@@ -93,7 +93,7 @@ class Validated:
         return note + (f", {outside:,} outside the window" if outside else "")
 
 
-def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Validated:
+def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> ValidationResult:
     """Check the rows against the contract.
 
     Raises:
@@ -128,7 +128,9 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
         raise ConfigError([Problem(where, what) for where, what in problems])
     if stored.reused:
         _restore_quarantine(config, workspace, stored.path)
-    return Validated(stored, config.name, facts, rows, stored.summary["quarantined"], sources)
+    return ValidationResult(
+        stored, config.name, facts, rows, stored.summary["quarantined"], sources
+    )
 
 
 def _restore_quarantine(config: Pipeline, workspace: Workspace, stored: Path) -> None:

@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from tasks import evaluation
 from tasks.arrow import MappedTable
 from tasks.evaluation import EvaluationResult, evaluate
-from tasks.finetuning import Tuned
+from tasks.finetuning import FinetuningResult
 from tasks.predictor import Predictor
 from tasks.store import read_json
 from tasks.training import events
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("stages")
 
 @pytest.fixture(scope="module")
 def mistaken(
-    prepared: Prepared, tuned: Tuned, tmp_path_factory: pytest.TempPathFactory
+    prepared: Prepared, tuned: FinetuningResult, tmp_path_factory: pytest.TempPathFactory
 ) -> EvaluationResult:
     """The fine-tuned model, measured on a file whose labels are wrong."""
     folder = tmp_path_factory.mktemp("mistaken")
@@ -62,7 +62,7 @@ def test_mistakes_are_named_by_file_and_row_without_their_text(mistaken: Evaluat
 
 
 def test_second_evaluation_is_reused(
-    prepared: Prepared, evaluated: EvaluationResult, tuned: Tuned
+    prepared: Prepared, evaluated: EvaluationResult, tuned: FinetuningResult
 ) -> None:
     again = evaluate(
         prepared.config, prepared.workspace, prepared.validated, prepared.tokenized, tuned
@@ -78,7 +78,7 @@ def test_plots_are_pictures(evaluated: EvaluationResult) -> None:
         assert imread(evaluated.stored.path / f"{name}.png").std() > 0
 
 
-def test_loss_curves_show_every_step(tuned: Tuned) -> None:
+def test_loss_curves_show_every_step(tuned: FinetuningResult) -> None:
     folder: Path = tuned.stored.path
     steps, smoothed, validation = evaluation.loss_curves(folder).axes[0].lines
     assert np.asarray(steps.get_ydata()).tolist() == [

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from configs.files import PARTIAL
 from tasks.evaluation import evaluate
-from tasks.finetuning import Tuned, finetune
+from tasks.finetuning import FinetuningResult, finetune
 from tasks.progress import Progress, Update, listening
 from tasks.store import read_json
 from tasks.training import events
@@ -22,14 +22,14 @@ pytest_plugins = ["tests.support.fixtures"]
 pytestmark = pytest.mark.xdist_group("stages")
 
 
-def again(prepared: Prepared, watched: list[Path] | None = None) -> Tuned:
+def again(prepared: Prepared, watched: list[Path] | None = None) -> FinetuningResult:
     """Run the stage once more."""
     watch = (watched if watched is not None else []).append
     arguments = prepared.validated, prepared.tokenized, prepared.base
     return finetune(prepared.config, prepared.workspace, *arguments, watch)
 
 
-def test_output_is_a_model_and_its_log(tuned: Tuned) -> None:
+def test_output_is_a_model_and_its_log(tuned: FinetuningResult) -> None:
     folder = tuned.stored.path
     assert {p.name for p in folder.iterdir()} == {
         "events.jsonl",
@@ -43,7 +43,7 @@ def test_output_is_a_model_and_its_log(tuned: Tuned) -> None:
     assert config["id2label"] == {"0": "negative", "1": "positive"}
 
 
-def test_summary_adds_up_the_log(tuned: Tuned) -> None:
+def test_summary_adds_up_the_log(tuned: FinetuningResult) -> None:
     steps = events.steps(tuned.stored.path)
     summary = tuned.summary
     assert summary["steps"] == len(steps) == 72
@@ -54,7 +54,7 @@ def test_summary_adds_up_the_log(tuned: Tuned) -> None:
     assert "best epoch" in tuned.note
 
 
-def test_second_run_trains_nothing(prepared: Prepared, tuned: Tuned) -> None:
+def test_second_run_trains_nothing(prepared: Prepared, tuned: FinetuningResult) -> None:
     watched: list[Path] = []
     reused = again(prepared, watched)
     assert reused.stored.reused
@@ -63,7 +63,7 @@ def test_second_run_trains_nothing(prepared: Prepared, tuned: Tuned) -> None:
 
 
 def test_run_killed_before_its_commit_is_only_committed(
-    prepared: Prepared, tuned: Tuned, tmp_path: Path
+    prepared: Prepared, tuned: FinetuningResult, tmp_path: Path
 ) -> None:
     workspace = replace(prepared.workspace, root=tmp_path)
     final = workspace.store.stages / "finetuning" / tuned.stored.key

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tasks.applications import registry as applications
 from tasks.evaluation import EvaluationResult
-from tasks.finetuning import Tuned
+from tasks.finetuning import FinetuningResult
 from tasks.predictor import Predictor
 from tasks.tracking import packaging
 from tests.support.rows import reviews
@@ -41,7 +41,9 @@ def probabilities(answers: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]
     return np.array(answers["probabilities"].to_list())
 
 
-def test_labels_are_those_of_plain_transformers(tuned: Tuned, predictor: Predictor) -> None:
+def test_labels_are_those_of_plain_transformers(
+    tuned: FinetuningResult, predictor: Predictor
+) -> None:
     folder = tuned.stored.path / "model"
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -150,7 +152,7 @@ def test_package_opens_again_and_again(package: Path, monkeypatch: pytest.Monkey
 
 
 def test_package_holds_what_the_model_was_trained_with(
-    evaluated: EvaluationResult, tuned: Tuned
+    evaluated: EvaluationResult, tuned: FinetuningResult
 ) -> None:
     settings = json.loads((evaluated.package / "predictor.json").read_text(encoding="utf-8"))
     assert (settings["labels"], settings["precision"]) == (LABELS, "fp32")

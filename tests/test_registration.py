@@ -26,7 +26,7 @@ from tasks.store import file_digest
 from tasks.tracking import client, registry, runs
 from tasks.tracking import promotion as promoting
 from tasks.tracking.runs import FINGERPRINT
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 from tests.support.pipelines import Prepared
 from tests.support.rows import reviews
@@ -49,7 +49,7 @@ class Shop:
     workspace: Workspace
     client: MlflowClient
     config: Pipeline
-    validated: Validated
+    validated: ValidationResult
     evaluated: EvaluationResult
 
     @property

@@ -15,7 +15,7 @@ import pytest
 from configs.errors import DataError, StorageFailure, WorkerFailure
 from configs.files import write_atomic
 from tasks import store as stores
-from tasks.store import Store, Stored, Summary
+from tasks.store import Store, StoredOutput, Summary
 from tasks.workspace import Workspace
 
 Process = subprocess.Popen[str]
@@ -86,7 +86,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-def produce(store: Store, build: Build, inputs: Any = None, **options: bool) -> Stored:
+def produce(store: Store, build: Build, inputs: Any = None, **options: bool) -> StoredOutput:
     return store.produce("stage", INPUTS if inputs is None else inputs, build, **options)
 
 

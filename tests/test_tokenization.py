@@ -9,9 +9,9 @@ from transformers import AutoTokenizer
 
 from configs.errors import DataError, ModelError
 from tasks.contract.sources.splits import SPLITS
-from tasks.tokenization import Tokenized, tokenize_rows
+from tasks.tokenization import TokenizationResult, tokenize_rows
 from tasks.training.model.initial_model import InitialModel
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 from tests.support.tables import Row, parcels, pipeline, run, split_rows, write_table
 
@@ -32,14 +32,14 @@ def rows() -> list[Row]:
 
 def tokenized(
     folder: Path, starter: InitialModel, table: list[Row] | None = None, **sections: Any
-) -> tuple[Validated, Tokenized]:
+) -> tuple[ValidationResult, TokenizationResult]:
     write_table(folder / "train.jsonl", rows() if table is None else table)
     config = pipeline(folder, {"train": "train.jsonl"}, sections.pop("contract", {}), **sections)
     validated = run(config)
     return validated, tokenize_rows(config, Workspace.open(folder / "mlruns"), validated, starter)
 
 
-def stored(result: Tokenized, split: str) -> dict[str, list[Any]]:
+def stored(result: TokenizationResult, split: str) -> dict[str, list[Any]]:
     with pa.OSFile(str(result.stored.path / f"{split}.arrow")) as source:
         columns: dict[str, list[Any]] = pa.ipc.open_stream(source).read_all().to_pydict()
     return columns

@@ -47,9 +47,9 @@ def report(outcome: Outcome, display: Display, seconds: float) -> RenderableType
 
 
 def _costs(outcome: Outcome, display: Display, seconds: float) -> list[RenderableType]:
-    from tasks.finetuning import Tuned
+    from tasks.finetuning import FinetuningResult
 
-    tuned = outcome.results[Tuned]
+    tuned = outcome.results[FinetuningResult]
     outside = seconds - sum(stage.seconds for stage in display.stages)
     total = Text(f"{duration(seconds)} in all, {duration(outside)} of it outside the stages")
     if tuned.reused or not tuned.summary.get("forecast"):

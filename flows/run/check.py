@@ -18,9 +18,9 @@ from tasks.contract.rows import quarantine
 from tasks.contract.sources import splits
 from tasks.finetuning import preflight as take_one_step
 from tasks.store import read_json
-from tasks.tokenization import Tokenized, tokenize_rows
+from tasks.tokenization import TokenizationResult, tokenize_rows
 from tasks.training.model.initial_model import InitialModel
-from tasks.validation import Validated, validate
+from tasks.validation import ValidationResult, validate
 from tasks.workspace import Workspace
 
 
@@ -28,8 +28,8 @@ from tasks.workspace import Workspace
 class PreparedData:
     """The results of the stages before training."""
 
-    validated: Validated
-    tokenized: Tokenized
+    validated: ValidationResult
+    tokenized: TokenizationResult
     base: InitialModel
 
 
@@ -102,7 +102,7 @@ def check(pipeline: Pipeline, workspace: Workspace) -> DataCheck:
 
 
 def measure(
-    pipeline: Pipeline, workspace: Workspace, validated: Validated, predictions: int = 0
+    pipeline: Pipeline, workspace: Workspace, validated: ValidationResult, predictions: int = 0
 ) -> DriftReport | None:
     """Compare valid rows with those of the champion."""
     from tasks.tracking.client import reach

@@ -19,7 +19,7 @@ from tasks.contract.statistics.drift import Measure
 from tasks.contract.statistics.profile import Profile
 from tasks.tracking import registry, runs
 from tasks.tracking.client import patiently
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def against_champion(
     config: Pipeline,
     workspace: Workspace,
     client: MlflowClient,
-    validated: Validated,
+    validated: ValidationResult,
     *,
     predictions: int = 0,
 ) -> DriftReport | None:
@@ -85,7 +85,7 @@ def against_champion(
 
 
 def publish(
-    config: Pipeline, workspace: Workspace, validated: Validated, drifted: DriftReport | None
+    config: Pipeline, workspace: Workspace, validated: ValidationResult, drifted: DriftReport | None
 ) -> Report:
     """Publish the contract's report with the drift, and with the refusal if there is one."""
     report = validated.report | (drifted.record() if drifted else {})
@@ -125,7 +125,11 @@ def _json(
 
 
 def _answers(
-    config: Pipeline, workspace: Workspace, version: ModelVersion, validated: Validated, size: int
+    config: Pipeline,
+    workspace: Workspace,
+    version: ModelVersion,
+    validated: ValidationResult,
+    size: int,
 ) -> Counter[str]:
     """The champion's answers to a sample of the training rows, by category."""
     application = applications.get(config.application)

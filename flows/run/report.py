@@ -13,11 +13,11 @@ from flows.run.run import Outcome, Run, StageRun
 from flows.tracking import records
 from tasks.contract.report import record as contract
 from tasks.contract.report.record import Report
-from tasks.finetuning import Tuned
+from tasks.finetuning import FinetuningResult
 from tasks.report import run_page
-from tasks.store import MANIFEST, Stored, lock, read_json, storage_errors
+from tasks.store import MANIFEST, StoredOutput, lock, read_json, storage_errors
 from tasks.training import events
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 MOST_MISTAKES = 100
@@ -68,9 +68,9 @@ def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
         "details": evaluated.details,
         "matrix": read_json(folder / "matrix.json"),
         "mistakes": read_json(folder / "mistakes.json")[:MOST_MISTAKES],
-        "rows": outcome.results[Validated].rows,
+        "rows": outcome.results[ValidationResult].rows,
         "gate": registered.gate,
-        "history": _history(outcome.results[Tuned]),
+        "history": _history(outcome.results[FinetuningResult]),
         "contract": _contract(run.contract, run.workspace),
         "stages": [_stage(run) for run in outcome.results],
         "cost": _cost(outcome),
@@ -79,7 +79,7 @@ def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
     }
 
 
-def _history(tuned: Tuned) -> Record:
+def _history(tuned: FinetuningResult) -> Record:
     records = events.history(tuned.stored.path)
     return {
         "steps": [[r["step"], r["loss"]] for r in records if r["kind"] == "step"],
@@ -117,7 +117,7 @@ def _stage(run: StageRun) -> Record:
 
 
 def _cost(outcome: Outcome) -> Record:
-    summary, gate = outcome.results[Tuned].summary, outcome.registered.gate
+    summary, gate = outcome.results[FinetuningResult].summary, outcome.registered.gate
     return {
         "compared": [asdict(cost) for cost in outcome.costs],
         "energy": summary.get("energy"),
@@ -127,7 +127,7 @@ def _cost(outcome: Outcome) -> Record:
     }
 
 
-def _package_bytes(stored: Stored) -> int:
+def _package_bytes(stored: StoredOutput) -> int:
     files: dict[str, Record] = read_json(stored.path / MANIFEST)["files"]
     return sum(f["bytes"] for name, f in files.items() if name.startswith("package/"))
 
@@ -135,4 +135,4 @@ def _package_bytes(stored: Stored) -> int:
 def _origin(run: Run, outcome: Outcome) -> dict[str, str]:
     tags = run.origin.tags
     known = {name: tags[tag] for tag, name in ORIGIN.items() if tags.get(tag)}
-    return known | {"Digest of the rows": outcome.results[Validated].digest}
+    return known | {"Digest of the rows": outcome.results[ValidationResult].digest}

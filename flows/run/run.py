@@ -14,10 +14,10 @@ from flows.tracking.tracker import Tracker
 from tasks.claims import Claim
 from tasks.contract.report.record import Report
 from tasks.evaluation import EvaluationResult
-from tasks.finetuning import Tuned
+from tasks.finetuning import FinetuningResult
 from tasks.registration import Origin, RegistrationResult
 from tasks.store import Result
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 R = TypeVar("R", bound=Result)
@@ -121,7 +121,7 @@ class Outcome:
     @property
     def costs(self) -> list[Cost]:
         """Time and memory, as preflight forecast them and as measured."""
-        summary, test = self.results[Tuned].summary, self.evaluated.stored.seconds
+        summary, test = self.results[FinetuningResult].summary, self.evaluated.stored.seconds
         forecast = summary.get("forecast") or {}
         return [
             Cost("Training", "seconds", forecast.get("training_seconds"), summary["seconds"]),
@@ -132,7 +132,7 @@ class Outcome:
     def record(self) -> dict[str, Any]:
         """As JSON values, for ``onestep run --json``."""
         evaluated, registered = self.evaluated, self.registered
-        validated = self.results[Validated]
+        validated = self.results[ValidationResult]
         return {
             "model": registered.name,
             "version": registered.version,
@@ -146,7 +146,7 @@ class Outcome:
             "baseline": {"name": evaluated.baseline_name} | evaluated.baseline,
             "rows": validated.rows,
             "quarantined": validated.quarantined,
-            "training": self.results[Tuned].summary,
+            "training": self.results[FinetuningResult].summary,
             "reused": {run.stage.key: run.result.reused for run in self.results},
             "mlflow_run": self.run_url,
             "report": str(self.report),

@@ -14,12 +14,12 @@ from tasks.contract.report.page import render
 from tasks.contract.report.record import Report
 from tasks.contract.sources.splits import SPLITS
 from tasks.evaluation import EvaluationResult
-from tasks.finetuning import Tuned
+from tasks.finetuning import FinetuningResult
 from tasks.report import page
 from tasks.store import lock
 from tasks.tracking import registry, runs
 from tasks.tracking.registry import TEST
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +35,7 @@ FORBIDDEN = re.compile(r"[^\w\-. :/]")
 """Characters that MLflow does not allow in metric names."""
 
 
-def log_data(tracker: Tracker, validated: Validated, report: Report) -> None:
+def log_data(tracker: Tracker, validated: ValidationResult, report: Report) -> None:
     """Log the data sets, the contract's report and the profile, not the quarantined text."""
     tags = {
         "onestep.contract.verdict": report["verdict"],
@@ -57,12 +57,12 @@ def log_data(tracker: Tracker, validated: Validated, report: Report) -> None:
     tracker.send(log, "log the data report")
 
 
-def _datasets(validated: Validated) -> list[DatasetInput]:
+def _datasets(validated: ValidationResult) -> list[DatasetInput]:
     """One data set of MLflow per split, with its schema and size."""
     return [_dataset(split, validated) for split in SPLITS]
 
 
-def _dataset(split: str, validated: Validated) -> DatasetInput:
+def _dataset(split: str, validated: ValidationResult) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     # A split without files is a fraction of the training rows.
@@ -103,7 +103,7 @@ def _type(kind: pa.DataType) -> Any:
     return DataType.double if types.is_floating(kind) else AnyType()  # type: ignore[no-untyped-call]
 
 
-def log_evaluation(tracker: Tracker, evaluated: EvaluationResult, tuned: Tuned) -> None:
+def log_evaluation(tracker: Tracker, evaluated: EvaluationResult, tuned: FinetuningResult) -> None:
     """Log test metrics, interval, tables, plots and the cost of the training."""
     workspace = tracker.workspace
     figures, tags = _figures(evaluated, tuned), _tags(evaluated, tuned)
@@ -121,7 +121,7 @@ def log_evaluation(tracker: Tracker, evaluated: EvaluationResult, tuned: Tuned) 
     tracker.send(log, "log the evaluation")
 
 
-def _figures(evaluated: EvaluationResult, tuned: Tuned) -> dict[str, float]:
+def _figures(evaluated: EvaluationResult, tuned: FinetuningResult) -> dict[str, float]:
     low, high = evaluated.interval
     bounds = {f"{evaluated.primary_metric}_low": low, f"{evaluated.primary_metric}_high": high}
     figures = {f"{TEST}{k}": v for k, v in (evaluated.metrics | bounds).items()}
@@ -133,7 +133,7 @@ def _figures(evaluated: EvaluationResult, tuned: Tuned) -> dict[str, float]:
     return figures
 
 
-def _tags(evaluated: EvaluationResult, tuned: Tuned) -> dict[str, str]:
+def _tags(evaluated: EvaluationResult, tuned: FinetuningResult) -> dict[str, str]:
     tags = {f"signature.{k}": v for k, v in evaluated.signatures.items()}
     tags["baseline"] = evaluated.baseline_name
     if used := tuned.summary.get("energy"):

@@ -90,7 +90,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedRows:
     """Tokenized rows.
 
     Attributes:
@@ -119,7 +119,7 @@ class View:
     facts: Any
 
 
-class Rewritten(Protocol):
+class RewrittenText(Protocol):
     """A text in which characters were repaired or private data was replaced."""
 
     @property
@@ -163,7 +163,7 @@ class Rows(Generic[F]):
         ``names`` are label names that the data set itself declares.
         """
 
-    def realign(self, target: Any, rewritten: Mapping[str, Rewritten]) -> Any:
+    def realign(self, target: Any, rewritten: Mapping[str, RewrittenText]) -> Any:
         """The target of a row some of whose texts were rewritten, such as shifted spans."""
         return target
 
@@ -264,7 +264,7 @@ class Tokens(Generic[F]):
         ]
         return [special + sum(row) for row in zip(*columns, strict=True)], []
 
-    def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: F) -> Encoded:
+    def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: F) -> EncodedRows:
         """Tokenize a batch of stored rows."""
         raise NotImplementedError
 
@@ -323,7 +323,7 @@ __all__ = [
     "C",
     "Codec",
     "Column",
-    "Encoded",
+    "EncodedRows",
     "Facts",
     "Head",
     "Learning",
@@ -332,7 +332,7 @@ __all__ = [
     "Predictions",
     "Problems",
     "Reasons",
-    "Rewritten",
+    "RewrittenText",
     "Rows",
     "Rules",
     "Scorer",

@@ -24,7 +24,7 @@ from tasks.tracking import runs
 from tasks.tracking.client import unreachable
 from tasks.tracking.packaging import package_digest
 from tasks.tracking.runs import FINGERPRINT, load_model, uri_of
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Challenger:
     workspace: Workspace
     client: MlflowClient
     evaluated: EvaluationResult
-    validated: Validated
+    validated: ValidationResult
 
 
 def compare(challenger: Challenger, champion: ModelVersion, tags: Mapping[str, str]) -> Comparison:

@@ -16,7 +16,7 @@ from tasks.applications import registry as applications
 from tasks.store import MANIFEST, read_json
 from tasks.tracking import registry, runs
 from tasks.tracking.runs import FINGERPRINT, uri_of
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Lineage:
             raise ModelError(problem) from None
 
 
-def record(config: Pipeline, validated: Validated) -> Record:
+def record(config: Pipeline, validated: ValidationResult) -> Record:
     """The lineage of a version that is about to be registered."""
     sources = validated.sources
     return {

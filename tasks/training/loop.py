@@ -26,7 +26,7 @@ SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class SplitEvaluation:
     """The evaluation of the model on a split.
 
     Attributes:
@@ -95,7 +95,7 @@ def _validate(session: Session, events: EventLog, position: Position) -> Positio
 
 
 @torch.no_grad()
-def evaluate(session: Session, split: str) -> Measured:
+def evaluate(session: Session, split: str) -> SplitEvaluation:
     """Stream a tokenized split through the model, or its average, and score it."""
     learner, data = session.learner, session.splits[split]
     model, view = learner.result.eval(), session.view(split)
@@ -110,7 +110,7 @@ def evaluate(session: Session, split: str) -> Measured:
         totals += torch.stack([loss.float(), learner.objective.weight(batch)])
         scorer.update(targets, predictions)
     total, weight = totals.tolist()
-    return Measured(scorer.metrics() | {"loss": total / weight}, scorer.learned())
+    return SplitEvaluation(scorer.metrics() | {"loss": total / weight}, scorer.learned())
 
 
 def _stalled(session: Session, position: Position) -> bool:

@@ -11,14 +11,14 @@ from configs.schema import Pipeline
 from tasks.arrow import MappedTable
 from tasks.champion import slices
 from tasks.contract.sources import splits
-from tasks.validation import Validated, validate
+from tasks.validation import ValidationResult, validate
 from tasks.workspace import Workspace
 from tests.support.rows import reviews
 
 COUNTRIES = ("de", "fr", "", "de", "private@example.org")
 
 
-def validated(folder: Path, **declared: Any) -> tuple[Pipeline, Validated]:
+def validated(folder: Path, **declared: Any) -> tuple[Pipeline, ValidationResult]:
     """Reviews with a country each, and the slices of the gate."""
     path = folder / "reviews.csv"
     with path.open("w", newline="", encoding="utf-8") as stream:
@@ -38,7 +38,7 @@ def validated(folder: Path, **declared: Any) -> tuple[Pipeline, Validated]:
     return config, found
 
 
-def found(config: Pipeline, of: Validated) -> dict[str, slices.Mask]:
+def found(config: Pipeline, of: ValidationResult) -> dict[str, slices.Mask]:
     rows = MappedTable(of.stored.path / "test.arrow")
     return slices.find(config, rows, of.facts.inputs, of.sources)
 

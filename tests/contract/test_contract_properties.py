@@ -18,7 +18,7 @@ from configs.errors import DataError
 from tasks.contract.passes import first_pass
 from tasks.contract.sources import base, formats
 from tasks.contract.sources.splits import SPLITS
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tests.support import healthy
 from tests.support.tables import Row, pipeline, quarantined, run, split_rows, write_table
 
@@ -87,7 +87,7 @@ def anchors(count: int = 20, start: int = 0) -> list[Row]:
     return [{"text": text, "label": "ab"[n % 2]} for n, text in enumerate(texts)]
 
 
-def aside(validated: Validated) -> list[Row]:
+def aside(validated: ValidationResult) -> list[Row]:
     return quarantined(validated.stored.path / "quarantine.jsonl")
 
 
@@ -97,7 +97,7 @@ def trimmed(row: Row) -> str:
     return json.dumps(stripped, sort_keys=True)
 
 
-def content(validated: Validated) -> Counter[tuple[str, str]]:
+def content(validated: ValidationResult) -> Counter[tuple[str, str]]:
     """Kept rows by their split and quarantined ones, without their places."""
     kept = (
         (split, trimmed({"text": row["text"], "label": row["label"]}))
@@ -332,7 +332,7 @@ def in_blocks(patch: pytest.MonkeyPatch, size: int = 20_000) -> None:
     patch.setattr(first_pass, "BLOCK_BYTES", size)
 
 
-def places(validated: Validated) -> list[tuple[str, Any]]:
+def places(validated: ValidationResult) -> list[tuple[str, Any]]:
     """Every kept and quarantined row with its place."""
     kept = [(split, row) for split in SPLITS for row in split_rows(validated, split)]
     return [*kept, *(("quarantine", entry) for entry in aside(validated))]

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from flows.cli.main import main
 from flows.run.run import Stage
 from flows.stages import STAGES
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Counted:
 
 
 def count(run):
-    return Counted(f"{sum(run[Validated].rows.values())} rows counted")
+    return Counted(f"{sum(run[ValidationResult].rows.values())} rows counted")
 
 
 STAGES.insert(2, Stage("row-count", count, version=1))

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file, save_file
 
 from tasks.evaluation import EvaluationResult, evaluate
-from tasks.finetuning import Tuned, finetune
+from tasks.finetuning import FinetuningResult, finetune
 from tasks.training import session
 from tasks.training.session import Session
 from tasks.workspace import Workspace
@@ -35,7 +35,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Prepared:
 
 
 @pytest.fixture(scope="session")
-def tuned(prepared: Prepared) -> Tuned:
+def tuned(prepared: Prepared) -> FinetuningResult:
     """The tiny model, fine-tuned by the stage."""
     return finetune(
         prepared.config,
@@ -47,7 +47,7 @@ def tuned(prepared: Prepared) -> Tuned:
 
 
 @pytest.fixture(scope="session")
-def evaluated(prepared: Prepared, tuned: Tuned) -> EvaluationResult:
+def evaluated(prepared: Prepared, tuned: FinetuningResult) -> EvaluationResult:
     """The fine-tuned model, measured and packaged by the stage."""
     return evaluate(
         prepared.config, prepared.workspace, prepared.validated, prepared.tokenized, tuned
@@ -56,7 +56,7 @@ def evaluated(prepared: Prepared, tuned: Tuned) -> EvaluationResult:
 
 @pytest.fixture(scope="session")
 def constant(
-    prepared: Prepared, tuned: Tuned, tmp_path_factory: pytest.TempPathFactory
+    prepared: Prepared, tuned: FinetuningResult, tmp_path_factory: pytest.TempPathFactory
 ) -> EvaluationResult:
     """The same model with a head that gives one answer to everything."""
     folder = tmp_path_factory.mktemp("constant") / "tuned"

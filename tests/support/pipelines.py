@@ -10,12 +10,12 @@ from typing import Any
 from configs.schema import Model, Pipeline, Training
 from tasks.contract.sources.splits import locate
 from tasks.finetuning import make_job
-from tasks.tokenization import Tokenized, tokenize_rows
+from tasks.tokenization import TokenizationResult, tokenize_rows
 from tasks.training.job import Job
 from tasks.training.model import initial_model
 from tasks.training.model.initial_model import InitialModel
 from tasks.training.session import Session
-from tasks.validation import Validated, validate
+from tasks.validation import ValidationResult, validate
 from tasks.workspace import Workspace
 from tests.support import reading
 from tests.support.rows import Row, write_rows
@@ -37,8 +37,8 @@ class Prepared:
 
     config: Pipeline
     workspace: Workspace
-    validated: Validated
-    tokenized: Tokenized
+    validated: ValidationResult
+    tokenized: TokenizationResult
     base: InitialModel
 
     def job(

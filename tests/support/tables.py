@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from configs.schema import Pipeline
 from tasks.applications import registry
 from tasks.contract.sources import splits
-from tasks.validation import Validated, validate
+from tasks.validation import ValidationResult, validate
 from tasks.workspace import Workspace
 from tests.support import reading
 
@@ -72,7 +72,7 @@ def pipeline(
     return reading.pipeline(record).below(folder)
 
 
-def run(config: Pipeline, *, home: str = "mlruns", fresh: bool = False) -> Validated:
+def run(config: Pipeline, *, home: str = "mlruns", fresh: bool = False) -> ValidationResult:
     """Validate into a workspace beside the data."""
     workspace = Workspace.open(config.data.folder / home, fresh=fresh)
     own = registry.get(config.application).sources
@@ -85,13 +85,13 @@ def check(
     data: Mapping[str, Any] | None = None,
     contract: Mapping[str, Any] | None = None,
     **sections: Any,
-) -> Validated:
+) -> ValidationResult:
     """Write rows as ``train.jsonl`` and validate them."""
     write_table(folder / "train.jsonl", rows)
     return run(pipeline(folder, {"train": "train.jsonl", **(data or {})}, contract, **sections))
 
 
-def split_rows(validated: Validated, split: str) -> list[Row]:
+def split_rows(validated: ValidationResult, split: str) -> list[Row]:
     """The stored rows of a split, labels by name."""
     labels = validated.facts.labels
     with pa.OSFile(str(validated.stored.path / f"{split}.arrow")) as source:
@@ -99,7 +99,7 @@ def split_rows(validated: Validated, split: str) -> list[Row]:
     return [{**row, "label": labels[row["label"]]} for row in rows]
 
 
-def stored_rows(validated: Validated) -> list[Row]:
+def stored_rows(validated: ValidationResult) -> list[Row]:
     """The stored rows of all splits."""
     return [row for split in splits.SPLITS for row in split_rows(validated, split)]
 
@@ -109,7 +109,7 @@ def quarantined(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def reasons(validated: Validated) -> dict[int, list[str]]:
+def reasons(validated: ValidationResult) -> dict[int, list[str]]:
     """Why each row was set aside, by row number."""
     records = quarantined(validated.stored.path / "quarantine.jsonl")
     return {record["row"]: record["reasons"] for record in records}

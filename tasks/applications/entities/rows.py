@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tasks.applications.base import Column, Rewritten, Rows
+from tasks.applications.base import Column, RewrittenText, Rows
 from tasks.applications.entities.annotations import Broken, canonical, is_valid, renamed
 from tasks.applications.entities.config import EntityData
 from tasks.applications.entities.learning import EntityFacts
@@ -51,7 +51,7 @@ class EntityRows(Rows[EntityFacts]):
         spans = [renamed(spans, known) for _, spans in rows]
         frame["entities"] = pd.Series(spans, index=frame.index, dtype=object)
 
-    def realign(self, target: Any, rewritten: Mapping[str, Rewritten]) -> Any:
+    def realign(self, target: Any, rewritten: Mapping[str, RewrittenText]) -> Any:
         """Entities where they are in the rewritten text."""
         text = rewritten.get("text")
         if text is None or not is_valid(target):

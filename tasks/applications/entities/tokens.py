@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tasks.applications.base import Batch, Codec, Encoded, Tokens
+from tasks.applications.base import Batch, Codec, EncodedRows, Tokens
 from tasks.applications.entities.learning import EntityFacts
 from tasks.applications.shared.losses import IGNORED
 
@@ -18,7 +18,9 @@ PLACES: Final = ("begin", "stop", "row")
 class EntityTokens(Tokens[EntityFacts]):
     """A tag for each token: O, or B and I of a type."""
 
-    def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: EntityFacts) -> Encoded:
+    def encode(
+        self, rows: Mapping[str, list[Any]], codec: Codec, facts: EntityFacts
+    ) -> EncodedRows:
         from tasks.applications.entities.serving import cut_windows
 
         windows = cut_windows(codec.tokenizer, rows["text"], codec.max_length, facts.stride)
@@ -42,7 +44,7 @@ class EntityTokens(Tokens[EntityFacts]):
         }
         split = sum(map(len, rows["entities"])) - len(whole)
         counts = {"windows": len(windows.rows), "entities between tokens": split}
-        return Encoded(columns, 0, windows.rows, counts)
+        return EncodedRows(columns, 0, windows.rows, counts)
 
     def collate(self, table: pa.Table, codec: Codec) -> Batch:
         from tasks.applications.shared.padding import pad, pad_windows

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tasks.applications.base import Column, Rewritten, Rows
+from tasks.applications.base import Column, RewrittenText, Rows
 from tasks.applications.questions.learning import QuestionFacts
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class QuestionRows(Rows[QuestionFacts]):
         values = [canonical(value) for value in frame["answers"]]
         frame["answers"] = pd.Series(values, index=frame.index, dtype=object)
 
-    def realign(self, target: Any, rewritten: Mapping[str, Rewritten]) -> Any:
+    def realign(self, target: Any, rewritten: Mapping[str, RewrittenText]) -> Any:
         """Answers as they are in the rewritten context, if they were there before."""
         context = rewritten.get("context")
         if context is None or not is_canonical(target):
@@ -112,7 +112,7 @@ def _are_answers(parts: dict[str, Any]) -> bool:
     )
 
 
-def _shifted(text: str, start: int, context: Rewritten) -> tuple[str, int]:
+def _shifted(text: str, start: int, context: RewrittenText) -> tuple[str, int]:
     """An answer in the rewritten context; one that was not at its offset stays wrong."""
     if start < 0 or not text or not context.old.startswith(text, start):
         return text, start

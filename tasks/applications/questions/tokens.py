@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tasks.applications.base import Batch, Codec, Encoded, Tokens
+from tasks.applications.base import Batch, Codec, EncodedRows, Tokens
 from tasks.applications.questions.learning import QuestionFacts
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ class QuestionTokens(Tokens[QuestionFacts]):
 
     inputs = ("context", "question")
 
-    def encode(self, rows: Mapping[str, list[Any]], codec: Codec, facts: QuestionFacts) -> Encoded:
+    def encode(
+        self, rows: Mapping[str, list[Any]], codec: Codec, facts: QuestionFacts
+    ) -> EncodedRows:
         """Cut rows into windows, and mark the first answer in those that hold all of it."""
         from tasks.applications.questions.serving import cut_windows
 
@@ -48,7 +50,7 @@ class QuestionTokens(Tokens[QuestionFacts]):
             "answers outside every window": lost,
             "questions cut": windows.questions_cut,
         }
-        return Encoded(columns, lost, windows.rows, counts)
+        return EncodedRows(columns, lost, windows.rows, counts)
 
     def collate(self, table: pa.Table, codec: Codec) -> Batch:
         from tasks.applications.shared.padding import pad_windows

@@ -12,7 +12,7 @@ import numpy as np
 
 from configs.schema import Pipeline
 from tasks import arrow
-from tasks.applications.base import Application, Reasons, Rewritten
+from tasks.applications.base import Application, Reasons, RewrittenText
 from tasks.contract.rules import cells, characters
 from tasks.contract.rules.privacy import Recognizer
 from tasks.contract.rules.redaction import Redactor
@@ -24,7 +24,7 @@ MOST_KNOWN = 10_000
 REPAIR = "repair"
 Changes = dict[int, set[str]]
 """By row index: ``repair``, or the kinds of private data that were replaced."""
-Rewrite = Callable[[Mapping[str, str]], tuple[dict[str, Rewritten], set[str]]]
+Rewrite = Callable[[Mapping[str, str]], tuple[dict[str, RewrittenText], set[str]]]
 """From the texts of a row to the rewritten ones, and the changes."""
 
 
@@ -129,18 +129,18 @@ class Rewriter:
         for name, texts in new.items():
             frame.loc[list(texts), name] = list(texts.values())
 
-    def _repair(self, texts: Mapping[str, str]) -> tuple[dict[str, Rewritten], set[str]]:
+    def _repair(self, texts: Mapping[str, str]) -> tuple[dict[str, RewrittenText], set[str]]:
         repaired = {name: characters.repair(text, html=True) for name, text in texts.items()}
-        rewritten: dict[str, Rewritten] = {
+        rewritten: dict[str, RewrittenText] = {
             name: RepairedText(text, repaired[name])
             for name, text in texts.items()
             if repaired[name] != text
         }
         return rewritten, {REPAIR} if rewritten else set()
 
-    def _redact(self, texts: Mapping[str, str]) -> tuple[dict[str, Rewritten], set[str]]:
+    def _redact(self, texts: Mapping[str, str]) -> tuple[dict[str, RewrittenText], set[str]]:
         redactor = Redactor(self._recognizer, self.kinds)
-        rewritten: dict[str, Rewritten] = {}
+        rewritten: dict[str, RewrittenText] = {}
         # The second time, values that were found in later texts are replaced in earlier ones.
         for _ in range(2 if len(texts) > 1 else 1):
             rewritten = {name: redactor.redact(text) for name, text in texts.items()}

@@ -14,7 +14,7 @@ import pytest
 from configs.errors import DataError
 from tasks.applications.entities.application import APPLICATION
 from tasks.applications.entities.learning import EntityFacts
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tests.support import tables
 
 FACTS = EntityFacts(inputs=("text",), labels=("DATE", "PERSON"), stride=8)
@@ -32,12 +32,12 @@ def message(name: str, number: int) -> dict[str, Any]:
 ROWS = [message(NAMES[number % len(NAMES)], number) for number in range(40)]
 
 
-def check(folder: Path, rows: list[Any], **sections: Any) -> Validated:
+def check(folder: Path, rows: list[Any], **sections: Any) -> ValidationResult:
     """Validate rows as a pipeline of entities."""
     return tables.check(folder, rows, application="entities", **sections)
 
 
-def stored(validated: Validated) -> list[dict[str, Any]]:
+def stored(validated: ValidationResult) -> list[dict[str, Any]]:
     """The stored rows of all splits."""
     rows = []
     for split in ("train", "validation", "test"):

@@ -18,7 +18,7 @@ from configs.contract import Privacy, Rules
 from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.contract.sources.splits import SPLITS
-from tasks.validation import Validated
+from tasks.validation import ValidationResult
 from tests.support import healthy
 from tests.support.tables import Row, pipeline, quarantined, run, write_table
 
@@ -808,18 +808,18 @@ def settings(folder: Path, case: Case, rules: Mapping[str, str] = EMPTY) -> Pipe
     return pipeline(folder, {**files, **sheet.data}, contract, **sections)
 
 
-def check(folder: Path, case: Case, rules: Mapping[str, str] = EMPTY) -> Validated:
+def check(folder: Path, case: Case, rules: Mapping[str, str] = EMPTY) -> ValidationResult:
     write(folder, case)
     return run(settings(folder, case, rules))
 
 
-def found(validated: Validated) -> dict[str, int]:
+def found(validated: ValidationResult) -> dict[str, int]:
     """Rows that break each rule, for those that any row breaks; to be repaired is no damage."""
     rules = (rule for rule in validated.report["rules"] if rule["name"] != "repaired")
     return {rule["name"]: rule["found"] for rule in rules if rule["found"]}
 
 
-def kept(validated: Validated, split: str) -> Counter[str]:
+def kept(validated: ValidationResult, split: str) -> Counter[str]:
     """The stored rows of a split, without their places."""
     with pa.OSFile(str(validated.stored.path / f"{split}.arrow")) as source:
         rows = pa.ipc.open_stream(source).read_all().to_pylist()
@@ -830,7 +830,7 @@ def kept(validated: Validated, split: str) -> Counter[str]:
     )
 
 
-def as_stored(rows: Sequence[Row], validated: Validated) -> Counter[str]:
+def as_stored(rows: Sequence[Row], validated: ValidationResult) -> Counter[str]:
     """Rows in the form that the stage stores them in."""
     return Counter(repr(sorted(_as_stored(row, validated.facts).items())) for row in rows)
 
@@ -848,7 +848,7 @@ def _as_stored(row: Row, facts: Any) -> Row:
     return stored
 
 
-def records(validated: Validated) -> list[Row]:
+def records(validated: ValidationResult) -> list[Row]:
     return quarantined(validated.stored.path / "quarantine.jsonl")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tasks.applications.base import Batch, Codec, Encoded, Tokens
+from tasks.applications.base import Batch, Codec, EncodedRows, Tokens
 from tasks.applications.shared.classification import labelling
 from tasks.applications.shared.classification.labels import ClassificationFacts
 from tasks.applications.shared.classification.rows import PAIR
@@ -27,7 +27,7 @@ class ClassificationTokens(Tokens[ClassificationFacts]):
 
     def encode(
         self, rows: Mapping[str, list[Any]], codec: Codec, facts: ClassificationFacts
-    ) -> Encoded:
+    ) -> EncodedRows:
         """Tokenize and cut on the right, of a pair the longer text; count cut rows."""
         texts = [codec.prefix + text for text in rows["text"]] if codec.prefix else rows["text"]
         pairs = rows[PAIR] if PAIR in facts.inputs else None
@@ -44,7 +44,7 @@ class ClassificationTokens(Tokens[ClassificationFacts]):
         if pairs is not None and codec.token_types:
             columns["token_type_ids"] = [encoding.type_ids for encoding in tokens.encodings]
         labels = rows[labelling.get(facts.labelling).target]
-        return Encoded(columns | {"labels": labels}, truncated)
+        return EncodedRows(columns | {"labels": labels}, truncated)
 
     def collate(self, table: pa.Table, codec: Codec) -> Batch:
         """Pad the token ids; labels of shape (rows,), or (rows, labels) where there are several."""

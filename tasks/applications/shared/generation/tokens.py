@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError, Problem
-from tasks.applications.base import Batch, Codec, Encoded, Tokens
+from tasks.applications.base import Batch, Codec, EncodedRows, Tokens
 from tasks.applications.codec import token_counts
 from tasks.applications.shared.generation.parts import GenerationFacts, PairColumns
 from tasks.applications.shared.losses import IGNORED
@@ -36,7 +36,7 @@ class GenerationTokens(PairColumns, Tokens[GenerationFacts]):
 
     def encode(
         self, rows: Mapping[str, list[Any]], codec: Codec, facts: GenerationFacts
-    ) -> Encoded:
+    ) -> EncodedRows:
         """Tokenize sources and targets; a causal model gets both in one sequence."""
         sources = [codec.prefix + text for text in rows[self.source]]
         targets = target_ids(codec, rows[self.target])
@@ -47,7 +47,9 @@ class GenerationTokens(PairColumns, Tokens[GenerationFacts]):
             sources, truncation=True, max_length=codec.max_length, return_attention_mask=False
         )["input_ids"]
         columns: dict[str, Sequence[Any]] = {"input_ids": inputs, "labels": targets}
-        return Encoded(columns, _cut(codec, inputs, targets), counts=_cut_targets(codec, targets))
+        return EncodedRows(
+            columns, _cut(codec, inputs, targets), counts=_cut_targets(codec, targets)
+        )
 
     def collate(self, table: pa.Table, codec: Codec) -> Batch:
         """Pad sources and targets; labels of shape (rows, longest target), -100 where none."""
@@ -80,7 +82,7 @@ def target_ids(codec: Codec, texts: list[str]) -> list[list[int]]:
     return [ids[start:] for ids in found]
 
 
-def _one_sequence(codec: Codec, sources: list[str], targets: list[list[int]]) -> Encoded:
+def _one_sequence(codec: Codec, sources: list[str], targets: list[list[int]]) -> EncodedRows:
     """Source, end token, target, end token; labels say the next token, in the target only."""
     from tasks.applications.shared.generation.serving import prompt_ids
 
@@ -89,7 +91,7 @@ def _one_sequence(codec: Codec, sources: list[str], targets: list[list[int]]) ->
     inputs = [prompt + target for prompt, target in pairs]
     labels = [[IGNORED] * (len(prompt) - 1) + target + [IGNORED] for prompt, target in pairs]
     columns: dict[str, Sequence[Any]] = {"input_ids": inputs, "labels": labels}
-    return Encoded(columns, _cut(codec, prompts, targets), counts=_cut_targets(codec, targets))
+    return EncodedRows(columns, _cut(codec, prompts, targets), counts=_cut_targets(codec, targets))
 
 
 def _cut(codec: Codec, inputs: list[list[int]], targets: list[list[int]]) -> int:

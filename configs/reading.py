@@ -51,6 +51,11 @@ class Source:
                 return f"{self.path}:{self.lines[location[:end]]}" + (f": {dotted}" * bool(dotted))
         return f"{self.path}: {dotted}"
 
+    def line(self, problem: Problem) -> int:
+        """The line that a problem names, or 0."""
+        number = problem.where.removeprefix(f"{self.path}:").partition(":")[0]
+        return int(number) if number.isdigit() else 0
+
 
 def load(
     path: Path,
@@ -205,7 +210,7 @@ def validate(source: Source, applications: Applications) -> Pipeline:
     except ValidationError as error:
         kinds = kind, applications
         found = [problem for one in error.errors() for problem in _problems(source, one, *kinds)]
-        raise ConfigError(_merged(problems + found)) from None
+        raise ConfigError(sorted(_merged(problems + found), key=source.line)) from None
     if problems:
         raise ConfigError(problems)
     return pipeline

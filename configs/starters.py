@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import textwrap
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -37,16 +38,16 @@ def write_starter(application: str, output: Path | None, applications: Applicati
     path = output or Path(f"{application}.yaml")
     if path.exists():
         raise ConfigError(Problem(str(path), "the file exists", "choose another with --output"))
-    write_atomic(path, starter(application, applications[application]))
-    write_schema(path.parent / SCHEMA_FILE, applications)
+    # Both texts before either file: an application that cannot be loaded leaves nothing behind.
+    schema, text = _schema(applications), starter(application, applications[application])
+    write_atomic(path.parent / SCHEMA_FILE, schema)
+    write_atomic(path, text)
     return path
 
 
-def write_schema(path: Path, applications: Applications) -> None:
-    """Write the JSON Schema that editors complete and check pipeline files with."""
-    import json
-
-    write_atomic(path, json.dumps(json_schema(applications), indent=2) + "\n")
+def _schema(applications: Applications) -> str:
+    """The JSON Schema that editors complete and check pipeline files with."""
+    return json.dumps(json_schema(applications), indent=2) + "\n"
 
 
 def starter(application: str, kind: type[Pipeline] = Pipeline) -> str:

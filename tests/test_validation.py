@@ -338,7 +338,7 @@ def test_a_refused_rule_shows_no_text(tmp_path: Path, rule: str) -> None:
     rows = [*parcels(8), same, same]
     message = refused(tmp_path, rows, {"test": "test.csv"}, {"rules": {rule: "refuse"}})
     row = 10 if rule == "duplicates" else 9
-    words = f"1 rows break the rule `{rule}`, and contract.rules.{rule} is `refuse`"
+    words = f"1 row breaks the rule `{rule}`, and contract.rules.{rule} is `refuse`"
     assert message.startswith(f"{tmp_path / 'train.jsonl'} row {row}: {words}")
     assert SECRET not in message
 

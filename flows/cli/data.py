@@ -19,7 +19,11 @@ def _applications(incomplete: str) -> list[str]:
 
 def init(
     application: Annotated[
-        str, typer.Argument(help="The NLP problem.", autocompletion=_applications)
+        str,
+        typer.Argument(
+            help="The NLP problem, such as `topics`; any other word lists all of them.",
+            autocompletion=_applications,
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; NAME.yaml by default.")
@@ -52,7 +56,7 @@ def config(file: File, set_: Overrides = None, as_json: Json = False) -> None:
 
 
 def check(file: File, set_: Overrides = None, as_json: Json = False) -> None:
-    """Hold the config and the data against the contract; train nothing."""
+    """Check the config and the data against the contract; train nothing."""
     from flows.cli import reports
     from flows.run import check
     from flows.run.reading import read
@@ -91,7 +95,7 @@ def quarantine(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the rows that were set aside, or take repaired ones back."""
+    """List the quarantined rows, or take repaired ones back."""
     from flows.cli import reports
     from flows.run import check
     from flows.run.reading import read

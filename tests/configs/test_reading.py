@@ -74,12 +74,12 @@ contract:
         "FILE:2: application: expected one of entities, questions, sentiment, summarization, "
         "topics, translation, found 'topic' (did you mean `topics`?)",
         "FILE:5: data.validation: expected a fraction between 0 and 1, or file names, found 1.5",
-        "FILE:16: contract.rules.duplicates: expected 'refuse', 'quarantine' or 'warn', "
-        'found "ignore"',
         'FILE:7: training.epochs: expected a valid integer, found "three"',
         "FILE:8: training.learning_rate: expected greater than 0, found -0.1",
         "FILE:11: training.optimizer.weight_decay: expected greater than or equal to 0, found -1",
         "FILE:12: modle: unknown key (did you mean `model`?)",
+        "FILE:16: contract.rules.duplicates: expected 'refuse', 'quarantine' or 'warn', "
+        'found "ignore"',
     ]
 
 

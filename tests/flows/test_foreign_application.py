@@ -81,3 +81,16 @@ def test_an_application_that_cannot_be_loaded_names_its_package(
     packages.install(tmp_path / "packages", monkeypatch, "broken_package", "", points)
     with pytest.raises(Exception, match="application broken: cannot be loaded"):
         registry.get("broken")
+
+
+def test_a_starter_is_written_in_full_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = {registry.GROUP: {"broken": "APPLICATION"}}
+    packages.install(tmp_path / "packages", monkeypatch, "broken_package", "", points)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    done = onestep(tmp_path / "mlruns", "init", "topics", cwd=folder)
+    assert done.code == 2
+    assert "application broken: cannot be loaded" in done.err
+    assert not list(folder.iterdir())

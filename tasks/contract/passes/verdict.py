@@ -65,7 +65,8 @@ def _broken_rules(config: Pipeline, checked: CrossRowResult) -> Iterator[Problem
             place, reason, _ = checked.findings.examples[rule][0]
             section = "privacy" if rule.startswith("privacy.") else "rules"
             setting = f"contract.{section}.{rule.removeprefix('privacy.')}"
-            message = f"{count} rows break the rule `{rule}`, and {setting} is `refuse`"
+            rows = "1 row breaks" if count == 1 else f"{count} rows break"
+            message = f"{rows} the rule `{rule}`, and {setting} is `refuse`"
             yield Problem(str(place), message, reason)
 
 

@@ -58,8 +58,9 @@ def format_of(path: Path, own: Formats = NONE) -> str:
     if (ending := ending_of(path)) in known:
         return ending
     more = [name for name in known if name not in BUILT_IN]
-    expected = f"expected {', '.join(['CSV, TSV, JSON, JSONL', *more])} or Parquet, each also .gz"
-    raise DataError(Problem(str(path), expected, "rename it to its format"))
+    installed = "".join(f", or .{name}" for name in more)
+    expected = f"expected CSV, TSV, JSON, JSONL or Parquet, each also .gz{installed}"
+    raise DataError(Problem(str(path), expected, "name the file after its format"))
 
 
 def open_file(path: Path, options: Options | None = None, own: Formats = NONE) -> FileSource:

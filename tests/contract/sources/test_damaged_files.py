@@ -904,7 +904,7 @@ def test_a_rule_that_refuses_names_the_first_row_and_shows_no_text(
         check(tmp_path, case, {rule: "refuse"})
     message = str(caught.value)
     damaged = tmp_path / f"{case.split}.{case.kind}"
-    assert f"rows break the rule `{rule}`, and contract.rules.{rule} is `refuse`" in message
+    assert f"the rule `{rule}`, and contract.rules.{rule} is `refuse`" in message
     assert re.search(rf"^{re.escape(str(damaged))} row \d+: ", message, re.MULTILINE)
     numbers = {int(n) for n in re.findall(r"row (\d+): ", message)}
     assert numbers <= {FIRST + offset for offset in range(len(case.rows))}
@@ -1002,7 +1002,7 @@ def test_private_data_that_is_refused_is_named_and_not_shown(tmp_path: Path, kin
     with pytest.raises(DataError) as caught:
         check(tmp_path, private(kind, "refuse"))
     message = str(caught.value)
-    assert message.startswith(f"{tmp_path / 'train.jsonl'} row {FIRST}: 1 rows break the rule")
+    assert message.startswith(f"{tmp_path / 'train.jsonl'} row {FIRST}: 1 row breaks the rule")
     assert f"contract.privacy.{kind} is `refuse`" in message
     assert VALUES[kind] not in message
     quarantine = tmp_path / "mlruns" / "quarantine"

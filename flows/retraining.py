@@ -20,7 +20,7 @@ from flows.prefect_run import failures
 from flows.prefect_run.flow import Trigger, claimed_flow, first_name, rename
 from flows.reconciling import reconcile
 from flows.run.drift import against_champion
-from flows.run.libraries import quiet
+from flows.run.inputs import quiet
 from flows.run.reading import read
 from flows.run.run import Outcome, Run
 from flows.servers.leases import shared

@@ -32,7 +32,7 @@ class Model:
     def load(cls, workspace: Workspace, reference: str) -> Model:
         """Find and load a version."""
         from flows.models import prediction
-        from flows.run.libraries import quiet
+        from flows.run.inputs import quiet
 
         quiet()
         version = prediction.look_up(workspace, reference)

@@ -16,7 +16,7 @@ from tasks.applications.base import Application, Scorer
 from tasks.champion import answers, slices
 from tasks.finetuning import FinetuningResult, extra_metrics, primary_metric_of
 from tasks.metrics import code_digests
-from tasks.store import StoredOutput, digest, files_below, read_json, write_json
+from tasks.store import StoredOutput, StoredResult, digest, files_below, read_json, write_json
 from tasks.tokenization import TokenizationResult
 from tasks.tracking import packaging
 from tasks.training import events
@@ -34,7 +34,7 @@ OUTCOMES = "outcomes.parquet"
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationResult:
+class EvaluationResult(StoredResult):
     """The result of the stage.
 
     Attributes:
@@ -48,7 +48,6 @@ class EvaluationResult:
         holdout: digest of the validated rows.
     """
 
-    stored: StoredOutput
     primary_metric: str
     metrics: dict[str, float]
     interval: tuple[float, float]
@@ -59,11 +58,6 @@ class EvaluationResult:
     cost: dict[str, float]
     slices: list[dict[str, Any]]
     holdout: str
-
-    @property
-    def reused(self) -> bool:
-        """Whether an earlier run had computed it."""
-        return self.stored.reused
 
     @property
     def note(self) -> str:

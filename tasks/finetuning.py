@@ -13,7 +13,7 @@ from tasks import metrics
 from tasks.applications import registry as applications
 from tasks.applications.shared import losses
 from tasks.progress import Progress, announce
-from tasks.store import StoredOutput, read_json
+from tasks.store import StoredResult, read_json
 from tasks.tokenization import TokenizationResult
 from tasks.training import energy, events
 from tasks.training.events import Record
@@ -31,7 +31,7 @@ Watch = Callable[[Path], None]
 
 
 @dataclass(frozen=True, slots=True)
-class FinetuningResult:
+class FinetuningResult(StoredResult):
     """The result of the stage.
 
     Attributes:
@@ -40,7 +40,6 @@ class FinetuningResult:
         summary: steps, seconds, best epoch, peak memory, energy if that was measured.
     """
 
-    stored: StoredOutput
     model: str
     summary: Record
 
@@ -49,11 +48,6 @@ class FinetuningResult:
         """Settings chosen on the validation rows, such as a threshold."""
         learned: Record = read_json(self.stored.path / MODEL / "best.json").get("learned", {})
         return learned
-
-    @property
-    def reused(self) -> bool:
-        """Whether the output of an earlier run was reused."""
-        return self.stored.reused
 
     @property
     def note(self) -> str:

@@ -146,6 +146,18 @@ class Result(Protocol):
         """One line for people."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """The result of a stage that has an output folder."""
+
+    stored: StoredOutput
+
+    @property
+    def reused(self) -> bool:
+        """Whether an earlier run had computed it."""
+        return self.stored.reused
+
+
 class Store:
     """The stage outputs of one ``mlruns`` folder."""
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from configs.errors import DataError, Problem
 from configs.schema import Pipeline
@@ -16,22 +18,19 @@ from tasks.applications import registry as applications
 from tasks.applications.base import Application, EncodedRows, Facts
 from tasks.applications.codec import Codec
 from tasks.contract.sources.splits import SPLITS
-from tasks.store import StoredOutput
+from tasks.store import StoredResult
 from tasks.training.model import preparation
 from tasks.training.model.initial_model import InitialModel
 from tasks.training.model.spec import ModelSpec
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 VERSION = 2
 BATCH = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class TokenizationResult:
+class TokenizationResult(StoredResult):
     """The result of the stage.
 
     Attributes:
@@ -42,7 +41,6 @@ class TokenizationResult:
         truncated: rows that were cut.
     """
 
-    stored: StoredOutput
     spec: ModelSpec
     facts: Facts
     tokens: dict[str, int]
@@ -52,11 +50,6 @@ class TokenizationResult:
     def max_length(self) -> int:
         """Longest input in tokens."""
         return self.spec.max_length
-
-    @property
-    def reused(self) -> bool:
-        """Whether an earlier run computed it."""
-        return self.stored.reused
 
     @property
     def note(self) -> str:
@@ -149,8 +142,6 @@ class _Encoder:
 
 
 def _record_batch(encoded: EncodedRows, start: int) -> pa.RecordBatch:
-    import pyarrow as pa
-
     size = len(encoded.columns["input_ids"])
     rows = encoded.rows if encoded.rows is not None else range(size)
     columns = {**encoded.columns, "row": [start + row for row in rows]}

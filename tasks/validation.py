@@ -34,7 +34,7 @@ from tasks.contract.rows import quarantine
 from tasks.contract.rows.quarantine import Fixes, QuarantineSummary
 from tasks.contract.sources.splits import SPLITS, Sources
 from tasks.contract.statistics.profile import Profile
-from tasks.store import StoredOutput, lock, read_json, write_json
+from tasks.store import StoredResult, lock, read_json, write_json
 from tasks.workspace import Workspace
 
 VERSION = 5
@@ -43,7 +43,7 @@ NOT_ROWS = {"max_truncated", "drift"}
 
 
 @dataclass(frozen=True, slots=True)
-class ValidationResult:
+class ValidationResult(StoredResult):
     """The result of the stage.
 
     Attributes:
@@ -56,7 +56,6 @@ class ValidationResult:
         sources: the declared files.
     """
 
-    stored: StoredOutput
     pipeline: str
     facts: Facts
     rows: dict[str, int]
@@ -78,11 +77,6 @@ class ValidationResult:
     def profile(self) -> Profile:
         """The profile of the training rows."""
         return Profile.from_dict(read_json(self.stored.path / "profile.json"))
-
-    @property
-    def reused(self) -> bool:
-        """Whether an earlier run computed it."""
-        return self.stored.reused
 
     @property
     def note(self) -> str:

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from configs.errors import OneStepError
-from flows.cli import data, models, run, ui
+from flows.cli import data, models, run
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -49,7 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for _family in (data, run, models, ui):
+for _family in (data, run, models):
     for _command in _family.COMMANDS:
         app.command()(_command)
 

@@ -1,8 +1,9 @@
-"""Commands about registered models."""
+"""Commands about registered models, and the one that serves the UIs."""
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -153,4 +154,22 @@ def serve(
     serving.serve(open_workspace(), model, port, say)
 
 
-COMMANDS = (predict, models, promote, rollback, lineage, reproduce, diff, serve)
+def ui(
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    json_: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
+) -> None:
+    """Serve the Prefect and MLflow UIs on loopback until Ctrl-C."""
+    from flows.servers.ui import serve
+
+    with serve(open_workspace(), mlflow_port) as addresses:
+        if json_:
+            typer.echo(json.dumps(addresses))
+        else:
+            typer.echo(f"Prefect  {addresses['prefect']}")
+            typer.echo(f"MLflow   {addresses['mlflow']}")
+            typer.echo("Ctrl-C ends both.")
+        sys.stdout.flush()
+        signal.pause()
+
+
+COMMANDS = (predict, models, promote, rollback, lineage, reproduce, diff, serve, ui)

@@ -55,7 +55,7 @@ def stream(workspace: Workspace, request: Request) -> Iterator[str]:
         ModelError: no such model, or one that cannot look answers up.
         DataError: the input cannot be read or lacks a column.
     """
-    from flows.run.libraries import quiet
+    from flows.run.inputs import quiet
 
     quiet()
     where, kind, rows = _input(request)

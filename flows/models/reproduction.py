@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import DataError, ModelError, Problem, UserError
 from configs.schema import Pipeline
 from flows.run.fingerprint import code_digest
-from flows.run.inputs import Inputs
-from flows.run.libraries import quiet
+from flows.run.inputs import Inputs, quiet
 from tasks.applications import registry as applications
 from tasks.contract.rows import quarantine
 from tasks.contract.rows.quarantine import Fixes

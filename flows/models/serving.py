@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flows.run.libraries import quiet
-from flows.servers.ports import HOST, refuse_taken
+from flows.run.inputs import quiet
+from flows.servers.prefect import HOST
+from flows.servers.ui import refuse_taken
 from tasks.tracking import registry, runs
 from tasks.tracking.client import reach
 from tasks.tracking.registry import Reference

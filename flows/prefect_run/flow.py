@@ -18,7 +18,7 @@ from prefect.states import Completed
 from configs.errors import OneStepError
 from flows.prefect_run import artifacts, failures
 from flows.run import report
-from flows.run.libraries import quiet
+from flows.run.inputs import quiet
 from flows.run.reading import read
 from flows.run.run import Outcome, Run, Stage, StageRun
 from flows.servers import outbox

@@ -10,7 +10,6 @@ from configs.errors import DataError
 from configs.schema import Pipeline
 from flows.run import inputs
 from flows.run.drift import DriftReport, against_champion, publish, require_none
-from flows.run.libraries import quiet
 from tasks.applications import registry as applications
 from tasks.contract.report import record
 from tasks.contract.report.record import Report
@@ -58,7 +57,7 @@ class DataCheck:
 
 def prepare(pipeline: Pipeline, workspace: Workspace) -> PreparedData:
     """Run the stages before training."""
-    quiet()
+    inputs.quiet()
     found = inputs.locate(pipeline)
     validated = validate(pipeline, workspace, found.sources)
     tokenized = tokenize_rows(pipeline, workspace, validated, found.base)
@@ -117,7 +116,7 @@ def drift(pipeline: Pipeline, workspace: Workspace) -> DriftReport | None:
     Raises:
         DataError: the data is not valid.
     """
-    quiet()
+    inputs.quiet()
     sources = splits.locate(pipeline.data, applications.get(pipeline.application).sources)
     validated = validate(pipeline, workspace, sources)
     rows = pipeline.contract.drift.num_predictions

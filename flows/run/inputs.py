@@ -1,15 +1,25 @@
-"""The inputs of a run: the labelled files and the base model."""
+"""Prepare a run: its labelled files, its base model, and the environment of libraries."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.contract.sources import splits
 from tasks.contract.sources.splits import Sources
+from tasks.training.launchers.base import CPU_SETTINGS
 from tasks.training.model import initial_model
 from tasks.training.model.initial_model import InitialModel
+
+QUIET = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "true",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TQDM_DISABLE": "1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +46,9 @@ def require(config: Pipeline) -> None:
     """Fail as :func:`locate` does, before any server starts, but without digests."""
     splits.require_files(config.data, applications.get(config.application).sources)
     initial_model.find(config.model, config.application)
+
+
+def quiet() -> None:
+    """Turn off progress bars, hints and spinning threads, unless the user has set a variable."""
+    for name, value in (QUIET | CPU_SETTINGS).items():
+        os.environ.setdefault(name, value)

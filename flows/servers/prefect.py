@@ -17,10 +17,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from configs.errors import Failure, Problem, UserError
-from flows.servers.ports import HOST
 from tasks.store import lock, read_json, write_json
 from tasks.workspace import Workspace
 
+HOST = "127.0.0.1"
 PORT = 4200
 ADDRESS = "server.json"
 LOG = "server.log"

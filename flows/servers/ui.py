@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,9 +11,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from configs.errors import Failure
-from flows.servers.ports import HOST, refuse_taken
-from flows.servers.prefect import prefect_api
+from configs.errors import Failure, Problem, UserError
+from flows.servers.prefect import HOST, prefect_api
 from tasks import child_processes
 from tasks.tracking.client import connect, reach, ui_address
 from tasks.workspace import Workspace
@@ -62,6 +62,20 @@ def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
         yield f"http://{HOST}:{port}"
     finally:
         child_processes.stop(server)
+
+
+def refuse_taken(port: int, option: str) -> None:
+    """Refuse a port on loopback that is in use.
+
+    Raises:
+        UserError: naming the option that gives another.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise UserError(Problem(option, f"port {port} is taken", "name another one")) from None
 
 
 def _wait(url: str) -> None:

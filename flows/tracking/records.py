@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+from pyarrow import types
+
 from flows.tracking.tracker import Tracker
 from tasks.arrow import MappedTable
 from tasks.contract.report.page import render
@@ -22,7 +25,6 @@ from tasks.tracking.registry import TEST
 from tasks.validation import ValidationResult
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
 
@@ -92,7 +94,6 @@ def _columns(schema: pa.Schema) -> list[dict[str, Any]]:
 
 def _type(kind: pa.DataType) -> Any:
     from mlflow.types.schema import AnyType, Array, DataType
-    from pyarrow import types
 
     if types.is_string(kind) or types.is_large_string(kind):
         return DataType.string

@@ -6,8 +6,14 @@ from typing import Any
 
 from prefect import flow
 
-from flows.prefect_run.failures import explained
-from flows.prefect_run.flow import execute, first_name, opened, rename, report_outcome
+from flows.prefect_run.flow import (
+    execute,
+    explained,
+    first_name,
+    opened,
+    rename,
+    report_outcome,
+)
 from flows.run.run import Outcome
 from flows.stages import STAGES
 

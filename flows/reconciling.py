@@ -21,7 +21,6 @@ from tasks import claims
 from tasks.claims import DeadClaim
 from tasks.store import lock
 from tasks.tracking import registry
-from tasks.tracking import runs as tracking
 from tasks.tracking.client import patiently
 from tasks.tracking.relay import MARKER, Relay
 from tasks.tracking.runs import FINGERPRINT
@@ -146,23 +145,17 @@ def _end_runs(
         if elsewhere(run, workspace):
             done = False
             continue
-        _end_run(run, fingerprint, folders.get(fingerprint), workspace, client, found)
+        sender = StepSender(client, workspace, fingerprint)
+        _end_run(run, folders.get(fingerprint), sender, found)
     return done
 
 
-def _end_run(
-    run: Run,
-    fingerprint: str,
-    folder: Path | None,
-    workspace: Workspace,
-    client: MlflowClient,
-    found: CleanupReport,
-) -> None:
+def _end_run(run: Run, folder: Path | None, sender: StepSender, found: CleanupReport) -> None:
     run_id = str(run.info.run_id)
-    if folder is not None and _send(StepSender(client, workspace, fingerprint), run_id, folder):
+    if folder is not None and _send(sender, run_id, folder):
         found.sent.append(run_id)
     if run.info.status == "RUNNING":
-        tracking.finish(client, run_id, "KILLED")
+        sender.client.set_terminated(run_id, "KILLED")
         found.killed.append(run_id)
 
 

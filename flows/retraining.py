@@ -16,8 +16,14 @@ from prefect.states import Completed
 
 from configs.errors import TrackingFailure
 from flows.pipeline import pipeline
-from flows.prefect_run import failures
-from flows.prefect_run.flow import Trigger, claimed_flow, first_name, rename
+from flows.prefect_run.flow import (
+    Trigger,
+    claimed_flow,
+    explained,
+    first_name,
+    rename,
+    reported,
+)
 from flows.reconciling import reconcile
 from flows.run.drift import against_champion
 from flows.run.inputs import quiet
@@ -55,7 +61,7 @@ class RetrainingResult:
 
 
 @flow(name="retraining", flow_run_name=first_name, persist_result=False)
-@failures.explained
+@explained
 def retraining(
     file: str, overrides: Sequence[str] = (), trigger: Trigger | None = None
 ) -> State[RetrainingResult]:
@@ -69,7 +75,7 @@ def retraining(
     quiet()
     workspace = shared(Workspace.open())
     with claimed_flow(workspace) as claim:
-        with failures.reported(Path(file).stem) as subject:
+        with reported(Path(file).stem) as subject:
             subject.run = run = Run(read(Path(file), overrides), workspace, claim, STAGES)
             rename(run, trigger)
             _clean_up(run)

@@ -112,10 +112,12 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
         "seed": config.seed,
     }
 
-    def build(folder: Path) -> dict[str, Any]:
-        return _build(folder, config, application, sources, workspace)
-
-    stored = workspace.store.produce("validation", inputs, build, fresh=workspace.fresh)
+    stored = workspace.store.produce(
+        "validation",
+        inputs,
+        lambda folder: _build(folder, config, application, sources, workspace),
+        fresh=workspace.fresh,
+    )
     rows = {split: stored.summary["counts"][split] for split in SPLITS}
     facts = application.facts.read(read_json(stored.path / "facts.json"))
     if problems := list(application.rules.check_facts(config, facts)):

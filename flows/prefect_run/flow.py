@@ -1,22 +1,25 @@
-"""A run of a pipeline as a Prefect flow: its name, its stages as tasks, its end."""
+"""A run of a pipeline as a Prefect flow: its name, its stages as tasks, its end or failure."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from prefect import get_client, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
-from configs.errors import OneStepError
-from flows.prefect_run import artifacts, failures
+from configs.errors import OneStepError, UserError
+from flows.prefect_run import artifacts, events
 from flows.run import report
 from flows.run.inputs import quiet
 from flows.run.reading import read
@@ -29,6 +32,8 @@ from tasks.progress import Notice, StageFinished, StageStarted, announce
 from tasks.workspace import Workspace
 
 Trigger = Literal["manual", "scheduled"]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def first_name() -> str:
@@ -61,6 +66,69 @@ def claimed_flow(workspace: Workspace) -> Iterator[Claim]:
         yield claim
 
 
+def sentence(error: Exception) -> str:
+    """The reason in one line; of an unexpected error only its type: the message may quote a row."""
+    if not isinstance(error, OneStepError):
+        return f"unexpected {type(error).__name__}; its trace is in the log of this run"
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    others = len(error.problems) - 1 if isinstance(error, UserError) else 0
+    return f"{first}; and {others} more" if others > 0 else first
+
+
+def failed_state(error: Exception) -> Any:
+    """A failed state with the reason; Prefect raises the error when the result is read."""
+    return Failed(message=sentence(error), data=error)
+
+
+def explained(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate the function of a flow: an error becomes a failed state with its reason.
+
+    Prefect takes the state for that of the flow, and raises the error in the caller.
+    """
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            ended: R = failed_state(error)
+            return ended
+
+    # Prefect would look names of annotations up in this module, not in that of the function.
+    guarded.__signature__ = signature(function, eval_str=True)  # type: ignore[attr-defined]
+    return guarded
+
+
+@dataclass(slots=True)
+class Subject:
+    """The pipeline that a failure is about: its run, or before that the name of its file."""
+
+    name: str
+    run: Run | None = None
+
+
+@contextmanager
+def reported(name: str) -> Iterator[Subject]:
+    """Log a failure of the block, and publish an artifact and an event about it."""
+    subject = Subject(name)
+    try:
+        yield subject
+    except Exception as error:
+        _report(subject, error)
+        raise
+
+
+def _report(subject: Subject, error: Exception) -> None:
+    known = isinstance(error, OneStepError)
+    if not known:
+        get_run_logger().error("the run failed", exc_info=error)
+    name, url = subject.name, ""
+    if subject.run is not None:
+        name, url = subject.run.config.name, subject.run.tracker.known_url
+    artifacts.failure(name, str(error) if known else sentence(error))
+    events.emit_failure(name, sentence(error), url)
+
+
 @contextmanager
 def opened(
     file: str,
@@ -74,7 +142,7 @@ def opened(
 
     For the parameters see :func:`flows.pipeline.pipeline`.
     """
-    with failures.reported(Path(file).stem) as subject:
+    with reported(Path(file).stem) as subject:
         quiet()
         workspace = shared(Workspace.open(Path(home) if home else None, fresh=fresh))
         with claimed_flow(workspace) as claim:
@@ -109,7 +177,7 @@ def execute(stage: Stage, run: Run) -> None:
         try:
             result = stage.compute(run)
         except OneStepError as error:
-            failed: State[StageRun] = failures.state(error)
+            failed: State[StageRun] = failed_state(error)
             return failed
         return _completed(StageRun(stage, result, time.perf_counter() - started))
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from configs.errors import Failure
-from flows.schedule.files import ScheduledPipeline, none_yet
-from flows.schedule.folders import Folders, Reservations
+from flows.schedule.files import Folders, Reservations, ScheduledPipeline, none_yet
 from flows.schedule.server import Job, JobResult, Memory, ScheduleEvent, Server
 from flows.servers.prefect import prefect_api
 from tasks import child_processes

@@ -17,8 +17,7 @@ from typing import Any, Protocol
 from configs.errors import UserError
 from configs.retraining import Retraining
 from flows.run.reading import read
-from flows.schedule.files import ScheduledPipeline, stamp
-from flows.schedule.folders import Folders
+from flows.schedule.files import Folders, ScheduledPipeline, stamp
 from flows.schedule.timetable import decide
 from tasks.store import read_json, write_json
 

@@ -171,7 +171,7 @@ def log_comparison_run(client: MlflowClient, parent: str, gate: Mapping[str, Any
     tags = {"onestep.champion": gate["reference"], "onestep.verdict": gate["verdict"]}
     runs.log_tags(client, run_id, tags)
     runs.log_figures(client, run_id, dict(_comparison_figures(gate)), 0)
-    runs.finish(client, run_id, "FINISHED")
+    client.set_terminated(run_id, "FINISHED")
     return run_id
 
 

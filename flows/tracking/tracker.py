@@ -1,4 +1,4 @@
-"""The MLflow run of a pipeline run: found or opened in the background, ended with a status."""
+"""The MLflow run of a pipeline run: opened in the background, and all that is sent to it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from tasks.tracking import runs
 from tasks.tracking.client import connect, patiently
 from tasks.tracking.relay import Relay
 from tasks.tracking.step_sender import StepSender, elsewhere
-from tasks.tracking.system_metrics import LoadMonitor
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 ENDING_SECONDS = 3.0
 """How long a failed run waits for MLflow before its failure is reported."""
 RELAY_SECONDS = 120.0
+LOOK_SECONDS = 1.0
 LOAD_SECONDS = 10.0
 CLOSING_SECONDS = 5.0
 
@@ -114,7 +115,7 @@ class Tracker:
         self.claim.owed = True
         complete = self.training.close()
         if status == "FINISHED":
-            self.send(lambda client, run_id: runs.finish(client, run_id, status), "end the run")
+            self.send(lambda client, run_id: client.set_terminated(run_id, status), "end the run")
         elif self._run_id is not None and not self._end_failed(self._run_id, status):
             return
         self.claim.owed = not complete
@@ -128,7 +129,7 @@ class Tracker:
         def finish() -> None:
             run = self.client.get_run(run_id)
             if run.info.status == "RUNNING" and not elsewhere(run, self.workspace):
-                runs.finish(self.client, run_id, status)
+                self.client.set_terminated(run_id, status)
 
         try:
             patiently(finish, "end the run", ENDING_SECONDS)
@@ -187,3 +188,59 @@ class TrainingLog:
         if self._load is not None:
             self._load.close(seconds)
         self._load = None
+
+
+class LoadMonitor:
+    """Sends the load of the machine to a run; a server that is down only delays it.
+
+    CPU, memory, disk and network come from MLflow's system monitor.
+
+    It samples every ten seconds, or as ``MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`` says, and
+    continues after the last step of the run, so that a resumed run has each step once. If several
+    processes train the same run, only the machine of the one that ``writes`` is shown.
+    """
+
+    def __init__(
+        self, run_id: Callable[[], str], tracking_uri: str, writes: Callable[[], bool]
+    ) -> None:
+        self.run_id = run_id
+        self.tracking_uri = tracking_uri
+        self.writes = writes
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="load", daemon=True)
+
+    def start(self) -> LoadMonitor:
+        """Start in the background."""
+        self._thread.start()
+        return self
+
+    def close(self, seconds: float) -> None:
+        """Send what is left, at most for ``seconds``."""
+        self._ending.set()
+        self._thread.join(seconds)
+
+    def _work(self) -> None:
+        monitor: SystemMetricsMonitor | None = None
+        while not self._ending.is_set():
+            if monitor is None and self.writes():
+                monitor = self._open()
+                if monitor is not None:
+                    monitor.start()  # type: ignore[no-untyped-call]
+            elif monitor is not None and not self.writes():
+                monitor.finish()  # type: ignore[no-untyped-call]
+                monitor = None
+            self._ending.wait(LOOK_SECONDS)
+        if monitor is not None:
+            monitor.finish()  # type: ignore[no-untyped-call]
+
+    def _open(self) -> SystemMetricsMonitor | None:
+        from mlflow.exceptions import MlflowException
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+        from requests.exceptions import RequestException
+
+        try:
+            return SystemMetricsMonitor(  # type: ignore[no-untyped-call]
+                self.run_id(), resume_logging=True, tracking_uri=self.tracking_uri
+            )
+        except (MlflowException, RequestException):
+            return None

@@ -63,12 +63,11 @@ def compare(challenger: Challenger, champion: ModelVersion, tags: Mapping[str, s
     the problem of the new model.
     """
     reference = uri_of(champion)
-    if reason := _other_problem(tags, champion):
-        return Comparison(reference, problem=reason, other_problem=True)
-    if challenger.evaluated.holdout != challenger.validated.digest:
-        changed = "the test rows are no longer those that the new model was measured on"
-        return Comparison(reference, problem=changed)
     try:
+        _require_same_problem(tags, champion)
+        if challenger.evaluated.holdout != challenger.validated.digest:
+            changed = "the test rows are no longer those that the new model was measured on"
+            return Comparison(reference, problem=changed)
         return _compared(challenger, champion, reference)
     except _OtherProblemError as error:
         advice = "give the pipeline a registry.name of its own"
@@ -117,14 +116,11 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {first}" if known else type(error).__name__
 
 
-def _other_problem(tags: Mapping[str, str], champion: ModelVersion) -> str:
-    """Why two versions do not solve the same problem; empty if they do."""
+def _require_same_problem(tags: Mapping[str, str], champion: ModelVersion) -> None:
     for tag, what in ((APPLICATION, "application"), (PROBLEM, "labelling or language")):
         ours, theirs = tags.get(tag), champion.tags.get(tag)
         if ours and theirs and ours != theirs:
-            advice = "give the pipeline a registry.name of its own"
-            return f"version {champion.version} has another {what}; {advice}"
-    return ""
+            raise _OtherProblemError(f"another {what}")
 
 
 class _Models:

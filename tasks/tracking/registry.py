@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -38,11 +38,9 @@ UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for an unknown model, alias or version."""
 
 
-@contextmanager
-def lease(workspace: Workspace, name: str) -> Iterator[None]:
+def lease(workspace: Workspace, name: str) -> AbstractContextManager[None]:
     """Hold the exclusive right to add versions and move aliases of a model."""
-    with workspace.lease(f"registry-{name}"):
-        yield
+    return workspace.lease(f"registry-{name}")
 
 
 def versions(client: MlflowClient, name: str) -> list[ModelVersion]:

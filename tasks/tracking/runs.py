@@ -7,12 +7,11 @@ run and logs nothing twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from math import isnan
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tasks.store import read_json
@@ -26,14 +25,11 @@ if TYPE_CHECKING:
 
 FINGERPRINT = "onestep.fingerprint"
 PARAMS_PER_CALL = 100
-NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 
 
-@contextmanager
-def lease(workspace: Workspace, fingerprint: str) -> Iterator[None]:
+def lease(workspace: Workspace, fingerprint: str) -> AbstractContextManager[None]:
     """Hold the exclusive right, on all machines, to change the run of a fingerprint."""
-    with workspace.lease(f"mlflow-run-{fingerprint[:32]}"):
-        yield
+    return workspace.lease(f"mlflow-run-{fingerprint[:32]}")
 
 
 def open_run(
@@ -42,7 +38,7 @@ def open_run(
     experiment: str,
     fingerprint: str,
     name: str,
-    params: Mapping[str, str] = NO_PARAMS,
+    params: Mapping[str, str] | None = None,
 ) -> str:
     """Find the run of a fingerprint, or start it; return its id.
 
@@ -204,8 +200,3 @@ def load_model(workspace: Workspace, version: ModelVersion) -> Any:
         return mlflow.pyfunc.load_model(uri)
     with TemporaryDirectory(dir=workspace.temporary) as folder, transfer():
         return mlflow.pyfunc.load_model(uri, dst_path=folder)
-
-
-def finish(client: MlflowClient, run_id: str, status: str) -> None:
-    """Set the final status: FINISHED, FAILED or KILLED."""
-    client.set_terminated(run_id, status)

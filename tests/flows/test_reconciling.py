@@ -152,7 +152,7 @@ def test_a_process_that_died_before_it_opened_its_run_left_nothing(
 def test_a_run_that_has_ended_stays_as_it_ended(store: Store, fingerprint: str) -> None:
     workspace, client = store
     run_id = opened(store, fingerprint)
-    runs.finish(client, run_id, "FAILED")
+    client.set_terminated(run_id, "FAILED")
     Holder(workspace, *claim_of(fingerprint)).kill()
     assert reconcile(workspace, client).killed == []
     assert status(store, run_id) == "FAILED"

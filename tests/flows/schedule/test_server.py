@@ -17,8 +17,7 @@ from flows.retraining import ROWS, nothing_to_do
 from flows.run.drift import PROFILE
 from flows.run.reading import read
 from flows.run.run import Run
-from flows.schedule.files import ScheduledPipeline, find
-from flows.schedule.folders import Folders, Reservations
+from flows.schedule.files import Folders, Reservations, ScheduledPipeline, find
 from flows.schedule.server import JobResult, Memory, ScheduleEvent, Server
 from flows.stages import STAGES
 from tasks.claims import claimed

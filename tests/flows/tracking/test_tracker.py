@@ -5,8 +5,8 @@ import threading
 import pytest
 from mlflow import MlflowClient
 
+from flows.tracking.tracker import LoadMonitor
 from tasks.tracking import runs
-from tasks.tracking.system_metrics import LoadMonitor
 from tasks.workspace import Workspace
 from tests.support.stores import closed_port
 from tests.support.workers import wait_until

@@ -7,14 +7,15 @@ other command is run through :data:`GUARD`.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 GUARD = (sys.executable, "-m", "tasks.child_processes")
@@ -58,6 +59,17 @@ def _end_when_input_closes() -> None:
     os.killpg(0, signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
     os.killpg(0, signal.SIGKILL)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Load modules without looking for garbage: there is none, and it takes a fifth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def main(command: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
@@ -54,3 +55,9 @@ def test_stop_ends_the_whole_process_group(tmp_path: Path, monkeypatch: pytest.M
     child_processes.stop(child)
     wait_until(lambda: not any(map(alive, family)))
     assert child.returncode == -signal.SIGTERM
+
+
+def test_garbage_is_collected_again_once_modules_are_loaded() -> None:
+    with child_processes.no_collection():
+        off = gc.isenabled()
+    assert (off, gc.isenabled()) == (False, True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import gc
 import socket
 import threading
 import time
 from pathlib import Path
 from typing import IO
+
+from tasks.child_processes import no_collection
 
 POLL_SECONDS = 0.5
 IDLE_POLLS = 4
@@ -25,17 +26,14 @@ def main() -> None:
     parser.add_argument("--socket", type=int, required=True, help="descriptor of the socket")
     parser.add_argument("--users", type=Path, required=True, help="lock file of the users")
     arguments = parser.parse_args()
-    # Loading modules makes no garbage, and looking for it takes a fifth of the time.
-    gc.disable()
-    import uvicorn
-    from prefect.server.api.server import create_app
+    with no_collection():
+        import uvicorn
+        from prefect.server.api.server import create_app
 
-    config = uvicorn.Config(
-        create_app(), log_level="error", lifespan="on", timeout_graceful_shutdown=3
-    )
+        config = uvicorn.Config(
+            create_app(), log_level="error", lifespan="on", timeout_graceful_shutdown=3
+        )
     server = uvicorn.Server(config)
-    gc.freeze()
-    gc.enable()
     threading.Thread(target=_end_without_users, args=(server, arguments.users), daemon=True).start()
     server.run(sockets=[socket.socket(fileno=arguments.socket)])
 

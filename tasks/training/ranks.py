@@ -45,11 +45,11 @@ ALONE = Rank()
 @contextmanager
 def leave_process_group() -> Iterator[None]:
     """Leave the process group, if one was joined in the block."""
-    import torch.distributed
-
     try:
         yield
     finally:
+        import torch.distributed
+
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 

@@ -6,7 +6,6 @@ several workers, each with ``RANK`` and ``WORLD_SIZE`` in its environment; the f
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import time
@@ -33,8 +32,6 @@ LOCK = "worker.lock"
 def main(folder: Path) -> int:
     """Run the job of a folder; return 0 when it is done, 1 after an error, which is logged."""
     child_processes.end_with_parent()
-    # Loading modules makes no garbage, and looking for it takes a fifth of the time.
-    gc.disable()
     rank = Rank.read()
     with _event_log(folder, rank) as events:
         try:
@@ -72,13 +69,12 @@ def _log_error(events: EventLog, error: Exception) -> None:
 
 def _work(folder: Path, events: EventLog, rank: Rank = ALONE) -> None:
     started = time.perf_counter()
-    _quiet()
-    from tasks.training import preflight, session
+    with child_processes.no_collection():
+        _quiet()
+        from tasks.training import preflight, session
 
-    job = Job.read(folder)
-    current = session.build(job, folder, rank)
-    gc.freeze()
-    gc.enable()
+        job = Job.read(folder)
+        current = session.build(job, folder, rank)
     setup = time.perf_counter() - started
     if job.mode == "train":
         _train(current, events, setup)

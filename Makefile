@@ -43,7 +43,7 @@ ui: install
 	@$(VENV)/bin/onestep ui
 
 test: install-dev browser postgres
-	$(PY) -m pytest -n 2 --dist loadgroup
+	$(PY) -m pytest -n 3 --dist loadgroup
 
 check: install-dev
 	$(VENV)/bin/ruff check .

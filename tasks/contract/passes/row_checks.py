@@ -9,6 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+import pyarrow as pa
+
 from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
@@ -26,7 +29,6 @@ from tasks.contract.sources.base import Batch, batch_of
 from tasks.contract.sources.splits import SPLITS, Part
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pandera.pandas import DataFrameSchema
 
 SAMPLE = 1000
@@ -256,9 +258,6 @@ class RowChecker:
 
     def _as_arrow(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The text columns in Arrow's memory, copied only if they are not there."""
-        import pandas as pd
-        import pyarrow as pa
-
         text = pd.ArrowDtype(pa.large_string())
         return pd.DataFrame(
             {name: frame[name].astype(text) for name in self._texts}, index=frame.index

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from configs.schema import Pipeline
@@ -22,9 +23,6 @@ from tasks.contract.rows import spool
 from tasks.contract.rows.spool import SpoolReader
 from tasks.contract.sources.splits import SPLITS
 from tasks.contract.statistics.profile import Profile, Profiler
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 NO_SPLIT: Final = -1
 BATCH: Final = 10_000
@@ -120,8 +118,6 @@ def write_piece(piece: Piece) -> dict[str, Profiler]:
 
 
 def _table(places: Mapping[str, Any], values: Mapping[str, Any]) -> pa.Table:
-    import pyarrow as pa
-
     table = pa.table({k: v.astype(np.int64) for k, v in places.items()} | dict(values))
     # The offsets of one batch fit into 32 bits.
     fields = [f.with_type(pa.string()) if f.type == pa.large_string() else f for f in table.schema]
@@ -139,8 +135,6 @@ class _ArrowFile:
     """
 
     def __init__(self, path: Path, schema: pa.Schema, stack: ExitStack, before: int = 0) -> None:
-        import pyarrow as pa
-
         self._schema = schema
         self._waiting: list[pa.Table] = []
         self._rows = 0
@@ -158,8 +152,6 @@ class _ArrowFile:
 
     def append_batch(self, batch: pa.RecordBatch) -> None:
         """Append a batch, not copied unless it begins or ends within another one."""
-        import pyarrow as pa
-
         if not self._rows and batch.num_rows == self._room == BATCH:
             self._writer.write_batch(batch)
         else:
@@ -171,8 +163,6 @@ class _ArrowFile:
             self._write(self._rows)
 
     def _write(self, rows: int) -> None:
-        import pyarrow as pa
-
         table, start = pa.concat_tables(self._waiting), 0
         while start < rows:
             size = min(self._room, rows - start)
@@ -184,8 +174,6 @@ class _ArrowFile:
 
 def _join(paths: list[Path], target: Path) -> None:
     """Join the files that exist."""
-    import pyarrow as pa
-
     with ExitStack() as stack:
         joined: _ArrowFile | None = None
         for path in (path for path in paths if path.exists()):
@@ -204,8 +192,6 @@ def _merged(found: list[dict[str, Profiler]]) -> dict[str, Profiler]:
 
 
 def _profile(profiler: Profiler, labels: Mapping[str, int] | None, texts: list[str]) -> Profile:
-    import pyarrow as pa
-
     profiler.update({name: pa.array([], pa.large_string()) for name in texts}, labels)
     return profiler.finish()
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from pandas.util import hash_array
 
 from configs.schema import Data
 from tasks import arrow
@@ -16,9 +18,6 @@ from tasks.applications.census import Census
 from tasks.contract.rows.layout import WINDOW
 from tasks.contract.rules.findings import Place
 from tasks.contract.sources.splits import SPLITS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Hashes = NDArray[np.uint64]
 Identity = Literal["duplicates", "leakage"]
@@ -171,8 +170,6 @@ def _hashed(frame: pd.DataFrame, names: Sequence[str]) -> Hashes:
 
 
 def _column(column: pd.Series[Any]) -> Hashes:
-    from pandas.util import hash_array
-
     if (texts := arrow.stored_texts(column)) is not None:
         values = arrow.strip(texts).fill_null(repr(None)).to_numpy()
     else:

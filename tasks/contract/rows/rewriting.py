@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from configs.schema import Pipeline
 from tasks import arrow
@@ -16,9 +17,6 @@ from tasks.applications.base import Application, Reasons, RewrittenText
 from tasks.contract.rules import cells, characters
 from tasks.contract.rules.privacy import Recognizer
 from tasks.contract.rules.redaction import Redactor
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_KNOWN = 10_000
 REPAIR = "repair"

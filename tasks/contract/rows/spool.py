@@ -10,17 +10,16 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from tasks import arrow
 from tasks.applications.base import Column
 from tasks.contract.sources.base import Batch
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    import pyarrow as pa
-    from numpy.typing import NDArray
 
 ORIGINAL: Final = "original:"
 EXTRA: Final = ("group", "window")
@@ -31,8 +30,6 @@ class SpoolWriter:
     """Writes valid rows with the columns that the sources have; a context manager."""
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
-        import pyarrow as pa
-
         self._schema = schema(columns)
         self._stack = ExitStack()
         sink = self._stack.enter_context(pa.OSFile(str(path), "wb"))
@@ -52,8 +49,6 @@ class SpoolWriter:
             original: the batch as it was read.
             private: positions of the rows whose original values must not be stored here.
         """
-        import pyarrow as pa
-
         hidden = frame.index.isin(list(private))
         arrays = []
         for field in self._schema:
@@ -72,16 +67,12 @@ class SpoolWriter:
 
 
 def _array(column: pd.Series[Any], kind: pa.DataType) -> pa.Array:
-    import pyarrow as pa
-
     texts = arrow.stored_texts(column)
     return pa.array(column.to_list(), kind) if texts is None else texts.combine_chunks()
 
 
 def schema(columns: Sequence[Column]) -> pa.Schema:
     """The Arrow schema of valid rows."""
-    import pyarrow as pa
-
     fields = [pa.field(column.name, column.stored()) for column in columns]
     kept = [*(column.name for column in columns if column.kind == "target"), *EXTRA]
     return pa.schema([*fields, *(pa.field(ORIGINAL + name, pa.large_string()) for name in kept)])
@@ -111,8 +102,6 @@ class SpoolReader:
 
     def chunks(self) -> Iterator[tuple[int, pa.Table]]:
         """All rows in tables, each with the position of its first row."""
-        import pyarrow as pa
-
         start = 0
         for path in self.paths:
             with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
@@ -122,8 +111,6 @@ class SpoolReader:
 
     def take(self, positions: NDArray[np.int64]) -> Iterator[tuple[int, pa.Table]]:
         """Rows at rising positions in tables, each with the index of its first position."""
-        import numpy as np
-
         for start, table in self.chunks():
             low, high = np.searchsorted(positions, [start, start + table.num_rows])
             if low < high:
@@ -145,8 +132,6 @@ def originals(table: pa.Table) -> list[dict[str, Any]]:
 
 def frame(table: pa.Table, texts: Collection[str]) -> pd.DataFrame:
     """Rows as a frame: texts stay in Arrow's memory, other columns are Python values."""
-    import pandas as pd
-
     return pd.DataFrame(
         {
             name: pd.arrays.ArrowExtensionArray(table[name])

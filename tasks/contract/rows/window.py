@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, date, datetime, time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from configs.errors import DataError, Problem
@@ -17,9 +18,6 @@ from configs.schema import Window
 from tasks.applications.base import Reasons
 from tasks.contract.rows.catalogue import Catalogue
 from tasks.contract.sources.splits import SPLITS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DAY: Final = 86_400.0

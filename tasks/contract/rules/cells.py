@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+import pandas as pd
+
 from configs.contract import Contract, Privacy, Rules
 from configs.schema import Pipeline
 from tasks.applications.base import Application, Reasons
 from tasks.contract.rules import characters
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pandera.pandas import Check, DataFrameSchema
 
 UNREADABLE: Final = "unreadable"
@@ -81,8 +82,6 @@ def _arrow_check(
     from pandera.pandas import Check
 
     def check(values: pd.Series[Any]) -> pd.Series[bool]:
-        import pandas as pd
-
         return pd.Series(~broken(values.array.__arrow_array__()), index=values.index)
 
     return Check(check, name=f"{rule}: {words}")

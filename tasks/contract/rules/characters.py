@@ -10,13 +10,12 @@ import re
 from collections.abc import Callable
 from functools import cache
 from html.entities import name2codepoint
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Texts: TypeAlias = "pa.Array | pa.ChunkedArray"
 Flags: TypeAlias = NDArray[np.bool_]
@@ -53,15 +52,11 @@ HTML: Final = (
 
 def missing(texts: Texts) -> Flags:
     """Nulls, and texts without a visible character."""
-    import pyarrow.compute as pc
-
     return _flags(pc.match_substring_regex(texts, BLANK), null=True)
 
 
 def length(texts: Texts, least: int, most: int) -> Flags:
     """Texts of fewer than ``least`` or more than ``most`` characters."""
-    import pyarrow.compute as pc
-
     characters = pc.utf8_length(texts)
     return _flags(pc.or_(pc.less(characters, least), pc.greater(characters, most)))
 
@@ -128,8 +123,6 @@ def _with_ampersands(text: str) -> str:
 
 
 def _broken(text: str, markup: bool) -> bool:
-    import pyarrow as pa
-
     one = pa.array([text])
     checks = (replacement, control, mojibake, *([html] if markup else []))
     return any(check(one)[0] for check in checks)
@@ -147,21 +140,15 @@ def _bytes_of_one() -> str:
 
 
 def _beyond_ascii(texts: Texts) -> Flags:
-    import pyarrow.compute as pc
-
     return _flags(pc.invert(pc.string_is_ascii(texts)))
 
 
 def _matches(texts: Texts, pattern: str) -> Flags:
-    import pyarrow.compute as pc
-
     return _flags(pc.match_substring_regex(texts, pattern))
 
 
 def _among(suspects: Flags, texts: Texts, check: Callable[[Texts], Flags]) -> Flags:
     """Run a slow check on the suspects only."""
-    import pyarrow as pa
-
     found = np.zeros(len(texts), dtype=np.bool_)
     if suspects.any():
         found[suspects] = check(texts.filter(pa.array(suspects)))

@@ -10,16 +10,15 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from tasks.contract.rules import privacy_patterns as patterns
 from tasks.contract.rules.privacy_patterns import BLANK, announced
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from numpy.typing import NDArray
 
 Places = Iterator[tuple[int, int]]
 Finder = Callable[[str, Sequence[str]], Places]
@@ -271,9 +270,6 @@ class Recognizer:
 
     def masks(self, texts: pa.Array | pa.ChunkedArray) -> dict[str, NDArray[np.bool_]]:
         """For each kind a mask of the texts that contain it; a null contains none."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         texts = texts.cast(pa.large_string())
         masks = {kind: np.zeros(len(texts), dtype=bool) for kind in self.kinds}
         # One search in compiled code leaves few rows for the exact search.

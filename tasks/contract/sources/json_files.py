@@ -1,5 +1,7 @@
-"""JSON Lines, and JSON documents: a list of objects, an object with one as ``data``, or SQuAD's
-layout. Both may be gzip.
+"""JSON Lines, and JSON documents. Both may be gzip.
+
+A document is a list of objects, an object with one as ``data``, or has the layout of SQuAD 1.1 and
+2.0: articles with paragraphs with questions.
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from configs.errors import DataError, Problem
-from tasks.contract.sources import blocks, squad, text_files
-from tasks.contract.sources.base import BLOCK_BYTES, Block, FileSource, Rows, Unreadable
+from tasks.contract.sources import blocks, text_files
+from tasks.contract.sources.base import BLOCK_BYTES, Block, FileSource, Row, Rows, Unreadable
 
 ONE_PER_LINE: Final = "a file with one JSON object a line is JSONL; rename it to .jsonl"
 
@@ -80,12 +82,58 @@ def _records(path: Path, text: str) -> list[Any]:
     if not isinstance(records, list):
         message = "expected a list of JSON objects, an object with one as `data`, or SQuAD's layout"
         raise DataError(Problem(str(path), message, ONE_PER_LINE))
-    if not squad.is_squad(records):
+    if not is_squad(records):
         return records
     try:
-        return list(squad.flatten({"data": records}))
+        return list(flatten({"data": records}))
     except ValueError as error:
         raise DataError(Problem(str(path), f"not SQuAD's layout: {error}")) from None
+
+
+def is_squad(records: list[Any]) -> bool:
+    """Whether the records of a JSON document are articles rather than rows."""
+    return bool(records) and isinstance(records[0], dict) and "paragraphs" in records[0]
+
+
+def flatten(document: Row) -> Iterator[Row]:
+    """One row per question: id, title, context, question and answers.
+
+    A question that is marked as impossible has no answers, whatever is listed.
+
+    Raises:
+        ValueError: another layout; the message names the place.
+    """
+    for article, here in _objects(document, "data", ""):
+        for paragraph, there in _objects(article, "paragraphs", here):
+            for question, _ in _objects(paragraph, "qas", there):
+                yield {
+                    "id": question.get("id"),
+                    "title": article.get("title"),
+                    "context": paragraph.get("context"),
+                    "question": question.get("question"),
+                    "answers": _answers(question),
+                }
+
+
+def _objects(parent: Row, name: str, where: str) -> Iterator[tuple[Row, str]]:
+    place = f"{where}.{name}" if where else name
+    children = parent.get(name)
+    if not isinstance(children, list):
+        raise ValueError(f"{place}: expected a list")
+    for index, child in enumerate(children):
+        if not isinstance(child, dict):
+            raise ValueError(f"{place}[{index}]: expected an object")
+        yield child, f"{place}[{index}]"
+
+
+def _answers(question: Row) -> Any:
+    """Answers as lists of texts and of offsets; unchanged if they are malformed."""
+    if question.get("is_impossible") is True:
+        return {"text": [], "answer_start": []}
+    answers = question.get("answers")
+    if not isinstance(answers, list) or not all(isinstance(answer, dict) for answer in answers):
+        return answers
+    return {name: [answer.get(name) for answer in answers] for name in ("text", "answer_start")}
 
 
 def _first_columns(source: FileSource, expected: str) -> list[str]:

@@ -72,18 +72,6 @@ class LabelQuality:
     accuracy: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Suspects:
-    """Suspects among some rows, as arrays of the same length, and figures of all rows."""
-
-    rows: Ints
-    suggested: Ints
-    scores: Floats
-    share: float
-    looked_at: int
-    accuracy: float
-
-
 def examine(
     texts: Sequence[str],
     labels: Sequence[str],
@@ -112,14 +100,7 @@ def examine(
     names, label = _numbered(labels)
     rows = _sampled(text, label, budget, seed)
     features = _features(distinct, language, text[rows])
-    found = _find_suspects(features, text[rows], label[rows], folds, seed)
-    suspects = [
-        Suspect(int(position), names[given], names[suggested], float(score))
-        for position, given, suggested, score in zip(
-            rows[found.rows], label[rows][found.rows], found.suggested, found.scores, strict=True
-        )
-    ]
-    return LabelQuality(_worst_first(suspects), found.share, found.looked_at, found.accuracy)
+    return _examine(features, rows, text[rows], label[rows], names, folds=folds, seed=seed)
 
 
 def examine_sets(
@@ -147,24 +128,20 @@ def examine_sets(
     _, group = _numbered(tuple(sorted(set(held))) for held in labels)
     rows = _sampled(text, group, budget, seed)
     features = _features(distinct, language, text[rows])
-    suspects: list[Suspect] = []
-    results: list[_Suspects] = []
+    results: list[LabelQuality] = []
     for name in names:
         holds = np.array([name in labels[row] for row in rows], dtype=np.int64)
-        found = _find_suspects(features, text[rows], holds, folds, seed)
+        found = _examine(features, rows, text[rows], holds, ["", name], folds=folds, seed=seed)
         results += [found] if found.looked_at else []
-        for row, suggested, score in zip(found.rows, found.suggested, found.scores, strict=True):
-            pair = ("", name) if suggested else (name, "")
-            suspects.append(Suspect(int(rows[row]), *pair, float(score)))
     return LabelQuality(
-        _worst_first(suspects),
-        _mean([found.share for found in results]),
+        _worst_first(suspect for found in results for suspect in found.suspects),
+        _mean([found.estimated_share for found in results]),
         max((found.looked_at for found in results), default=0),
         _mean([found.accuracy for found in results]),
     )
 
 
-def _worst_first(suspects: list[Suspect]) -> list[Suspect]:
+def _worst_first(suspects: Iterable[Suspect]) -> list[Suspect]:
     return sorted(suspects, key=lambda suspect: (suspect.score, suspect.position))
 
 
@@ -224,28 +201,41 @@ def _vectorizers(language: str) -> list[TfidfVectorizer]:
     ]
 
 
-def _find_suspects(
-    features: csr_matrix, text: Ints, label: Ints, folds: int, seed: int
-) -> _Suspects:
+def _examine(
+    features: csr_matrix,
+    rows: Ints,
+    text: Ints,
+    label: Ints,
+    names: Sequence[str],
+    *,
+    folds: int,
+    seed: int,
+) -> LabelQuality:
     """Compare labels of ordered rows with predictions of models that were not trained on them."""
     from cleanlab.rank import get_label_quality_scores
 
     kept = _frequent(text, label, folds)
     classes, given = np.unique(label[kept], return_inverse=True)
     if len(classes) < 2:
-        return _Suspects(kept[:0], label[:0], np.zeros(0), 0.0, 0, 0.0)
+        return LabelQuality([], 0.0, 0, 0.0)
     probabilities = _out_of_sample(features[kept], text[kept], given, folds, seed)
     scores = get_label_quality_scores(given, probabilities)
     best = probabilities.argmax(axis=1)
     accuracy = float(np.mean(best == given))
     if not _informed(scores, given):
-        return _Suspects(kept[:0], label[:0], scores[:0], 0.0, len(given), accuracy)
+        return LabelQuality([], 0.0, len(given), accuracy)
     odd, share = _contradicted(given, probabilities)
     mask = odd & (probabilities.max(axis=1) >= ODDS * scores)
     # The threshold may fall between copies of a row.
     pairs = text[kept] * len(classes) + given
-    mask = np.isin(pairs, pairs[mask])
-    return _Suspects(kept[mask], classes[best[mask]], scores[mask], share, len(given), accuracy)
+    found = np.flatnonzero(np.isin(pairs, pairs[mask]))
+    suspects = [
+        Suspect(int(row), names[classes[one]], names[classes[other]], float(score))
+        for row, one, other, score in zip(
+            rows[kept[found]], given[found], best[found], scores[found], strict=True
+        )
+    ]
+    return LabelQuality(_worst_first(suspects), share, len(given), accuracy)
 
 
 def _frequent(text: Ints, label: Ints, folds: int) -> Ints:

@@ -13,16 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tasks.text.languages import UNSPACED_CHARACTER
 from tasks.text.retrieval import TOKEN
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Integers = NDArray[np.int64]
 
@@ -283,8 +282,6 @@ def _once(keys: Integers, size: int) -> NDArray[np.bool_]:
 
 def _spans(array: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:
     """Texts that are not null, a bounded number of characters at a time."""
-    import pyarrow as pa
-
     for chunk in array.chunks if isinstance(array, pa.ChunkedArray) else [array]:
         texts = chunk.cast(pa.large_string()).drop_null()
         costs = np.cumsum(np.minimum(_lengths(texts), LONGEST) + ROW_COST)
@@ -296,8 +293,6 @@ def _spans(array: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:
 
 
 def _lengths(texts: pa.Array) -> Integers:
-    import pyarrow.compute as pc
-
     return np.asarray(pc.utf8_length(texts), dtype=np.int64)
 
 

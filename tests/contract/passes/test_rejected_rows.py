@@ -2,14 +2,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from configs.errors import StorageFailure
 from tasks.contract.passes import rejected_rows
+from tasks.contract.rows.layout import Layout
+from tasks.contract.rules.findings import Place
 from tests.support import passes
-from tests.support.tables import Row, parcels, quarantined
+from tests.support.sources import locate
+from tests.support.tables import Row, parcels, quarantined, write_table
 
 
 def rows() -> list[Row]:
@@ -55,3 +59,31 @@ def test_lost_rows_are_a_failure_and_leave_the_quarantine_before(tmp_path: Path)
     with pytest.raises(StorageFailure, match="rows were lost between the passes: 0 kept, 4 set"):
         rejected_rows.set_aside(path, lost, checked.sources)
     assert path.read_bytes() == b"before\n"
+
+
+NUMBERED: list[Row] = [{"id": n, "text": f"text {n}", "label": "a"} for n in (1, 2, 3)]
+
+
+def extra_of(folder: Path, name: str, *rows: int) -> list[dict[str, Any]]:
+    file = str(folder / name)
+    layout = Layout({"text": "text", "label": "label"}, (file,), None)
+    places = [Place("train", file, row) for row in rows]
+    with rejected_rows.extra_columns(places, layout, locate(folder, train=name)) as find_extra:
+        return [find_extra(place) for place in places]
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.parquet"])
+def test_extra_columns_are_found_by_place(tmp_path: Path, name: str) -> None:
+    write_table(tmp_path / name, NUMBERED)
+    number = str if name == "rows.csv" else int
+    assert extra_of(tmp_path, name, 3, 1) == [{"id": number(3)}, {"id": number(1)}]
+
+
+def test_a_row_that_cannot_be_parsed_has_none(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id,text,label\n1,x,a\n2,y\n3,z,a\n", "utf-8")
+    assert extra_of(tmp_path, "rows.csv", 2, 3) == [{}, {"id": "3"}]
+
+
+def test_a_file_without_extra_columns_has_none(tmp_path: Path) -> None:
+    write_table(tmp_path / "rows.csv", [{"text": "x", "label": "a"}])
+    assert extra_of(tmp_path, "rows.csv", 1) == [{}]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.contract.sources.squad import flatten, is_squad
+from tasks.contract.sources.json_files import flatten, is_squad
 
 Row = dict[str, Any]
 

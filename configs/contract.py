@@ -137,6 +137,9 @@ class Contract(Section):
     """Each label needs at least this many training rows."""
     max_truncated: Fraction = 0.5
     """The run fails if more than this share of the rows is longer than `model.max_length`."""
+    max_unknown: Fraction = 0.2
+    """The run fails if more than this share of the tokens is unknown to the model's tokenizer, as
+    with texts in a language or script that it was not made for."""
     show_text: bool = False
     """Whether the report may quote rows; no other output does."""
 

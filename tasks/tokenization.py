@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError, ModelError, Problem
 from configs.schema import Pipeline
 from tasks import arrow
 from tasks.applications import registry as applications
@@ -25,8 +26,10 @@ from tasks.training.model.spec import ModelSpec
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
-VERSION = 2
+VERSION = 3
 BATCH = 2_000
+NOTABLE = 0.01
+"""Share of unknown tokens from which it is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,9 @@ class TokenizationResult(StoredResult):
         words = f"{total:,} tokens; {self.truncated:,} rows cut to {self.max_length} tokens"
         for name, count in self.stored.summary["counts"].items():
             words += f"; {count:,} {name}"
+        for name, share in self.stored.summary["unknown"].items():
+            if share >= NOTABLE:
+                words += f"; {share:.1%} of the tokens of the {name} unknown to the tokenizer"
         if coverage := self.stored.summary["coverage"]:
             words += f"; vectors for {coverage['with_vectors']:,} of {coverage['words']:,} words"
         return words
@@ -69,7 +75,8 @@ def tokenize_rows(
     """Tokenize every split with the base model's tokenizer, or with one trained on the rows.
 
     Raises:
-        ModelError: the tokenizer is unusable, or ``model.max_length`` exceeds it.
+        ModelError: the tokenizer is unusable or does not know the texts, or ``model.max_length``
+            exceeds it.
         DataError: more rows than ``contract.max_truncated`` allows are too long.
     """
     application = applications.get(config.application)
@@ -84,6 +91,7 @@ def tokenize_rows(
         "language": config.language.model_dump(mode="json"),
         "model": config.model.model_dump(mode="json", include=preparation.FIELDS),
         "max_truncated": config.contract.max_truncated,
+        "max_unknown": config.contract.max_unknown,
     }
 
     def build(folder: Path) -> dict[str, Any]:
@@ -107,15 +115,23 @@ def _build(
     coverage = preparation.train_tokenizers(folder, config, base, application, splits["train"])
     codec, lengths = preparation.choose_lengths(folder, config, base, application, splits["train"])
     tokens, cut, counts = {}, {}, Counter[str]()
+    unknown = _unknown_tokens(codec)
     for split, rows in splits.items():
-        encoder = _Encoder(application, codec, facts)
+        encoder = _Encoder(application, codec, facts, unknown)
         batches = encoder.batches(rows)
         first = next(batches)
         arrow.write(folder / f"{split}.arrow", chain([first], batches), first.schema)
         tokens[split], cut[split] = encoder.tokens, encoder.truncated
         counts.update(encoder.counts)
     _refuse_too_long(sum(cut.values()), counts["targets cut"], validated, codec, config)
-    summary = {"tokens": tokens, "truncated": sum(cut.values()), "lengths": lengths}
+    _refuse_unknown(unknown, config)
+    shares = {name: counter.share for name, counter in unknown.items()}
+    summary = {
+        "unknown": shares,
+        "tokens": tokens,
+        "truncated": sum(cut.values()),
+        "lengths": lengths,
+    }
     summary |= {"counts": dict(counts), "coverage": coverage}
     return summary | {"truncated_by_split": cut}
 
@@ -123,10 +139,17 @@ def _build(
 class _Encoder:
     """Tokenizes rows in batches, and counts tokens and truncated rows."""
 
-    def __init__(self, application: Application, codec: Codec, facts: Facts) -> None:
+    def __init__(
+        self,
+        application: Application,
+        codec: Codec,
+        facts: Facts,
+        unknown: dict[str, _UnknownTokens],
+    ) -> None:
         self.application = application
         self.codec = codec
         self.facts = facts
+        self.unknown = unknown
         self.tokens = 0
         self.truncated = 0
         self.counts: Counter[str] = Counter()
@@ -138,7 +161,59 @@ class _Encoder:
             self.truncated += encoded.truncated
             self.counts.update(encoded.counts or {})
             self.tokens += sum(map(len, encoded.columns["input_ids"]))
+            for counter in self.unknown.values():
+                counter.add(encoded.columns[counter.column])
             yield _record_batch(encoded, start)
+
+
+class _UnknownTokens:
+    """Counts the tokens of a column that are unknown to its tokenizer; special ones aside."""
+
+    def __init__(self, column: str, tokenizer: Any) -> None:
+        self.column = column
+        self.id = tokenizer.unk_token_id
+        self.others = [int(i) for i in tokenizer.all_special_ids if i != self.id]
+        # A tokenizer that knows every byte has its end token in this place.
+        if self.id in (tokenizer.eos_token_id, tokenizer.pad_token_id):
+            self.id = None
+        self.found = self.tokens = 0
+
+    def add(self, rows: Sequence[list[int]]) -> None:
+        """Count the tokens of some rows."""
+        ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
+        self.tokens += len(ids) - int(np.isin(ids, self.others).sum())
+        self.found += 0 if self.id is None else int((ids == self.id).sum())
+
+    @property
+    def share(self) -> float:
+        """The share of unknown tokens."""
+        return self.found / max(self.tokens, 1)
+
+
+def _unknown_tokens(codec: Codec) -> dict[str, _UnknownTokens]:
+    counters = {"texts": _UnknownTokens("input_ids", codec.tokenizer)}
+    if codec.head == "seq2seq":
+        counters["targets"] = _UnknownTokens("labels", codec.target)
+    return counters
+
+
+def _refuse_unknown(unknown: dict[str, _UnknownTokens], config: Pipeline) -> None:
+    limit, model = config.contract.max_unknown, config.model
+    where, what = "model.base", "take a model for their language and script"
+    if model.scratch is not None:
+        where, what = "model.scratch.vocab_size", "raise it"
+    problems = []
+    for name, counter in unknown.items():
+        if name == "targets" and model.decoder is not None:
+            where, what = "model.decoder", "train a tokenizer on them: model.decoder.vocab_size"
+        if counter.share > limit:
+            message = (
+                f"{counter.share:.0%} of the tokens of the {name} are unknown to the tokenizer"
+            )
+            advice = f"{what}, or raise contract.max_unknown"
+            problems.append(Problem(where, f"{message}, more than {limit:.0%}", advice))
+    if problems:
+        raise ModelError(problems)
 
 
 def _record_batch(encoded: EncodedRows, start: int) -> pa.RecordBatch:

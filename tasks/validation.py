@@ -38,7 +38,7 @@ from tasks.store import StoredResult, lock, read_json, write_json
 from tasks.workspace import Workspace
 
 VERSION = 5
-NOT_ROWS = {"max_truncated", "drift"}
+NOT_ROWS = {"max_truncated", "max_unknown", "drift"}
 """Settings of the contract that other stages use."""
 
 

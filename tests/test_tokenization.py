@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 from configs.errors import DataError, ModelError
 from tasks.contract.sources.splits import SPLITS
 from tasks.tokenization import TokenizationResult, tokenize_rows
+from tasks.training.model import initial_model
 from tasks.training.model.initial_model import InitialModel
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
@@ -101,7 +102,7 @@ def test_what_is_cut_is_counted(tmp_path: Path, starter: InitialModel) -> None:
     tokenizer = AutoTokenizer.from_pretrained(starter.path)
     longer = sum(len(tokenizer(row["text"])["input_ids"]) > 24 for row in rows())
     assert result.truncated == longer > 0
-    assert result.note.endswith(f"; {longer} rows cut to 24 tokens")
+    assert f"; {longer} rows cut to 24 tokens; " in result.note
 
 
 def test_a_row_of_exactly_the_longest_length_is_not_cut(
@@ -133,6 +134,58 @@ def test_more_tokens_than_the_model_has_positions_are_refused(
 ) -> None:
     with pytest.raises(ModelError, match="at most the 512 tokens that the model takes, found 513"):
         tokenized(tmp_path, starter, model={"max_length": 513})
+
+
+THAI = ["พัสดุของฉันยังมาไม่ถึง", "สินค้าชำรุด", "ขอบคุณมาก", "ยกเลิกคำสั่งซื้อ"]
+
+
+def thai(count: int, every: int = 1) -> list[Row]:
+    """Rows of which one in so many is in a script that the starter does not know."""
+    return [
+        {**row, "text": f"{THAI[n % 4]} {n}" if n % every == 0 else f"where is parcel {n}"}
+        for n, row in enumerate(parcels(count))
+    ]
+
+
+def test_a_tokenizer_that_does_not_know_the_texts_is_refused(
+    tmp_path: Path, starter: InitialModel
+) -> None:
+    message = (
+        r"^model\.base: \d\d% of the tokens of the texts are unknown to the tokenizer, more than "
+        r"20% \(take a model for their language and script, or raise contract\.max_unknown\)$"
+    )
+    with pytest.raises(ModelError, match=message):
+        tokenized(tmp_path, starter, thai(40))
+    allowed = {"contract": {"max_unknown": 0.9}}
+    assert "unknown to the tokenizer" in tokenized(tmp_path, starter, thai(40), **allowed)[1].note
+
+
+def test_a_few_unknown_tokens_are_shown(tmp_path: Path, starter: InitialModel) -> None:
+    _, result = tokenized(tmp_path, starter, thai(40, every=4))
+    # Ten rows with a number and at least one word, thirty of four words.
+    assert 10 / 140 <= result.stored.summary["unknown"]["texts"] <= 0.2
+    share = f"{result.stored.summary['unknown']['texts']:.1%}"
+    assert f"; {share} of the tokens of the texts unknown to the tokenizer" in result.note
+    _, known = tokenized(tmp_path / "known", starter, parcels(40))
+    assert known.stored.summary["unknown"] == {"texts": 0.0}
+    assert "unknown" not in known.note
+
+
+def test_a_tokenizer_that_does_not_know_the_targets_is_refused(tmp_path: Path) -> None:
+    rows = [{"source": f"where is parcel {n}", "target": f"{THAI[n % 4]} {n}"} for n in range(40)]
+    write_table(tmp_path / "train.jsonl", rows)
+    sections = {"language": {"source": "en", "target": "th"}, "application": "translation"}
+
+    def tokens(**decoder: Any) -> TokenizationResult:
+        model = {"decoder": {"base": "starter", **decoder}}
+        config = pipeline(tmp_path, {"train": "train.jsonl"}, model=model, **sections)
+        pair = initial_model.find(config.model, "translation")
+        workspace = Workspace.open(tmp_path / "mlruns")
+        return tokenize_rows(config, workspace, run(config), pair)
+
+    with pytest.raises(ModelError, match=r"^model\.decoder: .*the targets.*decoder\.vocab_size"):
+        tokens()
+    assert tokens(vocab_size=300).stored.summary["unknown"]["targets"] < 0.2
 
 
 def test_a_second_run_is_reused_whatever_the_training(

@@ -58,7 +58,7 @@ class DataCheck:
 def prepare(pipeline: Pipeline, workspace: Workspace) -> PreparedData:
     """Run the stages before training."""
     inputs.quiet()
-    found = inputs.locate(pipeline)
+    found = inputs.locate(pipeline, workspace)
     validated = validate(pipeline, workspace, found.sources)
     tokenized = tokenize_rows(pipeline, workspace, validated, found.base)
     return PreparedData(validated, tokenized, found.base)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.contract.sources import splits
 from tasks.contract.sources.splits import Sources
+from tasks.store import digest, storage_errors, write_json
 from tasks.training.launchers.base import CPU_SETTINGS
-from tasks.training.model import initial_model
+from tasks.training.model import families, initial_model
 from tasks.training.model.initial_model import InitialModel
+from tasks.workspace import Workspace
 
+VERSION = 1
+"""Of the comparison of a model's parts."""
 QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "true",
@@ -30,16 +35,36 @@ class Inputs:
     base: InitialModel
 
 
-def locate(config: Pipeline) -> Inputs:
+def locate(config: Pipeline, workspace: Workspace) -> Inputs:
     """Find the files and the base model.
 
     Raises:
         DataError: a declared file is missing.
-        ModelError: the base model cannot be used.
+        ModelError: the base model cannot be used, or its parts do not fit each other.
     """
     base = initial_model.find(config.model, config.application)
     sources = splits.locate(config.data, applications.get(config.application).sources)
+    _compare_once(base, config.application, workspace)
     return Inputs(sources, base)
+
+
+def _compare_once(base: InitialModel, application: str, workspace: Workspace) -> None:
+    """Compare weights, config and tokenizer of a pretrained model, once for each content."""
+    if base.path is None:
+        return
+    head = families.choose_head(base.family, application, pair=base.decoder is not None)
+    assert head is not None
+    record = {"version": VERSION, "base": base.digest, "head": head}
+    record["transformers"] = version("transformers")
+    done = workspace.root / "bases" / f"{digest(record)[:32]}.json"
+    if done.exists():
+        return
+    from tasks.training.model import architecture
+
+    architecture.check(base, head)
+    with storage_errors():
+        done.parent.mkdir(parents=True, exist_ok=True)
+        write_json(done, record)
 
 
 def require(config: Pipeline) -> None:

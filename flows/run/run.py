@@ -172,7 +172,7 @@ class Run:
     ) -> None:
         self.config = config
         self.workspace = workspace
-        self.inputs = inputs.locate(config)
+        self.inputs = inputs.locate(config, workspace)
         versions = [stage.version for stage in stages]
         self.fingerprint, self.digests = fingerprint(config, self.inputs, versions)
         tags = self.digests | descriptive_tags(config, self.inputs.base)

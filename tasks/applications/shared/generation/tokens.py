@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import ModelError, Problem
 from tasks.applications.base import Batch, Codec, EncodedRows, Tokens
 from tasks.applications.codec import token_counts
 from tasks.applications.shared.generation.parts import GenerationFacts, PairColumns
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 UNCUT = 1 << 30
-MOST_UNKNOWN = 0.25
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,6 @@ class GenerationTokens(PairColumns, Tokens[GenerationFacts]):
         """Tokenize sources and targets; a causal model gets both in one sequence."""
         sources = [codec.prefix + text for text in rows[self.source]]
         targets = target_ids(codec, rows[self.target])
-        _require_known(codec, targets)
         if codec.head == "causal":
             return _one_sequence(codec, sources, targets)
         inputs = codec.tokenizer(
@@ -104,19 +101,3 @@ def _cut(codec: Codec, inputs: list[list[int]], targets: list[list[int]]) -> int
 
 def _cut_targets(codec: Codec, targets: list[list[int]]) -> dict[str, int]:
     return {"targets cut": sum(len(ids) >= codec.max_target_length for ids in targets)}
-
-
-def _require_known(codec: Codec, targets: list[list[int]]) -> None:
-    """Refuse a tokenizer that does not know the language of the targets.
-
-    Raises:
-        ModelError: too many of their tokens are unknown to it.
-    """
-    unknown = codec.target.unk_token_id
-    if unknown is None or unknown == codec.target.eos_token_id:
-        return
-    found, tokens = sum(ids.count(unknown) for ids in targets), sum(map(len, targets))
-    if found > MOST_UNKNOWN * tokens:
-        message = f"the tokenizer knows only {1 - found / tokens:.0%} of the tokens of the targets"
-        advice = "train one on them: model.decoder.vocab_size, or take a model of their language"
-        raise ModelError(Problem("model", message, advice))

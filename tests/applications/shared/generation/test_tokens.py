@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from configs.errors import ModelError
 from tasks.applications.shared.generation.tokens import target_ids
 from tasks.applications.translation.application import APPLICATION
-from tasks.training.model import tokenizers
 from tests.support import writers
 from tests.support.writers import FACTS, SOURCES, TARGETS, known_codec
 
@@ -59,12 +56,3 @@ def test_multilingual_tokenizers_mark_source_and_target(family: str) -> None:
     for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
         assert ids[ids != known.pad_id].tolist()[ends] == [english]
         assert labels[labels != -100].tolist()[ends] == [chinese]
-
-
-def test_a_tokenizer_that_does_not_know_the_targets_is_refused(tmp_path: Path) -> None:
-    ours = writers.codec("pair", tmp_path / "ours")
-    english = tokenizers.train(SOURCES * 9, "wordpiece", 200, tmp_path / "english", writes=True)
-    rows = {"source": SOURCES, "target": TARGETS}
-    APPLICATION.tokens.encode(rows, ours, FACTS)
-    with pytest.raises(ModelError, match=r"knows only \d+% of the tokens.*decoder\.vocab_size"):
-        APPLICATION.tokens.encode(rows, replace(ours, target=english), FACTS)

@@ -16,7 +16,6 @@ from configs.errors import DataError, StorageFailure, WorkerFailure
 from configs.files import write_atomic
 from tasks import store as stores
 from tasks.store import Store, StoredOutput, Summary
-from tasks.workspace import Workspace
 
 Process = subprocess.Popen[str]
 Start = Callable[[str, str], Process]
@@ -303,13 +302,6 @@ def test_a_store_below_a_file_is_a_storage_failure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageFailure, match=r"cannot write at .*file.*: Not a directory"):
         produce(Store(tmp_path / "file" / "mlruns"), Build())
-
-
-@pytest.mark.parametrize("name", ["file", "file/mlruns"])
-def test_a_workspace_below_a_file_is_a_storage_failure(tmp_path: Path, name: str) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StorageFailure, match="cannot write"):
-        Workspace.open(tmp_path / name)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT])

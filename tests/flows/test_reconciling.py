@@ -158,19 +158,6 @@ def test_a_run_that_has_ended_stays_as_it_ended(store: Store, fingerprint: str) 
     assert status(store, run_id) == "FAILED"
 
 
-def test_a_claim_is_gone_when_nothing_is_owed(tmp_path: Path) -> None:
-    with claims.claimed(tmp_path) as claim:
-        claim.note("flow_run", id="1")
-        gone, living = claims.inspect(tmp_path)
-        assert (gone, living) == ([], [{"kind": "flow_run", "id": "1"}])
-    assert claims.inspect(tmp_path) == ([], [])
-    with claims.claimed(tmp_path) as claim:
-        claim.note("flow_run", id="2")
-        claim.owed = True
-    (left,), living = claims.inspect(tmp_path)
-    assert (left.of("flow_run"), living) == ([{"kind": "flow_run", "id": "2"}], [])
-
-
 def version(store: Store, model: str, fingerprint: str, verdict: str = "") -> int:
     run_id = opened(store, fingerprint)
     tags = {FINGERPRINT: fingerprint} | ({registry.VERDICT: verdict} if verdict else {})

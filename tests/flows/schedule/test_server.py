@@ -12,12 +12,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from mlflow import MlflowClient
 
-from configs.errors import UserError
 from flows.retraining import ROWS, nothing_to_do
 from flows.run.drift import PROFILE
 from flows.run.reading import read
 from flows.run.run import Run
-from flows.schedule.files import Folders, Reservations, ScheduledPipeline, find
+from flows.schedule.files import Folders, ScheduledPipeline, find
 from flows.schedule.server import JobResult, Memory, ScheduleEvent, Server
 from flows.stages import STAGES
 from tasks.claims import claimed
@@ -266,22 +265,6 @@ def test_another_schedule_after_a_restart_makes_up_for_nothing(tmp_path: Path) -
     assert world.lines("started")[1:] == ["08 13:00 a started 08 13:00"]
 
 
-def test_every_problem_of_a_folder_is_told_at_once(tmp_path: Path) -> None:
-    write(tmp_path, "a", "interval: 1x")
-    write(tmp_path, "b", "cron: 'nonsense'")
-    write(tmp_path, "c", "interval: 1d")
-    (tmp_path / "d.yml").write_text((tmp_path / "c.yaml").read_text("utf-8"), "utf-8")
-    with pytest.raises(UserError) as caught:
-        find([tmp_path, tmp_path / "missing.yaml"])
-    places = [problem.where for problem in caught.value.problems]
-    assert places == [
-        f"{tmp_path}/a.yaml:4: schedule.interval",
-        f"{tmp_path}/b.yaml:4: schedule.cron",
-        f"{tmp_path}/d.yml: name",
-        f"{tmp_path}/missing.yaml",
-    ]
-
-
 def test_a_pipeline_that_is_put_into_the_folder_is_taken_up(tmp_path: Path) -> None:
     """Also one that gets its schedule later; what cannot be served is told once."""
     world = World(tmp_path, "2026-05-01T12:00")
@@ -388,20 +371,6 @@ def test_a_folder_in_which_nothing_is_scheduled_yet_is_served(tmp_path: Path) ->
     world.clock.on_waiting = lambda: write(tmp_path, "a", "interval: 1d")
     world.serve("2026-05-02T12:00")
     assert world.lines("added", "started") == ["01 12:30 a added", "02 00:00 a started 02 00:00"]
-
-
-def test_a_pipeline_is_served_once(tmp_path: Path) -> None:
-    write(tmp_path, "a", "interval: 1d")
-    workspace, pipelines = Workspace.open(tmp_path / "home"), find([tmp_path])
-    refusal = pytest.raises(UserError, match="another `onestep schedule` serves it")
-    with Reservations(workspace, pipelines), refusal:
-        Reservations(workspace, pipelines)
-    with Reservations(workspace) as reservations:
-        assert reservations.take(pipelines[0])
-        assert not Reservations(workspace).take(pipelines[0])
-        reservations.leave(pipelines[0])
-        with Reservations(workspace, pipelines):
-            assert not reservations.take(pipelines[0])
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from tasks.applications import registry as applications
 from tests.docs.markdown import DOCS, ROOT, merged, write_yaml
 from tests.support.commands import succeed
 from tests.support.elsewhere import elsewhere, predict
-from tests.support.homes import aliases, versions
+from tests.support.homes import Finished, aliases, versions
 from tests.support.reader import Reader, reading
 from tests.support.reading import load
 
@@ -79,9 +79,9 @@ def shrink(pipeline: Path) -> None:
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
+def reader(finished: Finished, tmp_path: Path) -> Iterator[Reader]:
     """In a clone with the files that the pages suppose."""
-    with reading(tmp_path, tmp_path / "mlruns", {}) as working:
+    with reading(tmp_path, finished.empty(tmp_path / "mlruns"), {}) as working:
         for name, text in OWN_FILES.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text, encoding="utf-8")

@@ -11,59 +11,73 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import EntryPoints, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-def installed(group: str) -> EntryPoints:
-    """Entry points of installed packages; read again when the import path or a folder changes."""
-    folders = (Path(entry) for entry in sys.path)
-    return _read(group, tuple((str(f), f.stat().st_mtime_ns) for f in folders if f.is_dir()))
+@dataclass(frozen=True)
+class Extensions(Generic[T]):
+    """What has a name: the entries of a table, and what installed packages bring.
+
+    Attributes:
+        group: of the packages' entry points.
+        built_in: the table; a package cannot replace an entry.
+    """
+
+    group: str
+    built_in: Mapping[str, T]
+
+    @property
+    def installed(self) -> EntryPoints:
+        """Entry points of packages; read again when the import path or a folder changes."""
+        folders = (Path(entry) for entry in sys.path)
+        return _read(
+            self.group, tuple((str(f), f.stat().st_mtime_ns) for f in folders if f.is_dir())
+        )
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted({*self.built_in, *self.installed.names})
+
+    def load(self, name: str) -> T:
+        """Return one extension.
+
+        Raises:
+            KeyError: no extension has this name.
+        """
+        if name in self.built_in:
+            return self.built_in[name]
+        extension: T = self.installed[name].load()
+        return extension
+
+    def code_digest(self, name: str) -> str:
+        """SHA-256 of the file that defines a package's extension; empty for a built-in one."""
+        if name in self.built_in:
+            return ""
+        spec = find_spec(self.installed[name].module)
+        assert spec is not None
+        assert spec.origin is not None
+        return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+
+    def refusal(self, name: str) -> str:
+        """Why no extension has this name, with a suggestion; empty if one has it."""
+        known = self.names()
+        if name in known:
+            return ""
+        near = get_close_matches(name, known, 1)
+        advice = (
+            f"did you mean `{near[0]}`?" if near else f"or install a package with `{self.group}`"
+        )
+        return f"expected one of {', '.join(known)}, found {name!r} ({advice})"
 
 
 @lru_cache(maxsize=32)
 def _read(group: str, search_path: tuple[tuple[str, int], ...]) -> EntryPoints:
     return entry_points(group=group)
-
-
-def names(group: str, built_in: Mapping[str, object]) -> list[str]:
-    """Names of all extensions of a group, such as ``onestep.launchers``, sorted."""
-    return sorted({*built_in, *installed(group).names})
-
-
-def load(group: str, name: str, built_in: Mapping[str, T]) -> T:
-    """Return one extension; a built-in one cannot be replaced by a package.
-
-    Raises:
-        KeyError: no extension has this name.
-    """
-    if name in built_in:
-        return built_in[name]
-    extension: T = installed(group)[name].load()
-    return extension
-
-
-def code_digest(group: str, name: str, built_in: Mapping[str, object]) -> str:
-    """SHA-256 of the file that defines an extension of a package; empty for a built-in one."""
-    if name in built_in:
-        return ""
-    spec = find_spec(installed(group)[name].module)
-    assert spec is not None
-    assert spec.origin is not None
-    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
-
-
-def refusal(group: str, name: str, built_in: Mapping[str, object]) -> str:
-    """Why no extension has this name, with a suggestion; empty if one has it."""
-    known = names(group, built_in)
-    if name in known:
-        return ""
-    near = get_close_matches(name, known, 1)
-    advice = f"did you mean `{near[0]}`?" if near else f"or install a package with `{group}`"
-    return f"expected one of {', '.join(known)}, found {name!r} ({advice})"

@@ -11,17 +11,16 @@ from typing import Any, Literal
 from configs.schema import Model, Pipeline
 from tasks import metrics
 from tasks.applications import registry as applications
-from tasks.applications.shared import losses
+from tasks.applications.shared.losses import LOSSES
 from tasks.progress import Progress, announce
 from tasks.store import StoredResult, read_json
 from tasks.tokenization import TokenizationResult
 from tasks.training import energy, events
 from tasks.training.events import Record
 from tasks.training.job import BEST, PREFLIGHT, Job
-from tasks.training.launchers import registry as launchers
-from tasks.training.launchers.run import run
+from tasks.training.launchers import LAUNCHERS, run
 from tasks.training.model.initial_model import InitialModel
-from tasks.training.optimization import optimizers
+from tasks.training.optimization.optimizers import OPTIMIZERS
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
@@ -82,8 +81,8 @@ def _validation_metrics(config: Pipeline) -> list[str]:
 def extension_digests(config: Pipeline) -> list[str]:
     """Code digests of the loss and the optimizer, as far as installed packages provide them."""
     found = (
-        losses.code_digest(config.training.loss.name),
-        optimizers.code_digest(config.training.optimizer.name),
+        LOSSES.code_digest(config.training.loss.name),
+        OPTIMIZERS.code_digest(config.training.optimizer.name),
     )
     return [*filter(None, found), *metrics.code_digests(_validation_metrics(config))]
 
@@ -173,7 +172,7 @@ def _build(folder: Path, job: Job, config: Pipeline) -> Record:
     if not _finished(folder):
         job.write(folder)
         seconds = None if compute.timeout_minutes is None else compute.timeout_minutes * 60
-        run(launchers.create(compute.launcher), folder, _announce, seconds)
+        run(LAUNCHERS.load(compute.launcher)(), folder, _announce, seconds)
     records = events.history(folder)
     _tidy(folder)
     by_kind: dict[str, Any] = {record["kind"]: record for record in records}
@@ -231,7 +230,7 @@ def preflight(
 
     def build(folder: Path) -> Record:
         job.write(folder)
-        run(launchers.create(config.compute.launcher), folder, _announce)
+        run(LAUNCHERS.load(config.compute.launcher)(), folder, _announce)
         report: Record = read_json(folder / PREFLIGHT)
         (folder / "worker.lock").unlink(missing_ok=True)
         return report

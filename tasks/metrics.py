@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tasks import extensions
+from tasks.extensions import Extensions
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-GROUP: Final = "onestep.metrics"
+METRICS: Final[Extensions[object]] = Extensions("onestep.metrics", {})
 LOWER_IS_BETTER = ("loss", "error", "perplexity")
 
 
@@ -69,18 +69,13 @@ class RowMetric:
         return np.where(weights.sum(1) > 0, values, np.nan)
 
 
-def installed() -> set[str]:
-    """Names of the metrics that installed packages bring."""
-    return extensions.installed(GROUP).names
-
-
 def load(name: str) -> RowMetric:
     """The metric of an installed package.
 
     Raises:
         TypeError: the entry point names something else.
     """
-    metric: object = extensions.load(GROUP, name, {})
+    metric = METRICS.load(name)
     if not isinstance(metric, RowMetric):
         raise TypeError(f"expected a RowMetric, found {type(metric).__name__}")
     return metric
@@ -88,12 +83,12 @@ def load(name: str) -> RowMetric:
 
 def code_digests(names: Iterable[str]) -> list[str]:
     """Each name with the digest of the file that defines the metric."""
-    return [f"{name} {extensions.code_digest(GROUP, name, {})}" for name in names]
+    return [f"{name} {METRICS.code_digest(name)}" for name in names]
 
 
 def lower_is_better(metric: str) -> bool:
     """Whether a smaller value of a metric is the better one."""
-    if metric in installed():
+    if metric in METRICS.names():
         return load(metric).lower_is_better
     return metric.endswith(LOWER_IS_BETTER)
 

@@ -26,7 +26,7 @@ HEAD = "name: reviews\napplication: {}\ndata: {{train: reviews.csv}}\n"
 @pytest.fixture(autouse=True)
 def cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The mean cost, and something that is no metric, in an installed package."""
-    points = {metrics.GROUP: {"cost": "COST", "function": "mean_cost"}}
+    points = {metrics.METRICS.group: {"cost": "COST", "function": "mean_cost"}}
     name = f"foreign_metric_{tmp_path.name}"
     return packages.install(tmp_path / "package", monkeypatch, name, SOURCE, points)
 
@@ -102,7 +102,7 @@ def test_refusals_have_their_line(application: str, text: str, words: str, tmp_p
 
 
 def test_name_of_an_own_metric_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    points = {metrics.GROUP: {"accuracy": "COST"}}
+    points = {metrics.METRICS.group: {"accuracy": "COST"}}
     packages.install(tmp_path / "other", monkeypatch, "other_metric", SOURCE, points)
     file = tmp_path / "reviews.yaml"
     file.write_text(HEAD.format("sentiment"), encoding="utf-8")

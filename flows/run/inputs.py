@@ -11,7 +11,7 @@ from tasks.applications import registry as applications
 from tasks.contract.sources import splits
 from tasks.contract.sources.splits import Sources
 from tasks.store import digest, storage_errors, write_json
-from tasks.training.launchers.base import CPU_SETTINGS
+from tasks.training.launchers import CPU_SETTINGS
 from tasks.training.model import families, initial_model
 from tasks.training.model.initial_model import InitialModel
 from tasks.workspace import Workspace

@@ -8,10 +8,12 @@ from typing import Any
 
 from configs.reading import load
 from configs.schema import Pipeline
-from tasks import extensions, metrics
+from tasks import metrics
 from tasks.applications import registry
 from tasks.applications.registry import PIPELINES
 from tasks.applications.scoring import Metric
+from tasks.extensions import Extensions
+from tasks.metrics import METRICS
 from tasks.training import checks
 
 
@@ -35,7 +37,7 @@ def _metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
     """Unknown metrics, and values that a metric cannot reach."""
     scoring = registry.get(config.application).scoring
     own = {metric.name: metric for metric in scoring.metrics(config.data)}
-    for name in sorted(own.keys() & metrics.installed()):
+    for name in sorted(own.keys() & METRICS.names()):
         yield "application", f"an installed package and {config.application} both have `{name}`"
     known: dict[str, Metric | metrics.RowMetric] = {**own}
     for where, name in _named_metrics(config):
@@ -68,10 +70,10 @@ def _named_metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
 def _metric_refusal(name: str, own: Mapping[str, Metric], extensible: bool) -> str:
     """Why the application has no such metric; empty if it has."""
     if extensible or name in own:
-        return extensions.refusal(metrics.GROUP, name, own)
+        return Extensions(METRICS.group, own).refusal(name)
     foreign = "; a metric of a package needs rows with one label each"
     reason = f"expected one of {', '.join(own)}, found {name!r}"
-    return reason + foreign * (name in metrics.installed())
+    return reason + foreign * (name in METRICS.names())
 
 
 def _settings(config: Pipeline) -> Iterator[tuple[str, str]]:

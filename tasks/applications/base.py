@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol
 
 from typing_extensions import TypeVar
 
-from configs.schema import Pipeline
+from configs.schema import Data, Loss, Pipeline
 from tasks.applications.codec import Codec, Head, token_counts
-from tasks.applications.facts import F, Facts
+from tasks.applications.facts import Census, F, Facts
 from tasks.applications.scoring import (
     Baseline,
     Batch,
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     import torch
     from pandera.pandas import DataFrameSchema
 
-    from configs.schema import Data, Loss
-    from tasks.applications.census import Census
     from tasks.arrow import MappedTable
     from tasks.contract.sources.base import FileSource
 

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Final
 
 from configs.errors import ConfigError, Problem
 from configs.schema import Pipeline
-from tasks import extensions
 from tasks.applications.base import Application
+from tasks.extensions import Extensions
 
 GROUP = "onestep.applications"
 MODULE = "application"
 
 
-@cache
 def _built_in() -> Mapping[str, EntryPoint]:
     """The folders here that have an ``application.py``."""
     folders = (path.parent.name for path in Path(__file__).parent.glob(f"*/{MODULE}.py"))
@@ -26,9 +26,12 @@ def _built_in() -> Mapping[str, EntryPoint]:
     }
 
 
+APPLICATIONS: Final[Extensions[object]] = Extensions(GROUP, _built_in())
+
+
 def names() -> tuple[str, ...]:
     """The names of all applications."""
-    return tuple(extensions.names(GROUP, _built_in()))
+    return tuple(APPLICATIONS.names())
 
 
 @cache
@@ -38,10 +41,10 @@ def get(name: str) -> Application:
     Raises:
         ConfigError: there is no such application, or its package cannot be loaded.
     """
-    if refusal := extensions.refusal(GROUP, name, _built_in()):
+    if refusal := APPLICATIONS.refusal(name):
         raise ConfigError(Problem("application", refusal))
     try:
-        found: object = extensions.load(GROUP, name, _built_in())
+        found = APPLICATIONS.load(name)
         found = found.load() if isinstance(found, EntryPoint) else found
     except Exception as error:
         advice = "repair or uninstall the package that brings it"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self
 
+from configs.schema import Data
 from tasks import metrics
 from tasks.applications.facts import F
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from configs.schema import Data
     from tasks.metrics import RowMetric
 
 Batch = dict[str, "torch.Tensor"]

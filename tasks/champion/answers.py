@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.applications.base import Application, Scorer
 from tasks.metrics import lower_is_better
 from tasks.progress import Progress, announce
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.applications.base import Application, Scorer
     from tasks.arrow import MappedTable
 
 CHUNK: Final = 256

@@ -9,16 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.schema import Slices
+from tasks.applications.base import Scorer
 from tasks.metrics import lower_is_better
-
-if TYPE_CHECKING:
-    from configs.schema import Slices
-    from tasks.applications.base import Scorer
 
 Floats = NDArray[np.float64]
 CELLS: Final = 1_000_000

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from configs.schema import Pipeline
-from tasks.applications.shared import losses
-from tasks.training.launchers import registry as launchers
+from tasks.applications.shared.losses import LOSSES
+from tasks.training.launchers import LAUNCHERS
 from tasks.training.model import families
-from tasks.training.optimization import optimizers
+from tasks.training.optimization.optimizers import OPTIMIZERS
 
 
 def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     """Yield the field and the reason of each problem."""
     yield from families.check(pipeline)
-    if reason := optimizers.refusal(pipeline.training.optimizer.name):
-        yield "training.optimizer.name", reason
-    if reason := losses.refusal(pipeline.training.loss.name):
-        yield "training.loss.name", reason
-    if reason := launchers.refusal(pipeline.compute.launcher):
-        yield "compute.launcher", reason
+    named = {
+        "training.optimizer.name": OPTIMIZERS.refusal(pipeline.training.optimizer.name),
+        "training.loss.name": LOSSES.refusal(pipeline.training.loss.name),
+        "compute.launcher": LAUNCHERS.refusal(pipeline.compute.launcher),
+    }
+    yield from ((field, reason) for field, reason in named.items() if reason)

@@ -14,8 +14,7 @@ import torch
 
 from tasks.training import batching, hardware
 from tasks.training.batching import Ints
-from tasks.training.optimization import optimizers
-from tasks.training.optimization.optimizers import MatrixUpdate
+from tasks.training.optimization.optimizers import OPTIMIZERS, MatrixUpdate
 from tasks.training.optimization.parameter_groups import HIDDEN_MATRICES
 from tasks.training.session import Session
 from tasks.training.step import backward, to_device
@@ -152,7 +151,7 @@ def _size(parameter: torch.Tensor) -> int:
 
 def moment_bytes(session: Session) -> int:
     """Bytes of optimizer state for the trainable parameters."""
-    factory = optimizers.get(session.training.optimizer.name)
+    factory = OPTIMIZERS.load(session.training.optimizer.name)
     matrices = factory.matrices or factory
     return sum(
         (matrices if group[HIDDEN_MATRICES] else factory).moments * sum(map(_size, group["params"]))
@@ -174,7 +173,7 @@ def _update_seconds(session: Session) -> float:
 
 def _matrix_seconds(session: Session) -> float:
     """Seconds of the optimizer's computations on hidden matrices, timed once per shape."""
-    update = optimizers.get(session.training.optimizer.name).matrices
+    update = OPTIMIZERS.load(session.training.optimizer.name).matrices
     if update is None:
         return 0.0
     groups = [g for g in session.learner.optimizer.param_groups if g[HIDDEN_MATRICES]]

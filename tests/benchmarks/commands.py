@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.store import lock, read_json
-from tasks.training.launchers import base
+from tasks.training import launchers
 from tests.benchmarks.options import HERE, ROOT
 
 WORK = ("training", "evaluation")
@@ -88,7 +88,7 @@ def peer(script: str, folder: Path) -> dict[str, Any]:
     """Run a peer's script over a folder, with our worker's environment; what it measured."""
     command = [sys.executable, str(HERE / script), str(folder)]
     done = subprocess.run(
-        command, env=base.environment(), capture_output=True, text=True, check=False
+        command, env=launchers.environment(), capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         sys.exit(f"{script} failed:\n{done.stderr}")

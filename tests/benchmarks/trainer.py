@@ -13,8 +13,7 @@ from tasks.finetuning import make_job
 from tasks.tokenization import tokenize_rows
 from tasks.training import events
 from tasks.training.job import BEST, Job
-from tasks.training.launchers.local import LocalLauncher
-from tasks.training.launchers.run import run
+from tasks.training.launchers import LocalLauncher, run
 from tasks.training.model import initial_model
 from tasks.validation import validate
 from tasks.workspace import Workspace

@@ -22,7 +22,7 @@ from tests.support.homes import (
     versions,
 )
 
-TOKENIZING = "tasks.applications.shared.classification.tokens:ClassificationTokens.encode:2"
+TOKENIZING = "tasks.applications.shared.classification.application:ClassificationTokens.encode:2"
 MID_EPOCH = "tasks.training.loop:optimizer_step:13"
 CHECKPOINT = "tasks.training.checkpoints:commit_folder:1"
 PUBLISHING = "tasks.store:folder_files:3"

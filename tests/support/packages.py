@@ -11,7 +11,7 @@ import pytest
 TWO_RANKS = """
 import socket, subprocess, time
 from tasks import child_processes
-from tasks.training.launchers import base
+from tasks.training import launchers
 
 
 class TwoRanks:
@@ -22,10 +22,10 @@ class TwoRanks:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = str(free.getsockname()[1])
         meet = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        with (folder / base.LOG).open("wb") as log:
+        with (folder / launchers.LOG).open("wb") as log:
             for rank in ("1", "0"):
-                environment = base.environment(meet | {"RANK": rank, "LOCAL_RANK": rank})
-                command = base.command(folder)
+                environment = launchers.environment(meet | {"RANK": rank, "LOCAL_RANK": rank})
+                command = launchers.command(folder)
                 self.workers.append(child_processes.start(
                     command, stdout=log, stderr=subprocess.STDOUT, env=environment))
 

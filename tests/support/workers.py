@@ -12,8 +12,8 @@ import psutil
 
 from tasks.training.events import Record, Tail
 from tasks.training.job import Job
-from tasks.training.launchers.local import LocalLauncher
-from tasks.training.launchers.run import run as run_job
+from tasks.training.launchers import LocalLauncher
+from tasks.training.launchers import run as run_job
 
 PATIENCE = 120.0
 

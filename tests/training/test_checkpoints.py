@@ -105,7 +105,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.parametrize("settings", [{}, {"layerwise_lr_decay": 0.8}])
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZERS.built_in)
 def test_every_optimizer_goes_on_bit_for_bit(
     tmp_path: Path, name: str, settings: dict[str, float]
 ) -> None:

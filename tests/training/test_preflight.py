@@ -112,11 +112,11 @@ def test_adapters_are_not_dead_and_the_rest_is_frozen(start: Start, name: str) -
     assert report["grad_norm_by_group"]["bert.encoder.layer.1"] > 0
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.built_in)
 def test_moments_are_those_of_trainable_weights(start: Start, optimizer: str) -> None:
     session = start(optimizer={"name": optimizer}, frozen_layers=1)
     expected = forecast.moment_bytes(session)
-    if not OPTIMIZERS[optimizer].matrices:
+    if not OPTIMIZERS.load(optimizer).matrices:
         parameters = [p for p in session.learner.model.parameters() if p.requires_grad]
         moments = {"adafactor": 0, "adam": 2, "adamw": 2, "lion": 1, "sgd": 1}[optimizer]
         assert expected == 4 * moments * sum(p.numel() for p in parameters)

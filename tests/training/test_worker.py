@@ -20,8 +20,8 @@ from tasks.store import files_below, read_json
 from tasks.training import checkpoints, events, loop, session
 from tasks.training.events import EventLog, Record
 from tasks.training.job import BEST, Job
-from tasks.training.launchers.local import LocalLauncher
-from tasks.training.launchers.run import run as run_job
+from tasks.training.launchers import LocalLauncher
+from tasks.training.launchers import run as run_job
 from tests.support.pipelines import CONSTANT, Prepared, prepare
 from tests.support.rows import flipped, reviews
 from tests.support.workers import alive, kill_at, reached, run, wait_until, workers_of
@@ -32,8 +32,8 @@ pytestmark = pytest.mark.xdist_group("workers")
 PARENT = """
 import sys
 from pathlib import Path
-from tasks.training.launchers.local import LocalLauncher
-from tasks.training.launchers.run import run
+from tasks.training.launchers import LocalLauncher
+from tasks.training.launchers import run
 run(LocalLauncher(), Path(sys.argv[1]), lambda record: None)
 """
 ENDLESS = 2000

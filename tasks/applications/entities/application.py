@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.schema import Data
 from tasks.applications.base import Application, Metric, Predictions, Scoring, Serving
 from tasks.applications.entities.baseline import KnownEntities
 from tasks.applications.entities.config import EntityPipeline
@@ -19,7 +20,6 @@ from tasks.applications.shared.classification import labels
 if TYPE_CHECKING:
     import pandas as pd
 
-    from configs.schema import Data
     from tasks.applications.entities.scores import EntityScorer
 
 

@@ -7,13 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from configs.schema import Data
 from tasks.applications.base import Baseline, Predictions
 from tasks.applications.entities.learning import EntityFacts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from configs.schema import Data
 
 WORD: Final = re.compile(r"\w+|[^\w\s]")
 LONGEST: Final = 12

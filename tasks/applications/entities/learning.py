@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from configs.errors import DataError, Problem
+from configs.schema import Data, Loss
 from tasks.applications.base import Batch, Facts, Learning, Objective, Predictions, View
 from tasks.applications.entities.config import EntityPipeline
+from tasks.applications.facts import Census
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification import labels
 
 if TYPE_CHECKING:
     import torch
 
-    from configs.schema import Data, Loss
-    from tasks.applications.census import Census
 
 MOST_TYPES = 1000
 NONE: Final = "(none)"

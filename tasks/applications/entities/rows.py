@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from configs.schema import Data
 from tasks.applications.base import Column, RewrittenText, Rows
 from tasks.applications.entities.annotations import Broken, canonical, is_valid, renamed
 from tasks.applications.entities.config import EntityData
@@ -14,8 +15,6 @@ from tasks.applications.shared.classification import labels
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-    from configs.schema import Data
 
 
 def spans_type() -> pa.DataType:

@@ -9,13 +9,12 @@ from tasks.applications.base import Problems, Reasons, Rules, broken_rules
 from tasks.applications.entities.annotations import Broken, is_read, misplaced
 from tasks.applications.entities.config import EntityPipeline
 from tasks.applications.entities.learning import EntityFacts
+from tasks.applications.facts import Census
 from tasks.applications.shared.classification import labels
 
 if TYPE_CHECKING:
     import pandas as pd
     from pandera.pandas import DataFrameSchema
-
-    from tasks.applications.census import Census
 
 
 class EntityRules(Rules[EntityFacts, EntityPipeline]):

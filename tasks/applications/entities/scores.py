@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.applications.base import Predictions
 from tasks.applications.entities.learning import NONE
 from tasks.applications.entities.serving import Entity, merge
 from tasks.applications.scoring import Scorer
@@ -22,7 +23,6 @@ from tasks.applications.scoring import Scorer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tasks.applications.base import Predictions
 
 PARTS: Final = ("precision", "recall", "f1")
 METRICS: Final = ("f1", "precision", "recall", "macro_f1", "macro_precision", "macro_recall")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from configs.schema import Data
 from tasks.applications.base import (
     Application,
     Baseline,
@@ -24,7 +25,6 @@ from tasks.applications.scoring import percentages
 if TYPE_CHECKING:
     import pandas as pd
 
-    from configs.schema import Data
     from tasks.applications.questions.scores import AnswerScorer
     from tasks.text.retrieval import Ranking
 

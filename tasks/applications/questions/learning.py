@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from configs.schema import Data, Loss
 from tasks.applications.base import Batch, Facts, Learning, Objective, Predictions, View
+from tasks.applications.facts import Census
 from tasks.applications.questions.config import QuestionPipeline
 from tasks.applications.shared import losses
 
 if TYPE_CHECKING:
     import torch
-
-    from configs.schema import Data, Loss
-    from tasks.applications.census import Census
 
 
 @dataclass(frozen=True, kw_only=True)

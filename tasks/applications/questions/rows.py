@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from configs.schema import Data
 from tasks.applications.base import Column, RewrittenText, Rows
 from tasks.applications.questions.learning import QuestionFacts
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from configs.schema import Data
 
 ANSWER_PARTS: Final = ("text", "answer_start")
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.applications.base import Problems, Reasons, Rules, broken_rules
+from tasks.applications.facts import Census
 from tasks.applications.questions.config import QuestionPipeline
 from tasks.applications.questions.learning import QuestionFacts
 from tasks.applications.questions.rows import is_canonical
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandera.pandas import DataFrameSchema
 
-    from tasks.applications.census import Census
 
 SUBSET_METRICS: Final = ("has_answer_f1", "has_answer_exact", "no_answer_accuracy")
 """Metrics over the rows with, or without, an answer."""

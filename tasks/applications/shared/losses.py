@@ -6,20 +6,18 @@ one, add it to ``LOSSES``, or name it in an entry point of the group ``onestep.l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tasks import extensions
+from configs.schema import Loss
+from tasks.applications.scoring import Batch
+from tasks.extensions import Extensions
 
 if TYPE_CHECKING:
     import torch
 
-    from configs.schema import Loss
-    from tasks.applications.scoring import Batch
 
-
-GROUP: Final = "onestep.losses"
 IGNORED: Final = -100
 """The label of a token without a target, such as padding."""
 
@@ -40,17 +38,7 @@ class TargetLoss(Protocol):
 
 def of(loss: Loss) -> TargetLoss:
     """The loss that the ``training.loss`` section names, with its settings."""
-    return extensions.load(GROUP, loss.name, LOSSES)(loss)
-
-
-def refusal(name: str) -> str:
-    """Why there is no such loss, with a suggestion; empty if there is."""
-    return extensions.refusal(GROUP, name, LOSSES)
-
-
-def code_digest(name: str) -> str:
-    """Digest of the code of a loss that an installed package brings; empty for a built-in one."""
-    return extensions.code_digest(GROUP, name, LOSSES)
+    return LOSSES.load(loss.name)(loss)
 
 
 def of_even_guess(loss: TargetLoss, classes: int) -> float:
@@ -117,10 +105,9 @@ def _focal(loss: Loss) -> TargetLoss:
     )
 
 
-LOSSES: Final[Mapping[str, Callable[[Loss], TargetLoss]]] = {
-    "cross_entropy": _cross_entropy,
-    "focal": _focal,
-}
+LOSSES: Final[Extensions[Callable[[Loss], TargetLoss]]] = Extensions(
+    "onestep.losses", {"cross_entropy": _cross_entropy, "focal": _focal}
+)
 
 
 class RowObjective:

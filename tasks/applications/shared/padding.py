@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tasks.applications.base import Batch, Codec
+
 if TYPE_CHECKING:
     import pyarrow as pa
     import torch
 
-    from tasks.applications.base import Batch, Codec
 
 OFFSETS: Final = ("offset_start", "offset_end")
 """Columns of windows: the first character of each token, and the one after its last."""

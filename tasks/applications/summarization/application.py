@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from configs.schema import Data
 from tasks.applications.base import Application, Baseline, Metric, Predictions
 from tasks.applications.scoring import percentages
 from tasks.applications.shared.generation.parts import (
@@ -14,9 +15,9 @@ from tasks.applications.shared.generation.parts import (
     GenerationLearning,
     GenerationScoring,
     GenerationServing,
+    GenerationTokens,
     TextPairs,
 )
-from tasks.applications.shared.generation.tokens import GenerationTokens
 from tasks.applications.summarization.config import SummarizationPipeline
 from tasks.applications.summarization.rules import SummarizationRules
 from tasks.text.languages import has_spaces
@@ -24,7 +25,6 @@ from tasks.text.languages import has_spaces
 if TYPE_CHECKING:
     import pandas as pd
 
-    from configs.schema import Data
     from tasks.applications.summarization.scores import SummaryScorer
 
 SOURCE, TARGET = "document", "summary"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from configs.schema import Pipeline
 from tasks.applications.base import Problems, Reasons, broken_rules
 from tasks.applications.shared.generation.parts import GenerationRules
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from configs.schema import Pipeline
 
 
 @dataclass(frozen=True)

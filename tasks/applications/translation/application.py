@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from configs.schema import Data
 from tasks.applications.base import Application, Baseline, Metric, Predictions
 from tasks.applications.scoring import percentages
 from tasks.applications.shared.generation.parts import (
@@ -14,16 +15,15 @@ from tasks.applications.shared.generation.parts import (
     GenerationLearning,
     GenerationScoring,
     GenerationServing,
+    GenerationTokens,
     TextPairs,
 )
-from tasks.applications.shared.generation.tokens import GenerationTokens
 from tasks.applications.translation.config import TranslationPipeline
 from tasks.applications.translation.rules import TranslationRules
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from configs.schema import Data
     from tasks.applications.translation.scores import TranslationScorer
 
 SOURCE, TARGET = "source", "target"

@@ -12,7 +12,7 @@ from configs.contract import Contract
 from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks.applications.base import Application
-from tasks.applications.census import Census, labels_of
+from tasks.applications.facts import Census, labels_of
 from tasks.contract.passes.first_pass import FirstPassResult
 from tasks.contract.rows import sampling, splitting, window
 from tasks.contract.rows.catalogue import Catalogue, Hashes

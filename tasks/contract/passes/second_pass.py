@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Facts
-from tasks.applications.census import Census
+from tasks.applications.facts import Census
 from tasks.contract.passes import first_pass
 from tasks.contract.passes.cross_row_checks import CrossRowResult
 from tasks.contract.rows import spool

@@ -14,7 +14,7 @@ from pandas.util import hash_array
 from configs.schema import Data
 from tasks import arrow
 from tasks.applications.base import Application
-from tasks.applications.census import Census
+from tasks.applications.facts import Census
 from tasks.contract.rows.layout import WINDOW
 from tasks.contract.rules.findings import Place
 from tasks.contract.sources.splits import SPLITS

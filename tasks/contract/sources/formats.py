@@ -10,25 +10,27 @@ from types import MappingProxyType
 from typing import Final, TypeAlias, cast
 
 from configs.errors import DataError, Problem
-from tasks import extensions
 from tasks.contract.sources.base import FileSource, Options
 from tasks.contract.sources.delimited import CommaSeparated, TabSeparated
 from tasks.contract.sources.json_files import JsonDocument, JsonLines
 from tasks.contract.sources.parquet import Parquet
 from tasks.contract.sources.text_files import STDIN
+from tasks.extensions import Extensions
 
 Formats: TypeAlias = Mapping[str, type[FileSource]]
 """Sources by ending, without the dot."""
 
-GROUP: Final = "onestep.sources"
-BUILT_IN: Final[Formats] = {
-    "csv": CommaSeparated,
-    "tsv": TabSeparated,
-    "json": JsonDocument,
-    "jsonl": JsonLines,
-    "ndjson": JsonLines,
-    "parquet": Parquet,
-}
+FORMATS: Final[Extensions[type[FileSource]]] = Extensions(
+    "onestep.sources",
+    {
+        "csv": CommaSeparated,
+        "tsv": TabSeparated,
+        "json": JsonDocument,
+        "jsonl": JsonLines,
+        "ndjson": JsonLines,
+        "parquet": Parquet,
+    },
+)
 NONE: Final[Formats] = MappingProxyType({})
 FIRST_BYTES: Final = {b"{": "jsonl", b"[": "json"}
 """Format of standard input by its first byte; any other byte is CSV."""
@@ -36,7 +38,7 @@ FIRST_BYTES: Final = {b"{": "jsonl", b"[": "json"}
 
 def names(own: Formats = NONE) -> list[str]:
     """Endings of all formats, sorted."""
-    return sorted({*own, *extensions.names(GROUP, BUILT_IN)})
+    return sorted({*own, *FORMATS.names()})
 
 
 def ending_of(path: Path) -> str:
@@ -57,7 +59,7 @@ def format_of(path: Path, own: Formats = NONE) -> str:
     known = names(own)
     if (ending := ending_of(path)) in known:
         return ending
-    more = [name for name in known if name not in BUILT_IN]
+    more = [name for name in known if name not in FORMATS.built_in]
     installed = "".join(f", or .{name}" for name in more)
     expected = f"expected CSV, TSV, JSON, JSONL or Parquet, each also .gz{installed}"
     raise DataError(Problem(str(path), expected, "name the file after its format"))
@@ -70,5 +72,5 @@ def open_file(path: Path, options: Options | None = None, own: Formats = NONE) -
         DataError: no format has the ending of the name.
     """
     name = format_of(path, own)
-    kind = own[name] if name in own else extensions.load(GROUP, name, BUILT_IN)
+    kind = own[name] if name in own else FORMATS.load(name)
     return kind(path, options)

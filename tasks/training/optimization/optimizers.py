@@ -10,17 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tasks import extensions
+from configs.schema import Training
+from tasks.extensions import Extensions
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
     from torch.optim import Optimizer
 
-    from configs.schema import Training
     from tasks.training.optimization.parameter_groups import Groups
-
-GROUP: Final = "onestep.optimizers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,26 +53,11 @@ class OptimizerFactory:
     matrices: MatrixUpdate | None = None
 
 
-def get(name: str) -> OptimizerFactory:
-    """Find an optimizer by name."""
-    return extensions.load(GROUP, name, OPTIMIZERS)
-
-
-def refusal(name: str) -> str:
-    """Why there is no such optimizer, with a suggestion; empty if there is."""
-    return extensions.refusal(GROUP, name, OPTIMIZERS)
-
-
-def code_digest(name: str) -> str:
-    """Digest of the code of an installed package's optimizer; empty for a built-in one."""
-    return extensions.code_digest(GROUP, name, OPTIMIZERS)
-
-
 def build(model: nn.Module, training: Training) -> Optimizer:
     """Build the declared optimizer for the trainable parameters of a model."""
     from tasks.training.optimization.parameter_groups import parameter_groups
 
-    factory = get(training.optimizer.name)
+    factory = OPTIMIZERS.load(training.optimizer.name)
     groups = parameter_groups(model, training, split=factory.matrices is not None)
     chosen = {name: getattr(training.optimizer, name) for name in factory.hyperparameters}
     return factory.build(groups, **chosen)
@@ -137,17 +120,20 @@ def _orthogonalize(matrix: torch.Tensor) -> Any:
     return zero_power_via_newton_schulz_5(matrix)
 
 
-OPTIMIZERS: Final = {
-    # It keeps one row and one column per matrix, which is negligible.
-    "adafactor": OptimizerFactory(build=_adafactor, moments=0),
-    "adam": OptimizerFactory(build=_adam, hyperparameters=("betas", "epsilon"), moments=2),
-    "adamw": OptimizerFactory(build=_adamw, hyperparameters=("betas", "epsilon"), moments=2),
-    "lion": OptimizerFactory(build=_lion, hyperparameters=("betas",), moments=1),
-    "muon": OptimizerFactory(
-        build=_muon,
-        hyperparameters=("betas", "epsilon"),
-        moments=2,
-        matrices=MatrixUpdate(moments=1, compute=_orthogonalize),
-    ),
-    "sgd": OptimizerFactory(build=_sgd, hyperparameters=("betas",), moments=1),
-}
+OPTIMIZERS: Final = Extensions(
+    "onestep.optimizers",
+    {
+        # It keeps one row and one column per matrix, which is negligible.
+        "adafactor": OptimizerFactory(build=_adafactor, moments=0),
+        "adam": OptimizerFactory(build=_adam, hyperparameters=("betas", "epsilon"), moments=2),
+        "adamw": OptimizerFactory(build=_adamw, hyperparameters=("betas", "epsilon"), moments=2),
+        "lion": OptimizerFactory(build=_lion, hyperparameters=("betas",), moments=1),
+        "muon": OptimizerFactory(
+            build=_muon,
+            hyperparameters=("betas", "epsilon"),
+            moments=2,
+            matrices=MatrixUpdate(moments=1, compute=_orthogonalize),
+        ),
+        "sgd": OptimizerFactory(build=_sgd, hyperparameters=("betas",), moments=1),
+    },
+)

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from configs.schema import Loss, Pipeline
 from tasks import arrow
 from tasks.applications.base import View
-from tasks.applications.census import Census
 from tasks.applications.codec import Codec
+from tasks.applications.facts import Census
 from tasks.applications.questions import serving as decoder
 from tasks.applications.questions.application import APPLICATION, sentences
 from tasks.applications.questions.learning import QuestionFacts

@@ -10,8 +10,8 @@ import pytest
 
 from configs.errors import ConfigError
 from flows.run.reading import read
-from tasks import metrics
-from tasks.applications.shared import losses
+from tasks.applications.shared.losses import LOSSES
+from tasks.metrics import METRICS
 from tasks.store import files_below
 from tasks.training import events
 from tests.docs.markdown import DOCS, blocks
@@ -39,7 +39,10 @@ METRIC = next(b.text for b in blocks(DOCS / "extending" / "metrics.md") if b.lan
 @pytest.fixture
 def my_focal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Half of the focal loss and the mean cost, in an installed package."""
-    points = {losses.GROUP: {"my_focal": "my_focal"}, metrics.GROUP: {"cost": "COST"}}
+    points = {
+        LOSSES.group: {"my_focal": "my_focal"},
+        METRICS.group: {"cost": "COST"},
+    }
     source = SOURCE + METRIC
     return packages.install(tmp_path / "package", monkeypatch, "foreign_loss", source, points)
 
@@ -86,10 +89,10 @@ def _check_cost(record: dict[str, Any], home: Path) -> None:
 
 
 def test_changed_code_is_another_loss(my_focal: Path) -> None:
-    before = losses.code_digest("my_focal")
+    before = LOSSES.code_digest("my_focal")
     my_focal.write_text(SOURCE.replace("0.5", "0.25"), encoding="utf-8")
-    assert losses.code_digest("my_focal") != before
-    assert losses.code_digest("focal") == ""
+    assert LOSSES.code_digest("my_focal") != before
+    assert LOSSES.code_digest("focal") == ""
 
 
 def test_unknown_loss_is_refused_with_its_line(my_focal: Path, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tasks.training import events
-from tasks.training.launchers import registry as launchers
-from tasks.training.optimization import optimizers
+from tasks.training.launchers import LAUNCHERS
+from tasks.training.optimization.optimizers import OPTIMIZERS
 from tests.support import packages
 from tests.support.commands import assert_nothing_runs, succeed
 from tests.support.homes import Finished, versions
@@ -34,8 +34,8 @@ def test_launcher_and_optimizer_of_a_package(
     """Two ranks meet, train with the optimizer, and the model of the first one is registered."""
     source = packages.TWO_RANKS + SOURCE
     points = {
-        launchers.GROUP: {"two_ranks": "TwoRanks"},
-        optimizers.GROUP: {"rmsprop": "RMSPROP"},
+        LAUNCHERS.group: {"two_ranks": "TwoRanks"},
+        OPTIMIZERS.group: {"rmsprop": "RMSPROP"},
     }
     packages.install(tmp_path / "package", monkeypatch, "foreign_training", source, points)
     home = finished.copy(tmp_path / "home")

@@ -18,7 +18,7 @@ from tests.support.pipelines import CONSTANT, Start
 
 pytest_plugins = ["tests.support.fixtures"]
 
-OPTIMIZERS = list(optimizers.OPTIMIZERS)
+OPTIMIZERS = list(optimizers.OPTIMIZERS.built_in)
 STACKS = {
     "bert": {"bert.encoder": 3},
     "pair": {"encoder.encoder": 3, "decoder.bert.encoder": 2},
@@ -197,7 +197,7 @@ RMSPROP = OptimizerFactory(build=build, hyperparameters=("betas",), moments=1)
 def test_optimizer_of_an_installed_package_trains(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    points = {optimizers.GROUP: {"rmsprop": "RMSPROP"}}
+    points = {optimizers.OPTIMIZERS.group: {"rmsprop": "RMSPROP"}}
     packages.install(tmp_path / "package", monkeypatch, "foreign_rmsprop", FOREIGN, points)
     section = {"name": "rmsprop", "betas": (0.9, 0.9)}
     session = start(optimizer=section, lr_scheduler=CONSTANT)
@@ -212,4 +212,4 @@ def test_optimizer_of_an_installed_package_trains(
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_hyperparameters_are_fields_of_the_section(name: str) -> None:
-    assert set(optimizers.get(name).hyperparameters) <= set(Optimizer.model_fields)
+    assert set(optimizers.OPTIMIZERS.load(name).hyperparameters) <= set(Optimizer.model_fields)

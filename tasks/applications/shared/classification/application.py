@@ -2,29 +2,229 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+from configs.schema import Data, Loss, Pipeline
 from tasks.applications.base import (
     Application,
     Baseline,
+    Batch,
+    Codec,
+    Column,
+    EncodedRows,
+    Learning,
     Metric,
+    Objective,
     Predictions,
+    Problems,
+    Rows,
+    Rules,
     Scorer,
     Scoring,
     Serving,
+    Tokens,
+    View,
 )
-from tasks.applications.shared.classification import labelling
-from tasks.applications.shared.classification.labels import ClassificationFacts, difference
-from tasks.applications.shared.classification.learning import ClassificationLearning
-from tasks.applications.shared.classification.rows import ClassificationRows, ClassificationRules
-from tasks.applications.shared.classification.tokens import ClassificationTokens
+from tasks.applications.facts import Census
+from tasks.applications.shared.classification import labels as label_names
+from tasks.applications.shared.classification.base import Labelling
+from tasks.applications.shared.classification.labels import ClassificationFacts
+from tasks.applications.shared.classification.multi_label import MultiLabel
+from tasks.applications.shared.classification.ordinal import Ordinal
+from tasks.applications.shared.classification.single_label import SingleLabel
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+    import torch
+    from pandera.pandas import DataFrameSchema
 
-    from configs.schema import Data
+PAIR = "text_pair"
+LABELLINGS: Final[dict[str, Labelling]] = {
+    "single": SingleLabel(),
+    "multiple": MultiLabel(),
+    "ordinal": Ordinal(),
+}
+
+
+class ClassificationRows(Rows[ClassificationFacts]):
+    """Texts, and labels as ``data.labelling`` says."""
+
+    one_target_per_input = True
+
+    def columns(self, data: Data) -> tuple[Column, ...]:
+        kind = LABELLINGS[data.labelling]
+        target = Column(kind.target, "target", stored=kind.stored)
+        return (Column("text", "text"), Column(PAIR, "text", optional=True), target)
+
+    def normalize(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> None:
+        """Replace raw labels by their names; an undeclared label stays as it is."""
+        import pandas as pd
+
+        kind = LABELLINGS[data.labelling]
+        named = kind.normalize(frame[kind.target], data, names)
+        # An object column, since others have NaN for None.
+        frame[kind.target] = pd.Series(named, index=frame.index, dtype=object)
+
+    def target_keys(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
+        return frame["labels"].map(tuple) if "labels" in frame else frame["label"]
+
+    def store(self, frame: pd.DataFrame, facts: ClassificationFacts) -> dict[str, Any]:
+        kind = LABELLINGS[facts.labelling]
+        texts = {name: frame[name] for name in facts.inputs}
+        return texts | {kind.target: kind.store(frame[kind.target], facts.labels)}
+
+
+class ClassificationRules(Rules[ClassificationFacts]):
+    """Checks of labels and of the settings about them."""
+
+    def check(self, config: Pipeline) -> Problems:
+        """Losses that the labelling does not have, and a separator without a use."""
+        usual = type(config.data).model_fields["label_separator"].default
+        if config.data.labelling != "multiple" and config.data.label_separator != usual:
+            yield (
+                "data.label_separator",
+                "expected none, since only `labelling: multiple` has a use for it",
+            )
+        yield from LABELLINGS[config.data.labelling].check(config)
+
+    def check_facts(self, config: Pipeline, facts: ClassificationFacts) -> Problems:
+        """Class weights of labels that the data does not have."""
+        weights = config.training.loss.class_weights
+        unknown = sorted(set(weights) - set(facts.labels)) if isinstance(weights, dict) else []
+        if unknown:
+            known = ", ".join(map(label_names.shown, facts.labels[:20]))
+            reason = f"expected labels of the data ({known}), found {', '.join(unknown)}"
+            yield "training.loss.class_weights", reason
+
+    def schema(self, config: Pipeline) -> DataFrameSchema:
+        from pandera.pandas import DataFrameSchema
+
+        from tasks.applications.shared.checks import text_column
+
+        kind = LABELLINGS[config.data.labelling]
+        target = kind.column(label_names.declared(config.data))
+        pair = text_column(required=False)
+        return DataFrameSchema({"text": text_column(), PAIR: pair, kind.target: target})
+
+    def dataset_problems(
+        self, census: Census, facts: ClassificationFacts, minimum: int
+    ) -> list[str]:
+        return list(label_names.problems(census, facts.labels, minimum))
+
+
+class ClassificationLearning(Learning[ClassificationFacts]):
+    """Labels from the training rows, and a head with an output for each."""
+
+    def learn(self, census: Census, data: Data) -> ClassificationFacts:
+        counts = census.labels("train")
+        labels, scale = LABELLINGS[data.labelling].vocabulary(counts, data)
+        return ClassificationFacts(
+            inputs=tuple(name for name in ("text", PAIR) if name in census.inputs),
+            labelling=data.labelling,
+            labels=tuple(labels),
+            counts={label: counts[label] for label in labels},
+            rows=census.rows("train"),
+            scale=scale or None,
+        )
+
+    def model_arguments(self, facts: ClassificationFacts) -> dict[str, Any]:
+        labels, kind = facts.labels, LABELLINGS[facts.labelling]
+        outputs = kind.outputs(labels)
+        names = {
+            "id2label": dict(enumerate(labels)),
+            "label2id": {label: index for index, label in enumerate(labels)},
+        }
+        arguments = {"num_labels": outputs, "problem_type": kind.problem_type}
+        return arguments | (names if outputs == len(labels) else {})
+
+    def initialize(self, model: torch.nn.Module, facts: ClassificationFacts) -> None:
+        """Set the bias of a head with one output, where the labelling has a value for it."""
+        import torch
+
+        bias = LABELLINGS[facts.labelling].initial_bias(facts)
+        if bias is None:
+            return
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias") and parameter.shape == (1,):
+                with torch.no_grad():
+                    parameter.fill_(bias)
+
+    def objective(self, facts: ClassificationFacts, loss: Loss) -> Objective:
+        return LABELLINGS[facts.labelling].objective(facts, loss)
+
+    def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        """Logits of shape (rows, outputs)."""
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        logits: torch.Tensor = model(
+            **{name: batch[name] for name in names if name in batch}
+        ).logits
+        return logits
+
+    def infer(
+        self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch, view: View
+    ) -> tuple[Mapping[str, Any], Predictions]:
+        kind = LABELLINGS[view.facts.labelling]
+        targets = {kind.target: batch["labels"].cpu().numpy()}
+        return targets, kind.predictions(outputs.float(), view.facts)
+
+
+class ClassificationTokens(Tokens[ClassificationFacts]):
+    """One text, or a pair of texts in one sequence."""
+
+    inputs = ("text", PAIR)
+
+    def vocabulary_text(self, rows: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
+        """The texts; a pair is one text, as it is to the model."""
+        if PAIR not in rows:
+            return rows["text"], []
+        return [f"{a} {b}" for a, b in zip(rows["text"], rows[PAIR], strict=True)], []
+
+    def encode(
+        self, rows: Mapping[str, list[Any]], codec: Codec, facts: ClassificationFacts
+    ) -> EncodedRows:
+        """Tokenize and cut on the right, of a pair the longer text; count cut rows."""
+        texts = [codec.prefix + text for text in rows["text"]] if codec.prefix else rows["text"]
+        pairs = rows[PAIR] if PAIR in facts.inputs else None
+        tokens = codec.tokenizer(
+            texts,
+            pairs,
+            truncation=True,
+            max_length=codec.max_length,
+            return_attention_mask=False,
+            **plain_text(codec.tokenizer),
+        )
+        truncated = sum(bool(encoding.overflowing) for encoding in tokens.encodings)
+        columns = {"input_ids": tokens["input_ids"]}
+        if pairs is not None and codec.token_types:
+            columns["token_type_ids"] = [encoding.type_ids for encoding in tokens.encodings]
+        labels = rows[LABELLINGS[facts.labelling].target]
+        return EncodedRows(columns | {"labels": labels}, truncated)
+
+    def collate(self, table: pa.Table, codec: Codec) -> Batch:
+        """Pad the token ids; labels of shape (rows,), or (rows, labels) where there are several."""
+        import pyarrow as pa
+        import torch
+
+        from tasks.applications.shared.padding import pad, pad_inputs
+
+        batch = pad_inputs(table, codec)
+        if pa.types.is_list(table["labels"].type):
+            batch["labels"], _ = pad(table["labels"], 0)
+        else:
+            batch["labels"] = torch.from_numpy(table["labels"].to_numpy().astype("int64"))
+        return batch
+
+
+def plain_text(tokenizer: Any) -> dict[str, bool]:
+    """Keep text from spelling the token that marks the end of an input.
+
+    Models without a separator, such as T5 and GPT-2, classify at that token or pad with it.
+    """
+    return {} if tokenizer.sep_token else {"split_special_tokens": True}
 
 
 class ClassificationScoring(Scoring[ClassificationFacts]):
@@ -38,17 +238,17 @@ class ClassificationScoring(Scoring[ClassificationFacts]):
         self._primary_metric = primary_metric
 
     def metrics(self, data: Data) -> tuple[Metric, ...]:
-        return labelling.get(data.labelling).metrics
+        return LABELLINGS[data.labelling].metrics
 
     def extensible(self, data: Data) -> bool:
         return data.labelling == "single"
 
     def primary_metric(self, data: Data) -> str:
         """The application's choice for one label per row, else the labelling's."""
-        return labelling.get(data.labelling).primary_metric or self._primary_metric
+        return LABELLINGS[data.labelling].primary_metric or self._primary_metric
 
     def scorer(self, facts: ClassificationFacts) -> Scorer:
-        return labelling.get(facts.labelling).scorer(facts)
+        return LABELLINGS[facts.labelling].scorer(facts)
 
     def served(self, predictions: pd.DataFrame) -> Predictions:
         """The probabilities of the registered model; of ordinal labels, the scores."""
@@ -62,7 +262,7 @@ class ClassificationScoring(Scoring[ClassificationFacts]):
     ) -> tuple[pd.DataFrame, ClassificationFacts]:
         """The same labels in this model's order, and the other's threshold."""
         if sorted(theirs.labels) != sorted(ours.labels):
-            raise ValueError(difference(theirs.labels, ours.labels))
+            raise ValueError(label_names.difference(theirs.labels, ours.labels))
         if ours.scale and theirs.labels != ours.labels:
             raise ValueError("another order of its labels")
         threshold = ours.threshold if theirs.threshold is None else theirs.threshold
@@ -84,10 +284,10 @@ class ConstantPrediction(Baseline[ClassificationFacts]):
     """The same prediction for every row, from the frequencies of the training labels."""
 
     def name(self, data: Data) -> str:
-        return labelling.get(data.labelling).baseline_name
+        return LABELLINGS[data.labelling].baseline_name
 
     def predict(self, frame: pd.DataFrame, facts: ClassificationFacts) -> Predictions:
-        return labelling.get(facts.labelling).baseline(len(frame), facts)
+        return LABELLINGS[facts.labelling].baseline(len(frame), facts)
 
 
 def classification(name: str, version: int, primary_metric: str) -> Application:

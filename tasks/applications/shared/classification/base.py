@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from configs.schema import Data, Loss, Pipeline
 from tasks.applications.base import Metric, Objective, Predictions, Problems, Scorer, text
 from tasks.applications.shared.classification import labels as label_names
 from tasks.applications.shared.classification.labels import ClassificationFacts
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import torch
     from pandera.pandas import Column as Check
-
-    from configs.schema import Data, Loss, Pipeline
 
 
 class Labelling:

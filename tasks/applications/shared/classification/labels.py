@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from configs.errors import DataError, Problem
 from configs.schema import Data, Loss
 from configs.values import label_name
-from tasks.applications.facts import Facts
+from tasks.applications.facts import Census, Facts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.applications.census import Census
 
 MOST_LABELS = 1000
 LONGEST_SHOWN = 40

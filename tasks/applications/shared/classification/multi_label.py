@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from configs.schema import Data, Loss, Pipeline
 from tasks.applications.base import Batch, Metric, Predictions, Problems, texts
 from tasks.applications.scoring import error, shares
 from tasks.applications.shared import losses
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import torch
     from pandera.pandas import Column
 
-    from configs.schema import Data, Loss, Pipeline
     from tasks.applications.shared.classification.scores.multi_label import MultiLabelScorer
 
 
@@ -41,7 +41,7 @@ class MultiLabel(Labelling):
 
     def check(self, config: Pipeline) -> Problems:
         """Label smoothing needs exactly one right class, and here there are any number."""
-        if config.training.loss.name not in losses.LOSSES:
+        if config.training.loss.name not in losses.LOSSES.built_in:
             yield "training.loss.name", "expected `cross_entropy` or `focal`, the losses of a label"
         if config.training.loss.label_smoothing:
             yield "training.loss.label_smoothing", "expected 0 with `labelling: multiple`"

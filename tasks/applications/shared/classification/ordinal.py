@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
+from configs.schema import Data, Loss, Pipeline
 from tasks.applications.base import Batch, Metric, Predictions, Problems
 from tasks.applications.scoring import error, shares
 from tasks.applications.shared import losses
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from configs.schema import Data, Loss, Pipeline
     from tasks.applications.shared.classification.scores.ordinal import OrdinalScorer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from configs.schema import Loss, Pipeline
 from tasks.applications.base import Batch, Metric, Predictions, Problems
 from tasks.applications.scoring import error, shares
 from tasks.applications.shared import losses
@@ -13,7 +14,6 @@ from tasks.applications.shared.classification.labels import ClassificationFacts,
 if TYPE_CHECKING:
     import torch
 
-    from configs.schema import Loss, Pipeline
     from tasks.applications.shared.classification.scores.single_label import ClassificationScorer
 
 

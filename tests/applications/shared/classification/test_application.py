@@ -13,8 +13,8 @@ import torch
 
 from configs.schema import Pipeline
 from tasks.applications.base import Batch, View
-from tasks.applications.census import Census
 from tasks.applications.codec import Codec
+from tasks.applications.facts import Census
 from tasks.applications.shared.classification import serving
 from tasks.applications.shared.classification.labels import ClassificationFacts
 from tasks.applications.topics.application import APPLICATION

@@ -11,7 +11,7 @@ import pytest
 from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.applications.base import Reasons
-from tasks.applications.census import Census
+from tasks.applications.facts import Census
 from tasks.applications.shared.classification.labels import ClassificationFacts
 from tasks.applications.topics.application import APPLICATION
 from tasks.contract.rules.cells import violations

@@ -12,7 +12,8 @@ import numpy as np
 from configs.schema import Pipeline
 from tasks import arrow
 from tasks.applications import registry as applications
-from tasks.applications.base import Application, Scorer
+from tasks.applications.base import Application
+from tasks.applications.scoring import Scorer
 from tasks.champion import answers, slices
 from tasks.finetuning import FinetuningResult, extra_metrics, primary_metric_of
 from tasks.metrics import code_digests

@@ -21,10 +21,8 @@ from tasks.applications.facts import Census, F, Facts
 from tasks.applications.scoring import (
     Baseline,
     Batch,
-    Metric,
     Objective,
     Predictions,
-    Scorer,
     Scoring,
 )
 
@@ -312,31 +310,3 @@ class Application:
     baseline: Baseline
     serving: Serving
     sources: Mapping[str, type[FileSource]] = field(default_factory=dict)
-
-
-__all__ = [
-    "Application",
-    "Baseline",
-    "Batch",
-    "C",
-    "Codec",
-    "Column",
-    "EncodedRows",
-    "Facts",
-    "Head",
-    "Learning",
-    "Metric",
-    "Objective",
-    "Predictions",
-    "Problems",
-    "Reasons",
-    "RewrittenText",
-    "Rows",
-    "Rules",
-    "Scorer",
-    "Scoring",
-    "Serving",
-    "Tokens",
-    "View",
-    "broken_rules",
-]

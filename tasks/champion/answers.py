@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.applications.base import Application, Scorer
+from tasks.applications.base import Application
+from tasks.applications.scoring import Scorer
 from tasks.metrics import lower_is_better
 from tasks.progress import Progress, announce
 

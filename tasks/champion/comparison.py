@@ -12,7 +12,8 @@ import numpy as np
 from configs.errors import OneStepError
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
-from tasks.applications.base import Application, Facts, Scorer
+from tasks.applications.base import Application, Facts
+from tasks.applications.scoring import Scorer
 from tasks.arrow import MappedTable
 from tasks.champion import answers, paired, slices
 from tasks.champion.paired import Comparison, MetricComparison

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.schema import Slices
-from tasks.applications.base import Scorer
+from tasks.applications.scoring import Scorer
 from tasks.metrics import lower_is_better
 
 Floats = NDArray[np.float64]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.applications.base import Scorer
 from tasks.applications.questions.scores import AnswerScorer
+from tasks.applications.scoring import Scorer
 from tasks.applications.shared.classification.scores.multi_label import MultiLabelScorer
 from tasks.applications.shared.classification.scores.ordinal import OrdinalScorer
 from tasks.applications.shared.classification.scores.single_label import ClassificationScorer

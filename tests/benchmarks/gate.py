@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from configs.schema import Gate
-from tasks.applications.base import Scorer
+from tasks.applications.scoring import Scorer
 from tasks.champion import gate, paired
 from tasks.champion.gate import Evidence
 from tasks.champion.paired import Comparison

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Data
-from tasks.applications.base import Application, Metric, Predictions, Scoring, Serving
+from tasks.applications.base import Application, Predictions, Scoring, Serving
 from tasks.applications.entities.baseline import KnownEntities
 from tasks.applications.entities.config import EntityPipeline
 from tasks.applications.entities.conll import ENDINGS, Conll
@@ -14,7 +14,7 @@ from tasks.applications.entities.learning import NONE, EntityFacts, EntityLearni
 from tasks.applications.entities.rows import EntityRows
 from tasks.applications.entities.rules import EntityRules
 from tasks.applications.entities.tokens import EntityTokens
-from tasks.applications.scoring import shares
+from tasks.applications.scoring import Metric, shares
 from tasks.applications.shared.classification import labels
 
 if TYPE_CHECKING:

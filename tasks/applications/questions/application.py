@@ -7,20 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from configs.schema import Data
-from tasks.applications.base import (
-    Application,
-    Baseline,
-    Metric,
-    Predictions,
-    Scoring,
-    Serving,
-)
+from tasks.applications.base import Application, Baseline, Predictions, Scoring, Serving
 from tasks.applications.questions.config import QuestionPipeline
 from tasks.applications.questions.learning import QuestionFacts, QuestionLearning
 from tasks.applications.questions.rows import QuestionRows
 from tasks.applications.questions.rules import SUBSET_METRICS, QuestionRules
 from tasks.applications.questions.tokens import QuestionTokens
-from tasks.applications.scoring import percentages
+from tasks.applications.scoring import Metric, percentages
 
 if TYPE_CHECKING:
     import pandas as pd

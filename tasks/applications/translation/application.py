@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from configs.schema import Data
-from tasks.applications.base import Application, Baseline, Metric, Predictions
-from tasks.applications.scoring import percentages
+from tasks.applications.base import Application, Baseline, Predictions
+from tasks.applications.scoring import Metric, percentages
 from tasks.applications.shared.generation.parts import (
     SERVING,
     GenerationFacts,

@@ -16,19 +16,18 @@ from tasks.applications.base import (
     Column,
     EncodedRows,
     Learning,
-    Metric,
     Objective,
     Predictions,
     Problems,
     Rows,
     Rules,
-    Scorer,
     Scoring,
     Serving,
     Tokens,
     View,
 )
 from tasks.applications.facts import Census
+from tasks.applications.scoring import Metric, Scorer
 from tasks.applications.shared.classification import labels as label_names
 from tasks.applications.shared.classification.base import Labelling
 from tasks.applications.shared.classification.labels import ClassificationFacts

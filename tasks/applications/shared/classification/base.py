@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Data, Loss, Pipeline
-from tasks.applications.base import Metric, Objective, Predictions, Problems, Scorer, text
+from tasks.applications.base import Objective, Predictions, Problems, text
+from tasks.applications.scoring import Metric, Scorer
 from tasks.applications.shared.classification import labels as label_names
 from tasks.applications.shared.classification.labels import ClassificationFacts
 

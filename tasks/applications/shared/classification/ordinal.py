@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
 from configs.schema import Data, Loss, Pipeline
-from tasks.applications.base import Batch, Metric, Predictions, Problems
-from tasks.applications.scoring import error, shares
+from tasks.applications.base import Batch, Predictions, Problems
+from tasks.applications.scoring import Metric, error, shares
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification import labels as label_names
 from tasks.applications.shared.classification.base import Labelling

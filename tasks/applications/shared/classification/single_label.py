@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from configs.schema import Loss, Pipeline
-from tasks.applications.base import Batch, Metric, Predictions, Problems
-from tasks.applications.scoring import error, shares
+from tasks.applications.base import Batch, Predictions, Problems
+from tasks.applications.scoring import Metric, error, shares
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification.base import Labelling
 from tasks.applications.shared.classification.labels import ClassificationFacts, class_weights

@@ -66,11 +66,14 @@ class Predictor(PythonModel):
             One row of outputs for each row of input, in order.
 
         Raises:
-            ValueError: a value is no text; the message has its row, from 0, and its column.
+            ValueError: a value is no text; the message has its row, from 0, and its column. Or
+                ``batch_size`` is less than 1.
         """
         rows: list[dict[str, Any]] = model_input.to_dict("records")  # type: ignore[assignment]
         _require_text(rows)
-        size = int((params or {}).get("batch_size") or self.settings["batch_size"])
+        size = int((params or {}).get("batch_size", self.settings["batch_size"]))
+        if size < 1:
+            raise ValueError(f"expected a batch_size of at least 1, found {size}")
         answers: list[dict[str, Any]] = [{}] * len(rows)
         order = sorted(range(len(rows)), key=lambda index: -_length(rows[index]))
         for start in range(0, len(order), size):

@@ -1,4 +1,4 @@
-"""Serve a registered model on loopback with MLflow's scoring server, and follow its alias."""
+"""Serve a registered model on loopback in MLflow's formats, and follow its alias."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from flows.models.scoring import ScoringServer
 from flows.run.inputs import quiet
 from flows.servers.prefect import HOST
 from flows.servers.ui import refuse_taken
@@ -77,10 +78,8 @@ class Follower:
             self._say(f"now serving {uri}")
 
     def _take(self, version: ModelVersion) -> None:
-        from mlflow.pyfunc import scoring_server
-
         uri = runs.uri_of(version)
-        application = scoring_server.init(runs.load_model(self._workspace, version))
+        application = ScoringServer(runs.load_model(self._workspace, version), self._say)
         self._uri = uri
         self._current = (application, uri)
 
@@ -106,7 +105,8 @@ def serve(workspace: Workspace, model: str, port: int, say: Say) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     refuse_taken(port, "--port")
     follower = Follower(workspace, Reference.parse(model), say)
-    server = uvicorn.Server(uvicorn.Config(follower, HOST, port, log_level="warning"))
+    config = uvicorn.Config(follower, HOST, port, log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
     ended = threading.Event()
     threading.Thread(target=follower.follow, args=(ended,), daemon=True).start()
     say(f"serving {follower.uri} at http://{HOST}:{port}/invocations")

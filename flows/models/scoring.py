@@ -1,0 +1,231 @@
+"""The REST interface of a served model: MLflow's formats, and answers that never quote a row."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flows.models.prediction import Row
+from tasks.contract.rows.layout import quote_names
+
+LARGEST_BATCH = 4096
+LARGEST_BODY = 2_000_000
+"""Bytes of a request, about five hundred texts of a page each."""
+FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+JSON, CSV = "application/json", "text/csv"
+OK, BAD_REQUEST, NOT_FOUND, NO_METHOD, TOO_LARGE, NO_TYPE, BROKEN = (
+    200,
+    400,
+    404,
+    405,
+    413,
+    415,
+    500,
+)
+Answer = tuple[int, str]
+
+
+class RequestError(Exception):
+    """A request without an answer: its status, and the reason in a sentence that quotes no row."""
+
+    def __init__(self, why: str, status: int = BAD_REQUEST) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class ScoringServer:
+    """An ASGI application that answers ``/invocations`` with a loaded model, and ``/ping``.
+
+    ``say`` is called with the type of an error of the model.
+    """
+
+    def __init__(self, served: Any, say: Callable[[str], None]) -> None:
+        self._served = served
+        self._say = say
+        self._one_at_a_time = threading.Lock()
+        schema = served.metadata.get_input_schema()
+        columns = schema.inputs if schema else ()
+        self._required = [column.name for column in columns if column.required]
+        self._inputs = [column.name for column in columns]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            status, text = await self._answer(scope, receive)
+        except RequestError as refused:
+            status, text = refused.status, _error(str(refused))
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": text.encode()})
+
+    async def _answer(self, scope: Any, receive: Any) -> Answer:
+        path, method = scope["path"], scope["method"]
+        if path in ("/ping", "/health"):
+            return OK, "\n"
+        if path != "/invocations":
+            raise RequestError("expected /invocations, /ping or /health", NOT_FOUND)
+        if method != "POST":
+            raise RequestError(f"expected POST, found {method}", NO_METHOD)
+        body = await _body(receive)
+        return await asyncio.to_thread(self._predict, body, _content_type(scope["headers"]))
+
+    def _predict(self, body: bytes, content_type: str) -> Answer:
+        rows, params = parse(body, content_type)
+        if self._inputs:
+            rows = [self._checked(number, row) for number, row in enumerate(rows)]
+        if not rows:
+            return OK, json.dumps({"predictions": []})
+        import pandas as pd
+        from mlflow.pyfunc.scoring_server import predictions_to_json
+
+        written = io.StringIO()
+        try:
+            with self._one_at_a_time:
+                answers = self._served.predict(pd.DataFrame(rows), params)
+            predictions_to_json(answers, written)  # type: ignore[no-untyped-call]
+        except Exception as error:
+            self._say(f"a request failed: {type(error).__name__}")
+            return BROKEN, _error(f"the model failed: {type(error).__name__}", "INTERNAL_ERROR")
+        return OK, written.getvalue()
+
+    def _checked(self, number: int, row: Row) -> Row:
+        """The input columns of a row, all of them text."""
+        for name in self._required:
+            if name not in row:
+                raise RequestError(
+                    f"row {number}: expected a column {name!r}, found {quote_names(row)}"
+                )
+        for name in self._inputs:
+            if name in row and (found := _not_text(row[name])):
+                raise RequestError(f"row {number}: expected text in column {name!r}, found {found}")
+        return {name: row[name] for name in self._inputs if name in row}
+
+
+async def _body(receive: Any) -> bytes:
+    """Read a request to its end; what is beyond the limit is not kept."""
+    body, size, more = b"", 0, True
+    while more:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        body = body + part if size <= LARGEST_BODY else b""
+        more = message.get("more_body", False)
+    if size > LARGEST_BODY:
+        limit = f"expected at most {LARGEST_BODY:,} bytes in a request, found {size:,}"
+        raise RequestError(f"{limit}; send fewer rows at a time, or use onestep predict", TOO_LARGE)
+    return body
+
+
+def _content_type(headers: Any) -> str:
+    found = dict(headers).get(b"content-type", JSON.encode()).decode("latin-1")
+    return str(found.partition(";")[0].strip().lower())
+
+
+def parse(body: bytes, content_type: str) -> tuple[list[Row], dict[str, int]]:
+    """The rows of a request and its parameters.
+
+    Raises:
+        RequestError: the body has none of the formats.
+    """
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RequestError(f"expected UTF-8, found another byte at {error.start}") from None
+    if content_type == CSV:
+        return list(_csv_rows(text)), {}
+    if content_type != JSON:
+        raise RequestError(f"expected the content type {JSON} or {CSV}", NO_TYPE)
+    request = _json(text)
+    given = [name for name in FORMATS if name in request] if isinstance(request, dict) else []
+    if len(given) != 1:
+        raise RequestError(f"expected a JSON object with one of {', '.join(FORMATS)}")
+    return _rows(request[given[0]], given[0]), _params(request.get("params"))
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise RequestError(f"the request is not JSON: see {where}") from None
+    except ValueError:
+        raise RequestError("the request has a number with too many digits") from None
+    except RecursionError:
+        raise RequestError("the request is nested too deeply") from None
+
+
+def _csv_rows(text: str) -> list[Row]:
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+    except csv.Error as error:
+        raise RequestError(f"the request is not CSV: {error}") from None
+    return _named(lines[0], lines[1:]) if lines else []
+
+
+def _rows(value: Any, name: str) -> list[Row]:
+    """Rows as records; all formats but ``dataframe_records`` may have them in another way."""
+    if name == "dataframe_split":
+        parts = value if isinstance(value, dict) else {}
+        if not (_all(parts.get("columns"), str) and _all(parts.get("data"), list)):
+            raise RequestError(f"expected lists columns and data in {name}")
+        return _named(parts["columns"], parts["data"])
+    by_column = isinstance(value, dict) and _all([*value.values()], list)
+    if by_column and name in ("instances", "inputs"):
+        if len({len(cells) for cells in value.values()}) > 1:
+            raise RequestError(f"expected columns of one length in {name}")
+        return _named(list(value), list(zip(*value.values(), strict=True)))
+    if not _all(value, dict):
+        raise RequestError(f"expected a list of objects in {name}")
+    return list(value)
+
+
+def _all(value: Any, kind: type) -> bool:
+    """Whether a value is a list whose items are of one type."""
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+
+def _named(columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> list[Row]:
+    if len(set(columns)) < len(columns):
+        raise RequestError("expected different column names, found one twice")
+    for number, line in enumerate(lines):
+        if len(line) != len(columns):
+            found = f"expected {len(columns)} values, found {len(line)}"
+            raise RequestError(f"row {number}: {found}")
+    return [dict(zip(columns, line, strict=True)) for line in lines]
+
+
+def _params(given: Any) -> dict[str, int]:
+    """The one parameter, a size of batches that changes speed, not answers."""
+    if given is None or given == {}:
+        return {}
+    if not isinstance(given, dict) or set(given) != {"batch_size"}:
+        raise RequestError("expected batch_size alone in params")
+    size = given["batch_size"]
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST_BATCH:
+        raise RequestError(f"expected a whole number from 1 to {LARGEST_BATCH:,} as batch_size")
+    return {"batch_size": size}
+
+
+def _not_text(value: Any) -> str:
+    """What stands in place of a text; empty for a text."""
+    if isinstance(value, str):
+        return "" if value.isascii() or _is_unicode(value) else "half of a surrogate pair"
+    kinds = {type(None): "null", bool: "a truth value", dict: "an object", list: "a list"}
+    return kinds.get(type(value), "a number")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _error(why: str, code: str = "BAD_REQUEST") -> str:
+    """An error in MLflow's form."""
+    return json.dumps({"error_code": code, "message": why})

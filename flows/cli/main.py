@@ -12,16 +12,19 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import typer
 from typer.core import TyperGroup
 
 from configs.errors import OneStepError
 from flows.cli import data, models, run
+from flows.cli.stopping import ENDINGS, received
 
-INTERRUPTED = 130
-TERMINATED = 143
+if TYPE_CHECKING:
+    from io import TextIOWrapper
+
+TERMINATED, _ = ENDINGS[signal.SIGTERM]
 AGAIN_SECONDS = 0.05
 COLLECTION_THRESHOLDS = (100_000, 50, 100)
 """Rarely enough that loading modules, which makes no garbage, is an eighth faster."""
@@ -58,6 +61,9 @@ def main() -> NoReturn:
     """Run the command; exit 2 for the user's mistake, 1 for a failure."""
     signal.signal(signal.SIGTERM, _terminate)
     sys.unraisablehook = _deliver_again
+    for stream in (sys.stdout, sys.stderr):
+        # Characters that a terminal of another encoding lacks are written as escapes.
+        cast("TextIOWrapper", stream).reconfigure(errors="backslashreplace")
     gc.set_threshold(*COLLECTION_THRESHOLDS)
     code = _guarded(lambda: app(standalone_mode=False))
     # Collecting the modules one last time would cost a second or two.
@@ -72,7 +78,9 @@ def _terminate(number: int, frame: object) -> NoReturn:
 def _deliver_again(lost: sys.UnraisableHookArgs) -> None:
     """Send a signal again whose exception was raised in a finalizer, where Python ignores it."""
     numbers = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}
-    if (number := numbers.get(lost.exc_type)) is None:
+    # Prefect's own exception has the number.
+    number = numbers.get(lost.exc_type) or getattr(lost.exc_value, "signal", None)
+    if number is None:
         sys.__unraisablehook__(lost)
         return
     again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
@@ -86,11 +94,19 @@ def _guarded(command: Callable[[], object]) -> int:
     except typer.Exit as error:
         return int(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted; the same command goes on from here", err=True)
-        return INTERRUPTED
+        return _stopped(signal.SIGINT)
+    except SystemExit as error:
+        return _stopped(signal.SIGTERM) if error.code == TERMINATED else int(error.code or 0)
     except Exception as error:
-        return _failed(error)
+        # Servers that were stopped too are not what failed.
+        return _failed(error) if (number := received()) is None else _stopped(number)
     return code if isinstance(code, int) else 0
+
+
+def _stopped(number: int) -> int:
+    code, sentence = ENDINGS[number]
+    typer.echo(sentence, err=True)
+    return code
 
 
 def _failed(error: Exception) -> int:

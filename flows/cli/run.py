@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from configs.errors import ConfigError
+from flows.cli import stopping
 from flows.cli.options import (
     File,
     Fresh,
@@ -54,10 +55,10 @@ def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json 
     open_workspace()
     screen = console(stderr=as_json)
     title = f"{config.name}: {config.application} from {config.model.origin}"
-    screen.print(title, highlight=False)
+    screen.print(title)
     from flows.cli import progress, reports
 
-    with progress.watching(screen) as display:
+    with stopping.bounded(), progress.watching(screen) as display:
         display.started = clock
         outcome = execution.run(file, set_ or [], fresh=fresh)
     seconds = time.monotonic() - clock
@@ -82,7 +83,7 @@ def retrain(
     open_workspace()
     from flows.cli import progress
 
-    with progress.watching(console(stderr=as_json)):
+    with stopping.bounded(), progress.watching(console(stderr=as_json)):
         done = execution.retrain(file, set_ or [], "scheduled" if scheduled else "manual")
     typer.echo(json.dumps(done.record(), indent=2) if as_json else f"{done.pipeline}: {done.note}")
 
@@ -96,9 +97,12 @@ def schedule(
             autocompletion=yaml_files,
         ),
     ],
-    at_once: Annotated[int, typer.Option(min=1, help="How many runs may go on at once.")] = 1,
+    at_once: Annotated[
+        int, typer.Option(min=1, max=64, help="How many runs may go on at once.")
+    ] = 1,
     dry_run: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Print the next N runs of each, and end.")
+        int,
+        typer.Option(min=0, max=100, metavar="N", help="Print the next N runs of each, and end."),
     ] = 0,
     as_json: Json = False,
 ) -> None:

@@ -141,6 +141,12 @@ def processes(home: Path) -> list[str]:
     return [" ".join(line) for line in map(_line_about(home), psutil.process_iter()) if line]
 
 
+def members(home: Path) -> list[psutil.Process]:
+    """Every process that works on a home."""
+    about = _line_about(home)
+    return [process for process in psutil.process_iter() if about(process)]
+
+
 def _line_about(home: Path) -> Callable[[psutil.Process], list[str]]:
     def line(process: psutil.Process) -> list[str]:
         try:

@@ -1,0 +1,78 @@
+"""The end of a run that is told to stop, also if its servers were stopped at the same time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+from urllib.parse import urlsplit
+
+import typer
+
+ENDINGS: Final = {
+    int(signal.SIGINT): (130, "interrupted; the same command goes on from here"),
+    int(signal.SIGTERM): (143, "terminated; the same command goes on from here"),
+}
+"""Exit code and sentence of each signal."""
+LOOK_SECONDS: Final = 0.5
+LOOKS: Final = 3
+_received: list[int] = []
+
+
+def received() -> int | None:
+    """The first signal to stop that came during :func:`bounded`."""
+    return _received[0] if _received else None
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """End the process soon after a signal if Prefect does not answer, which would be waited for.
+
+    What is unfinished is settled by the next run, as after a kill. The worker ends by itself.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    # Prefect replaces the handlers of signals, but not this.
+    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reader,), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        writer.close()
+
+
+def _watch(reader: socket.socket) -> None:
+    with reader:
+        while byte := reader.recv(1):
+            if byte[0] in ENDINGS:
+                _received.append(byte[0])
+                _end_without_server(byte[0])
+
+
+def _end_without_server(number: int) -> None:
+    """Wait for the usual end, which comes first while the server answers."""
+    silent = 0
+    while silent < LOOKS:
+        time.sleep(LOOK_SECONDS)
+        silent = 0 if _answers(os.environ.get("PREFECT_API_URL", "")) else silent + 1
+    code, sentence = ENDINGS[number]
+    with suppress(OSError, ValueError):
+        typer.echo(sentence, err=True)
+    os._exit(code)
+
+
+def _answers(url: str) -> bool:
+    """Whether a server listens at an address."""
+    address = urlsplit(url)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((address.hostname or "", port), LOOK_SECONDS).close()
+    except OSError:
+        return False
+    return True

@@ -99,12 +99,12 @@ class Drift(Section):
 
     severity: Literal["refuse", "warn"] = "warn"
     """`refuse` fails the run."""
-    max_effect_size: Annotated[float, Field(gt=0)] = 0.2
+    max_effect_size: Annotated[float, Field(gt=0, le=1000)] = 0.2
     """Largest effect size that counts as no drift: Cohen's w of labels, vocabulary and the
     champion's predictions, Cohen's d of text lengths. 0.1 is small, 0.3 medium, 0.5 large."""
     confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
     """Confidence at which the effect must be larger than that."""
-    num_predictions: Annotated[int, Field(ge=0)] = 500
+    num_predictions: Annotated[int, Field(ge=0, le=1_000_000)] = 500
     """Rows that the champion predicts, to compare its predictions; 0 for none."""
 
 
@@ -122,18 +122,18 @@ class Contract(Section):
     repair: bool = False
     """Repair damaged encoding, control characters and HTML entities where the repair is
     unambiguous."""
-    min_characters: Annotated[int, Field(ge=0)] = 1
+    min_characters: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1
     """Shortest text, in characters."""
-    max_characters: Annotated[int, Field(ge=0)] = 1_000_000
+    max_characters: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1_000_000
     """Longest text, in characters."""
     near_duplicate_threshold: Annotated[float, Field(ge=0.5, le=1)] = 0.8
     """Jaccard similarity from which two texts are near duplicates."""
-    sample_size: Annotated[int, Field(ge=0)] = 10_000
+    sample_size: Annotated[int, Field(ge=0, le=1_000_000_000)] = 10_000
     """Number of texts that the slow rules check (language, near duplicates, label quality); 0 turns
     them off. The report says which share was checked."""
     label_quality: bool = False
     """Whether to list training rows that are probably labelled wrongly."""
-    min_rows_per_class: Annotated[int, Field(ge=1)] = 8
+    min_rows_per_class: Annotated[int, Field(ge=1, le=1_000_000_000)] = 8
     """Each label needs at least this many training rows."""
     max_truncated: Fraction = 0.5
     """The run fails if more than this share of the rows is longer than `model.max_length`."""

@@ -32,7 +32,7 @@ class Decoder(Section):
     """Where its weights come from, as in `model.base`."""
     revision: str | None = None
     """The commit or tag of a hub model."""
-    vocab_size: Annotated[int, Field(ge=100)] | None = None
+    vocab_size: Annotated[int, Field(ge=100, le=10_000_000)] | None = None
     """Train a tokenizer of this size on the targets, with new embeddings, for a target language
     that the decoder's own tokenizer does not know. By default the decoder keeps its tokenizer."""
 
@@ -42,18 +42,18 @@ class Scratch(Section):
 
     architecture: Literal["encoder", "decoder", "encoder-decoder"]
     """`encoder` (as BERT), `decoder` (as GPT-2), or `encoder-decoder` (as Vaswani et al. 2017)."""
-    num_layers: Annotated[int, Field(ge=1)] = 3
+    num_layers: Annotated[int, Field(ge=1, le=1000)] = 3
     """Layers of each stack."""
-    hidden_size: Annotated[int, Field(ge=8)] = 256
+    hidden_size: Annotated[int, Field(ge=8, le=100_000)] = 256
     """Width of the model."""
-    num_heads: Annotated[int, Field(ge=1)] = 4
+    num_heads: Annotated[int, Field(ge=1, le=1000)] = 4
     """Attention heads; they divide `hidden_size`."""
-    intermediate_size: Annotated[int, Field(ge=8)] | None = None
+    intermediate_size: Annotated[int, Field(ge=8, le=1_000_000)] | None = None
     """Width of the feed-forward layers; by default four times `hidden_size`."""
     tokenizer: Literal["bpe", "unigram", "wordpiece", "words"] = "unigram"
     """Kind of the tokenizer: byte-level `bpe`, `unigram` (as SentencePiece), `wordpiece` (as BERT),
     or whole `words`, which word vectors need."""
-    vocab_size: Annotated[int, Field(ge=100)] = 8000
+    vocab_size: Annotated[int, Field(ge=100, le=10_000_000)] = 8000
     """Largest vocabulary of the tokenizer."""
     vectors: str | None = None
     """A file of word vectors (Word2Vec text or binary, or GloVe; also .gz) that initialize the
@@ -80,7 +80,7 @@ class Model(Section):
     """Builds a model of two pretrained encoders: `base` encodes, and this one decodes."""
     scratch: Scratch | None = None
     """Trains a model from scratch instead of a `base`."""
-    max_length: Literal["auto"] | Annotated[int, Field(ge=8)] = "auto"
+    max_length: Literal["auto"] | Annotated[int, Field(ge=8, le=1_000_000)] = "auto"
     """Longest input in tokens; longer ones are cut and counted. `auto` covers 99.5% of the training
     rows, at least 128 tokens and at most what the model takes."""
     prefix: str = ""

@@ -20,7 +20,7 @@ class Slices(Section):
     """Whether the detected languages of the texts are slices."""
     max_drop: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Largest drop of the primary metric on a slice, as a share of the champion's."""
-    min_rows: Annotated[int, Field(ge=1)] = 100
+    min_rows: Annotated[int, Field(ge=1, le=1_000_000_000)] = 100
     """Slices with fewer rows are reported, but do not decide."""
 
 
@@ -36,7 +36,7 @@ class Gate(Section):
     thresholds: dict[str, float] = Field(default_factory=dict)
     """Lowest acceptable value per metric, for example `accuracy: 0.85`; the highest for metrics
     where lower is better."""
-    min_gain: Annotated[float, Field(ge=0)] = 0.0
+    min_gain: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
     """How much better than the champion's primary metric a challenger must be, in units of the
     metric; with `superior` the lower bound of the gain must be."""
     margin: Annotated[float, Field(ge=0, le=1)] = 0.02
@@ -45,10 +45,10 @@ class Gate(Section):
     """Confidence level of the interval of the gain."""
     slices: Slices = Slices()
     """Slices of the test split on which a challenger must not get worse."""
-    max_latency_ms: Annotated[float, Field(gt=0)] | None = None
+    max_latency_ms: Annotated[float, Field(gt=0, le=1_000_000_000)] | None = None
     """Longest acceptable median time to predict one row, in milliseconds, on the machine that
     evaluates."""
-    max_megabytes: Annotated[float, Field(gt=0)] | None = None
+    max_megabytes: Annotated[float, Field(gt=0, le=1_000_000_000)] | None = None
     """Largest acceptable model on disk, in megabytes."""
     approval: Literal["automatic", "manual"] = "automatic"
     """Whether a challenger that passes is promoted at once, or waits for `onestep promote`."""

@@ -13,7 +13,10 @@ from pydantic import Field, field_validator, model_validator
 from configs.section import Section
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-INTERVAL = re.compile(r"^([1-9]\d*)([smhdw])$")
+INTERVAL = re.compile(r"([1-9][0-9]*)([smhdw])")
+LONGEST = timedelta(days=3650)
+DIGITS = 9
+"""More digits than those of the longest interval in seconds."""
 
 
 class Retraining(Section):
@@ -32,7 +35,7 @@ class Retraining(Section):
     overlap: Literal["skip", "coalesce"] = "skip"
     """What happens to runs that are due during a run: `skip` drops them, `coalesce` makes one run
     of them. Runs that were missed while no server was running always become one."""
-    jitter_minutes: Annotated[float, Field(ge=0)] = 0.0
+    jitter_minutes: Annotated[float, Field(ge=0, le=10_080)] = 0.0
     """Longest random delay of a run, so that pipelines with the same schedule start at different
     times."""
 
@@ -54,8 +57,12 @@ class Retraining(Section):
     @field_validator("interval")
     @classmethod
     def _valid_interval(cls, value: str | None) -> str | None:
-        if value is not None and not INTERVAL.match(value):
+        if value is None:
+            return value
+        if not (found := INTERVAL.fullmatch(value)):
             raise ValueError("expected a number and s, m, h, d or w, such as `6h`")
+        if len(found[1]) > DIGITS or timedelta(**{UNITS[found[2]]: int(found[1])}) > LONGEST:
+            raise ValueError(f"expected a time of at most {LONGEST.days}d")
         return value
 
     @field_validator("timezone")
@@ -79,5 +86,5 @@ class Retraining(Section):
     @property
     def every(self) -> timedelta | None:
         """The time between runs, if the schedule has one."""
-        found = INTERVAL.match(self.interval or "")
+        found = INTERVAL.fullmatch(self.interval or "")
         return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else None

@@ -63,9 +63,9 @@ TAG = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_. -]{0,249}$")
 class Window(Section):
     """The latest part of the training rows, for data that grows."""
 
-    rows: Annotated[int, Field(ge=1)] | None = None
+    rows: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
     """Number of valid rows to keep: the last by `column`, or else in the order of the files."""
-    days: Annotated[float, Field(gt=0)] | None = None
+    days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     """Keep the valid rows that are less than this many days older than the newest by `column`."""
     column: str | None = None
     """A column with dates and times in ISO 8601 or, with `rows`, with increasing numbers. Times
@@ -155,7 +155,7 @@ class Evaluation(Section):
     extra_metrics: tuple[str, ...] = ()
     """Metrics of installed packages to report besides; those that `primary_metric` and
     `gate.thresholds` name are reported anyway."""
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
     """Rows per batch."""
     bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
     """Number of bootstrap resamples for the interval of the primary metric."""
@@ -191,14 +191,14 @@ class Compute(Section):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device; `auto` takes a CUDA device if there is one."""
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     """CPU threads of the training process; by default one per available core."""
     launcher: Name = "local"
     """What starts the training process: `local`, or one that an installed package brings as an
     entry point of `onestep.launchers`."""
     energy: bool = True
     """Whether to estimate the energy that training uses, where the `energy` extra is installed."""
-    timeout_minutes: Annotated[float, Field(gt=0)] | None = None
+    timeout_minutes: Annotated[float, Field(gt=0, le=5_256_000)] | None = None
     """The training process is killed after this time, and the run fails."""
 
 

@@ -67,6 +67,34 @@ def test_every_field_says_what_it_is(section: type[Section]) -> None:
     assert silent == []
 
 
+def unbounded(schema: Any, name: str = "") -> Iterator[str]:
+    """Names of the numbers in a JSON Schema that may be as large as one likes."""
+    bounded = {"maximum", "exclusiveMaximum"} & set(schema)
+    if schema.get("type") in ("number", "integer") and not bounded:
+        yield name
+    for field, inner in schema.get("properties", {}).items():
+        yield from unbounded(inner, field)
+    for inner in schema.get("anyOf", ()):
+        yield from unbounded(inner, name)
+    if isinstance(inner := schema.get("additionalProperties"), dict):
+        yield from unbounded(inner, name)
+
+
+@pytest.mark.parametrize("section", sorted(sections(), key=lambda s: s.__name__))
+def test_every_number_has_a_largest_value(section: type[Section]) -> None:
+    # The range of a threshold is that of its metric, and is checked with it.
+    assert set(unbounded(section.model_json_schema())) <= {"thresholds"}
+
+
+@pytest.mark.parametrize(
+    "interval", ["3651d", "99999999999w", "9" * 5000 + "s", "6h\n", "٣d", "0d"]
+)
+def test_an_interval_that_no_calendar_takes_is_refused(interval: str) -> None:
+    assert Retraining(interval="3650d").every
+    with pytest.raises(ValidationError, match="expected a"):
+        Retraining(interval=interval)
+
+
 @pytest.mark.parametrize("section", sorted(sections(), key=lambda s: s.__name__))
 def test_no_section_grows_beyond_reading(section: type[Section]) -> None:
     # The rules are a list of names with one kind of value.

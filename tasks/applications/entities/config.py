@@ -43,7 +43,7 @@ class EntityData(Data):
 class Tagging(Section):
     """How entities are found in a text."""
 
-    stride: Annotated[int, Field(ge=0)] = 64
+    stride: Annotated[int, Field(ge=0, le=1_000_000)] = 64
     """Tokens that two neighbouring windows over a long text share."""
 
 

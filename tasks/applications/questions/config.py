@@ -33,9 +33,9 @@ class Answering(Section):
 
     unanswerable: bool = False
     """Whether rows may have no answer, as in SQuAD 2.0, and the model may predict that."""
-    stride: Annotated[int, Field(ge=0)] = 128
+    stride: Annotated[int, Field(ge=0, le=1_000_000)] = 128
     """Tokens that two neighbouring windows over a long context share."""
-    max_answer_length: Annotated[int, Field(ge=1)] = 30
+    max_answer_length: Annotated[int, Field(ge=1, le=1_000_000)] = 30
     """Longest answer in tokens."""
     n_best: Annotated[int, Field(ge=1, le=100)] = 20
     """Candidate spans per window."""

@@ -43,7 +43,7 @@ class TranslationContract(Contract):
 
     rules: PairRules = PairRules()
     """Each rule's severity."""
-    max_length_ratio: Annotated[float, Field(gt=1)] = 10.0
+    max_length_ratio: Annotated[float, Field(gt=1, le=1_000_000)] = 10.0
     """A translation may have at most this many times the characters of its source, or the
     reverse."""
 

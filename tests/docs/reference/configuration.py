@@ -22,8 +22,8 @@ BAR: Final = "&#124;"
 BOUNDS: Final = {
     "minimum": "≥ {}",
     "exclusiveMinimum": "> {}",
-    "maximum": "≤ {}",
-    "exclusiveMaximum": "< {}",
+    "maximum": "≤ {:,}",
+    "exclusiveMaximum": "< {:,}",
 }
 COLUMNS: Final = "| Field | Type | Default | Meaning |\n|---|---|---|---|"
 

@@ -15,6 +15,18 @@ from tasks.store import Store, lock, storage_errors
 Leases = Callable[[str], AbstractContextManager[None]]
 
 
+def sqlite_uri(path: Path, driver: str = "") -> str:
+    """The address of a SQLite file, for SQLAlchemy.
+
+    It would end a path at a question mark; SQLite's own addresses take every character.
+    """
+    name = str(path)
+    if "?" not in name and name.isprintable():
+        return f"sqlite{driver}:///{name}"
+    # Without a driver, MLflow would make folders that are named like the address.
+    return f"sqlite{driver or '+pysqlite'}:///{path.as_uri()}?uri=true"
+
+
 @contextmanager
 def one_machine(key: str) -> Iterator[None]:
     """Hold a lease on a single machine: nothing to do."""
@@ -103,7 +115,7 @@ class Workspace:
 
     @property
     def _own_uri(self) -> str:
-        return f"sqlite:///{self.database}"
+        return sqlite_uri(self.database)
 
     def scratch(self, name: str) -> Path:
         """An empty temporary folder; call it under a lock on ``name``."""

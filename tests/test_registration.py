@@ -279,7 +279,8 @@ def _relabelled(evaluated: EvaluationResult, folder: Path, labels: list[str]) ->
 
 def _package(shop: Shop, fingerprint: str) -> Path:
     run = shop.client.get_run(shop.run(fingerprint))
-    return Path(run.info.artifact_uri) / "model" / "artifacts" / "package"
+    folder = Path(run.info.artifact_uri.removeprefix("file://"))
+    return folder / "model" / "artifacts" / "package"
 
 
 def test_approved_by_hand_only(shop: Shop, constant: EvaluationResult) -> None:

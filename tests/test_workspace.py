@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
 
 from configs.errors import StorageFailure
 from tasks.store import lock
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, sqlite_uri
+
+NAMES = st.text(
+    st.sampled_from("?#%&=;+:@[]{}$\\'\" ~é😀\n") | st.characters(exclude_categories=["Cs"]),
+    min_size=1,
+    max_size=20,
+).filter(lambda name: name not in (".", "..") and not set(name) & {"/", "\0"})
 
 
 @pytest.mark.parametrize("name", ["file", "file/mlruns"])
@@ -60,3 +70,28 @@ def test_scratch_space_is_empty(tmp_path: Path) -> None:
     workspace = Workspace.open(tmp_path)
     (workspace.scratch("work") / "file").touch()
     assert list(workspace.scratch("work").iterdir()) == []
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=NAMES)
+@example(name="a?b")
+@example(name="a%3Fb#c")
+def test_a_database_is_where_its_name_says(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    engine = create_engine(sqlite_uri(path))
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE rows (number)"))
+    engine.dispose()
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    with sqlite3.connect(path) as database:
+        assert database.execute("SELECT count(*) FROM rows").fetchall() == [(0,)]
+    database.close()
+    path.unlink()
+
+
+def test_the_address_of_a_plain_home_is_the_one_that_people_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace.open(tmp_path / "mlruns")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    assert workspace.embedded

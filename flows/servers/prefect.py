@@ -15,15 +15,17 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.request import getproxies
 
 from configs.errors import Failure, Problem, UserError
 from tasks.store import lock, read_json, write_json
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, sqlite_uri
 
 HOST = "127.0.0.1"
 PORT = 4200
 ADDRESS = "server.json"
 LOG = "server.log"
+DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 DRAIN_SECONDS = 10.0
 SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -73,9 +75,18 @@ def prefect_api(workspace: Workspace) -> Iterator[str]:
             port = _running(workspace) or _start(workspace, users)
         url = _address(port)
         os.environ.update(_environment(workspace, url))
+        bypass_proxy()
         if "prefect" in sys.modules:
             read_environment()
         yield url
+
+
+def bypass_proxy() -> None:
+    """Reach servers on loopback without the proxy of the environment, and others as before."""
+    excepted = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in excepted.split(",") if host.strip()]
+    if getproxies() and not {HOST, "*"} & set(hosts):
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join([*hosts, HOST])
 
 
 def read_environment() -> None:
@@ -151,6 +162,7 @@ def _listens(port: int) -> bool:
 
 def _start(workspace: Workspace, users: Path) -> int:
     """Start the server; it inherits the listening socket and the lock of a running server."""
+    database = sqlite_uri(workspace.prefect / "prefect.db", "+aiosqlite")
     with socket.socket() as listener, lock_file(workspace.locks / "prefect-alive.lock") as alive:
         port = _listen(listener)
         url = _address(port)
@@ -164,7 +176,7 @@ def _start(workspace: Workspace, users: Path) -> int:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=os.environ | _environment(workspace, url),
+                env={DATABASE: database} | os.environ | _environment(workspace, url),
             )
         # Kept, because Python warns about a running child without a reference.
         _started[:] = [server, *(earlier for earlier in _started if earlier.poll() is None)]

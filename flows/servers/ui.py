@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from configs.errors import Failure, Problem, UserError
-from flows.servers.prefect import HOST, prefect_api
+from flows.servers.prefect import HOST, bypass_proxy, prefect_api
 from tasks import child_processes
 from tasks.tracking.client import connect, reach, ui_address
 from tasks.workspace import Workspace
@@ -46,10 +46,11 @@ def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
         yield ui_address(workspace)
         return
     refuse_taken(port, "--mlflow-port")
+    bypass_proxy()
     connect(workspace)
     arguments = ["server", "--backend-store-uri", workspace.tracking_uri, "--host", HOST]
     arguments += ["--port", str(port), "--workers", "1"]
-    arguments += ["--default-artifact-root", str(workspace.artifacts)]
+    arguments += ["--default-artifact-root", workspace.artifacts.as_uri()]
     with (workspace.root / "mlflow-ui.log").open("wb") as log:
         server = child_processes.start(
             [*child_processes.GUARD, sys.executable, "-m", "mlflow", *arguments],

@@ -10,14 +10,14 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from configs.errors import Problem, TrackingFailure, UserError
 from tasks.progress import Notice, announce
 from tasks.store import lock, storage_errors
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, sqlite_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,6 +36,15 @@ UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS = 401, 403, 429
 UNANSWERED: Final = ("API request to", "Read timed out")
 """Either is part of MLflow's message about a download that the server did not answer or finish."""
 BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+LOCKED_SECONDS: Final = 60.0
+ADDRESSES: Final = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Columns of MLflow's database with the addresses of files."""
 BOUNDS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -114,13 +123,34 @@ def _create_database(workspace: Workspace) -> None:
 
     with storage_errors(), lock(workspace.locks / "mlflow-database.lock"):
         if workspace.database.exists():
+            _follow_move(workspace)
             return
         scratch = workspace.scratch("mlflow-database")
         new = scratch / "mlflow.db"
-        store = SqlAlchemyStore(f"sqlite:///{new}", str(workspace.artifacts))  # type: ignore[no-untyped-call]
+        root = workspace.artifacts.as_uri()
+        store = SqlAlchemyStore(sqlite_uri(new), root)  # type: ignore[no-untyped-call]
         store.engine.dispose()
         new.replace(workspace.database)
         shutil.rmtree(scratch)
+
+
+def _follow_move(workspace: Workspace) -> None:
+    """Point the database to the files in this folder, if the folder was moved or copied.
+
+    MLflow keeps absolute addresses. That of its first experiment tells where the files were.
+    """
+    here = workspace.artifacts.as_uri()
+    first = "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
+    with closing(sqlite3.connect(workspace.database, timeout=LOCKED_SECONDS)) as database, database:
+        there, slash, zero = database.execute(first).fetchone()[0].rpartition("/")
+        if there == here or zero != "0":
+            return
+        for table, column in ADDRESSES:
+            database.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                f"WHERE substr({column}, 1, ?) = ?",
+                (here, len(there) + 1, len(there) + 1, there + slash),
+            )
 
 
 def reach(workspace: Workspace) -> MlflowClient:

@@ -80,7 +80,7 @@ def save(path: Path, package: Path, batch_size: int) -> Path:
     mlflow.pyfunc.save_model(
         path,
         python_model=str(PREDICTOR),
-        artifacts={"package": str(package)},
+        artifacts={"package": package.absolute().as_uri()},
         signature=ModelSignature(_schema(inputs), _schema(outputs), params),
         input_example=pd.DataFrame([example]),
         pip_requirements=requirements(package),

@@ -35,6 +35,8 @@ TEST = "test/"
 """Prefix of the test metrics in MLflow."""
 PAGE = 100
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+MOST_DIGITS = 9
+"""Of a version number that a database takes."""
 """MLflow's error codes for an unknown model, alias or version."""
 
 
@@ -231,6 +233,8 @@ def look_up(client: MlflowClient, reference: Reference) -> ModelVersion:
     """
     from mlflow.exceptions import MlflowException
 
+    if len(reference.version or "") > MOST_DIGITS:
+        raise ModelError(_unknown(client, reference))
     try:
         if reference.alias:
             return client.get_model_version_by_alias(reference.name, reference.alias)

@@ -6,6 +6,7 @@ run and logs nothing twice.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
@@ -14,8 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import Problem, UserError
 from tasks.store import read_json
-from tasks.tracking.client import transfer, ui_address
+from tasks.tracking.client import public, transfer, ui_address
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -67,14 +69,34 @@ def _find_or_create(client: MlflowClient, experiment_id: str, fingerprint: str, 
 
 
 def _experiment(client: MlflowClient, workspace: Workspace, name: str) -> str:
-    if (found := client.get_experiment_by_name(name)) is not None:
-        return str(found.experiment_id)
+    if known := _known_experiment(client, workspace, name):
+        return known
     with workspace.lease("mlflow-experiment"):
-        if (found := client.get_experiment_by_name(name)) is not None:
-            return str(found.experiment_id)
-        location = str(workspace.artifacts / name) if workspace.embedded else None
+        if known := _known_experiment(client, workspace, name):
+            return known
+        location = (workspace.artifacts / name).as_uri() if workspace.embedded else None
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return str(client.create_experiment(name, location, tags))
+
+
+def _known_experiment(client: MlflowClient, workspace: Workspace, name: str) -> str:
+    """The id of an experiment; empty if there is none.
+
+    Raises:
+        UserError: it was deleted; MLflow keeps it and its name.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return ""
+    number = str(found.experiment_id)
+    if found.lifecycle_stage == "deleted":
+        place = shlex.quote(public(workspace.tracking_uri))
+        command = f"MLFLOW_TRACKING_URI={place} mlflow experiments restore -x {number}"
+        message = f"the experiment {name!r} was deleted in MLflow"
+        raise UserError(
+            Problem("name", message, f"restore it with `{command}`, or rename the pipeline")
+        )
+    return number
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -195,8 +217,14 @@ def load_model(workspace: Workspace, version: ModelVersion) -> Any:
     """Load a registered version without leaving a copy on disk."""
     import mlflow.pyfunc
 
-    uri = uri_of(version)
-    if workspace.embedded:
+    uri, plain = uri_of(version), workspace.root.as_uri() == f"file://{workspace.root}"
+    if workspace.embedded and plain:
         return mlflow.pyfunc.load_model(uri)
     with TemporaryDirectory(dir=workspace.temporary) as folder, transfer():
-        return mlflow.pyfunc.load_model(uri, dst_path=folder)
+        if plain:
+            return mlflow.pyfunc.load_model(uri, dst_path=folder)
+        # MLflow would read the name of the folder as an address, with a query or escapes.
+        with TemporaryDirectory() as outside:
+            link = Path(outside) / "link"
+            link.symlink_to(folder)
+            return mlflow.pyfunc.load_model(uri, dst_path=str(link))

@@ -488,5 +488,7 @@ def test_many_reasons_are_told_by_kind(tmp_path: Path) -> None:
             application="translation",
             language={"target": "zh"},
         )
-    assert "40 x source and target have N and N characters, more than N to N" in str(caught.value)
+    assert "40 x such as: source and target have 30 and 1 characters, more than 10 to 1" in str(
+        caught.value
+    )
     assert len(str(caught.value)) < 500

@@ -95,10 +95,19 @@ def canonical(value: object) -> object:
 
 def _parts(value: Sequence[Any] | dict[str, Any]) -> dict[str, Any]:
     if isinstance(value, dict):
-        return {part: value.get(part) for part in ANSWER_PARTS}
-    if not all(isinstance(answer, dict) for answer in value):
-        return dict.fromkeys(ANSWER_PARTS)
-    return {part: [answer.get(part) for answer in value] for part in ANSWER_PARTS}
+        parts = {part: value.get(part) for part in ANSWER_PARTS}
+    elif all(isinstance(answer, dict) for answer in value):
+        parts = {part: [answer.get(part) for answer in value] for part in ANSWER_PARTS}
+    else:
+        parts = dict.fromkeys(ANSWER_PARTS)
+    if isinstance(starts := parts["answer_start"], list):
+        parts["answer_start"] = [_offset(start) for start in starts]
+    return parts
+
+
+def _offset(value: Any) -> Any:
+    """A whole number that another program wrote as ``3.0``; other values unchanged."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _are_answers(parts: dict[str, Any]) -> bool:

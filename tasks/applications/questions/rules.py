@@ -64,7 +64,7 @@ class QuestionRules(Rules[QuestionFacts, QuestionPipeline]):
 
         from tasks.applications.shared.checks import cell, text_column
 
-        words = "expected `text` and `answer_start`, two lists of the same length"
+        words = "expected `text`, a list of texts, and `answer_start`, as many whole numbers"
         answers = Checked(object, [cell("wrong_type", words, is_canonical)], nullable=False)
         return DataFrameSchema(
             {"context": text_column(), "question": text_column(), "answers": answers}

@@ -108,7 +108,8 @@ def check_part(task: Task) -> PartResult:
     application = applications.get(task.config.application)
     data, part = task.config.data, task.part
     split, position = SPLITS.index(part.split), task.layout.files.index(part.file)
-    checker = RowChecker(task.config, application, task.layout, Fixes(task.fixes))
+    fixes = Fixes(task.fixes)
+    checker = RowChecker(task.config, application, task.layout, fixes, file=part.file)
     cataloguer = Cataloguer(application, data)
     columns = [c for c in application.rows.columns(data) if c.name in task.layout.mapping]
     result = PartResult(task, cataloguer.finish())
@@ -168,10 +169,12 @@ class RowChecker:
         fixes: Fixes,
         *,
         few_rows: bool = False,
+        file: str = "",
     ) -> None:
         self._config = config
         self._application = application
         self._layout = layout
+        self._file = file or layout.files[0]
         self._fixes = fixes
         self._rewriter = Rewriter(config, application)
         self._texts = layout.texts(config, application)
@@ -289,7 +292,7 @@ class RowChecker:
             if len(sample) and all(map(_is_number, sample)):
                 message = f"expected text in column {column!r}, found only numbers"
                 advice = f"name the column with the text in data.columns.{column}"
-                problems.append(Problem(self._layout.files[0], message, advice))
+                problems.append(Problem(self._file, message, advice))
         if problems:
             raise DataError(problems)
 

@@ -38,13 +38,21 @@ def accept(
     if checked.problems:
         raise DataError(checked.problems)
     empty = [split for split in SPLITS if not census.rows(split)]
-    found = [f"no row is left for the {split} split" for split in empty]
+    problems = [
+        Problem(_file(checked, split), f"no row is left for the {split} split") for split in empty
+    ]
     minimum = cross_row_checks.rare_minimum(config.contract)
-    found += application.rules.dataset_problems(census, facts, minimum)
-    if found:
-        file = checked.first.layout.files[0]
-        raise DataError([Problem(file, problem) for problem in found])
+    found = application.rules.dataset_problems(census, facts, minimum)
+    problems += [Problem(_file(checked, "train"), problem) for problem in found]
+    if problems:
+        raise DataError(problems)
     return facts
+
+
+def _file(checked: CrossRowResult, split: str) -> str:
+    """The first file of a split; one that is made of training rows has theirs."""
+    files = {part.task.part.split: part.task.part.file for part in reversed(checked.first.parts)}
+    return files.get(split, files["train"])
 
 
 def _refusals(

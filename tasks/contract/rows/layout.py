@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -18,6 +20,9 @@ WINDOW: Final = "window"
 OTHER_SETTINGS: Final = {"group": "data.group_column", WINDOW: "data.window.column"}
 """Settings that name other columns than the application's."""
 LONGEST_NAME, MOST_WORDS, MOST_NAMES = 40, 4, 12
+SEPARATORS: Final = {";": "semicolons", "|": "vertical bars", "\t": "tabs", ",": "commas"}
+PLAIN: Final = re.compile(r"[A-Za-z_](?:[\w .-]*\w)?")
+YAML_WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +122,19 @@ def _missing(where: str, found: list[str], mapping: Mapping[str, str]) -> Iterat
         near = get_close_matches(actual.lower(), [name.lower() for name in free], 1, cutoff=0.5)
         original = next((name for name in free if near and name.lower() == near[0]), None)
         setting = OTHER_SETTINGS.get(canonical, f"data.columns.{canonical}")
-        advice = f"set {setting}" + (f": {original}" if original else " to the right name")
+        advice = f"set {setting}" + (f": {_yaml(original)}" if original else " to the right name")
         if any(len(name) > LONGEST_NAME for name in found):
             advice = "does the file begin with a line of column names?"
-        elif len(found) == 1 and ";" in found[0]:
-            advice = "save the file with commas between its columns, not semicolons"
+        elif len(found) == 1 and (marks := [mark for mark in SEPARATORS if mark in found[0]]):
+            columns = f"its columns are separated by {SEPARATORS[marks[0]]}"
+            advice = f"{columns}: save it with commas, or with tabs as a .tsv file"
         yield Problem(where, message, advice)
+
+
+def _yaml(name: str) -> str:
+    """A name as a value in YAML, in quotation marks unless it is a plain word."""
+    plain = PLAIN.fullmatch(name) and name.lower() not in YAML_WORDS
+    return name if plain else json.dumps(name, ensure_ascii=False)
 
 
 def quote_names(columns: Iterable[str]) -> str:
@@ -133,7 +145,7 @@ def quote_names(columns: Iterable[str]) -> str:
         for name in found[:MOST_NAMES]
     ]
     more = len(found) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    return ", ".join(shown) + (f" and {more} more" if more else "") or "none"
 
 
 def _is_name(text: str) -> bool:

@@ -58,7 +58,7 @@ class QuarantineSummary:
         path: the file.
         rows: records in it.
         first: place of the first one.
-        reasons: how many records have each reason, with ``N`` for every number.
+        reasons: how many records have each reason, whatever its numbers are; named by the first.
     """
 
     path: Path
@@ -72,19 +72,25 @@ def write(path: Path, records: Iterable[Record]) -> QuarantineSummary:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + PARTIAL)
     rows, first, reasons = 0, None, Counter[str]()
+    names: dict[str, str] = {}
+    varied: set[str] = set()
     try:
         with temporary.open("wb") as stream:
             for entry in records:
                 stream.write(line(entry))
                 rows += 1
                 first = first or place(entry)
-                reasons.update(NUMBER.sub("N", reason) for reason in entry["reasons"])
+                for reason in entry["reasons"]:
+                    same = names.setdefault(NUMBER.sub("", reason), reason)
+                    reasons[same] += 1
+                    varied |= {same} if reason != same else set()
         fsync(temporary)
         temporary.replace(path)
         fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
-    return QuarantineSummary(path, rows, first, reasons)
+    shown = {f"such as: {one}" if one in varied else one: n for one, n in reasons.items()}
+    return QuarantineSummary(path, rows, first, Counter(shown))
 
 
 class Fixes:

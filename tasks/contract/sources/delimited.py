@@ -70,9 +70,14 @@ class CommaSeparated(FileSource):
             header: list[str] = [name.strip() for name in next(reader)]
         except csv.Error as error:
             raise DataError(Problem(where, f"not valid CSV: {error}")) from None
+        unnamed = [str(number) for number, name in enumerate(header, 1) if not name]
+        if len(unnamed) > 1:
+            message = f"columns {', '.join(unnamed)} of the header have no name"
+            raise DataError(Problem(where, message, "name them, or delete them in every line"))
         repeated = sorted({name for name in header if header.count(name) > 1})
         if repeated:
-            raise DataError(Problem(where, f"the header names {', '.join(repeated)} twice"))
+            message = f"the header names {', '.join(repeated)} twice"
+            raise DataError(Problem(where, message, "rename one"))
         return header
 
     def _header_size(self) -> int:

@@ -87,7 +87,20 @@ def _decoded(path: Path) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         message = f"expected UTF-8, found byte 0x{error.object[error.start]:02x}"
-        raise DataError(Problem(str(path), message, "convert it to UTF-8")) from None
+        raise DataError(Problem(_line(path), message, "convert it to UTF-8")) from None
+
+
+def _line(path: Path) -> str:
+    """A file, and the number of its first line that is not UTF-8; standard input is read once."""
+    if path == STDIN:
+        return str(path)
+    with binary(path) as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return f"{path}:{number}"
+    return str(path)
 
 
 def _refuse_binary(path: Path, head: bytes) -> None:

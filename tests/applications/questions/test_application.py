@@ -522,6 +522,7 @@ NONE: Row = {"text": [], "answer_start": []}
         (FLAT, FLAT),
         (FLAT | {"answer_end": [8, 8]}, FLAT),
         (LISTED, FLAT),
+        (FLAT | {"answer_start": [4.0, 1.0]}, FLAT),
         (json.dumps(FLAT), FLAT),
         (json.dumps(LISTED), FLAT),
         ([], NONE),
@@ -558,6 +559,8 @@ MALFORMED: list[object] = [
     {"text": [1], "answer_start": [9]},
     {"text": ["Oslo"], "answer_start": ["9"]},
     {"text": ["Oslo"], "answer_start": [True]},
+    {"text": ["Oslo"], "answer_start": [9.5]},
+    {"text": ["Oslo"], "answer_start": [float("inf")]},
     [{"text": "Oslo"}],
     ["Oslo"],
     "[" * 5000,
@@ -569,7 +572,7 @@ def test_malformed_answers_are_found_one_by_one() -> None:
     good: list[object] = [{"text": ["Oslo"], "answer_start": [9]}, NONE]
     rows = frame([*MALFORMED, *good])
     found = violations(rows, APPLICATION.rules.schema(pipeline()))
-    shape = "answers: expected `text` and `answer_start`, two lists of the same length"
+    shape = "answers: expected `text`, a list of texts, and `answer_start`, as many whole numbers"
     wrong = {10 + row: [("wrong_type", shape)] for row in range(len(MALFORMED))}
     missing = [("missing", "answers: the value is missing")]
     assert found == wrong | {10: missing, 9 + len(MALFORMED): missing}
@@ -770,7 +773,7 @@ def test_answers_in_another_form_are_set_aside(tmp_path: Path) -> None:
     rows[4]["answers"] = {"text": ["Oslo"]}
     rows[6]["answers"] = None
     made = validated(tmp_path, "a.jsonl", rows)
-    form = "answers: expected `text` and `answer_start`, two lists of the same length"
+    form = "answers: expected `text`, a list of texts, and `answer_start`, as many whole numbers"
     assert tables.reasons(made) == {3: [form], 5: [form], 7: ["answers: the value is missing"]}
 
 

@@ -68,4 +68,4 @@ def test_a_column_without_labels_is_refused_before_the_splits(tmp_path: Path) ->
 
 def test_an_empty_split_is_refused(tmp_path: Path) -> None:
     checked = passes.check(tmp_path, {"train": parcels(40), "test": [BROKEN]})
-    assert refused(checked) == ["HERE/train.jsonl: no row is left for the test split"]
+    assert refused(checked) == ["HERE/test.jsonl: no row is left for the test split"]

@@ -2,6 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
 from tasks.contract.rows import layout as layouts
 from tasks.contract.rows.layout import Layout
 from tasks.contract.sources.base import Block, Unreadable
@@ -9,6 +14,10 @@ from tasks.contract.sources.delimited import CommaSeparated
 from tasks.contract.sources.splits import Part
 from tests.support.sources import read, refused
 from tests.support.tables import Row, parcels, write_table
+
+NAMES = st.text(
+    st.sampled_from("#:-?&*!|>'\\\"%@`{}[], .~é1") | st.characters(exclude_categories=["Cs", "Cc"])
+)
 
 
 def test_rows_know_their_split_file_and_number(tmp_path: Path) -> None:
@@ -114,6 +123,23 @@ def test_a_missing_column_suggests_a_near_name(tmp_path: Path) -> None:
         "HERE/a.csv: expected a column 'label', found 'Texts', 'lable', 'other' "
         "(set data.columns.label: lable)",
     ]
+
+
+@given(NAMES)
+@example("yes")
+@example("text: x")
+@example("#")
+@example("1:30")
+def test_a_suggested_name_is_read_by_yaml(name: str) -> None:
+    assert YAML(typ="safe", pure=True).load(f"a: {layouts._yaml(name)}") == {"a": name}
+
+
+@pytest.mark.parametrize(("mark", "word"), [(";", "semicolons"), ("|", "vertical bars")])
+def test_another_separator_is_named(mark: str, word: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"text{mark}label\nx{mark}a\n")
+    for problem in refused(tmp_path, train="a.csv"):
+        advice = f"its columns are separated by {word}: save it with commas, or with tabs as a .tsv"
+        assert problem.endswith(f"({advice} file)")
 
 
 def test_a_column_in_use_is_not_suggested(tmp_path: Path) -> None:

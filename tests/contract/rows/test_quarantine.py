@@ -78,7 +78,7 @@ def test_reasons_are_counted_by_kind(tmp_path: Path) -> None:
     reasons = ("12 of 3 characters", "4 of 55 characters", "none")
     entries = [entry(row, why) for row, why in enumerate(reasons)]
     summary = quarantine.write(tmp_path / "parcels.jsonl", entries)
-    assert summary.reasons == {"N of N characters": 2, "none": 1}
+    assert summary.reasons == {"such as: 12 of 3 characters": 2, "none": 1}
 
 
 def test_where_there_is_no_file_there_are_no_records(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_utf16_is_refused(tmp_path: Path, encoding: str) -> None:
 
 def test_another_encoding_is_refused_wherever_it_shows(tmp_path: Path) -> None:
     path = write(tmp_path, "rows.csv", b"text,label\n" + b"x,a\n" * 10_000 + b"caf\xe9,a\n")
-    assert refused(path) == "FILE: expected UTF-8, found byte 0xe9 (convert it to UTF-8)"
+    assert refused(path) == "FILE:10002: expected UTF-8, found byte 0xe9 (convert it to UTF-8)"
 
 
 def test_binary_data_is_refused(tmp_path: Path) -> None:

@@ -141,9 +141,16 @@ def filled(record: dict[str, Any]) -> str:
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(type(None), _null)
+    yaml.representer.add_representer(str, _string)
     yaml.dump(record, stream)
     return stream.getvalue()
 
 
 def _null(representer: Any, _: None) -> Any:
     return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+def _string(representer: Any, text: str) -> Any:
+    # Within other quotation marks, YAML reads any of these as a blank.
+    style = '"' if set(text) & set("\n\x85\u2028\u2029") else None
+    return representer.represent_scalar("tag:yaml.org,2002:str", text, style)

@@ -11,12 +11,13 @@ from importlib import import_module
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.progress import TaskID
 from rich.table import Table
 from rich.text import Text
 
 from flows.cli import progress as terminal
+from flows.cli.tables import PlainConsole
 from tasks.progress import Progress, Update, listening
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ HEAD = '<th style="text-align:{justify}">{text}</th>'
 
 def text(drawing: Drawing) -> str:
     """A drawing as plain text."""
-    console = Console(file=StringIO(), width=WIDTH, color_system=None, force_jupyter=False)
+    console = PlainConsole(file=StringIO(), width=WIDTH, color_system=None, force_jupyter=False)
     with console.capture() as captured:
         console.print(drawing)
     return captured.get().rstrip("\n")
@@ -84,8 +85,8 @@ def progress(title: str, *, verbose: bool) -> Iterator[Display]:
     if verbose and in_notebook():
         shown = _in_cell(title)
     else:
-        console = Console(stderr=True, quiet=not verbose)
-        console.print(title, highlight=False)
+        console = PlainConsole(stderr=True, quiet=not verbose)
+        console.print(title)
         shown = terminal.watching(console)
     with shown as drawn:
         yield drawn
@@ -101,7 +102,7 @@ def in_notebook() -> bool:
 @contextmanager
 def _in_cell(title: str) -> Iterator[Display]:
     cell = Cell()
-    cell.console.print(title, highlight=False)
+    cell.console.print(title)
     drawn = terminal.Display(cell.console, cell)
 
     def listen(event: Update) -> None:
@@ -124,7 +125,7 @@ class Cell:
 
     def __init__(self) -> None:
         ipython: Any = import_module("IPython.display")
-        self.console = Console(
+        self.console = PlainConsole(
             file=StringIO(), record=True, width=WIDTH, force_terminal=True, force_jupyter=False
         )
         self._html = ipython.HTML

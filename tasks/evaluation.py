@@ -253,10 +253,18 @@ def _write(
         folder / "mistakes.json", _locate(scorer.mistakes(section.num_mistakes), rows, validated)
     )
     write_json(folder / "matrix.json", scorer.matrix())
-    figures = dict(scorer.figures()) | {"loss_curves": loss_curves(tuned.stored.path)}
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})
+    draw(folder, scorer, tuned.stored.path)
     return record
+
+
+def draw(folder: Path, scorer: Scorer, training: Path) -> None:
+    """Write the plots; a label is text, in which matplotlib would read formulas between dollars."""
+    from matplotlib import rc_context
+
+    with rc_context({"text.parse_math": False, "text.usetex": False}):
+        figures = dict(scorer.figures()) | {"loss_curves": loss_curves(training)}
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})
 
 
 def _slices(

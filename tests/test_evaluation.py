@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from tasks import evaluation
+from tasks.applications.base import Scorer
+from tasks.applications.shared.classification.scores import figures
 from tasks.arrow import MappedTable
 from tasks.evaluation import EvaluationResult, evaluate
 from tasks.finetuning import FinetuningResult
@@ -76,6 +80,24 @@ def test_plots_are_pictures(evaluated: EvaluationResult) -> None:
     assert names == {"confusion_matrix", "reliability", "loss_curves"}
     for name in names:
         assert imread(evaluated.stored.path / f"{name}.png").std() > 0
+
+
+class Labelled:
+    """The plots of two rows with labels that only look like formulas, or are long."""
+
+    labels = ("$\\x", "a_$^{", "x" * 5000, "two\nlines\t")
+
+    def figures(self) -> dict[str, Figure]:
+        counts, names = np.eye(4, dtype=np.int64), self.labels
+        matrix = figures.confusion_matrix(counts, names)
+        return {"matrix": matrix, "bars": figures.bars([0.5] * 4, names, "F1")}
+
+
+def test_labels_are_no_formulas_in_plots(tuned: FinetuningResult, tmp_path: Path) -> None:
+    evaluation.draw(tmp_path, cast("Scorer", Labelled()), tuned.stored.path)
+    assert {path.stem for path in tmp_path.iterdir()} == {"matrix", "bars", "loss_curves"}
+    for path in tmp_path.iterdir():
+        assert max(imread(path).shape) < 1200
 
 
 def test_loss_curves_show_every_step(tuned: FinetuningResult) -> None:

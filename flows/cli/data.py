@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import File, Json, Overrides, console, open_workspace, show
+from flows.cli.options import File, Json, Overrides, console, open_workspace, show, write_data
 
 
 def _applications(incomplete: str) -> list[str]:
@@ -52,7 +52,7 @@ def config(file: File, set_: Overrides = None, as_json: Json = False) -> None:
 
     pipeline = read(file, set_ or [])
     record = pipeline.model_dump(mode="json")
-    typer.echo(json.dumps(record, indent=2) if as_json else filled(record), nl=as_json)
+    write_data(json.dumps(record, indent=2) + "\n" if as_json else filled(record))
 
 
 def check(file: File, set_: Overrides = None, as_json: Json = False) -> None:
@@ -104,7 +104,7 @@ def quarantine(
     if fixed is None:
         rows = check.quarantined(pipeline, workspace)
         if as_json:
-            typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+            write_data(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
         else:
             console().print(reports.quarantine(rows, workspace.root, pipeline.name))
         return

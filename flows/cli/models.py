@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import Json, open_workspace, show
+from flows.cli.options import Json, open_workspace, show, write_data
 
 if TYPE_CHECKING:
     from tasks.tracking.promotion import ChampionChange
     from tasks.workspace import Workspace
 
+LARGEST_INTEGER = 2**31 - 1
+"""The largest version number that a database takes."""
 Name = Annotated[str, typer.Argument(help="The registered model.")]
 Reference = Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")]
-Number = Annotated[int, typer.Argument(help="A version of it.", min=1)]
+Number = Annotated[int, typer.Argument(help="A version of it.", min=1, max=LARGEST_INTEGER)]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the version.")]
 
 
@@ -51,8 +53,7 @@ def predict(
 
     request = Request(model, file, output, column or [], probabilities, documents, question)
     for line in stream(open_workspace(), request):
-        sys.stdout.write(line)
-        sys.stdout.flush()
+        write_data(line)
 
 
 def models(
@@ -142,7 +143,8 @@ def diff(name: Name, first: Number, second: Number, as_json: Json = False) -> No
 
 
 def serve(
-    model: Reference, port: Annotated[int, typer.Option(help="Port on loopback.")] = 5001
+    model: Reference,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 5001,
 ) -> None:
     """Serve a model on loopback, and follow its alias."""
     from flows.models import serving
@@ -155,7 +157,9 @@ def serve(
 
 
 def ui(
-    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    mlflow_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the MLflow UI.")
+    ] = 5000,
     json_: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
 ) -> None:
     """Serve the Prefect and MLflow UIs on loopback until Ctrl-C."""

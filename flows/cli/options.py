@@ -6,11 +6,13 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tasks.workspace import Workspace
 
 
@@ -38,11 +40,18 @@ def open_workspace() -> Workspace:
     return Workspace.open()
 
 
-def console(stderr: bool = False) -> Any:
+def console(stderr: bool = False) -> Console:
     """A console as wide as the terminal, or of 120 columns without one."""
-    from rich.console import Console
+    from flows.cli.tables import PlainConsole
 
-    return Console(stderr=stderr, width=None if sys.stdout.isatty() else 120)
+    return PlainConsole(stderr=stderr, width=None if sys.stdout.isatty() else 120)
+
+
+def write_data(text: str) -> None:
+    """Write what a program or a file takes: in UTF-8, whatever the terminal has."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
+    sys.stdout.buffer.flush()
 
 
 def show(record: object, as_json: bool, draw: Callable[[], object]) -> None:

@@ -39,9 +39,9 @@ class Display:
     def __init__(self, console: Console, bar: Bar | None = None) -> None:
         self.console = console
         self.bar = bar or Progress(
-            TextColumn("  {task.description}"),
+            TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=28),
-            TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[state]}", markup=False),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -55,11 +55,11 @@ class Display:
     def __call__(self, event: Update) -> None:
         if isinstance(event, StageStarted):
             if not self.console.is_terminal:
-                self.console.print(f"{event.stage} ...", highlight=False)
+                self.console.print(f"{event.stage} ...")
         elif isinstance(event, StageFinished):
             self._stage(event)
         elif isinstance(event, Notice):
-            self.console.print(f"  note: {event.text}", style="yellow", highlight=False)
+            self.console.print(f"  note: {event.text}", style="yellow")
         else:
             self._training(event)
 
@@ -83,7 +83,7 @@ class Display:
             self.pace = Pace(total=values["total_steps"], epochs=values["epochs"])
             self._show("training", values["total_steps"])
         elif event.kind == "resumed":
-            self.console.print(f"  resumed after step {values['step']}", highlight=False)
+            self.console.print(f"  resumed after step {values['step']}")
         elif event.kind == "step":
             self._step(values)
         elif event.kind == "validation":
@@ -97,22 +97,20 @@ class Display:
         self.predicted = time.monotonic() - self.started + left
         seconds, memory = duration(values["training_seconds"]), size(values["peak_memory"])
         line = f"  expected: {values['steps']} steps in {seconds}, {memory} at the peak"
-        self.console.print(line, highlight=False)
+        self.console.print(line)
 
     def _step(self, values: Mapping[str, Any]) -> None:
         state = self.pace.take(values)
         self._advance(values["step"], state)
         if not self.console.is_terminal and self.pace.due():
-            self.console.print(
-                f"  step {values['step']}/{self.pace.total}  {state}", highlight=False
-            )
+            self.console.print(f"  step {values['step']}/{self.pace.total}  {state}")
 
     def _validation(self, values: Mapping[str, Any]) -> None:
         metrics = values["metrics"]
         shown = "  ".join(f"{k} {metrics[k]:.4f}" for k in ("loss", *list(metrics)[:2]))
         best = "  best so far" if values["improved"] else ""
         line = f"  epoch {values['epoch']}/{self.pace.epochs}  validation {shown}{best}"
-        self.console.print(line, highlight=False)
+        self.console.print(line)
 
     def _show(self, name: str, total: int) -> None:
         if self.task is None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from tasks.report.page import duration
+from tasks.report.page import duration, visible
 
 if TYPE_CHECKING:
     from flows.models.diff import Difference, Examples
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
 
 SHORT = 12
 WORDS = frozenset({"severity", "first", "split", "why", "file", "schedule", "next run", ""})
+
+
+class PlainConsole(Console):
+    """A console that prints text as it is: data may contain `[red]`, `:smile:` or control codes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else visible(text), style, control)
 
 
 def table(
@@ -33,7 +47,7 @@ def table(
             column, justify="left" if index == 0 or column in words else "right", no_wrap=index == 0
         )
     for row in rows:
-        drawn.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row))
+        drawn.add_row(*(f"{v:.4f}" if isinstance(v, float) else visible(str(v)) for v in row))
     return drawn
 
 

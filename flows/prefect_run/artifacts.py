@@ -23,14 +23,20 @@ from prefect.runtime import flow_run
 from flows.run.run import Outcome, StageRun
 from tasks.contract.report.record import Report
 from tasks.progress import Progress, Update, announce, listening
+from tasks.report.page import visible
 
 SECONDS_BETWEEN_UPDATES = 2.0
+FAILED, FELL = "**failed**", "**fell too far**"
+SYNTAX = re.compile(
+    r"[!#$&*<>\[\\\]^_`{|}~]|:(?=//)|(?<=\S)@(?=\S)|(?<=www)\.|^[-+=]+|^[0-9]+[.)](?=\s|$)", re.I
+)
+"""What Markdown reads as more than text: marks, links, and the begin of a list."""
 
 
 def stage(run: StageRun) -> None:
     """One stage: reused or computed, the time that it took, and its result in a line."""
     how = "reused" if run.result.reused else "computed"
-    text = f"**{how}** in {run.seconds:.1f} s: {run.result.note}"
+    text = f"**{how}** in {run.seconds:.1f} s: {plain(run.result.note)}"
     create_markdown_artifact(text, description=run.stage.name)
 
 
@@ -130,7 +136,7 @@ def _summary(outcome: Outcome) -> Iterator[str]:
     evaluated, registered = outcome.evaluated, outcome.registered
     low, high = evaluated.interval
     yield f"# {registered.uri}"
-    yield registered.verdict
+    yield plain(registered.verdict)
     yield (
         f"{evaluated.primary_metric} **{evaluated.metrics[evaluated.primary_metric]:.4f}** "
         f"[{low:.4f}, {high:.4f}]; {evaluated.baseline_name} "
@@ -138,13 +144,14 @@ def _summary(outcome: Outcome) -> Iterator[str]:
     )
     yield from gate_tables(registered.gate)
     report = f"{outcome.run_url}/artifacts/report.html"
-    yield f"[MLflow run]({outcome.run_url}) · [report]({report}), also in `{outcome.report}`"
+    place = plain(str(outcome.report))
+    yield f"[MLflow run]({outcome.run_url}) · [report]({report}), also in {place}"
 
 
 def gate_tables(record: Mapping[str, Any]) -> Iterator[str]:
     """Tables of what the gate checked, and of the slices that it compared."""
     if checks := record.get("checks"):
-        rows = [[c["name"], "passed" if c["passed"] else "**failed**", c["note"]] for c in checks]
+        rows = [[c["name"], "passed" if c["passed"] else FAILED, c["note"]] for c in checks]
         yield markdown_table(["check", "result", "found"], rows)
     if slices := record.get("slices"):
         yield markdown_table(
@@ -154,23 +161,29 @@ def gate_tables(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _slice(part: Mapping[str, Any]) -> list[str]:
     figures = [f"{part[key]:.4f}" for key in ("challenger", "champion", "drop")]
-    result = "**fell too far**" if part["failed"] else "passed" if part["judged"] else "too small"
+    result = FELL if part["failed"] else "passed" if part["judged"] else "too small"
     return [part["name"], f"{part['rows']:,}", *figures, result]
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; what is in a cell cannot end it."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+    first, *others = (f"| {' | '.join(map(_cell, line))} |" for line in (heads, *rows))
+    return "\n".join((first, "| --- " * len(heads) + "|", *others))
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "&#124;").split())
+    return text if text in (FAILED, FELL) else plain(text)
+
+
+def plain(text: str) -> str:
+    """Text as Markdown that shows it as it is, in one line."""
+    line = " ".join(visible(text).split())
+    return SYNTAX.sub(lambda found: "".join(f"&#{ord(one)};" for one in found[0]), line)
 
 
 def failure(name: str, reason: str) -> None:
     """The reason why a run failed: every problem on a line of its own."""
-    lines = "\n".join(f"- {line}" for line in reason.splitlines())
+    lines = "\n".join(f"- {plain(line)}" for line in reason.splitlines())
     text = f"# {name} failed\n\n{lines}"
     create_markdown_artifact(text, key=_key(name, "failure"), description="Failure")
 

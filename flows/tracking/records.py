@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from tasks.contract.sources.splits import SPLITS
 from tasks.evaluation import EvaluationResult
 from tasks.finetuning import FinetuningResult
 from tasks.report import page
-from tasks.store import lock
+from tasks.store import digest, lock
 from tasks.tracking import registry, runs
 from tasks.tracking.registry import TEST
 from tasks.validation import ValidationResult
@@ -35,6 +36,7 @@ PLACES = frozenset({"file", "row"})
 PARENT = "mlflow.parentRunId"
 FORBIDDEN = re.compile(r"[^\w\-. :/]")
 """Characters that MLflow does not allow in metric names."""
+LONGEST_NAME = 150
 
 
 def log_data(tracker: Tracker, validated: ValidationResult, report: Report) -> None:
@@ -191,14 +193,22 @@ def _comparison_figures(gate: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         metric = row["metric"]
         named |= {f"{side}/{metric}": row.get(side) for side in ("challenger", "champion", "gain")}
         named |= {f"gain_{end}/{metric}": row.get(end) for end in ("low", "high")}
-    for part in gate.get("slices") or ():
+    slices = gate.get("slices") or ()
+    for name, part in zip(_metric_names([one["name"] for one in slices]), slices, strict=True):
         figures = ("challenger", "champion", "drop", "rows")
-        # MLflow treats slashes as folders.
-        flat = part["name"].replace("/", "_")
-        named |= {f"slice/{flat}/{figure}": part.get(figure) for figure in figures}
+        named |= {f"slice/{name}/{figure}": part.get(figure) for figure in figures}
     for name, value in named.items():
         if isinstance(value, int | float) and isfinite(value):
             yield FORBIDDEN.sub("_", name), float(value)
+
+
+def _metric_names(names: Sequence[str]) -> list[str]:
+    """Names that MLflow allows in metrics; those that would be equal get a digest each."""
+    # MLflow treats slashes as folders.
+    allowed = [FORBIDDEN.sub("_", n.replace("/", "_"))[:LONGEST_NAME].strip() for n in names]
+    twice = {name for name, count in Counter(allowed).items() if count > 1}
+    pairs = zip(allowed, names, strict=True)
+    return [f"{ours} {digest(name)[:DIGITS]}" if ours in twice else ours for ours, name in pairs]
 
 
 def log_report(tracker: Tracker, html: str) -> None:

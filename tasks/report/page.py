@@ -16,7 +16,7 @@ UNIT_BYTES = 1024.0
 PARTS = {"cpu": "processor", "gpu": "GPU", "ram": "memory"}
 UNSEEN = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"}
 UNSEEN |= dict.fromkeys([*range(0x7F, 0xA0), *range(0xD800, 0xE000)], 0xFFFD)
-"""Control characters and lone surrogates, which HTML or UTF-8 forbid, and what stands for them."""
+"""Control characters, which a terminal obeys, and lone surrogates, which UTF-8 forbids."""
 
 
 def template(name: str, **filters: Callable[..., Any]) -> Template:
@@ -29,7 +29,7 @@ def template(name: str, **filters: Callable[..., Any]) -> Template:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent.parent),
         autoescape=True,
-        finalize=_visible,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -38,9 +38,13 @@ def template(name: str, **filters: Callable[..., Any]) -> Template:
     return environment.get_template(name)
 
 
-def _visible(value: Any) -> Any:
-    # What the template itself made, such as a macro's result, is a string too, and stays safe.
-    return value.translate(UNSEEN) if isinstance(value, str) else value
+def _shown(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) else value
+
+
+def visible(text: str) -> str:
+    """Replace control characters; what a template itself made stays marked as safe."""
+    return text.translate(UNSEEN)
 
 
 def _clipped(text: object) -> str:

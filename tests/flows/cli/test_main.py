@@ -143,6 +143,16 @@ def test_a_started_file_passes_the_check_once_it_has_data(
     assert "96 train, 12 validation, 12 test rows; 0 quarantined" in text
 
 
+def test_a_terminal_may_lack_characters_and_a_file_lacks_none(home: Path, tmp_path: Path) -> None:
+    file, extra = tmp_path / "größe.yaml", {"PYTHONIOENCODING": "ascii"}
+    written = succeed(home, "init", "sentiment", "--output", file, extra=extra)
+    assert written.startswith(f"wrote {tmp_path}/gr\\xf6\\xdfe.yaml; ")
+    labels = "data.labels=[groß, klein]"
+    assert "- groß\n" in succeed(home, "config", file, "--set", labels, extra=extra)
+    done = onestep(home, "check", tmp_path / "fehlt-ß.yaml", extra=extra)
+    assert (done.code, "fehlt-\\xdf.yaml: no such file" in done.err) == (2, True)
+
+
 def test_init_suggests_the_nearest_application(home: Path, tmp_path: Path) -> None:
     done = onestep(home, "init", "sentimant", cwd=tmp_path)
     assert done.code == 2

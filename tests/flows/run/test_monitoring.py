@@ -126,7 +126,8 @@ class TestTrouble:
 
     def test_a_failure_leaves_its_reason_as_an_artifact(self, troubled: Monitored) -> None:
         reason = troubled.runs[-1]["state"]["message"]
-        assert troubled.artifact(f"{NAME}-failure") == f"# {NAME} failed\n\n- {reason}"
+        told = troubled.artifact(f"{NAME}-failure")
+        assert told == f"# {NAME} failed\n\n- {artifacts.plain(reason)}"
 
     def test_refusal_and_failure_are_events_that_reach_a_webhook(self, troubled: Monitored) -> None:
         assert "onestep to a webhook" in troubled.loaded

@@ -39,6 +39,19 @@ def test_a_comparison_is_a_run_below_that_of_the_pipeline(
     assert expected.items() <= run.data.metrics.items()
 
 
+def test_slices_whose_names_mlflow_does_not_allow_keep_their_own_figures(
+    store: tuple[Workspace, MlflowClient], parent: str
+) -> None:
+    _, client = store
+    names = ["topic: [a]", "topic: {a}", "topic: b/../c", "topic: " + "x" * 400]
+    slices = [gate()["slices"][0] | {"name": n, "drop": i / 8} for i, n in enumerate(names)]
+    found = log_comparison_run(client, parent, against(6) | {"slices": slices})
+    metrics = client.get_run(found).data.metrics
+    drops = {name: metrics[name] for name in metrics if name.endswith("/drop")}
+    assert sorted(drops.values()) == [0, 0.125, 0.25, 0.375]
+    assert "slice/topic: b_.._c/drop" in drops
+
+
 def test_nothing_is_logged_twice(store: tuple[Workspace, MlflowClient], parent: str) -> None:
     _, client = store
     found = {log_comparison_run(client, parent, against(6)) for _ in range(2)}

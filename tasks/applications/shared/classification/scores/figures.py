@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MOST_NUMBERED = 20
 CURVE_POINTS = 101
+LONGEST_NAME = 40
 
 
 def confusion_matrix(counts: Ints, labels: Sequence[str]) -> Figure:
@@ -24,13 +25,20 @@ def confusion_matrix(counts: Ints, labels: Sequence[str]) -> Figure:
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     figure.colorbar(image, ax=axes, label="share of the true class")
     axes.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
-    axes.set_xticks(range(size), labels, rotation=45, ha="right")
-    axes.set_yticks(range(size), labels)
+    names = [_name(label) for label in labels]
+    axes.set_xticks(range(size), names, rotation=45, ha="right")
+    axes.set_yticks(range(size), names)
     if size <= MOST_NUMBERED:
         for (row, column), count in np.ndenumerate(counts):
             shade = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=shade)
     return figure
+
+
+def _name(label: str) -> str:
+    """One short line, so that the axes keep their room."""
+    line = " ".join(label.split())
+    return line if len(line) <= LONGEST_NAME else f"{line[: LONGEST_NAME - 1]}…"
 
 
 def reliability(confidence: Floats, correct: NDArray[np.bool_], bins: int) -> Figure:
@@ -55,7 +63,7 @@ def bars(values: Sequence[float], labels: Sequence[str], name: str) -> Figure:
     figure = Figure(figsize=(6, min(1.5 + 0.3 * len(labels), 40)), layout="constrained")
     axes = figure.add_subplot()
     axes.barh(range(len(labels)), values)
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), [_name(label) for label in labels])
     axes.invert_yaxis()
     axes.set(xlabel=name, xlim=(0, 1), title=f"{name} by label")
     return figure

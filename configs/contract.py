@@ -11,13 +11,15 @@ from configs.values import Country, Fraction, Severity
 
 Strict = Literal["refuse", "quarantine"]
 """Severities of rules that every usable row must meet."""
+Repeated = Literal["refuse", "quarantine", "drop", "warn"]
+"""Severities of rules about rows that are there more than once."""
 Treatment = Literal["refuse", "redact", "allow"]
 PROTECTED: Treatment = "redact"
 
 
 class Rules(Section):
     """What happens to rows that break a rule: `refuse` fails the run, `quarantine` removes the
-    row from the data and stores it for review, `warn` only counts it.
+    row from the data and stores it for review, `drop` removes and counts it, `warn` only counts it.
     """
 
     missing: Strict = "quarantine"
@@ -42,11 +44,12 @@ class Rules(Section):
     """A text has HTML tags or entities."""
     wrong_language: Severity = "warn"
     """A text is not in its declared language, with high confidence."""
-    duplicates: Severity = "quarantine"
-    """The same row occurs twice in one split: the first is kept."""
+    duplicates: Repeated = "drop"
+    """The same row occurs twice in one split: the first is kept. With `drop`, the same input with
+    another target is quarantined."""
     label_conflict: Severity = "warn"
     """The same input occurs twice in one split with different targets."""
-    leakage: Severity = "quarantine"
+    leakage: Repeated = "quarantine"
     """The same text is in two splits: the test split keeps it before validation, and validation
     before train."""
     group_leakage: Severity = "quarantine"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+import unicodedata
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator
 from pydantic.json_schema import WithJsonSchema
@@ -54,6 +58,14 @@ Country = Literal[
 """Countries whose national ids and telephone numbers are recognized: ISO 3166-1 alpha-2."""
 LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2,3}([_-][A-Za-z0-9]{2,4})*$")]
 
+UNSEEN: Final = re.compile(
+    "[\u00ad\u180e\u200b\u200e\u200f\u202a-\u202c\u2060-\u2064\u2066-\u2069\ufeff]"
+    "|(?<![^\x00-\u024f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\u024f])"
+)
+"""Characters of no width; joiners only beside Latin letters, since other scripts show them."""
+WHOLE: Final = re.compile(r"-?(0)(?:\.0+)?|(-?[1-9][0-9]*)\.0+")
+"""A whole number that may have a fraction of zeros."""
+
 TEXT_OR_TEXTS: dict[str, Any] = {
     "anyOf": [
         {"type": "string", "minLength": 1},
@@ -79,25 +91,45 @@ def _split(value: object) -> float | tuple[str, ...]:
 
 
 def label_name(value: object) -> str:
-    """Write a label as text: booleans as ``true`` and ``false``, integers in decimal."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """Write a label as text: what looks the same to a reader is the same text.
+
+    Booleans are ``true`` and ``false``, letters are composed (NFC), characters that nobody sees are
+    left out, and white space is a single blank.
+    """
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return " ".join(unicodedata.normalize("NFC", UNSEEN.sub("", text)).split())
+
+
+@lru_cache(maxsize=10_000, typed=True)
+def label_key(value: object) -> str:
+    """What labels are compared by: their name, without regard to how a truth value or a whole
+    number is written (``True``, ``1.0``).
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = label_name(value)
+    if text.lower() in {"true", "false"}:
+        return text.lower()
+    whole = WHOLE.fullmatch(text)
+    return whole[1] or whole[2] if whole else text
 
 
 def _labels(value: object) -> tuple[str, ...] | dict[str, str]:
     message = "expected at least two distinct label names, or a mapping of value to name"
     if isinstance(value, dict):
-        mapping = {label_name(k): label_name(v) for k, v in value.items()}
-        if len(set(mapping.values())) < 2:
-            raise ValueError(message)
-        return mapping
-    if not isinstance(value, list | tuple):
+        pairs = {(label_key(k), label_name(v)) for k, v in value.items()}
+        mapping = {label_key(k): label_name(v) for k, v in value.items()}
+        if len(mapping) < len(pairs):
+            raise ValueError("expected one name for each value, found two names for the same value")
+        names: Collection[str] = set(mapping.values())
+        found: tuple[str, ...] | dict[str, str] = mapping
+    elif isinstance(value, list | tuple) and all(isinstance(v, str | int | bool) for v in value):
+        names = found = tuple(label_name(v) for v in value)
+    else:
         raise ValueError(message)
-    if not all(isinstance(v, str | int | bool) for v in value):
+    if not 2 <= len({label_key(name) for name in names}) == len(names) or "" in names:
         raise ValueError(message)
-    names = tuple(label_name(v) for v in value)
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise ValueError(message)
-    return names
+    return found
 
 
 Plain = PlainSerializer(lambda value: list(value) if isinstance(value, tuple) else value)

@@ -59,6 +59,10 @@ def to_arrow(table: Any, where: str) -> pa.Table:
 
     if not is_table(table):
         raise DataError(Problem(where, f"{EXPECTED}, found {type(table).__name__}"))
+    if library(table) == "pandas" and not table.columns.is_unique:
+        repeated = ", ".join(sorted({str(n) for n in table.columns[table.columns.duplicated()]}))
+        message = f"each column needs a name of its own, found twice: {repeated}"
+        raise DataError(Problem(where, message, "rename or drop one of them"))
     try:
         if library(table) == "pandas":
             found = pa.Table.from_pandas(table, preserve_index=False)

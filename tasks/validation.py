@@ -37,7 +37,7 @@ from tasks.contract.statistics.profile import Profile
 from tasks.store import StoredResult, lock, read_json, write_json
 from tasks.workspace import Workspace
 
-VERSION = 5
+VERSION = 6
 NOT_ROWS = {"max_truncated", "max_unknown", "drift"}
 """Settings of the contract that other stages use."""
 
@@ -84,6 +84,8 @@ class ValidationResult(StoredResult):
         kept = ", ".join(f"{self.rows[split]:,} {split}" for split in SPLITS)
         outside = self.stored.summary["outside"]
         note = f"{kept} rows; {self.quarantined:,} quarantined"
+        if dropped := self.stored.summary["dropped"]:
+            note += f", {dropped:,} dropped as copies"
         return note + (f", {outside:,} outside the window" if outside else "")
 
 
@@ -195,6 +197,7 @@ def _summary(checked: CrossRowResult, aside: QuarantineSummary) -> dict[str, Any
     return {
         "rows": checked.first.total,
         "quarantined": aside.rows,
+        "dropped": len(checked.dropped),
         "outside": checked.outside,
         "repaired": checked.first.changed["repaired"],
         "counts": counts | checked.rows_kept(),

@@ -5,6 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -77,12 +79,13 @@ def test_declared_splits_are_kept(tmp_path: Path) -> None:
         (("TRUE", "False"), None, ["false", "true"]),
         (("²", "--5", "1"), None, ["1", "--5", "²"]),
         (("b", "a"), ["b", "a"], ["b", "a"]),
-        ((0, 1), ["bad", "good"], ["bad", "good"]),
-        (("0", "1"), ["bad", "good"], ["bad", "good"]),
-        ((False, True), ["bad", "good"], ["bad", "good"]),
-        ((0.0, 1.0), ["bad", "good"], ["bad", "good"]),
-        (("bad", 1), ["bad", "good"], ["bad", "good"]),
+        (("bad", " good"), ["bad", "good"], ["bad", "good"]),
         ((1, 2), ["1", "2"], ["1", "2"]),
+        (("1.0", 2.0), [1, 2], ["1", "2"]),
+        ((True, "False"), [False, True], ["false", "true"]),
+        (("0", "0.0", "0.00", 0, 1), None, ["0", "1"]),
+        (("caf\u00e9", "cafe\u0301", "\ufefftea", "te\u200ba"), None, ["caf\u00e9", "tea"]),
+        (("new york", " new\u00a0 york", "paris"), None, ["new york", "paris"]),
         ((1, 5), {"1": "bad", "5": "good"}, ["bad", "good"]),
         ((True, False), {True: "good", False: "bad"}, ["good", "bad"]),
         (("x", "y", "z"), {"x": "one", "y": "one", "z": "two"}, ["one", "two"]),
@@ -100,8 +103,8 @@ def test_labels_get_names_in_a_frozen_order(
 @pytest.mark.parametrize(
     ("raw", "labels", "expected"),
     [
-        ((0, 1), ["bad", "good"], ["bad", "good"]),
-        ((False, True), ["bad", "good"], ["bad", "good"]),
+        ((0, 1), {0: "good", 1: "bad"}, ["good", "bad"]),
+        ((False, True), {False: "good", True: "bad"}, ["good", "bad"]),
         ((5, 1), {"1": "bad", "5": "good"}, ["good", "bad"]),
         ((1, 2), ["2", "1"], ["1", "2"]),
     ],
@@ -118,6 +121,82 @@ def test_an_undeclared_label_is_set_aside(tmp_path: Path, labels: Any) -> None:
     rows = [*parcels(40), {"text": "something else", "label": "delivry"}]
     validated = check(tmp_path, rows, {"labels": labels})
     assert reasons(validated) == {41: ["label: the label is not declared"]}
+
+
+@pytest.mark.parametrize(
+    ("raw", "labels", "found", "readings"),
+    [
+        (
+            ("0", "1"),
+            [True, False],
+            "found '0', '1', and data.labels has 'true', 'false'",
+            "{0: 'true', 1: 'false'} or {0: 'false', 1: 'true'}",
+        ),
+        (
+            (0.0, 1.0),
+            ["bad", "good"],
+            "found '0', '1', and data.labels has 'bad', 'good'",
+            "{0: 'bad', 1: 'good'} or {0: 'good', 1: 'bad'}",
+        ),
+        (
+            (False, True),
+            ["yes", "no"],
+            "found 'false', 'true', and data.labels has 'yes', 'no'",
+            "{false: 'yes', true: 'no'} or {false: 'no', true: 'yes'}",
+        ),
+        (
+            (1, 0),
+            {True: "spam", False: "ham"},
+            "found '0', '1', and data.labels has 'true', 'false'",
+            "{0: 'spam', 1: 'ham'} or {0: 'ham', 1: 'spam'}",
+        ),
+    ],
+)
+def test_numbers_in_place_of_names_are_asked_for(
+    tmp_path: Path, raw: tuple[Any, ...], labels: Any, found: str, readings: str
+) -> None:
+    message = refused(tmp_path, labelled(*raw), {"labels": labels})
+    assert message.startswith(f"column 'label': {found}")
+    assert f"say which is which: data.labels: {readings}" in message
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        (("Spam", "spam", "ham"), "'Spam' (8 rows) and 'spam' (8 rows) may be one label"),
+        (("1.5", "1.50", "2"), "'1.5' (8 rows) and '1.50' (8 rows) may be one label"),
+        (("1", "01", "2"), "'01' (8 rows) and '1' (8 rows) may be one label"),
+        ((True, 1, 0), "'1' (8 rows) and 'true' (8 rows) may be one label"),
+        (("late", "wrong", "late|wrong"), "'late|wrong' may be one label, or several with '|'"),
+        (("late", "wrong", "late, wrong"), "'late, wrong' may be one label, or several with ','"),
+    ],
+)
+def test_labels_that_may_be_one_or_several_are_asked_for(
+    tmp_path: Path, raw: tuple[Any, ...], what: str
+) -> None:
+    assert what in refused(tmp_path, labelled(*raw))
+    kept = check(tmp_path / "kept", labelled(*raw), {"labels": list(map(str, raw))})
+    assert len(kept.facts.labels) == 3
+
+
+def test_bytes_are_text(tmp_path: Path) -> None:
+    rows = labelled(b"neg", b"pos", rows=40)
+    rows[7] |= {"label": b"\xff"}
+    table = pa.table(
+        {
+            "text": [row["text"].encode() for row in rows],
+            "label": pa.array([row["label"] for row in rows], pa.binary()),
+        }
+    )
+    pq.write_table(table, tmp_path / "train.parquet")
+    validated = run(pipeline(tmp_path, {"train": "train.parquet"}))
+    assert validated.facts.labels == ("neg", "pos")
+    assert reasons(validated) == {8: ["label: expected a label"]}
+
+
+def test_a_printed_list_is_no_label(tmp_path: Path) -> None:
+    rows = [*labelled("[other]", "b"), {"text": "one more", "label": "['b']"}]
+    assert reasons(check(tmp_path, rows)) == {41: ["label: expected a label"]}
 
 
 def test_numbers_that_are_names_are_not_positions(tmp_path: Path) -> None:
@@ -224,6 +303,7 @@ def test_the_quarantine_says_what_where_and_why(tmp_path: Path) -> None:
         "in": 44,
         "kept": 40,
         "quarantined": 4,
+        "dropped": 0,
         "outside": 0,
         "repaired": 0,
         "redacted": 0,
@@ -287,6 +367,28 @@ def test_a_row_redacted_and_then_set_aside_is_in_the_quarantine_as_it_was(tmp_pa
         (43, {"text": "a@b.co", "label": None}),
         (42, mail),
     ]
+
+
+def test_copies_are_dropped_and_the_limit_is_judged_without_them(tmp_path: Path) -> None:
+    rows = [*parcels(48), *parcels(48), *BROKEN[:2]]
+    contract = {"max_quarantined": 0.04, "rules": {"duplicates": "drop"}}
+    validated = check(tmp_path, rows, contract=contract)
+    assert sum(validated.rows.values()) == 48
+    assert validated.note.endswith("2 quarantined, 48 dropped as copies")
+    counts = validated.report["rows"]
+    assert (counts["in"], counts["kept"], counts["quarantined"], counts["dropped"]) == (
+        98,
+        48,
+        2,
+        48,
+    )
+    for split in validated.report["splits"]:
+        assert split["in"] == split["kept"] + split["quarantined"] + split["dropped"]
+    assert list(reasons(validated)) == [97, 98]
+    page = (tmp_path / "mlruns" / "reports" / "parcels.html").read_text(encoding="utf-8")
+    assert "48&nbsp;dropped as copies" in page
+    message = refused(tmp_path, rows, contract=contract | {"max_quarantined": 0.039})
+    assert "2 of 50 rows break the contract, more than 3.9%" in message
 
 
 @pytest.mark.parametrize("strange", ["\u2028", "\x85", "\x0b", "\r", "🙂"])

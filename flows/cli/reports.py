@@ -114,6 +114,8 @@ def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
         for rule in sorted(report["rules"], key=lambda rule: -rule["found"])
     ]
     heads = {"in": "rows in", "kept": "kept", "quarantined": "quarantined"}
+    if report["rows"].get("dropped"):
+        heads["dropped"] = "dropped as copies"
     if report["rows"].get("outside"):
         heads["outside"] = "outside the window"
     rows = [[split["split"], *(f"{split[key]:,}" for key in heads)] for split in report["splits"]]

@@ -159,6 +159,10 @@ class Rows(Generic[F]):
         ``names`` are label names that the data set itself declares.
         """
 
+    def ambiguities(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> Problems:
+        """Raw target values that can be read in two ways: what is found, and what to write."""
+        yield from ()
+
     def realign(self, target: Any, rewritten: Mapping[str, RewrittenText]) -> Any:
         """The target of a row some of whose texts were rewritten, such as shifted spans."""
         return target

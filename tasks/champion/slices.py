@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks.arrow import MappedTable
+from tasks.contract.rows.catalogue import value_key
 from tasks.contract.rows.layout import quote_names
 from tasks.contract.rules.language_detection import Detector
 from tasks.contract.sources.base import Unreadable
@@ -97,5 +98,5 @@ def _column(column: str, rows: MappedTable, sources: Sources) -> list[str]:
         wanted = {int(row[at]): int(at) for at in here}
         for item in found[position].rows():
             if not isinstance(item, Unreadable) and item[0] in wanted:
-                values[wanted[item[0]]] = str(item[1].get(column, "")).strip()
+                values[wanted[item[0]]] = value_key(item[1].get(column))
     return list(values)

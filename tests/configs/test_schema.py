@@ -39,7 +39,7 @@ def test_defaults_are_what_the_documentation_promises() -> None:
     assert config.data.validation == config.data.test == 0.1
     assert config.contract.max_quarantined == 0.01
     rules = config.contract.rules
-    assert rules.duplicates == rules.leakage == "quarantine"
+    assert (rules.duplicates, rules.leakage) == ("drop", "quarantine")
     assert set(config.contract.privacy.treated("redact")) == set(KINDS)
     assert config.model.base == "starter"
     assert config.training.optimizer == Optimizer(name="adamw", betas=(0.9, 0.999))
@@ -212,6 +212,11 @@ def test_the_json_schema_refuses_what_the_typed_one_refuses(change: dict[str, An
         ({"train": "a", "labels": ["x", "x"]}, "two distinct label names"),
         ({"train": "a", "labels": {"0": "x", "1": "x"}}, "two distinct label names"),
         ({"train": "a", "labels": [1.5, 2.5]}, "two distinct label names"),
+        ({"train": "a", "labels": ["x", "x\u200b"]}, "two distinct label names"),
+        ({"train": "a", "labels": ["1", "1.0"]}, "two distinct label names"),
+        ({"train": "a", "labels": ["x", " "]}, "two distinct label names"),
+        ({"train": "a", "labels": {1: "x", "1.0": "y"}}, "two names for the same value"),
+        ({"train": "a", "labels": {"a": "x", "b": "x\ufeff"}}, "two distinct label names"),
         ({"train": "a", "labels": "x"}, "two distinct label names"),
     ],
 )

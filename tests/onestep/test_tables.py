@@ -85,6 +85,12 @@ def test_what_is_no_table_is_refused(value: object) -> None:
         tables.to_arrow(value, "data")
 
 
+def test_a_column_that_is_there_twice_is_named() -> None:
+    table = pd.DataFrame([["a", "b", 1]], columns=["text", "text", "label"])
+    with pytest.raises(DataError, match=r"data: each column .* twice: text"):
+        tables.to_arrow(table, "data")
+
+
 def test_a_column_of_several_types_is_named_without_its_text() -> None:
     mixed = pd.DataFrame({"text": ["a", "b"], "label": [SECRET, 2]})
     with pytest.raises(DataError, match="column 'label' has values of several types") as caught:

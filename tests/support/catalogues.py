@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pandas.util import hash_array
 
-from tasks.contract.rows.catalogue import Catalogue, Hashes
+from tasks.contract.rows.catalogue import NO_GROUP, Catalogue, Hashes
 from tasks.contract.sources.splits import SPLITS
 
 
@@ -17,6 +17,13 @@ def hashed(values: Sequence[Any]) -> Hashes:
     written = np.empty(len(values), dtype=object)
     written[:] = [repr(value) for value in values]
     found: Hashes = hash_array(written, categorize=False)
+    return found
+
+
+def grouped(values: Sequence[Any]) -> Hashes:
+    """Hashes of groups; none of a missing value."""
+    found = hashed(values)
+    found[[value is None for value in values]] = NO_GROUP
     return found
 
 
@@ -45,7 +52,7 @@ def catalogue(
         content=hashed(list(zip(texts, targets, strict=True))),
         duplicates=hashed(texts),
         leakage=hashed(texts if across is None else across),
-        group=hashed(groups) if groups is not None else np.empty(0, np.uint64),
+        group=grouped(groups) if groups is not None else np.empty(0, np.uint64),
         target=np.array([values.index(label) for label in labels or ()], np.int32),
         values=values,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
+from configs.values import label_key
 from tasks.applications.entities.tags import Scheme, TagError, entities_of
 
 Span = dict[str, Any]
@@ -68,9 +69,10 @@ def canonical(
 
 def renamed(cell: object, known: Mapping[str, str]) -> object:
     """A cell whose types have the names that the config gives them."""
-    if not isinstance(cell, list) or not known:
+    if not isinstance(cell, list):
         return cell
-    return [span | {"label": known.get(span["label"], span["label"])} for span in cell]
+    keys = [label_key(span["label"]) for span in cell]
+    return [span | {"label": known.get(key, key)} for span, key in zip(cell, keys, strict=True)]
 
 
 def _tokens(value: object) -> list[str] | None:
@@ -111,7 +113,7 @@ def _span(value: object) -> Span | None:
         return None
     start, end, label = parts
     places = all(isinstance(at, int) and not isinstance(at, bool) for at in (start, end))
-    if not places or not isinstance(label, str) or not label.strip():
+    if not places or not isinstance(label, str) or not label_key(label):
         return None
     return dict(zip(PARTS, parts, strict=True))
 

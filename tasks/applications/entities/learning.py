@@ -47,7 +47,9 @@ class EntityLearning(Learning[EntityFacts, EntityPipeline]):
         if len(counts) > MOST_TYPES:
             message = f"expected the types of entities, found {len(counts)} different ones"
             raise DataError(Problem(where, message, "are the entities' texts in their labels?"))
-        types = labels.declared(data) or tuple(sorted(counts))
+        if not (types := labels.declared(data)):
+            labels.require_distinct(counts, where)
+            types = tuple(sorted(counts))
         return EntityFacts(inputs=("text",), labels=types)
 
     def configure(self, facts: EntityFacts, config: EntityPipeline) -> EntityFacts:

@@ -10,7 +10,7 @@ from tasks.applications.base import Column, RewrittenText, Rows
 from tasks.applications.entities.annotations import Broken, canonical, is_valid, renamed
 from tasks.applications.entities.config import EntityData
 from tasks.applications.entities.learning import EntityFacts
-from tasks.applications.shared.classification import labels
+from tasks.applications.shared.classification import raw_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ class EntityRows(Rows[EntityFacts]):
         if any(isinstance(text, list | tuple) for text in frame["text"]):
             texts = [text for text, _ in rows]
             frame["text"] = pd.Series(texts, index=frame.index, dtype=object)
-        known = labels.translation(data, None)
+        known = raw_labels.translation(data, None)
         spans = [renamed(spans, known) for _, spans in rows]
         frame["entities"] = pd.Series(spans, index=frame.index, dtype=object)
 

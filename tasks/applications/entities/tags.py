@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
+from configs.values import label_key
+
 Scheme = Literal["auto", "bio", "bilou", "iob1"]
 Tag = tuple[str, str]
 """Prefix and type."""
@@ -86,6 +88,6 @@ def _parsed(number: int, tag: str) -> Tag:
         return OUTSIDE, ""
     prefix, _, label = tag.partition("-")
     prefix = BILOU.get(prefix, prefix)
-    if len(prefix) != 1 or prefix not in "BILU" or not label.strip():
+    if len(prefix) != 1 or prefix not in "BILU" or not label_key(label):
         raise TagError(f"token {number}: expected O, or a prefix and a type as in B-PERSON")
-    return prefix, label
+    return prefix, label_key(label)

@@ -15,7 +15,7 @@ from tasks.applications.base import Application
 from tasks.applications.facts import Census, labels_of
 from tasks.contract.passes.first_pass import FirstPassResult
 from tasks.contract.rows import sampling, splitting, window
-from tasks.contract.rows.catalogue import Catalogue, Hashes
+from tasks.contract.rows.catalogue import NO_GROUP, Catalogue, Hashes
 from tasks.contract.rules import cells, repeats
 from tasks.contract.rules.findings import Example, Findings, Place
 from tasks.contract.rules.repeats import KEPT_FIRST, RANK, Mask, Rows
@@ -34,6 +34,7 @@ class CrossRowResult:
         rows: the same rows, also in the splits that were made from fractions.
         kept: mask of the rows that stay.
         outside: how many rows the window leaves out: neither kept nor set aside.
+        dropped: positions of the rows that leave without being set aside.
         reasons: by position of a row that is set aside, the rules and reasons.
         findings: what each rule of both kinds found.
         problems: why the splits cannot be made.
@@ -43,6 +44,7 @@ class CrossRowResult:
     rows: Catalogue
     kept: Mask
     outside: int
+    dropped: Sequence[int]
     reasons: dict[int, list[tuple[str, str]]]
     findings: Findings
     problems: list[Problem] = field(default_factory=list)
@@ -64,6 +66,10 @@ class CrossRowResult:
         """Rows that stay by split."""
         return _sizes(self.rows.split[self.kept])
 
+    def rows_dropped(self) -> dict[str, int]:
+        """Rows that were dropped by split."""
+        return _sizes(self.rows.split[list(self.dropped)])
+
 
 def _sizes(splits: NDArray[np.int8]) -> dict[str, int]:
     counts = np.bincount(splits, minlength=len(SPLITS))
@@ -79,7 +85,14 @@ def check(config: Pipeline, application: Application, first: FirstPassResult) ->
     except DataError as error:
         problems += error.problems
     return CrossRowResult(
-        first, checks.rows, checks.kept, checks.outside, checks.reasons, checks.findings, problems
+        first,
+        checks.rows,
+        checks.kept,
+        checks.outside,
+        checks.dropped,
+        checks.reasons,
+        checks.findings,
+        problems,
     )
 
 
@@ -98,6 +111,7 @@ class _Checks:
         self.rows = first.rows
         self.kept: Mask = np.ones(len(first.rows), dtype=bool)
         self.outside = 0
+        self.dropped: list[int] = []
         self.reasons: dict[int, list[tuple[str, str]]] = {}
         self.findings = Findings()
         self.findings.merge(first.findings)
@@ -115,7 +129,7 @@ class _Checks:
             self._apply("group_leakage", self._leaks(self.rows.group, "group"))
         if self.application.rows.one_target_per_input:
             self._apply("label_conflict", self._conflicts())
-        self._apply("duplicates", self._duplicates())
+        self._check_duplicates()
         self._check_language()
         if self.config.contract.rules.rare_label == "quarantine":
             # Such labels may have too few rows to be split.
@@ -133,18 +147,28 @@ class _Checks:
         self.kept[outside] = False
         self.outside = len(outside)
 
-    def _apply(self, rule: str, broken: Iterable[Broken], *, looked_at: bool = True) -> None:
-        """Count the rows that break a rule, and drop them if its severity says so."""
+    def _apply(
+        self,
+        rule: str,
+        broken: Iterable[Broken],
+        *,
+        looked_at: bool = True,
+        severity: str | None = None,
+    ) -> None:
+        """Count the rows that break a rule, and take them out if its severity says so."""
         if looked_at:
             self.findings.saw([rule], int(self.kept.sum()))
-        severity = cells.severity(rule, self.config.contract)
+        severity = severity or cells.severity(rule, self.config.contract)
         leaving = []
         for position, reason in broken:
             place = self.rows.place(position, self.first.layout.files)
             self.findings.add(rule, Example(place, reason, self._text(rule, position)))
-            if severity != "warn":
+            if severity not in ("warn", "drop"):
                 self.reasons.setdefault(position, []).append((rule, reason))
+            if severity != "warn":
                 leaving.append(position)
+        if severity == "drop":
+            self.dropped += leaving
         self.kept[leaving] = False
 
     def _text(self, rule: str, position: int) -> str:
@@ -159,12 +183,22 @@ class _Checks:
             where = f"first in {self._row_of(first)}"
             yield int(position), f"label_conflict: the same input has several targets, {where}"
 
-    def _duplicates(self) -> Iterator[Broken]:
-        for position, first in zip(*repeats.duplicates(self.rows, self.kept), strict=True):
+    def _check_duplicates(self) -> None:
+        """Apply the rule; of rows with the same input, only those with one target are copies."""
+        rows, dropping = self.rows, self.config.contract.rules.duplicates == "drop"
+        self._apply("duplicates", self._duplicates(rows.content if dropping else rows.duplicates))
+        if dropping:
+            others = self._duplicates(rows.duplicates)
+            self._apply("duplicates", others, looked_at=False, severity="quarantine")
+
+    def _duplicates(self, hashes: Hashes) -> Iterator[Broken]:
+        found = repeats.duplicates(self.rows, self.kept, hashes)
+        for position, first in zip(*found, strict=True):
             yield int(position), f"duplicate: the same text as {self._row_of(first)}"
 
     def _leaks(self, hashes: Hashes, what: str) -> Iterator[Broken]:
-        for position, rank in zip(*repeats.leaks(self.rows, self.kept, hashes), strict=True):
+        kept = self.kept & (hashes != NO_GROUP)
+        for position, rank in zip(*repeats.leaks(self.rows, kept, hashes), strict=True):
             yield int(position), f"leakage: the same {what} is in the {KEPT_FIRST[rank]} split"
 
     def _row_of(self, position: int) -> str:

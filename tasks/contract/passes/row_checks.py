@@ -195,6 +195,7 @@ class RowChecker:
         frame = batch.frame(self._texts)
         if self._first:
             self._refuse_numbers(frame)
+            self._refuse_ambiguities(frame)
             self._first = False
         self._application.rows.normalize(frame, self._config.data, self._layout.names)
         changed = self._rewriter.apply(frame)
@@ -293,6 +294,16 @@ class RowChecker:
                 message = f"expected text in column {column!r}, found only numbers"
                 advice = f"name the column with the text in data.columns.{column}"
                 problems.append(Problem(self._file, message, advice))
+        if problems:
+            raise DataError(problems)
+
+    def _refuse_ambiguities(self, frame: pd.DataFrame) -> None:
+        """Refuse target values that can be read in two ways."""
+        data, rows = self._config.data, self._application.rows
+        target = next((c.name for c in rows.columns(data) if c.kind == "target"), "")
+        where = f"column {self._layout.mapping.get(target, target)!r}"
+        found = rows.ambiguities(frame, data, self._layout.names)
+        problems = [Problem(where, message, advice) for message, advice in found]
         if problems:
             raise DataError(problems)
 

@@ -81,7 +81,8 @@ def _broken_rules(config: Pipeline, checked: CrossRowResult) -> Iterator[Problem
 def _too_many(
     config: Pipeline, checked: CrossRowResult, quarantine: QuarantineSummary
 ) -> Iterator[Problem]:
-    limit, total = config.contract.max_quarantined, checked.first.total
+    limit = config.contract.max_quarantined
+    total = checked.first.total - len(checked.dropped)
     if quarantine.rows <= limit * total or quarantine.first is None:
         return
     ranked = sorted(quarantine.reasons.items(), key=lambda item: (-item[1], item[0]))

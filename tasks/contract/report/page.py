@@ -19,7 +19,7 @@ from tasks.report.page import counted, number
 if TYPE_CHECKING:
     from jinja2 import Template
 
-SEVERITIES = ("refuse", "quarantine", "redact", "repair", "warn", "allow")
+SEVERITIES = ("refuse", "quarantine", "drop", "redact", "repair", "warn", "allow")
 GROUPS = ("form", "splits", "application", "privacy")
 MOST_BARS = 20
 TINTS = 6

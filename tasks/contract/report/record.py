@@ -78,6 +78,7 @@ def describe(
             "in": first.total,
             "kept": int(checked.kept.sum()),
             "quarantined": quarantine.rows,
+            "dropped": len(checked.dropped),
             "outside": checked.outside,
             "repaired": first.changed["repaired"],
             "redacted": first.changed["redacted"],
@@ -91,13 +92,14 @@ def describe(
 def _splits(checked: CrossRowResult) -> list[dict[str, Any]]:
     """Rows by the split that they were declared in, or that they came to."""
     read, kept = checked.rows_read(), checked.rows_kept()
-    outside = {"train": checked.outside}
+    outside, dropped = {"train": checked.outside}, checked.rows_dropped()
     return [
         {
             "split": split,
             "in": read[split],
             "kept": kept[split],
-            "quarantined": read[split] - kept[split] - outside.get(split, 0),
+            "quarantined": read[split] - kept[split] - dropped[split] - outside.get(split, 0),
+            "dropped": dropped[split],
             "outside": outside.get(split, 0),
         }
         for split in SPLITS

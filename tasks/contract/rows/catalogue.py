@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pandas.util import hash_array
 
 from configs.schema import Data
+from configs.values import label_key
 from tasks import arrow
 from tasks.applications.base import Application
 from tasks.applications.facts import Census
@@ -22,6 +24,7 @@ from tasks.contract.sources.splits import SPLITS
 Hashes = NDArray[np.uint64]
 Identity = Literal["duplicates", "leakage"]
 IDENTITIES: Final[tuple[Identity, ...]] = ("duplicates", "leakage")
+NO_GROUP: Final = np.uint64(0)
 MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -39,7 +42,8 @@ class Catalogue:
         content: hash of inputs and target.
         duplicates: hash of the columns that identify a row within its split.
         leakage: hash of the columns that identify a row across splits.
-        group: hash of ``data.group_column``; empty without one.
+        group: hash of ``data.group_column``, ``NO_GROUP`` for a row without a value; empty without
+            that setting.
         target: position in ``values``; empty if the application has no target keys.
         values: the distinct target keys, as :meth:`Rows.target_keys` makes them.
         moment: time of a training row, NaN for other rows; empty without a window by column.
@@ -192,6 +196,17 @@ def _combined(hashes: Sequence[Hashes]) -> Hashes:
 
 
 def _group(frame: pd.DataFrame) -> Hashes:
+    """Hashes of the groups by what they are to a reader; ``NO_GROUP`` where there is none."""
     if "group" not in frame:
         return np.empty(0, np.uint64)
-    return _column(frame["group"].map(repr))
+    keys = pd.Series([value_key(value) for value in frame["group"]], dtype=object)
+    hashes = _column(keys)
+    hashes[(keys == "").to_numpy()] = NO_GROUP
+    return hashes
+
+
+def value_key(value: Any) -> str:
+    """What a value is to a reader, however it is stored; empty if it is missing."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return label_key(value if isinstance(value, str | int | float) else _written(value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final
@@ -12,7 +13,7 @@ from typing import Final
 from configs.errors import DataError, Problem
 from configs.schema import Data, Pipeline
 from tasks.applications.base import Application
-from tasks.contract.sources.base import Batch, Source
+from tasks.contract.sources.base import Batch
 from tasks.contract.sources.splits import SPLITS, Part, Sources
 
 WINDOW: Final = "window"
@@ -32,7 +33,7 @@ class Layout:
     Attributes:
         mapping: canonical column name to the sources' own.
         files: names of the sources, in the order of their positions.
-        names: label names that the first source declares.
+        names: label names that the sources declare.
     """
 
     mapping: dict[str, str]
@@ -53,8 +54,22 @@ def find_columns(data: Data, application: Application, sources: Sources) -> Layo
     mapping = _mapping(data, application, sources)
     _require_columns(mapping, sources)
     target = mapping.get("label") or mapping.get("labels")
-    names = _first(sources).label_names(target) if target else None
+    names = _label_names(target, sources) if target else None
     return Layout(mapping, tuple(sources.by_name), names)
+
+
+def _label_names(target: str, sources: Sources) -> Sequence[str] | None:
+    """The names that the sources give to numbers.
+
+    Raises:
+        DataError: a number has different names in two sources.
+    """
+    found = {name: source.label_names(target) for name, source in sources.by_name.items()}
+    declared = {name: list(names) for name, names in found.items() if names}
+    if len(set(map(tuple, declared.values()))) > 1:
+        named = "; ".join(f"{name}: {', '.join(names[:5])}" for name, names in declared.items())
+        raise DataError(Problem(f"column {target!r}", f"the classes have several orders: {named}"))
+    return next(iter(declared.values()), None)
 
 
 def columns_of(split: str, mapping: Mapping[str, str]) -> dict[str, str]:
@@ -70,10 +85,6 @@ def read(part: Part, mapping: Mapping[str, str]) -> Iterator[Batch]:
         yield replace(batch, columns=columns)
 
 
-def _first(sources: Sources) -> Source:
-    return next(iter(sources.by_name.values()))
-
-
 def _mapping(data: Data, application: Application, sources: Sources) -> dict[str, str]:
     columns = application.rows.columns(data)
     canonical = [column.name for column in columns]
@@ -84,18 +95,19 @@ def _mapping(data: Data, application: Application, sources: Sources) -> dict[str
     mapping = {name: data.columns.get(name, name) for name in canonical}
     absent = {c.name for c in columns if c.optional and c.name not in data.columns}
     if absent:
-        absent -= {name for name in absent if mapping[name] in _first_columns(sources)}
+        absent -= {name for name in absent if mapping[name] in _all_columns(sources)}
     kept = {name: actual for name, actual in mapping.items() if name not in absent}
     extra = {"group": data.group_column, WINDOW: data.window.column}
     return kept | {name: actual for name, actual in extra.items() if actual}
 
 
-def _first_columns(sources: Sources) -> list[str]:
-    try:
-        return _first(sources).columns()
-    except DataError:
+def _all_columns(sources: Sources) -> set[str]:
+    found: set[str] = set()
+    for source in sources.by_name.values():
         # _require_columns reports it with every other problem.
-        return []
+        with suppress(DataError):
+            found.update(source.columns())
+    return found
 
 
 def _require_columns(mapping: dict[str, str], sources: Sources) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-import warnings
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import DataError, Problem
 from configs.schema import Pipeline
-from tasks.contract.rows.catalogue import Catalogue, Hashes
+from tasks.contract.rows.catalogue import NO_GROUP, Catalogue, Hashes
 from tasks.contract.rules.repeats import repeated
 from tasks.contract.sources.splits import SPLITS
 
-MOST_FOLDS: Final = 100
+SLACK: Final = 0.5
+"""By which share of a split's size the groups may miss it."""
 ROUNDING: Final = 1e-9
 """Tolerance of the product of a share and a size."""
 LEAST: Final = 2
@@ -25,7 +26,9 @@ MIXING: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 
 
 def assign(rows: Catalogue, kept: NDArray[np.bool_], config: Pipeline) -> NDArray[np.int8]:
-    """Assign kept rows to splits: stratified, seeded, with the rows of a group or a text together.
+    """Assign kept rows to splits: seeded, with the rows of a group or a text together.
+
+    Without groups, each split has the share of each label.
 
     Returns:
         The split of each row; declared splits, and rows that are not kept, stay as they are.
@@ -35,26 +38,78 @@ def assign(rows: Catalogue, kept: NDArray[np.bool_], config: Pipeline) -> NDArra
     """
     assigned = rows.split.copy()
     declared = {name: getattr(config.data, name) for name in SPLITS[1:]}
-    fractions = {name: share for name, share in declared.items() if isinstance(share, float)}
+    shares = {name: share for name, share in declared.items() if isinstance(share, float)}
+    pool = np.flatnonzero(kept & (assigned == 0))
+    if config.data.group_column:
+        assigned[pool] = _by_group(rows, pool, shares, config.seed)
+    else:
+        _by_row(rows, pool, shares, config.seed, assigned)
+    return assigned
+
+
+def _by_row(
+    rows: Catalogue,
+    pool: NDArray[np.int64],
+    shares: Mapping[str, float],
+    seed: int,
+    assigned: NDArray[np.int8],
+) -> None:
     left = 1.0
-    for name, share in fractions.items():
-        pool = np.flatnonzero(kept & (assigned == 0))
-        if config.data.group_column:
-            # By content, so that the order of the rows has no effect.
-            pool = pool[np.argsort(rows.content[pool], kind="stable")]
+    for name, share in shares.items():
         labels = _strata(rows, pool)
-        groups = rows.group[pool] if config.data.group_column else None
         try:
-            ranks = _mixed(rows.leakage[pool], config.seed)
-            chosen = _chosen(ranks, share / left, labels, groups, config.seed)
+            chosen = _smallest(_mixed(rows.leakage[pool], seed), share / left, labels)
         except ValueError:
             kinds = f" of {len(np.unique(labels))} labels" if labels is not None else ""
-            message = f"cannot set aside {share:g} of {len(pool)} rows{kinds} for {name}"
-            advice = "give more rows, a larger fraction, or files of its own"
-            raise DataError(Problem(f"data.{name}", message, advice)) from None
+            raise _too_few(name, share, f"{len(pool)} rows{kinds}") from None
         assigned[pool[chosen]] = SPLITS.index(name)
+        pool = pool[~chosen]
         left -= share
-    return assigned
+
+
+def _too_few(name: str, share: float, what: str) -> DataError:
+    message = f"cannot set aside {share:g} of {what} for {name}"
+    advice = "give more rows, a larger fraction, or files of its own"
+    return DataError(Problem(f"data.{name}", message, advice))
+
+
+def _by_group(
+    rows: Catalogue, pool: NDArray[np.int64], shares: Mapping[str, float], seed: int
+) -> NDArray[np.int8]:
+    """The split of each row of the pool, by the hash of its group alone.
+
+    So a group stays where it was, whatever rows and groups are added. Only if a split would be
+    more than ``SLACK`` larger or smaller than declared, as with few or very large groups, the
+    next groups by their hashes are added or left out. A row without a group is one by its text.
+    """
+    alone = rows.group[pool] == NO_GROUP
+    groups, member, sizes = np.unique(
+        np.where(alone, rows.leakage[pool], rows.group[pool]),
+        return_inverse=True,
+        return_counts=True,
+    )
+    places = _mixed(groups, seed) / 2.0**64
+    split = np.zeros(len(groups), np.int8)
+    free, left = len(pool), 1.0
+    for name, share in shares.items():
+        left -= share
+        least, most = (share * (1 - SLACK) * len(pool), share * (1 + SLACK) * len(pool))
+        # Those that are left keep their least share too.
+        most = min(most, free - left * (1 - SLACK) * len(pool))
+        # From both ends, so that one fraction does not move the groups of the other.
+        ranks = places if name == SPLITS[-1] else 1 - places
+        taken = 0
+        for at in np.argsort(np.where(split, np.inf, ranks))[: np.count_nonzero(split == 0)]:
+            if ranks[at] >= share and taken >= least:
+                break
+            if taken + sizes[at] <= most:
+                split[at] = SPLITS.index(name)
+                taken += int(sizes[at])
+        if not taken:
+            raise _too_few(name, share, f"{len(pool)} rows in {len(groups)} groups")
+        free -= taken
+    found: NDArray[np.int8] = split[member]
+    return found
 
 
 def _strata(rows: Catalogue, pool: NDArray[np.int64]) -> NDArray[np.int32] | None:
@@ -77,28 +132,6 @@ def _strata(rows: Catalogue, pool: NDArray[np.int64]) -> NDArray[np.int32] | Non
         np.minimum.at(least, member, strata[again])
         strata[again] = least[member]
     return strata
-
-
-def _chosen(
-    ranks: Hashes, share: float, labels: NDArray[np.int32] | None, groups: Any, seed: int
-) -> NDArray[np.bool_]:
-    """A mask of the rows to set aside."""
-    if groups is None:
-        return _smallest(ranks, share, labels)
-    from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
-
-    index = np.arange(len(ranks))
-    folds = round(1 / share)
-    if labels is not None and 2 <= folds <= MOST_FOLDS:
-        splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-        with warnings.catch_warnings():
-            # A rule reports labels with too few rows.
-            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-            chosen = next(iter(splitter.split(index, labels, groups)))[1]
-    else:
-        shuffle = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
-        chosen = next(iter(shuffle.split(index, labels, groups)))[1]
-    return np.isin(index, chosen)
 
 
 def _smallest(ranks: Hashes, share: float, labels: NDArray[np.int32] | None) -> NDArray[np.bool_]:

@@ -17,9 +17,9 @@ RANK: Final = np.array([KEPT_FIRST.index(split) for split in SPLITS], dtype=np.i
 """Rank of each split by its position; rows of the lowest rank are kept."""
 
 
-def duplicates(rows: Catalogue, kept: Mask) -> tuple[Rows, Rows]:
-    """Rows that repeat an earlier row of their split, and for each that row."""
-    chosen, first = _first_alike(rows.duplicates, rows, kept)
+def duplicates(rows: Catalogue, kept: Mask, hashes: Hashes) -> tuple[Rows, Rows]:
+    """Rows that share a hash with an earlier row of their split, and for each that row."""
+    chosen, first = _first_alike(hashes, rows, kept)
     again = chosen != first
     return chosen[again], first[again]
 

@@ -125,7 +125,7 @@ class Source(ABC):
 
     @abstractmethod
     def columns(self) -> list[str]:
-        """Column names; of the first row, where each row names its own.
+        """Column names; those of all rows, where each row names its own.
 
         Raises:
             DataError: the source is empty or not of its format.
@@ -234,8 +234,31 @@ def _arrow_cells(array: pa.Array) -> Cells:
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return array.cast(pa.large_string())
+    return _cells(_values(array)) if "binary" in str(array.type) else _values(array)
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[Row]:
+    for values in zip(*map(_values, batch.columns), strict=True):
+        yield dict(zip(batch.schema.names, values, strict=True))
+
+
+def _values(array: pa.Array) -> list[Any]:
+    """Python values; bytes that are UTF-8 become text."""
     values: list[Any] = array.to_pylist()
-    return values
+    return [_decoded(value) for value in values] if "binary" in str(array.type) else values
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decoded(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _decoded(one) for key, one in value.items()}
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 class ArrowSource(Source):
@@ -246,7 +269,7 @@ class ArrowSource(Source):
         """The data with at least some columns, as Arrow's reader returns it."""
 
     def rows(self, block: Block | None = None) -> Rows:
-        return enumerate(chain.from_iterable(b.to_pylist() for b in self._valid_batches()), 1)
+        return enumerate(chain.from_iterable(map(_rows, self._valid_batches())), 1)
 
     def batches(self, columns: Sequence[str], block: Block | None = None) -> Iterator[Batch]:
         start = 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import IO, Any, ClassVar
 
 from configs.errors import DataError, Problem
@@ -58,7 +60,7 @@ class CommaSeparated(FileSource):
         csv.field_size_limit(sys.maxsize)
         quotes = self.options.quotes
         return csv.reader(
-            stream,
+            map(self._without_blanks, stream) if quotes else stream,
             delimiter=self.delimiter,
             quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
             strict=quotes,
@@ -79,6 +81,18 @@ class CommaSeparated(FileSource):
             message = f"the header names {', '.join(repeated)} twice"
             raise DataError(Problem(where, message, "rename one"))
         return header
+
+    def _without_blanks(self, line: str) -> str:
+        """A line without blanks between a delimiter and the quotation mark of its field.
+
+        In a field, a quotation mark is doubled, so that no text is changed.
+        """
+        return self._blanks.sub('"', line) if ' "' in line else line
+
+    @cached_property
+    def _blanks(self) -> re.Pattern[str]:
+        mark = re.escape(self.delimiter)
+        return re.compile(rf'(?:^|(?<={mark})) +"(?=[^"{mark}\r\n])')
 
     def _header_size(self) -> int:
         """Bytes of the line of column names, with its line ending and a byte order mark."""

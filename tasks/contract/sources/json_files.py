@@ -8,35 +8,60 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from configs.errors import DataError, Problem
 from tasks.contract.sources import blocks, text_files
 from tasks.contract.sources.base import BLOCK_BYTES, Block, FileSource, Row, Rows, Unreadable
 
+REPEATED: Final = "a key is there twice"
 ONE_PER_LINE: Final = "a file with one JSON object a line is JSONL; rename it to .jsonl"
 
 
-class JsonLines(FileSource):
-    """A file with one JSON object per line."""
+class JsonFile(FileSource):
+    """A file of objects, which need not have the same keys."""
 
     same_columns = False
+    expected: ClassVar[str]
 
     def columns(self) -> list[str]:
-        return _first_columns(self, "one JSON object a line")
+        return self._keys
+
+    @cached_property
+    def _keys(self) -> list[str]:
+        """The keys of all rows that can be read, so that no row decides by its place."""
+        keys: dict[str, None] = {}
+        readable = False
+        for item in self.rows():
+            if not isinstance(item, Unreadable):
+                keys |= dict.fromkeys(item[1])
+                readable = True
+        if not readable:
+            message = f"expected {self.expected}, found none that parses"
+            raise DataError(Problem(self.place, message))
+        return list(keys)
+
+
+class JsonLines(JsonFile):
+    """A file with one JSON object per line."""
+
+    expected = "one JSON object a line"
 
     def rows(self, block: Block | None = None) -> Rows:
         """Each object; another line that is not blank cannot be read."""
         with text_files.text(self.path, block) as stream:
             for number, line in enumerate(filter(str.strip, stream), 1):
                 try:
-                    row = json.loads(line)
+                    row = json.loads(line, object_pairs_hook=_object)
                 except (ValueError, RecursionError):
                     yield Unreadable(number, "not valid JSON", line.rstrip("\r\n"))
                     continue
                 if "\\u" in line and not _is_unicode(row):
                     yield Unreadable(number, "half of a surrogate pair", line.rstrip("\r\n"))
+                elif _has_repeated(row):
+                    yield Unreadable(number, REPEATED, line.rstrip("\r\n"))
                 elif isinstance(row, dict):
                     yield number, row
                 else:
@@ -47,13 +72,10 @@ class JsonLines(FileSource):
             yield from blocks.cut(self.path, size)
 
 
-class JsonDocument(FileSource):
+class JsonDocument(JsonFile):
     """A file with one JSON document, which is read into memory."""
 
-    same_columns = False
-
-    def columns(self) -> list[str]:
-        return _first_columns(self, "a list of JSON objects")
+    expected = "a list of JSON objects"
 
     def rows(self, block: Block | None = None) -> Rows:
         """Each object of the list; another element cannot be read."""
@@ -65,13 +87,15 @@ class JsonDocument(FileSource):
                 yield Unreadable(number, "expected a JSON object", json.dumps(row))
             elif escaped and not _is_unicode(row):
                 yield Unreadable(number, "half of a surrogate pair", json.dumps(row))
+            elif _has_repeated(row):
+                yield Unreadable(number, REPEATED, json.dumps(row))
             else:
                 yield number, row
 
 
 def _records(path: Path, text: str) -> list[Any]:
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         where = f"{path}:{error.lineno}"
         advice = ONE_PER_LINE if error.msg == "Extra data" else ""
@@ -82,6 +106,8 @@ def _records(path: Path, text: str) -> list[Any]:
     if not isinstance(records, list):
         message = "expected a list of JSON objects, an object with one as `data`, or SQuAD's layout"
         raise DataError(Problem(str(path), message, ONE_PER_LINE))
+    if isinstance(document, _Repeated) or (is_squad(records) and _has_repeated(records)):
+        raise DataError(Problem(str(path), REPEATED))
     if not is_squad(records):
         return records
     try:
@@ -92,7 +118,7 @@ def _records(path: Path, text: str) -> list[Any]:
 
 def is_squad(records: list[Any]) -> bool:
     """Whether the records of a JSON document are articles rather than rows."""
-    return bool(records) and isinstance(records[0], dict) and "paragraphs" in records[0]
+    return any(isinstance(record, dict) and "paragraphs" in record for record in records)
 
 
 def flatten(document: Row) -> Iterator[Row]:
@@ -136,16 +162,24 @@ def _answers(question: Row) -> Any:
     return {name: [answer.get(name) for answer in answers] for name in ("text", "answer_start")}
 
 
-def _first_columns(source: FileSource, expected: str) -> list[str]:
-    """The keys of the first row that can be read.
+class _Repeated(dict[str, Any]):
+    """An object that has a key twice, of which only the last value is left."""
 
-    Raises:
-        DataError: no row can be read; ``expected`` says what a file of the format has.
-    """
-    for item in source.rows():
-        if not isinstance(item, Unreadable):
-            return list(item[1])
-    raise DataError(Problem(source.place, f"expected {expected}, found none that parses"))
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _Repeated(found)
+
+
+def _has_repeated(value: object) -> bool:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, _Repeated):
+            return True
+        if isinstance(one, dict | list):
+            waiting += one.values() if isinstance(one, dict) else one
+    return False
 
 
 def _is_unicode(value: object) -> bool:

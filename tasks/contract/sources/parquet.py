@@ -17,11 +17,17 @@ class Parquet(FileSource, ArrowSource):
     """A Parquet file."""
 
     def columns(self) -> list[str]:
-        return list(self._open().schema_arrow.names)
+        names = list(self._open().schema_arrow.names)
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            message = f"each column needs a name of its own, found twice: {', '.join(repeated)}"
+            raise DataError(Problem(self.place, message, "rename or delete one of them"))
+        return names
 
     def record_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
+        self.columns()
         # A dot in a name means a nested field to the reader.
         plain = columns if columns and not any("." in name for name in columns) else None
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,24 +70,34 @@ def train_tokenizers(
     """
     model = config.model
     if model.decoder is not None and model.decoder.vocab_size:
-        texts = (text for _, targets in _texts(application, rows) for text in targets)
+        texts = _Texts(application, rows, targets_only=True)
         size = model.decoder.vocab_size
         where = "model.decoder.vocab_size"
         tokenizers.train(texts, "unigram", size, folder / TARGET, writes=True, where=where)
     if model.scratch is None:
         return {}
     writes = model.scratch.architecture != "encoder"
-    both = (text for pair in _texts(application, rows) for texts in pair for text in texts)
+    both = _Texts(application, rows)
     tokenizer = tokenizers.train(
         both, model.scratch.tokenizer, model.scratch.vocab_size, folder / TOKENIZER, writes=writes
     )
     return _cover(folder, base, tokenizer) if base.vectors else {}
 
 
-def _texts(application: Application, rows: MappedTable) -> Iterator[tuple[list[str], list[str]]]:
-    for first in range(0, len(rows), BATCH):
-        table = rows.slice(first, min(first + BATCH, len(rows)))
-        yield application.tokens.vocabulary_text(table.to_pydict())
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The texts of rows, read from disk by each iteration: inputs and targets, or targets only."""
+
+    application: Application
+    rows: MappedTable
+    targets_only: bool = False
+
+    def __iter__(self) -> Iterator[str]:
+        for first in range(0, len(self.rows), BATCH):
+            table = self.rows.slice(first, min(first + BATCH, len(self.rows)))
+            inputs, targets = self.application.tokens.vocabulary_text(table.to_pydict())
+            yield from () if self.targets_only else inputs
+            yield from targets
 
 
 def _cover(folder: Path, base: InitialModel, tokenizer: Any) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +13,9 @@ from configs.errors import ModelError, Problem
 
 START, PAD, END, UNKNOWN, MASK = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
 SPECIAL: Final = [START, PAD, END, UNKNOWN, MASK]
+SHARED: Final[dict[str, Any]] = {"special_tokens": SPECIAL, "show_progress": False}
+RESERVED: Final = "\t\n\r\0\u2581\u2585"
+"""Signs that SentencePiece keeps for itself."""
 
 
 def load(
@@ -94,10 +100,10 @@ def train(
     writes: bool,
     where: str = "model.scratch.vocab_size",
 ) -> Any:
-    """Train a tokenizer and save it.
+    """Train a tokenizer and save it; the same texts and settings give the same files.
 
     Args:
-        texts: the training texts.
+        texts: the training texts, which are read twice.
         kind: as ``model.scratch.tokenizer``.
         vocabulary: maximum number of tokens, special ones included.
         folder: where to save it.
@@ -111,12 +117,11 @@ def train(
     Raises:
         ModelError: the texts have more characters than the vocabulary may have tokens.
     """
-    backend, trainer = _parts(kind, vocabulary)
     try:
-        backend.train_from_iterator(texts, trainer)
+        backend = BACKENDS[kind](texts, vocabulary)
     except Exception as error:
         # The library raises plain exceptions.
-        if "vocabulary" not in str(error):
+        if "vocabulary size is smaller" not in str(error).lower():
             raise
         message = f"{vocabulary} tokens are too few for the characters of the training rows"
         raise ModelError(Problem(where, message, "declare a larger vocabulary")) from None
@@ -143,35 +148,113 @@ def _tokenizer(backend: Any) -> Any:
     )
 
 
-def _parts(kind: str, vocabulary: int) -> tuple[Any, Any]:
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+def _bpe(texts: Iterable[str], vocabulary: int) -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    shared: dict[str, Any] = {"special_tokens": SPECIAL, "show_progress": False}
-    if kind == "bpe":
-        backend = Tokenizer(models.BPE(unk_token=UNKNOWN))
-        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        backend.decoder = decoders.ByteLevel()
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
-        return backend, trainers.BpeTrainer(
-            vocab_size=vocabulary, initial_alphabet=alphabet, **shared
-        )
-    if kind == "unigram":
-        backend = Tokenizer(models.Unigram())
-        # Not NFKC, which replaces the full-width punctuation of Chinese.
-        backend.normalizer = normalizers.NFC()
-        backend.pre_tokenizer = pre_tokenizers.Metaspace()
-        backend.decoder = decoders.Metaspace()
-        return backend, trainers.UnigramTrainer(vocab_size=vocabulary, unk_token=UNKNOWN, **shared)
-    backend = Tokenizer(
-        models.WordPiece(unk_token=UNKNOWN)
-        if kind == "wordpiece"
-        else models.WordLevel(unk_token=UNKNOWN)
+    backend = Tokenizer(models.BPE(unk_token=UNKNOWN))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet, **SHARED)
+    backend.train_from_iterator(texts, trainer)
+    return backend
+
+
+def _unigram(texts: Iterable[str], vocabulary: int) -> Any:
+    """Trained by SentencePiece: the trainer of `tokenizers` adds in an order that changes."""
+    from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    words = Counter(
+        word for text in texts for word in unicodedata.normalize("NFC", text).split(" ")
     )
+    reserved = sorted(set(RESERVED) & set().union(*words))
+    model = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=_counted(words),
+        input_format="tsv",
+        model_writer=model,
+        # Besides its own three special tokens.
+        vocab_size=vocabulary - len(SPECIAL) - len(reserved) + 3,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        split_by_unicode_script=False,
+        split_by_number=False,
+        max_sentence_length=2**30,
+        minloglevel=2,
+    )
+    trained = SentencePieceProcessor(model_proto=model.getvalue())
+    pieces = [(trained.id_to_piece(n), trained.get_score(n)) for n in range(3, len(trained))]
+    rarest = min((score for _, score in pieces), default=0.0)
+    scores = dict.fromkeys(SPECIAL, 0.0) | dict.fromkeys(reserved, rarest) | dict(pieces)
+    vocab = list(scores.items())
+    backend = Tokenizer(models.Unigram(vocab, SPECIAL.index(UNKNOWN), byte_fallback=False))
+    # Not NFKC, which replaces the full-width punctuation of Chinese.
+    backend.normalizer = normalizers.NFC()
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.decoder = decoders.Metaspace()
+    backend.add_special_tokens(SPECIAL)
+    return backend
+
+
+def _counted(words: Mapping[str, int]) -> Iterator[str]:
+    """Lines of a word and its count; it stands there twice, or only its parts would be candidates
+    for tokens, which begin more than one text.
+    """
+    counts = Counter[str]()
+    for word, count in words.items():
+        for part in word.translate(dict.fromkeys(map(ord, RESERVED), " ")).split():
+            counts[part] += count
+    for part, count in sorted(counts.items()) or [(END, 1)]:
+        yield f"{part} {part}\t{count}"
+
+
+def _words(texts: Iterable[str], vocabulary: int) -> Any:
+    from tokenizers import models, trainers
+
+    backend = _split_as_bert(models.WordLevel(unk_token=UNKNOWN))
+    trainer = trainers.WordLevelTrainer(vocab_size=vocabulary, **SHARED)
+    backend.train_from_iterator(texts, trainer)
+    return backend
+
+
+def _wordpiece(texts: Iterable[str], vocabulary: int) -> Any:
+    """Trained in two steps, since the trainer numbers signs inside words in an order that changes,
+    and the numbers decide between pairs that are equally frequent.
+    """
+    from tokenizers import models, trainers
+
+    trained = _split_as_bert(models.WordPiece(unk_token=UNKNOWN))
+    signs = trainers.WordPieceTrainer(vocab_size=0, show_progress=False)
+    trained.train_from_iterator(texts, signs)
+    inner = sorted(token for token in trained.get_vocab() if token.startswith("##"))
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocabulary, special_tokens=[*SPECIAL, *inner], show_progress=False
+    )
+    trained.train_from_iterator(texts, trainer)
+    backend = _split_as_bert(models.WordPiece(trained.get_vocab(), unk_token=UNKNOWN))
+    backend.add_special_tokens(SPECIAL)
+    return backend
+
+
+def _split_as_bert(model: Any) -> Any:
+    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
+
+    backend = Tokenizer(model)
     backend.normalizer = normalizers.BertNormalizer(lowercase=True)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer if kind == "wordpiece" else trainers.WordLevelTrainer
-    return backend, trainer(vocab_size=vocabulary, **shared)
+    return backend
+
+
+BACKENDS: Final[dict[str, Callable[[Iterable[str], int], Any]]] = {
+    "bpe": _bpe,
+    "unigram": _unigram,
+    "wordpiece": _wordpiece,
+    "words": _words,
+}
+"""Trained backends by ``model.scratch.tokenizer``."""
 
 
 def _template(backend: Any, writes: bool) -> Any:

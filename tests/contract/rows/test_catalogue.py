@@ -10,7 +10,7 @@ import pytest
 from configs.schema import Data
 from tasks.applications import registry as applications
 from tasks.contract.rows import catalogue
-from tasks.contract.rows.catalogue import Catalogue, Cataloguer
+from tasks.contract.rows.catalogue import NO_GROUP, Catalogue, Cataloguer
 from tasks.contract.sources.splits import SPLITS
 
 Row = dict[str, Any]
@@ -74,10 +74,15 @@ def test_translations_are_the_same_by_both_texts_and_leak_by_their_source() -> N
     assert len(found.target) == 0
 
 
-def test_groups_are_the_same_by_value_and_type() -> None:
-    groups = [None, "None", 7, "7", None, "c", float("nan")]
+def test_groups_are_the_same_if_a_reader_sees_the_same() -> None:
+    groups = [None, "None", 7, "7", " 7.0 ", 7.0, "07", True, "cafe\u0301", "caf\u00e9\ufeff"]
     rows = [topic(str(n), group=group) for n, group in enumerate(groups)]
-    assert alike(catalogued((TRAIN, rows)).group) == [0, 1, 2, 3, 0, 5, 6]
+    assert alike(catalogued((TRAIN, rows)).group) == [0, 1, 2, 2, 2, 2, 6, 7, 8, 8]
+
+
+def test_a_missing_group_is_none() -> None:
+    rows = [topic(str(n), group=group) for n, group in enumerate([None, "", " ", float("nan"), 0])]
+    assert (catalogued((TRAIN, rows)).group == NO_GROUP).tolist() == [True] * 4 + [False]
     assert len(catalogued((TRAIN, [topic("x")])).group) == 0
 
 

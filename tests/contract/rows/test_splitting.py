@@ -17,15 +17,17 @@ from tasks.contract.sources.splits import SPLITS
 from tests.support.catalogues import catalogue
 
 
-def table(rows: int, groups: int | None = None, classes: int = 2, **columns: Any) -> Catalogue:
-    """Different training rows whose labels and groups take turns."""
+def table(rows: int, groups: Any = None, classes: int = 2, **columns: Any) -> Catalogue:
+    """Different training rows whose labels and groups take turns; ``groups`` counts or lists."""
     found: dict[str, Any] = {
         "splits": ["train"] * rows,
         "texts": [f"text {n}" for n in range(rows)],
         "labels": [f"c{n % classes}" for n in range(rows)],
     }
-    if groups:
+    if isinstance(groups, int):
         found["groups"] = [f"g{n % groups}" for n in range(rows)]
+    elif groups is not None:
+        found["groups"] = groups
     return catalogue(**(found | columns))
 
 
@@ -151,12 +153,60 @@ def test_a_group_is_never_in_two_splits(groups: int, share: float, strata: bool,
     assert set(parts) == set(SPLITS)
 
 
-def test_groups_need_no_order_and_rows_without_one_stay_together() -> None:
-    groups = [[None, 7, f"g{n % 24}"][min(n % 24, 2)] for n in range(120)]
-    rows = catalogue(["train"] * 120, list(range(120)), ["a", "b"] * 60, groups)
-    parts = assigned(rows, validation=0.2, test=0.2, group_column="customer")
-    assert len(set(zip(map(repr, groups), parts, strict=True))) == 24
-    assert len(set(parts)) == 3
+def test_a_row_without_a_group_is_one_by_its_text() -> None:
+    groups = [None if n % 5 < 2 else f"g{n % 40}" for n in range(400)]
+    texts = [f"text {n % 200}" for n in range(400)]
+    rows = table(400, texts=texts, groups=groups)
+    parts = assigned(rows, validation=0.1, test=0.1, group_column="customer")
+    homes = {(g or t, part) for g, t, part in zip(groups, texts, parts, strict=True)}
+    assert len(homes) == len({g or t for g, t in zip(groups, texts, strict=True)})
+    alone = Counter(part for part, group in zip(parts, groups, strict=True) if group is None)
+    assert all(0.05 < alone[split] / 160 < 0.25 for split in SPLITS[1:])
+
+
+SIZES = st.lists(st.integers(1, 4), min_size=250, max_size=300)
+
+
+@settings(max_examples=25)
+@given(sizes=SIZES, more=SIZES, share=st.sampled_from([0.1, 0.2, 0.3]), seed=st.integers(0, 99))
+def test_a_group_stays_where_it_was_when_rows_and_groups_are_added(
+    sizes: list[int], more: list[int], share: float, seed: int
+) -> None:
+    groups = [f"g{n}" for n, size in enumerate(sizes) for _ in range(size)]
+    added = [f"g{n * 2}" for n, size in enumerate(more) for _ in range(size)]
+    data = {"group_column": "customer", "validation": share, "test": share}
+    few, many = (table(len(some), groups=some, labels=None) for some in (groups, [*groups, *added]))
+    before, after = assigned(few, seed, **data), assigned(many, seed, **data)
+    moved = {g for g, b, a in zip(groups, before, after, strict=False) if b != a}
+    within = {0.6 < before.count(s) / len(groups) / share < 1.4 for s in SPLITS[1:]}
+    within |= {0.6 < after.count(s) / many.row.size / share < 1.4 for s in SPLITS[1:]}
+    assert len(moved) <= (0 if within == {True} else 10)
+
+
+@settings(max_examples=50)
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=40, max_size=80),
+    share=st.sampled_from([0.1, 0.2, 0.3]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_splits_of_groups_are_near_the_declared_shares(
+    sizes: list[int], share: float, seed: int
+) -> None:
+    groups = [n for n, size in enumerate(sizes) for _ in range(size)]
+    rows = table(len(groups), groups=groups)
+    parts = assigned(rows, seed, validation=share, test=0.2, group_column="customer")
+    for split, wanted in (("validation", share), ("test", 0.2)):
+        rest = max(sizes) / len(groups)
+        assert 0.5 * wanted - rest <= parts.count(split) / len(groups) <= 1.5 * wanted
+
+
+def test_one_fraction_does_not_move_the_groups_of_the_other() -> None:
+    rows = table(600, groups=200)
+    one, other = (
+        assigned(rows, validation=share, test=0.1, group_column="customer") for share in (0.1, 0.3)
+    )
+    tested = [{n for n, part in enumerate(parts) if part == "test"} for parts in (one, other)]
+    assert tested[0] == tested[1]
 
 
 @pytest.mark.parametrize(

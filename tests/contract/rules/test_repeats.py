@@ -32,7 +32,8 @@ def leaks(rows: Catalogue, kept: Mask | None = None) -> list[tuple[int, str]]:
 
 
 def duplicates(rows: Catalogue, kept: Mask | None = None) -> Pairs:
-    return pairs(repeats.duplicates(rows, every(rows) if kept is None else kept))
+    mask = every(rows) if kept is None else kept
+    return pairs(repeats.duplicates(rows, mask, rows.duplicates))
 
 
 def conflicts(rows: Catalogue, kept: Mask | None = None) -> Pairs:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,59 @@ def test_column_names_are_trimmed(tmp_path: Path) -> None:
 def test_a_header_that_names_a_column_twice_is_refused(tmp_path: Path, read: Any) -> None:
     with pytest.raises(DataError, match="the header names text twice"):
         read(write(tmp_path, "rows.csv", "text,label,text\nx,a,y\n"))
+
+
+def test_a_column_of_parquet_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    table = pa.table([["x"], ["y"], ["a"]], names=["text", "text", "label"])
+    pq.write_table(table, tmp_path / "rows.parquet")
+    for read in (items, columns):
+        with pytest.raises(DataError, match="found twice: text"):
+            read(tmp_path / "rows.parquet")
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_a_blank_before_a_quotation_mark_is_no_part_of_the_field(tmp_path: Path, kind: str) -> None:
+    mark = "\t" if kind == "tsv" else ","
+    lines = ["id,text,label", '0, "a b", "neg"', '  "1","a, ""b""", "p, o"', '2,"x, ", ""']
+    path = write(tmp_path, f"rows.{kind}", "\n".join(lines).replace(",", mark) + "\n")
+    assert rows(path) == [
+        {"id": "0", "text": "a b", "label": "neg"},
+        {"id": "1", "text": f'a{mark} "b"', "label": f"p{mark} o"},
+        {"id": "2", "text": f"x{mark} ", "label": ' ""'},
+    ]
+    assert items(path, quotes=False)[0] == (1, {"id": "0", "text": ' "a b"', "label": ' "neg"'})
+
+
+@given(
+    fields=st.lists(st.text(' ,"\n\tab', max_size=8), min_size=2, max_size=6),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_a_csv_writer_writes_comes_back(
+    tmp_path: Path, fields: list[str], quoting: Any
+) -> None:
+    text = io.StringIO()
+    names = [f"c{n}" for n in range(len(fields))]
+    csv.writer(text, quoting=quoting).writerows([names, fields])
+    path = write(tmp_path, "rows.csv", text.getvalue())
+    assert rows(path) == [dict(zip(names, fields, strict=True))]
+
+
+def test_the_columns_of_json_are_those_of_all_rows(tmp_path: Path) -> None:
+    some = [{"text": "x"}, {"label": "a", "text": "y"}, {"id": 1}]
+    for name in ("rows.json", "rows.jsonl"):
+        assert columns(write_table(tmp_path / name, some)) == ["text", "label", "id"]
+
+
+def test_a_key_that_an_object_has_twice_is_not_lost(tmp_path: Path) -> None:
+    line = '{"text": "x", "text": "y"}'
+    nested = '{"text": "x", "entities": [{"start": 1, "start": 2}]}'
+    path = write(tmp_path, "rows.jsonl", f"{line}\n{nested}\n{{}}\n")
+    reason = "a key is there twice"
+    assert items(path) == [Unreadable(1, reason, line), Unreadable(2, reason, nested), (3, {})]
+    document = items(write(tmp_path, "rows.json", f"[{line}, {{}}]"))
+    assert [one if isinstance(one, tuple) else one.reason for one in document] == [reason, (2, {})]
+    assert reason in refused(write(tmp_path, "data.json", '{"data": [{}], "data": []}'))
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.json", "rows.jsonl", "rows.csv.gz"])

@@ -11,8 +11,8 @@ from tasks.contract.rules import cells
 HEAD: Final = """# Rules of the data contract
 
 Each rule has a severity under `contract.rules`: `refuse` fails the run, `quarantine` sets the row
-aside, `warn` only counts it. Each kind of private data has a treatment under `contract.privacy`:
-`refuse`, `redact` or `allow`.
+aside, `drop` removes and counts it, `warn` only counts it. Each kind of private data has a
+treatment under `contract.privacy`: `refuse`, `redact` or `allow`.
 """
 RULE: Final = "---"
 TITLES: Final = {

@@ -38,6 +38,7 @@ def home(tmp_path: Path) -> Path:
 
 
 LENIENT = ("--set", "contract.max_quarantined=0.1")
+ASIDE = ("--set", "contract.rules.duplicates=quarantine")
 
 
 def found(report: dict[str, Any]) -> dict[str, int]:
@@ -46,9 +47,10 @@ def found(report: dict[str, Any]) -> dict[str, int]:
 
 def test_a_check_shows_every_rule_and_writes_a_report(home: Path, project: Path) -> None:
     text = succeed(home, "check", project, *LENIENT)
+    assert "dropped as copies" in text
     lines = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
     assert lines["missing"][1:4] == ["quarantine", "1", "121"]
-    assert lines["duplicates"][1:3] == ["quarantine", "1"]
+    assert lines["duplicates"][1:3] == ["drop", "1"]
     assert lines["privacy.email"][1:3] == ["redact", "1"]
     assert lines["html"][1:3] == ["warn", "0"]
     assert "is valid" in text
@@ -63,7 +65,8 @@ def test_a_check_tells_scripts_the_same(home: Path, project: Path) -> None:
     assert record["contract"]["rows"] == {
         "in": 121,
         "kept": 119,
-        "quarantined": 2,
+        "quarantined": 1,
+        "dropped": 1,
         "outside": 0,
         "repaired": 0,
         "redacted": 1,
@@ -72,7 +75,7 @@ def test_a_check_tells_scripts_the_same(home: Path, project: Path) -> None:
 
 
 def test_refused_data_is_reported_as_well(home: Path, project: Path) -> None:
-    done = onestep(home, "check", project)
+    done = onestep(home, "check", project, *ASIDE)
     assert done.code == 2
     assert "2 of 121 rows break the contract, more than 1.0%" in done.err
     assert "missing" in done.out
@@ -104,7 +107,7 @@ def test_what_is_private_is_in_the_quarantine_only(home: Path, project: Path) ->
 
 
 def test_a_repaired_row_comes_back(home: Path, project: Path) -> None:
-    succeed(home, "check", project, *LENIENT)
+    succeed(home, "check", project, *LENIENT, *ASIDE)
     listed = json.loads(succeed(home, "quarantine", project, "--json"))
     assert [(row["row"], row["rules"]) for row in listed] == [
         (9, ["missing"]),
@@ -117,7 +120,7 @@ def test_a_repaired_row_comes_back(home: Path, project: Path) -> None:
     fixed = project.parent / "fixed.jsonl"
     fixed.write_text(json.dumps(entry) + "\n", "utf-8")
     assert "1 rows taken back" in succeed(home, "quarantine", project, "--fixed", fixed)
-    record = json.loads(succeed(home, "check", project, *LENIENT, "--json"))
+    record = json.loads(succeed(home, "check", project, *LENIENT, *ASIDE, "--json"))
     assert record["contract"]["rows"]["kept"] == 120
     assert "missing" not in found(record["contract"])
 

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from transformers import CONFIG_MAPPING, AutoTokenizer
 
 from configs.errors import ModelError
@@ -82,10 +84,25 @@ def test_a_served_folder_does_not_change_the_tokenizer(
         )
 
 
-@pytest.mark.parametrize("kind", ["bpe", "words"])
-def test_training_twice_gives_the_same_ids(kind: str, tmp_path: Path) -> None:
-    first, second = train(kind, tmp_path / "a"), train(kind, tmp_path / "b")
-    assert first.get_vocab() == second.get_vocab()
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_twice_gives_the_same_files(kind: str, tmp_path: Path) -> None:
+    written = []
+    for home in "abc":
+        train(kind, tmp_path / home)
+        written.append({path.name: path.read_bytes() for path in (tmp_path / home).iterdir()})
+    assert written[0] == written[1] == written[2]
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.text("ab c\t\n\u2581\u2585\u00e9\u4f60", max_size=12), min_size=1))
+@pytest.mark.parametrize("kind", ["unigram", "wordpiece"])
+def test_any_texts_give_the_same_tokens_twice_and_come_back(
+    kind: str, texts: list[str], tmp_path: Path
+) -> None:
+    texts = [*texts, "ab", "cab"]
+    one, two = (tokenizers.train(texts, kind, 300, tmp_path, writes=True) for _ in range(2))
+    assert one.backend_tokenizer.to_str() == two.backend_tokenizer.to_str()
+    assert all(one.unk_token_id not in one(text)["input_ids"] for text in texts)
 
 
 @pytest.mark.parametrize("kind", ["unigram", "wordpiece", "words"])

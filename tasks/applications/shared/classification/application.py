@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from configs.schema import Data, Loss, Pipeline
+from configs.values import label_key
 from tasks.applications.base import (
     Application,
     Baseline,
@@ -68,6 +69,10 @@ class ClassificationRows(Rows[ClassificationFacts]):
         # An object column, since others have NaN for None.
         frame[kind.target] = pd.Series(named, index=frame.index, dtype=object)
 
+    def ambiguities(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> Problems:
+        kind = LABELLINGS[data.labelling]
+        return kind.ambiguities(frame[kind.target], data, names)
+
     def target_keys(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
         return frame["labels"].map(tuple) if "labels" in frame else frame["label"]
 
@@ -93,10 +98,12 @@ class ClassificationRules(Rules[ClassificationFacts]):
     def check_facts(self, config: Pipeline, facts: ClassificationFacts) -> Problems:
         """Class weights of labels that the data does not have."""
         weights = config.training.loss.class_weights
-        unknown = sorted(set(weights) - set(facts.labels)) if isinstance(weights, dict) else []
+        named = weights if isinstance(weights, dict) else {}
+        known = set(map(label_key, facts.labels))
+        unknown = sorted(name for name in named if label_key(name) not in known)
         if unknown:
-            known = ", ".join(map(label_names.shown, facts.labels[:20]))
-            reason = f"expected labels of the data ({known}), found {', '.join(unknown)}"
+            listed = ", ".join(map(label_names.shown, facts.labels[:20]))
+            reason = f"expected labels of the data ({listed}), found {', '.join(unknown)}"
             yield "training.loss.class_weights", reason
 
     def schema(self, config: Pipeline) -> DataFrameSchema:

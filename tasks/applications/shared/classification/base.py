@@ -9,6 +9,7 @@ from configs.schema import Data, Loss, Pipeline
 from tasks.applications.base import Objective, Predictions, Problems, text
 from tasks.applications.scoring import Metric, Scorer
 from tasks.applications.shared.classification import labels as label_names
+from tasks.applications.shared.classification import raw_labels
 from tasks.applications.shared.classification.labels import ClassificationFacts
 
 if TYPE_CHECKING:
@@ -46,9 +47,16 @@ class Labelling:
 
         An undeclared label stays as it is.
         """
-        known = label_names.translation(data, names)
-        raw = (label_names.one(value) for value in values)
-        return [label and known.get(label, label) for label in raw]
+        known = raw_labels.translation(data, names)
+        keys = (raw_labels.one(value, names) for value in values)
+        return [key and known.get(key, key) for key in keys]
+
+    def ambiguities(
+        self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
+    ) -> Problems:
+        """Raw labels that can be read in two ways: what is found, and what to write."""
+        keys = (raw_labels.one(value, names) for value in values)
+        yield from raw_labels.undeclared(keys, data, names)
 
     def column(self, declared: Sequence[str] | None) -> Check:
         """The check of the target column; ``declared`` are the names that the config lists."""

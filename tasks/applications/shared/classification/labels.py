@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import DataError, Problem
 from configs.schema import Data, Loss
-from configs.values import label_name
+from configs.values import label_key
 from tasks.applications.facts import Census, Facts
 
 if TYPE_CHECKING:
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 MOST_LABELS = 1000
 LONGEST_SHOWN = 40
+SEPARATORS = "|,;"
+DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{0,20})?")
+VARIATIONS = "".join(map(chr, range(0xFE00, 0xFE10)))
+"""Variation selectors, by which a sign is drawn in colour or not."""
 INTEGER = re.compile(r"-?[0-9]{1,20}")
 
 
@@ -53,42 +60,6 @@ class ClassificationFacts(Facts):
         return self.scale or ()
 
 
-def canonical(value: object) -> str | None:
-    """Name a raw label: trimmed text, ``true``/``false``, integers in decimal; None if missing."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = label_name(value).strip()
-    lowered = text.lower()
-    return lowered if lowered in {"true", "false"} else text or None
-
-
-def one(value: object) -> Any:
-    """Name a raw label; a value that cannot be one becomes a tuple, which has a hash."""
-    return (repr(value),) if isinstance(value, list | dict | tuple) else canonical(value)
-
-
-def translation(data: Data, names: Sequence[str] | None) -> dict[str, str]:
-    """The mapping from canonical raw value to label name that the config declares.
-
-    A list of names also accepts its positions, unless the names are numbers themselves; two
-    names also accept ``false`` and ``true``.
-    """
-    if isinstance(data.labels, dict):
-        return {str(canonical(k)): v for k, v in data.labels.items()}
-    listed = data.labels if data.labels is not None else names
-    if listed is None:
-        return {}
-    by_name = {str(canonical(name)): name for name in listed}
-    if any(name.lstrip("-").isdigit() for name in by_name):
-        return by_name
-    positions = {str(position): name for position, name in enumerate(listed)}
-    if len(listed) == 2:
-        positions |= dict(zip(("false", "true"), listed, strict=True))
-    return positions | by_name
-
-
 def declared(data: Data) -> tuple[str, ...] | None:
     """The label names that the config lists, in its order."""
     if isinstance(data.labels, dict):
@@ -114,7 +85,8 @@ def vocabulary(counts: Mapping[str, int], data: Data, target: str = "label") -> 
         target: the application's name of the column.
 
     Raises:
-        DataError: one class only, or so many that the column cannot hold labels.
+        DataError: one class only, so many that the column cannot hold labels, or labels that can
+            be read in two ways.
     """
     present, rows = set(counts), sum(counts.values())
     where = f"column {data.columns.get(target, target)!r}"
@@ -130,7 +102,59 @@ def vocabulary(counts: Mapping[str, int], data: Data, target: str = "label") -> 
     names = declared(data)
     if names is not None:
         return list(names)
-    return sorted(present, key=_natural)
+    require_distinct(counts, where)
+    _require_separate(present, where, data)
+    return sorted(present, key=natural)
+
+
+def require_distinct(counts: Mapping[str, int], where: str) -> None:
+    """Refuse undeclared labels that may be one label in two ways of writing.
+
+    Raises:
+        DataError: with all of them.
+    """
+    looks: dict[str, list[str]] = defaultdict(list)
+    for label in sorted(counts):
+        looks[_look(label)].append(label)
+    problems = [
+        Problem(
+            where,
+            f"{' and '.join(f'{shown(one)} ({_rows(counts[one])})' for one in alike)} may be one "
+            "label or several",
+            f"for one, map every value in data.labels, as in {{{alike[0]!r}: {alike[-1]!r}}}; for "
+            "several, list every label in data.labels",
+        )
+        for alike in looks.values()
+        if len(alike) > 1
+    ]
+    if problems:
+        raise DataError(problems)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def _look(label: str) -> str:
+    """What a label has in common with one that differs by case, width or the way of a number."""
+    text = {"true": "1", "false": "0"}.get(label, label)
+    if DECIMAL.fullmatch(text):
+        return str(Decimal(text).normalize())
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in folded if unicodedata.category(c) != "Cf" and c not in VARIATIONS)
+
+
+def _require_separate(labels: Collection[str], where: str, data: Data) -> None:
+    """Refuse undeclared labels that consist of others with a separator between them."""
+    for separator in SEPARATORS:
+        joined = sorted(label for label in labels if separator in label)
+        parts = {part.strip() for label in labels for part in label.split(separator)} - {""}
+        if not joined or len(parts) > len(labels) or all(map(DECIMAL.fullmatch, parts)):
+            continue
+        message = f"{shown(joined[0])} may be one label, or several with {separator!r} between them"
+        multiple = "" if data.labelling == "multiple" else "data.labelling: multiple and "
+        advice = f"for several, set {multiple}data.label_separator: {separator!r}; for one, list "
+        raise DataError(Problem(where, message, advice + "every label in data.labels"))
 
 
 def problems(census: Census, labels: Sequence[str], minimum: int) -> Iterator[str]:
@@ -175,10 +199,12 @@ def class_weights(
         return None
     if loss.class_weights == "balanced":
         return [balanced(count) for count in facts.frequencies]
-    return [loss.class_weights.get(label, 1.0) for label in facts.labels]
+    weights = {label_key(name): weight for name, weight in loss.class_weights.items()}
+    return [weights.get(label_key(label), 1.0) for label in facts.labels]
 
 
-def _natural(label: str) -> tuple[int, int, str]:
+def natural(label: str) -> tuple[int, int, str]:
+    """The order of labels: numbers by their value, then texts."""
     return (0, int(label), label) if INTEGER.fullmatch(label) else (1, 0, label)
 
 

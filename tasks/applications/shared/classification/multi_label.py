@@ -10,7 +10,7 @@ from configs.schema import Data, Loss, Pipeline
 from tasks.applications.base import Batch, Predictions, Problems, texts
 from tasks.applications.scoring import Metric, error, shares
 from tasks.applications.shared import losses
-from tasks.applications.shared.classification import labels as label_names
+from tasks.applications.shared.classification import raw_labels
 from tasks.applications.shared.classification.base import Labelling
 from tasks.applications.shared.classification.labels import ClassificationFacts, class_weights
 
@@ -50,8 +50,18 @@ class MultiLabel(Labelling):
         self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
     ) -> list[Any]:
         """Sets as lists of names without repetition; what is not a set stays as it is."""
-        known = label_names.translation(data, names)
-        return [_label_set(value, data.label_separator, known) for value in values]
+        known = raw_labels.translation(data, names)
+        return [_label_set(value, data.label_separator, known, names) for value in values]
+
+    def ambiguities(
+        self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
+    ) -> Problems:
+        """Rows of flags besides, which are no names either."""
+        read = (raw_labels.pieces(value, data.label_separator) for value in values)
+        rows = [row for row in read if row is not None]
+        found = list(raw_labels.flags(rows, data, names))
+        keys = (raw_labels.one(value, names) for row in rows for value in row)
+        yield from found or raw_labels.undeclared(keys, data, names)
 
     def column(self, declared: Sequence[str] | None) -> Column:
         from tasks.applications.shared.checks import label_set_column
@@ -87,19 +97,15 @@ class MultiLabel(Labelling):
         return {"probabilities": np.tile(shares, (rows, 1))}
 
 
-def _label_set(value: object, separator: str, known: dict[str, str]) -> object:
-    if isinstance(value, str):
-        pieces: Sequence[object] = [piece for piece in value.split(separator) if piece.strip()]
-    elif isinstance(value, list | tuple):
-        pieces = value
-    else:
-        # A missing value is not an empty set: nobody has labelled that row.
+def _label_set(
+    value: object, separator: str, known: dict[str, str], names: Sequence[str] | None
+) -> object:
+    pieces = raw_labels.pieces(value, separator)
+    # A missing value is not an empty set: nobody has labelled that row.
+    keys = [None] if pieces is None else [raw_labels.one(piece, names) for piece in pieces]
+    if not all(isinstance(key, str) for key in keys):
         return value
-    scalars = all(isinstance(piece, str | int | float) for piece in pieces)
-    names = [label_names.canonical(piece) for piece in pieces] if scalars else [None]
-    if None in names:
-        return value
-    return list(dict.fromkeys(known.get(str(name), str(name)) for name in names))
+    return list(dict.fromkeys(known.get(str(key), str(key)) for key in keys))
 
 
 class BinaryCrossEntropy(losses.RowObjective):

@@ -12,6 +12,7 @@ from tasks.applications.base import Batch, Predictions, Problems
 from tasks.applications.scoring import Metric, error, shares
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification import labels as label_names
+from tasks.applications.shared.classification import raw_labels
 from tasks.applications.shared.classification.base import Labelling
 from tasks.applications.shared.classification.labels import ClassificationFacts
 
@@ -48,14 +49,21 @@ class Ordinal(Labelling):
         self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
     ) -> list[Any]:
         """Replace raw labels by their names; other numbers get one way of writing."""
-        known = label_names.translation(data, names)
+        known = raw_labels.translation(data, names)
 
         def named(label: str) -> str:
             tidy = _tidy(label)
             return known.get(label) or known.get(tidy, tidy)
 
-        raw = (label_names.one(value) for value in values)
-        return [named(label) if isinstance(label, str) else label for label in raw]
+        keys = (raw_labels.one(value, names) for value in values)
+        return [named(key) if isinstance(key, str) else key for key in keys]
+
+    def ambiguities(
+        self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
+    ) -> Problems:
+        keys = (raw_labels.one(value, names) for value in values)
+        tidy = (_tidy(key) if isinstance(key, str) else None for key in keys)
+        yield from raw_labels.undeclared(tidy, data, names)
 
     def vocabulary(
         self, counts: Mapping[str, int], data: Data
@@ -65,9 +73,11 @@ class Ordinal(Labelling):
         The numbers are those that the labels are, where they are rising numbers; else positions
         from 0.
         """
+        undeclared = label_names.declared(data) is None
+        if undeclared and len(counts) > 1:
+            _require_numbers(sorted(counts), data.columns.get(self.target, self.target))
         labels = label_names.vocabulary(counts, data, self.target)
-        if label_names.declared(data) is None:
-            _require_numbers(labels, data.columns.get(self.target, self.target))
+        if undeclared:
             labels.sort(key=float)
         return labels, _scale(labels)
 

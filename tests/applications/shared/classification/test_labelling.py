@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from configs.errors import DataError
 from configs.schema import Pipeline
@@ -86,6 +89,17 @@ def reasons(pipeline: Pipeline, values: list[Any]) -> Reasons:
         ({"sports": 1}, {"sports": 1}),
         (["sports", None], ["sports", None]),
         (["sports", ["politics"]], ["sports", ["politics"]]),
+        ("['sports', 'politics']", ["sports", "politics"]),
+        ('["sports", 3]', ["sports", "3"]),
+        ("('sports',)", ["sports"]),
+        ("[]", []),
+        ("[sports]|[other]", ["[sports]", "[other]"]),
+        ("['sports' 'politics']", "['sports' 'politics']"),
+        ("['sports', nan]", "['sports', nan]"),
+        ("[1 0 1]", "[1 0 1]"),
+        ("{'sports': 1}", "{'sports': 1}"),
+        ([b"sports"], [b"sports"]),
+        (["sp\u200borts", "cafe\u0301"], ["sports", "caf\u00e9"]),
     ],
 )
 def test_sets_of_labels_in_canonical_form(cell: Any, expected: Any) -> None:
@@ -99,17 +113,107 @@ def test_separator_is_declared() -> None:
     ]
 
 
-def test_sets_of_declared_labels_by_value_and_by_position() -> None:
+def test_sets_of_declared_labels_by_value_and_by_declared_number() -> None:
     mapping = config("multiple", labels={"s": "sports", "p": "politics"})
     assert normalize(mapping, ["s|p", ["x"]]) == [["sports", "politics"], ["x"]]
-    listed = config("multiple", labels=["sports", "politics", "other"])
-    assert normalize(listed, ["0|2", [1, "sports"]]) == [
-        ["sports", "other"],
-        ["politics", "sports"],
-    ]
+    listed = config("multiple", labels={0: "sports", 1: "politics", 2: "other"})
+    assert normalize(listed, ["0|2", [1, "2.0"]]) == [["sports", "other"], ["politics", "other"]]
     assert normalize(config("multiple"), [[1, 0]], ["sports", "politics"]) == [
         ["politics", "sports"]
     ]
+
+
+def ambiguities(
+    pipeline: Pipeline, values: list[Any], names: list[str] | None = None
+) -> list[tuple[str, str]]:
+    """What is asked about labels."""
+    frame = frame_of(pipeline.data.labelling, values)
+    return list(APPLICATION.rows.ambiguities(frame, pipeline.data, names))
+
+
+@pytest.mark.parametrize(
+    ("labels", "values", "names"),
+    [
+        (["late", "broken"], [[1, 0]], None),
+        (["late", "broken"], [[True, False], [False, False]], None),
+        (["late", "broken"], ["1|0", "0|1"], None),
+        (["late", "broken"], ["[1, 0]", "[0, 1]"], None),
+        (None, [[1, 0, 0], [0, 1, 0]], None),
+        ({0: "late", 1: "broken"}, [[1, 0], [1, 1]], None),
+        (None, [[1, 0], [1, 1]], ["late", "broken"]),
+    ],
+)
+def test_flags_of_labels_are_asked_for(labels: Any, values: list[Any], names: Any) -> None:
+    ((found, advice),) = ambiguities(config("multiple", labels=labels), values, names)
+    assert "they may mark the labels that it has, or be the numbers of its labels" in found
+    assert "write the names of each row's labels" in advice
+
+
+@pytest.mark.parametrize(
+    ("labels", "values", "names"),
+    [
+        ({0: "late", 1: "broken"}, [[1, 0], [0, 1]], None),
+        (None, [[1, 0], [0, 1]], ["late", "broken"]),
+        (["0", "1"], [[1, 0]], None),
+        (None, [[1], [0], [1, 0]], None),
+        (["late", "broken"], [[], ["late"], ["late", "broken"]], None),
+    ],
+)
+def test_numbers_of_labels_that_are_declared_are_not_asked_for(
+    labels: Any, values: list[Any], names: Any
+) -> None:
+    assert ambiguities(config("multiple", labels=labels), values, names) == []
+
+
+def test_a_data_sets_own_names_are_the_values_of_its_rows() -> None:
+    names, values = ["neg", "pos"], [0, 1, "pos", -1, None]
+    assert normalize(config("single"), values, names) == ["neg", "pos", "pos", None, None]
+    listed = config("single", labels=["pos", "neg"])
+    assert normalize(listed, values, names) == ["neg", "pos", "pos", None, None]
+    for labels in ({0: "bad", 1: "good"}, {"neg": "bad", "pos": "good"}):
+        renamed = config("single", labels=labels)
+        assert normalize(renamed, values, names) == ["bad", "good", "good", None, None]
+    stars = config("ordinal")
+    assert normalize(stars, [0, 4], ["1", "2", "3", "4", "5"]) == ["1", "5"]
+
+
+@pytest.mark.parametrize("labelling", ["single", "ordinal", "multiple"])
+def test_a_list_that_has_none_of_a_data_sets_own_names_is_asked_for(labelling: str) -> None:
+    pipeline = config(labelling, labels=["bad", "good"])
+    values: list[Any] = [[1], [0], []] if labelling == "multiple" else [1, 0]
+    ((found, advice),) = ambiguities(pipeline, values, ["neg", "pos"])
+    assert found == "the data set names its classes 'neg', 'pos', and data.labels has 'bad', 'good'"
+    assert "data.labels: {neg: 'bad', pos: 'good'} or {neg: 'good', pos: 'bad'}" in advice
+    declared = config(labelling, labels={"neg": "bad", "pos": "good"})
+    assert ambiguities(declared, values, ["neg", "pos"]) == []
+
+
+UNSEEN = st.sampled_from(["", "\u200b", "\ufeff", "\u2060", "\u00ad", "\u200c", "\u200d"])
+WORD = st.text("ab\u00e9\u00fcz-_[]3", min_size=1, max_size=8)
+
+
+@given(words=st.lists(WORD, min_size=1, max_size=3), data=st.data())
+def test_a_label_is_the_same_however_its_signs_are_stored(
+    words: list[str], data: st.DataObject
+) -> None:
+    label = " ".join(words)
+    form = data.draw(st.sampled_from(["NFC", "NFD"]))
+    blank = data.draw(st.sampled_from([" ", "  ", "\u00a0", "\t"]))
+    written = "".join(
+        data.draw(UNSEEN) + (blank if sign == " " else sign)
+        for sign in unicodedata.normalize(form, label)
+    )
+    pipeline = config("single")
+    assert normalize(pipeline, [written, blank + label]) == normalize(pipeline, [label, label])
+
+
+@given(number=st.integers(-1000, 1000), zeros=st.integers(0, 3))
+def test_a_whole_number_is_one_label(number: int, zeros: int) -> None:
+    written = f"{number}." + "0" * zeros if zeros else str(number)
+    values = [number, float(number), written]
+    assert set(normalize(config("single"), values)) == {str(number)}
+    mapping = config("single", labels={number: "yes", number + 1: "no"})
+    assert set(normalize(mapping, values)) == {"yes"}
 
 
 def test_what_is_not_a_set_of_declared_labels_is_found() -> None:
@@ -190,7 +294,7 @@ def test_numbers_are_ordered_as_numbers(values: list[Any], labels: list[str]) ->
 
 def test_declared_order_of_words() -> None:
     pipeline = config("ordinal", labels=["bad", "fair", "good"])
-    facts = learn(pipeline, ["good", "0", "fair", 1.0])
+    facts = learn(pipeline, ["good", "bad", "fair", " fair"])
     assert (facts.labels, facts.scale) == (("bad", "fair", "good"), (0.0, 1.0, 2.0))
     assert facts.counts == {"bad": 1, "fair": 2, "good": 1}
     undeclared = [("unknown_label", "label: the label is not declared")]

@@ -31,8 +31,11 @@ class Gate(Section):
     """How a challenger's primary metric must compare with the champion's on the same rows.
     `better`: higher, and the lower bound of the interval loses no more than `margin`; `superior`:
     the lower bound is higher; `non_inferior`: the lower bound loses no more than `margin`, for
-    models that follow the data. A model that scores every row as the champion does is never
+    models that follow the data. A model that is right on the same rows as the champion is never
     promoted."""
+    beat_baseline: bool = True
+    """Whether the primary metric must beat the trivial method's on the same rows: with
+    `confidence_level` for a version without a champion before it; no other version may be below."""
     thresholds: dict[str, float] = Field(default_factory=dict)
     """Lowest acceptable value per metric, for example `accuracy: 0.85`; the highest for metrics
     where lower is better."""
@@ -43,6 +46,9 @@ class Gate(Section):
     """Largest tolerated loss, as a share of the champion's primary metric."""
     confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Confidence level of the interval of the gain."""
+    min_unseen_rows: Annotated[int, Field(ge=1)] = 100
+    """Test rows that the champion has trained on are left out of the comparison. At least so many
+    others must be left, or half of the test rows if that is less."""
     slices: Slices = Slices()
     """Slices of the test split on which a challenger must not get worse."""
     max_latency_ms: Annotated[float, Field(gt=0, le=1_000_000_000)] | None = None

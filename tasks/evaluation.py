@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from tasks import arrow
 from tasks.applications import registry as applications
 from tasks.applications.base import Application
 from tasks.applications.scoring import Scorer
-from tasks.champion import answers, slices
+from tasks.champion import answers, paired, slices
+from tasks.champion.paired import MetricComparison
 from tasks.finetuning import FinetuningResult, extra_metrics, primary_metric_of
 from tasks.metrics import code_digests
 from tasks.store import StoredOutput, StoredResult, digest, files_below, read_json, write_json
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-VERSION = 4
+VERSION = 5
 ANSWERS = "answers"
 SLICES = "slices.parquet"
 OUTCOMES = "outcomes.parquet"
@@ -43,6 +44,7 @@ class EvaluationResult(StoredResult):
         interval: bootstrap interval of the primary metric.
         details: rows of the detail table.
         baseline: metrics of the trivial method.
+        baseline_gain: the primary metric beside that of the trivial method, row by row.
         signatures: settings of the metrics that a library reports.
         cost: ``latency_ms``, the median time to answer one row, and ``megabytes`` on disk.
         slices: the primary metric by slice.
@@ -55,6 +57,7 @@ class EvaluationResult(StoredResult):
     details: list[dict[str, Any]]
     baseline_name: str
     baseline: dict[str, float]
+    baseline_gain: MetricComparison
     signatures: dict[str, str]
     cost: dict[str, float]
     slices: list[dict[str, Any]]
@@ -130,6 +133,7 @@ def _inputs(
         "evaluation": config.evaluation.model_dump(mode="json"),
         "extra_metrics": code_digests(extra_metrics(config)),
         "settings": settings,
+        "confidence": config.gate.confidence_level,
         "slices": _slice_inputs(config, validated),
     }
 
@@ -146,6 +150,7 @@ def _read(stored: StoredOutput, primary_metric: str, baseline_name: str) -> Eval
         details=read_json(stored.path / "details.json"),
         baseline_name=baseline_name,
         baseline=record["baseline"],
+        baseline_gain=MetricComparison(**record["baseline_gain"]),
         signatures=record["signatures"],
         cost=record["cost"],
         slices=read_json(stored.path / "slices.json"),
@@ -245,6 +250,7 @@ def _write(
     record = {"headline": primary_metric, "metrics": metrics, "interval": list(interval)}
     record |= {"baseline": answered.baseline.metrics(), "signatures": scorer.signatures()}
     record |= {"cost": answered.cost, "holdout": validated.digest}
+    record |= {"baseline_gain": asdict(_baseline_gain(answered, config, len(rows)))}
     write_json(folder / "metrics.json", record)
     write_json(folder / "details.json", scorer.details(metrics))
     write_json(folder / "slices.json", _slices(folder, config, scorer, rows, validated))
@@ -265,6 +271,18 @@ def draw(folder: Path, scorer: Scorer, training: Path) -> None:
         figures = dict(scorer.figures()) | {"loss_curves": loss_curves(training)}
         for name, figure in figures.items():
             figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})
+
+
+def _baseline_gain(answered: _TestAnswers, config: Pipeline, rows: int) -> MetricComparison:
+    (found,) = paired.compare(
+        answered.scorer,
+        answered.baseline,
+        [primary_metric_of(config)],
+        rows,
+        config.evaluation.bootstrap_samples,
+        config.gate.confidence_level,
+    )
+    return found
 
 
 def _slices(

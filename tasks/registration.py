@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
 from configs.schema import Pipeline
-from tasks.champion import gate
+from tasks.champion import gate, row_hashes
 from tasks.champion.comparison import PROBLEM, Challenger, compare
 from tasks.champion.gate import Decision, Evidence
 from tasks.champion.paired import Comparison
 from tasks.evaluation import EvaluationResult
 from tasks.store import read_json
 from tasks.tracking import lineage, packaging, registry, runs
-from tasks.tracking.client import patiently
+from tasks.tracking.client import patiently, transfer
 from tasks.tracking.registry import Move
 from tasks.tracking.runs import FINGERPRINT, log_folder
 from tasks.validation import ValidationResult
@@ -264,6 +264,7 @@ class _Registration:
             FINGERPRINT: self.origin.fingerprint,
             registry.PRIMARY_METRIC: self.evaluated.primary_metric,
             PROBLEM: _problem(self.evaluated),
+            registry.TEST_ROWS: row_hashes.digest_of_test(self.validated),
             PACKAGE: packaging.package_digest(self.evaluated.package),
             **self.origin.tags,
         }
@@ -275,6 +276,10 @@ class _Registration:
         batch_size = self.config.evaluation.batch_size
         model = packaging.save(scratch / ARTIFACT, self.evaluated.package, batch_size)
         log_folder(self.client, run_id, model, ARTIFACT)
+        shutil.rmtree(scratch / ARTIFACT)
+        row_hashes.write(scratch, self.validated)
+        with transfer():
+            self.client.log_artifact(run_id, str(scratch / row_hashes.FILE))
         shutil.rmtree(scratch)
         written = lineage.record(self.config, self.validated)
         self.client.log_dict(run_id, written, lineage.FILE)
@@ -359,6 +364,8 @@ def _evidence(
         evaluated.cost,
         champion,
         comparison,
+        evaluated.baseline_gain,
+        evaluated.baseline_name,
     )
 
 

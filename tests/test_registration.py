@@ -18,7 +18,9 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 
 from configs.errors import DataError, ModelError
 from configs.schema import Gate, Pipeline, Registry
-from tasks.champion import gate
+from tasks.arrow import MappedTable
+from tasks.champion import gate, row_hashes
+from tasks.contract.rows.catalogue import hash_rows
 from tasks.evaluation import EvaluationResult
 from tasks.predictor import Predictor, sha256
 from tasks.registration import Origin, RegistrationResult, register
@@ -78,7 +80,7 @@ class Shop:
         )
 
     def with_gate(self, **gate: object) -> Shop:
-        section = Gate.model_validate(gate)
+        section = Gate.model_validate({"beat_baseline": False} | gate)
         return replace(self, config=self.config.model_copy(update={"gate": section}))
 
     def aliases(self) -> dict[str, int]:
@@ -97,7 +99,9 @@ def shop(
 ) -> Shop:
     name = re.sub(r"\W+", "-", request.node.name)
     section = Registry(name=name[:99], tags={"team": "support"})
-    config = prepared.config.model_copy(update={"registry": section})
+    # A model that gives one answer has to be a champion here.
+    lenient = Gate(beat_baseline=False)
+    config = prepared.config.model_copy(update={"registry": section, "gate": lenient})
     return Shop(*store, config, prepared.validated, evaluated)
 
 
@@ -125,6 +129,7 @@ def test_version_says_where_it_comes_from(shop: Shop) -> None:
         "onestep.package": file_digest(shop.evaluated.package / "manifest.json"),
         "onestep.decision": json.dumps({"alias": "champion", "before": None}),
         "onestep.problem": "single",
+        registry.TEST_ROWS: row_hashes.digest_of_test(shop.validated),
         "team": "support",
     }
     assert version.run_id == shop.run("a fingerprint")
@@ -214,7 +219,77 @@ def test_version_that_answers_like_the_champion_is_challenger(shop: Shop) -> Non
     shop.register("old")
     registered = shop.with_gate(rule="non_inferior").register("new")
     assert (registered.version, registered.alias) == (2, "challenger")
-    assert "scores every row as the champion does" in registered.verdict
+    assert "is right on the same rows as the champion" in registered.verdict
+
+
+def test_a_first_version_that_is_no_better_than_the_trivial_method_gets_no_alias(
+    shop: Shop, constant: EvaluationResult
+) -> None:
+    registered = shop.with_gate(beat_baseline=True).register("a coin flip", constant)
+    assert registered.alias is None
+    assert "accuracy 0.5000 against 0.5000 of majority class" in registered.verdict
+    assert shop.aliases() == {}
+    assert shop.with_gate(beat_baseline=True).register("trained").alias == "champion"
+
+
+def test_rows_that_the_champion_has_trained_on_are_left_out(
+    shop: Shop, constant: EvaluationResult
+) -> None:
+    shop.register("old", constant)
+    _record_as_trained(shop, "old", _test_texts(shop)[:10])
+    registered = shop.register("new")
+    assert registered.alias == "champion"
+    assert "10 of 24 test rows are left out, since the champion has trained on them" in (
+        registered.verdict
+    )
+    counts = [registered.gate[name] for name in ("rows", "compared_rows", "seen_rows")]
+    assert counts == [24, 14, 10]
+    assert sum(one["rows"] for one in registered.gate["slices"]) == 14
+
+
+def test_too_few_rows_that_the_champion_has_not_seen_keep_a_version_back(
+    shop: Shop, constant: EvaluationResult
+) -> None:
+    shop.register("old", constant)
+    _record_as_trained(shop, "old", _test_texts(shop))
+    registered = shop.register("new")
+    assert (registered.version, registered.alias) == (2, "challenger")
+    assert "0 are left, 12 are needed" in registered.verdict
+
+
+def test_a_champion_whose_rows_are_unknown_is_not_replaced(
+    shop: Shop, constant: EvaluationResult
+) -> None:
+    shop.register("old", constant)
+    _artifact(shop, "old", row_hashes.FILE).unlink()
+    registered = shop.register("new")
+    assert (registered.version, registered.alias) == (2, "challenger")
+    assert "on which rows the champion, version 1, has trained is unknown" in registered.verdict
+
+
+def _test_texts(shop: Shop) -> list[str]:
+    rows = MappedTable(shop.validated.stored.path / "test.arrow")
+    texts: list[str] = rows.column("text").to_pylist()
+    return texts
+
+
+def _record_as_trained(shop: Shop, fingerprint: str, texts: list[str]) -> None:
+    """Let a version's run say that it has trained on texts, whatever space is around them."""
+    frame = pd.DataFrame({"text": [f" {text}\n" for text in texts]})
+    known = pd.DataFrame({"input": hash_rows(frame, ["text"])})
+    known.to_parquet(_artifact(shop, fingerprint, row_hashes.FILE))
+
+
+def _artifact(shop: Shop, fingerprint: str, name: str) -> Path:
+    return Path(shop.client.get_run(shop.run(fingerprint)).info.artifact_uri) / name
+
+
+def test_a_version_records_the_rows_that_it_has_trained_on(shop: Shop) -> None:
+    shop.register("first")
+    known = set(pd.read_parquet(_artifact(shop, "first", row_hashes.FILE))["input"])
+    for split, seen in (("train", True), ("validation", True), ("test", False)):
+        table = MappedTable(shop.validated.stored.path / f"{split}.arrow")
+        assert {one in known for one in row_hashes.of(table, ["text"])} == {seen}
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"{}"), Path.unlink])

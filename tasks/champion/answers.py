@@ -28,42 +28,56 @@ TIMED_SECONDS: Final = 2.0
 MOST_ROWS: Final = 20_000
 """With more rows, the metric of each row alone is not computed."""
 AT_ONCE: Final = 64
+Mask = NDArray[np.bool_]
 Predict = Callable[["pd.DataFrame"], "pd.DataFrame"]
 Observe = Callable[["pd.DataFrame", "pd.DataFrame"], None]
 
 
-def chunks(rows: MappedTable) -> Iterator[pd.DataFrame]:
-    """The rows as tables."""
+def chunks(rows: MappedTable, kept: Mask | None = None) -> Iterator[pd.DataFrame]:
+    """The rows as tables; with a mask those that are kept."""
     for start in range(0, len(rows), CHUNK):
-        yield rows.slice(start, min(start + CHUNK, len(rows))).to_pandas()
+        stop = min(start + CHUNK, len(rows))
+        table = rows.slice(start, stop)
+        if kept is not None:
+            table = table.filter(kept[start:stop])
+        if table.num_rows:
+            yield table.to_pandas()
 
 
 def ask(
-    predict: Predict, rows: MappedTable, inputs: Sequence[str], observe: Observe | None = None
+    predict: Predict,
+    rows: MappedTable,
+    inputs: Sequence[str],
+    observe: Observe | None = None,
+    kept: Mask | None = None,
 ) -> pd.DataFrame:
-    """The answers to all rows, in order.
+    """The answers to all rows, or to those that are kept, in order.
 
     ``predict`` gets chunks of the ``inputs`` columns; ``observe`` sees each chunk of the rows with
     its answers.
     """
     import pandas as pd
 
-    parts, done = [], 0
-    for table in chunks(rows):
+    parts, done, total = [], 0, len(rows) if kept is None else int(kept.sum())
+    for table in chunks(rows, kept):
         parts.append(predict(table[list(inputs)]))
         if observe is not None:
             observe(table, parts[-1])
         done += len(table)
-        announce(Progress("evaluating", {"done": done, "total": len(rows)}))
+        announce(Progress("evaluating", {"done": done, "total": total}))
     return pd.concat(parts, ignore_index=True)
 
 
 def score(
-    scorer: Scorer, rows: MappedTable, answers: pd.DataFrame, application: Application
+    scorer: Scorer,
+    rows: MappedTable,
+    answers: pd.DataFrame,
+    application: Application,
+    kept: Mask | None = None,
 ) -> Scorer:
-    """Let a scorer see every row with its answer."""
+    """Let a scorer see every row that is kept with its answer."""
     start = 0
-    for table in chunks(rows):
+    for table in chunks(rows, kept):
         some = answers.iloc[start : start + len(table)]
         scorer.update(targets(table), application.scoring.served(some))
         start += len(table)

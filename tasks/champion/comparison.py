@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts
 from tasks.applications.scoring import Scorer
 from tasks.arrow import MappedTable
-from tasks.champion import answers, paired, slices
+from tasks.champion import answers, paired, row_hashes, slices
 from tasks.champion.paired import Comparison, MetricComparison
 from tasks.evaluation import ANSWERS, SLICES, EvaluationResult
 from tasks.finetuning import extra_metrics
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-VERSION = 1
+VERSION = 2
 APPLICATION, PROBLEM = "onestep.application", "onestep.problem"
 RESULT = "comparison.json"
 MODEL_FILE = "model/MLmodel"
@@ -43,6 +43,10 @@ CHANGED = "the model was changed after it was built"
 
 class _OtherProblemError(Exception):
     """The champion solves another problem."""
+
+
+class _UnknownRowsError(Exception):
+    """The rows that the champion has trained on are not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,10 @@ def compare(challenger: Challenger, champion: ModelVersion, tags: Mapping[str, s
         advice = "give the pipeline a registry.name of its own"
         problem = f"version {champion.version} has {error}; {advice}"
         return Comparison(reference, problem=problem, other_problem=True)
+    except _UnknownRowsError:
+        problem = f"on which rows the champion, version {champion.version}, has trained is unknown"
+        advice = f"its run has no {row_hashes.FILE}; decide with `onestep promote`"
+        return Comparison(reference, problem=f"{problem}: {advice}")
     except Exception as error:
         if isinstance(error, OneStepError) or unreachable(error):
             raise
@@ -138,14 +146,28 @@ class _Models:
         )
 
     def compare(self, reference: str) -> Comparison:
-        """Load the champion, let it predict, and compare."""
-        champion = self._champion()
-        ours = answers.load(self._evaluated.answers)
-        challenger = self._scorer(ours, self._facts)
-        primary_metric, rows = self._evaluated.primary_metric, len(self._rows)
+        """Load the champion, let it predict the rows that it has not trained on, and compare."""
+        loaded = self._load()
+        theirs = self._application.facts.read(loaded.unwrap_python_model().settings)
+        if missing := set(theirs.inputs) - set(self._rows.schema.names):
+            raise _OtherProblemError(f"another input: {', '.join(sorted(missing))}")
+        kept = self._unseen(theirs.inputs)
+        rows, seen = int(kept.sum()), int((~kept).sum())
+        if not rows:
+            return Comparison(reference, seen=seen)
+        return replace(self._compare_rows(loaded, theirs, kept, reference), rows=rows, seen=seen)
+
+    def _compare_rows(
+        self, loaded: Any, theirs: Facts, kept: answers.Mask, reference: str
+    ) -> Comparison:
+        champion = self._champion(loaded, theirs, kept)
+        ours = answers.load(self._evaluated.answers)[kept]
+        challenger = self._scorer(ours, self._facts, kept)
+        primary_metric, rows = self._evaluated.primary_metric, int(kept.sum())
         names = [name for name in challenger.metrics() if name != "rows"]
         shared = set(champion.metrics())
-        metrics = self._paired(challenger, champion, [name for name in names if name in shared])
+        names = [name for name in names if name in shared]
+        metrics = self._paired(challenger, champion, names, rows)
         gains = [(one.gain, one.low, one.high) for one in metrics if one.metric == primary_metric]
         same = gains == [(0.0, 0.0, 0.0)]
         return Comparison(
@@ -153,43 +175,54 @@ class _Models:
             rows,
             metrics,
             _mcnemar(challenger, champion),
-            tuple(self._slices(challenger, champion)),
+            tuple(self._slices(challenger, champion, kept)),
             same,
         )
 
-    def _champion(self) -> Scorer:
+    def _load(self) -> Any:
+        """The champion as it is served."""
         run_id = str(self._version.run_id)
         if not runs.has_artifact(self._challenger.client, run_id, MODEL_FILE):
             raise FileNotFoundError(f"its run has no {MODEL_FILE}")
-        loaded = load_model(self._challenger.workspace, self._version)
-        theirs = self._application.facts.read(loaded.unwrap_python_model().settings)
-        if missing := set(theirs.inputs) - set(self._rows.schema.names):
-            raise _OtherProblemError(f"another input: {', '.join(sorted(missing))}")
-        said = answers.ask(loaded.predict, self._rows, theirs.inputs)
+        return load_model(self._challenger.workspace, self._version)
+
+    def _unseen(self, inputs: Sequence[str]) -> answers.Mask:
+        """The test rows that the champion has not trained on."""
+        client, workspace = self._challenger.client, self._challenger.workspace
+        known = row_hashes.read(client, workspace, str(self._version.run_id))
+        if known is None:
+            raise _UnknownRowsError
+        return ~np.isin(row_hashes.of(self._rows, inputs), known)
+
+    def _champion(self, loaded: Any, theirs: Facts, kept: answers.Mask) -> Scorer:
+        said = answers.ask(loaded.predict, self._rows, theirs.inputs, kept=kept)
         try:
-            return self._scorer(*self._application.scoring.align(said, theirs, self._facts))
+            aligned, facts = self._application.scoring.align(said, theirs, self._facts)
+            return self._scorer(aligned, facts, kept)
         except ValueError as error:
             raise _OtherProblemError(str(error)) from None
 
-    def _scorer(self, said: pd.DataFrame, facts: Facts) -> Scorer:
+    def _scorer(self, said: pd.DataFrame, facts: Facts, kept: answers.Mask) -> Scorer:
         scorer = self._application.scoring.extended_scorer(facts, extra_metrics(self._config))
-        return answers.score(scorer, self._rows, said, self._application)
+        return answers.score(scorer, self._rows, said, self._application, kept)
 
     def _paired(
-        self, challenger: Scorer, champion: Scorer, metrics: list[str]
+        self, challenger: Scorer, champion: Scorer, metrics: list[str], rows: int
     ) -> tuple[MetricComparison, ...]:
         samples = self._config.evaluation.bootstrap_samples
         confidence = self._config.gate.confidence_level
-        return paired.compare(challenger, champion, metrics, len(self._rows), samples, confidence)
+        return paired.compare(challenger, champion, metrics, rows, samples, confidence)
 
-    def _slices(self, challenger: Scorer, champion: Scorer) -> list[paired.Slice]:
+    def _slices(
+        self, challenger: Scorer, champion: Scorer, kept: answers.Mask
+    ) -> list[paired.Slice]:
         import pandas as pd
 
         masks = pd.read_parquet(self._evaluated.answers / SLICES)
         primary_metric, bounds = self._evaluated.primary_metric, self._config.gate.slices
         found = (
             paired.slice_of(
-                challenger, champion, primary_metric, str(name), mask.to_numpy(), bounds
+                challenger, champion, primary_metric, str(name), mask.to_numpy()[kept], bounds
             )
             for name, mask in masks.items()
         )

@@ -12,7 +12,7 @@ from tasks.champion.paired import Comparison, MetricComparison, Slice
 from tasks.metrics import lower_is_better
 
 Alias = Literal["champion", "challenger"]
-REASONS = ("gain", "slices")
+REASONS = ("gain", "unseen rows", "slices")
 """Checks that are the reason of a promotion; the others can only prevent it."""
 
 
@@ -28,6 +28,8 @@ class Evidence:
         cost: ``latency_ms`` and ``megabytes``.
         champion: number of the version that is served; None if there is no other.
         comparison: with the champion.
+        baseline: the primary metric beside that of the trivial method, in the champion's place.
+        baseline_name: what the trivial method does.
     """
 
     primary_metric: str
@@ -37,6 +39,8 @@ class Evidence:
     cost: Mapping[str, float] = field(default_factory=dict)
     champion: int | None = None
     comparison: Comparison | None = None
+    baseline: MetricComparison | None = None
+    baseline_name: str = "the trivial method"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class Decision:
             "alias": self.alias,
             "reference": comparison.reference if comparison else None,
             "rows": evidence.rows,
+            "compared_rows": comparison.rows if comparison else None,
+            "seen_rows": comparison.seen if comparison else None,
             "metrics": [asdict(paired) for paired in comparison.metrics] if comparison else [],
             "mcnemar": comparison.mcnemar if comparison else None,
             "slices": [asdict(one) for one in comparison.slices] if comparison else [],
@@ -115,6 +121,8 @@ def _checks(evidence: Evidence, gate: Gate) -> Iterator[Check]:
     yield _contract(evidence)
     yield _primary_metric(evidence)
     yield from _floors(evidence.metrics, gate.thresholds)
+    if gate.beat_baseline:
+        yield _baseline(evidence)
     yield from _bounds(evidence.cost, gate)
     if (comparison := evidence.comparison) is None:
         if evidence.champion is not None:
@@ -125,6 +133,10 @@ def _checks(evidence: Evidence, gate: Gate) -> Iterator[Check]:
         yield Check("comparison", False, comparison.problem, alone=comparison.other_problem)
         return
     yield _compared_rows(evidence, comparison)
+    if comparison.seen:
+        yield (unseen := _unseen_rows(evidence, comparison, gate))
+        if not unseen.passed:
+            return
     yield from _gain(comparison, evidence.primary_metric, gate)
     yield from _slices(comparison, gate)
 
@@ -164,6 +176,21 @@ def _floors(metrics: Mapping[str, float], floors: Mapping[str, float]) -> Iterat
         )
 
 
+def _baseline(evidence: Evidence) -> Check:
+    """A first version has to be surely better than the trivial method, and none may be worse."""
+    paired, name = evidence.baseline, evidence.baseline_name
+    if paired is None:
+        return Check("baseline", False, f"it was not compared with {name}", alone=True)
+    words = _figures(paired, f" of {name}")
+    if evidence.champion is not None:
+        # Written so that NaN fails.
+        passed = paired.gain >= 0
+        return Check("baseline", passed, words + ("" if passed else ": it is below"), alone=True)
+    passed = paired.low > 0
+    needed = ": a first version must surely be better (gate.beat_baseline)"
+    return Check("baseline", passed, words + ("" if passed else needed), alone=True)
+
+
 def _bounds(cost: Mapping[str, float], gate: Gate) -> Iterator[Check]:
     bounds = {
         "latency_ms": (gate.max_latency_ms, "a row takes {:.1f} ms, at most {:g} are allowed"),
@@ -176,11 +203,25 @@ def _bounds(cost: Mapping[str, float], gate: Gate) -> Iterator[Check]:
 
 
 def _compared_rows(evidence: Evidence, comparison: Comparison) -> Check:
-    same = evidence.rows == comparison.rows
-    note = f"compared on {comparison.rows:,} rows, evaluated on {evidence.rows:,}"
+    known = comparison.rows + comparison.seen
+    same = evidence.rows == known
+    note = f"compared on {known:,} rows, evaluated on {evidence.rows:,}"
     if same:
         note = f"both models on the same {comparison.rows:,} rows"
     return Check("same rows", same, note)
+
+
+def _unseen_rows(evidence: Evidence, comparison: Comparison, gate: Gate) -> Check:
+    """Whether enough rows are left without those that the champion has trained on."""
+    needed = min(gate.min_unseen_rows, math.ceil(evidence.rows / 2))
+    passed = comparison.rows >= needed
+    note = (
+        f"{comparison.seen:,} of {evidence.rows:,} test rows are left out, since the champion has "
+        f"trained on them"
+    )
+    if not passed:
+        note += f": {comparison.rows:,} are left, {needed:,} are needed"
+    return Check("unseen rows", passed, note)
 
 
 def _gain(comparison: Comparison, primary_metric: str, gate: Gate) -> Iterator[Check]:
@@ -192,16 +233,22 @@ def _gain(comparison: Comparison, primary_metric: str, gate: Gate) -> Iterator[C
         return
     words = _figures(paired)
     if comparison.same_scores:
-        yield Check("gain", False, f"{words}; it scores every row as the champion does")
+        yield Check("gain", False, f"{words}; {_same(comparison)}")
         return
     margin = gate.margin * abs(paired.champion)
     failed = "; ".join(_shortfalls(paired, gate, margin))
     yield Check("gain", not failed, f"{words}{': ' if failed else ''}{failed}")
 
 
-def _figures(paired: MetricComparison) -> str:
+def _same(comparison: Comparison) -> str:
+    if comparison.mcnemar is None:
+        return "it scores every row as the champion does"
+    return "it is right on the same rows as the champion"
+
+
+def _figures(paired: MetricComparison, other: str = "") -> str:
     return (
-        f"{paired.metric} {paired.challenger:.4f} against {paired.champion:.4f}, "
+        f"{paired.metric} {paired.challenger:.4f} against {paired.champion:.4f}{other}, "
         f"gain {paired.gain:.4f} [{paired.low:.4f}, {paired.high:.4f}]"
     )
 

@@ -69,11 +69,13 @@ class Comparison:
 
     Attributes:
         reference: URI of the champion.
+        rows: test rows that both are compared on.
         mcnemar: p-value of McNemar's test, where an answer is right or wrong.
         slices: the primary metric by parts of the rows.
         same_scores: whether no resample tells the two apart.
         problem: why they cannot be compared; all else is empty then.
         other_problem: whether that is because they solve different problems.
+        seen: test rows that are left out, since the champion has trained on them.
     """
 
     reference: str
@@ -84,6 +86,7 @@ class Comparison:
     same_scores: bool = False
     problem: str = ""
     other_problem: bool = False
+    seen: int = 0
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Comparison:

@@ -29,6 +29,8 @@ WITHDRAWN = "withdrawn: "
 BY_HAND, ROLLED_BACK = "promoted", "rolled back"
 """Events of the audit trail."""
 PRIMARY_METRIC = "onestep.headline"
+TEST_ROWS = "onestep.test_rows"
+"""Tag with the digest of the test rows: only metrics of the same rows can be compared."""
 AUDIT = "onestep.audit."
 """Followed by the time; one tag for each move of the champion."""
 TEST = "test/"
@@ -277,6 +279,7 @@ def describe(
         "headline": primary_metric,
         "value": metrics.get(primary_metric),
         "metrics": metrics,
+        "test_rows": version.tags.get(TEST_ROWS, ""),
         "data": version.tags.get("onestep.data", ""),
         "base_model": version.tags.get("onestep.base_model_name", ""),
         "verdict": version.tags.get(VERDICT, ""),

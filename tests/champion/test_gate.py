@@ -34,13 +34,23 @@ def evidence(
 ) -> Evidence:
     cost = {"latency_ms": 5.0, "megabytes": 80.0}
     champion = 1 if comparison else None
-    found = Evidence("f1", metrics, ROWS, 12, cost, champion, comparison)
+    baseline = over_baseline(0.3, 0.2)
+    found = Evidence(
+        "f1", metrics, ROWS, 12, cost, champion, comparison, baseline, "majority class"
+    )
     return replace(found, **changed)
 
 
 def part(name: str, champion: float, challenger: float, *, judged: bool = True) -> Slice:
     drop = champion - challenger
     return Slice(name, 120, challenger, champion, drop, judged, judged and drop > 0.05 * champion)
+
+
+def over_baseline(
+    gain: float, low: float, high: float = 0.5, metric: str = "f1"
+) -> MetricComparison:
+    """The primary metric beside a trivial method's 0.5."""
+    return MetricComparison(metric, 0.5 + gain, 0.5, gain, low, high)
 
 
 GOOD = {"f1": 0.8}
@@ -108,6 +118,81 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
         (evidence(GOOD), {"max_megabytes": 79}, None, "the model has 80.0 MB, at most 79"),
         (evidence(GOOD, cost={}), {"max_megabytes": 79}, None, "the model has nan MB"),
         (evidence(GOOD, cost={}), {"max_latency_ms": 79}, None, "a row takes nan ms"),
+        # The trivial method: a first version is surely better, no later one is worse.
+        (
+            evidence(GOOD, baseline=over_baseline(0.0, -0.1)),
+            {},
+            None,
+            "f1 0.5000 against 0.5000 of majority class, gain 0.0000 [-0.1000, 0.5000]: a first",
+        ),
+        (evidence(GOOD, baseline=over_baseline(0.1, 0.0)), {}, None, "must surely be better"),
+        (evidence(GOOD, baseline=over_baseline(0.1, 0.001)), {}, "champion", "promoted"),
+        (evidence(GOOD, baseline=over_baseline(NAN, NAN, NAN)), {}, None, "must surely be better"),
+        (evidence(GOOD, baseline=None), {}, None, "it was not compared with majority class"),
+        (
+            evidence(GOOD, baseline=over_baseline(0.0, -0.1)),
+            {"beat_baseline": False},
+            "champion",
+            "promoted: the first version",
+        ),
+        (evidence(GOOD, BETTER, baseline=over_baseline(0.0, -0.1)), {}, "champion", "promoted"),
+        (
+            evidence(GOOD, BETTER, baseline=over_baseline(-0.01, -0.1)),
+            {},
+            None,
+            "f1 0.4900 against 0.5000 of majority class, gain -0.0100 [-0.1000, 0.5000]: it is",
+        ),
+        (
+            evidence(GOOD, BETTER, baseline=over_baseline(NAN, -0.1)),
+            {},
+            None,
+            "it is below",
+        ),
+        (
+            evidence(GOOD, BETTER, baseline=over_baseline(-0.01, -0.1)),
+            {"beat_baseline": False},
+            "champion",
+            "promoted",
+        ),
+        # Test rows that the champion has trained on.
+        (
+            evidence(GOOD, replace(BETTER, seen=20), rows=520),
+            {},
+            "champion",
+            "20 of 520 test rows are left out, since the champion has trained on them",
+        ),
+        (
+            evidence(GOOD, replace(BETTER, rows=100, seen=400)),
+            {},
+            "champion",
+            "400 of 500 test rows are left out",
+        ),
+        (
+            evidence(GOOD, replace(BETTER, rows=99, seen=401)),
+            {},
+            "challenger",
+            "has trained on them: 99 are left, 100 are needed",
+        ),
+        (
+            evidence(GOOD, replace(BETTER, rows=99, seen=401)),
+            {"min_unseen_rows": 90},
+            "champion",
+            "promoted",
+        ),
+        (
+            evidence(GOOD, replace(BETTER, rows=14, seen=41), rows=55),
+            {},
+            "challenger",
+            "41 of 55 test rows are left out, since the champion has trained on them: 14 are left, "
+            "28 are needed",
+        ),
+        (evidence(GOOD, replace(BETTER, rows=28, seen=27), rows=55), {}, "champion", "promoted"),
+        (
+            evidence(GOOD, Comparison("models:/m/1", seen=500)),
+            {"min_unseen_rows": 1},
+            "challenger",
+            "0 are left, 1 are needed",
+        ),
         # Better: a gain, and no loss beyond the margin that could be.
         (
             evidence(GOOD, BETTER),
@@ -169,6 +254,12 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
             {"rule": "non_inferior"},
             "challenger",
             "it scores every row as the champion does",
+        ),
+        (
+            evidence(GOOD, replace(against(0.8, 0.8, same_scores=True), mcnemar=1.0)),
+            {"rule": "non_inferior"},
+            "challenger",
+            "it is right on the same rows as the champion",
         ),
         # Where less is better.
         (
@@ -303,4 +394,5 @@ def test_the_record_holds_what_the_decision_rests_on() -> None:
     assert record["metrics"] == [asdict(found.comparison.metrics[0])]
     assert record["slices"][0]["failed"]
     assert [check["name"] for check in record["checks"] if not check["passed"]] == ["slices"]
+    assert (record["rows"], record["compared_rows"], record["seen_rows"]) == (ROWS, ROWS, 0)
     assert record["cost"] == {"latency_ms": 5.0, "megabytes": 80.0}

@@ -45,6 +45,13 @@ def test_the_verdict_comes_first_and_in_words(changes: dict[str, Any], title: st
     assert told + "compared with models:/reviews/6 on 1,200 rows Metrics" in text
 
 
+def test_rows_that_the_champion_has_trained_on_are_counted() -> None:
+    known = {"reference": "models:/reviews/6", "compared_rows": 1100, "seen_rows": 100}
+    text = words(rendered(gate=gate() | known, model="models:/reviews/7"))
+    assert "compared with models:/reviews/6 on 1,100 rows" in text
+    assert "on 1,100 rows; the champion has trained on the other 100." in text
+
+
 def test_metrics_stand_beside_those_of_the_champion_and_the_trivial_method() -> None:
     page = rendered(baseline={"name": "majority class", "accuracy": 0.5})
     assert page.tables["Test split, 1,200 rows"] == [

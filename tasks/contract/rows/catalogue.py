@@ -107,7 +107,7 @@ class Cataloguer:
                 split=np.full(rows, split, dtype=np.int8),
                 file=np.full(rows, file, dtype=np.int32),
                 row=frame["row"].to_numpy(np.int32),
-                content=_combined([same, _hashed(frame, targets)]),
+                content=_combined([same, hash_rows(frame, targets)]),
                 duplicates=same,
                 leakage=across,
                 group=_group(frame),
@@ -118,7 +118,7 @@ class Cataloguer:
 
     def hashes(self, frame: pd.DataFrame, rule: Identity) -> Hashes:
         """Hashes of the columns that identify rows."""
-        return _hashed(frame, self._application.rows.identity(rule, self._data))
+        return hash_rows(frame, self._application.rows.identity(rule, self._data))
 
     def _target(self, frame: pd.DataFrame) -> NDArray[np.int32]:
         values = self._application.rows.target_keys(frame)
@@ -168,7 +168,7 @@ def merged(parts: Sequence[Catalogue], offsets: Sequence[int]) -> Catalogue:
     return joined([*parts, _empty(list(codes))])
 
 
-def _hashed(frame: pd.DataFrame, names: Sequence[str]) -> Hashes:
+def hash_rows(frame: pd.DataFrame, names: Sequence[str]) -> Hashes:
     """Hashes of columns together, without white space at the ends of texts."""
     return _combined([_column(frame[name]) for name in names if name in frame])
 

@@ -340,9 +340,14 @@ def test_suspect_labels_are_listed_with_their_place() -> None:
 def test_what_was_not_measured_is_said() -> None:
     text = rendered().text
     assert "No rule ran." in text
-    assert "Not measured: there is no earlier version to compare with." in text
+    assert "Not measured: these rows were not compared with those of a champion." in text
     assert "Not measured." in text
     assert "No rule found anything." in rendered(rules=[rule(found=0)]).text
+
+
+def test_refused_rows_were_not_compared_whether_there_is_a_champion_or_not() -> None:
+    text = rendered(verdict="refused", refusals=["train: too few rows"]).text
+    assert "Not measured: the rows were refused before they could be compared" in text
 
 
 @pytest.mark.parametrize(

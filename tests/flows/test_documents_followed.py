@@ -29,7 +29,7 @@ TINY: dict[str, Any] = {
     "contract": {"min_rows_per_class": 1, "sample_size": 0, "max_quarantined": 0.1},
     "training": {"epochs": 1, "precision": "fp32"},
     "evaluation": {"bootstrap_samples": 100},
-    "gate": {"thresholds": {"accuracy": 0.0}, "min_gain": 1.0},
+    "gate": {"thresholds": {"accuracy": 0.0}, "min_gain": 1.0, "beat_baseline": False},
     "compute": {"device": "cpu", "threads": 1, "energy": False},
 }
 """Only the first version is promoted by itself."""

@@ -28,7 +28,12 @@ SHRUNK: dict[str, Any] = {
     "seed": 2,
     "training": {"epochs": 4, "learning_rate": 5e-3, "precision": "fp32"},
     "evaluation": {"bootstrap_samples": 100},
-    "gate": {"rule": "non_inferior", "margin": 1.0, "thresholds": {"accuracy": 0.0}},
+    "gate": {
+        "rule": "non_inferior",
+        "margin": 1.0,
+        "thresholds": {"accuracy": 0.0},
+        "beat_baseline": False,
+    },
     "compute": {"device": "cpu", "threads": 1, "energy": False},
 }
 

@@ -26,6 +26,7 @@ TINY: dict[str, Any] = {
     "data": {"train": "reviews.csv", "validation": 0.2, "test": 0.2},
     "training": {"epochs": 1, "precision": "fp32"},
     "evaluation": {"bootstrap_samples": 100},
+    "gate": {"beat_baseline": False},
     "compute": {"device": "cpu", "threads": 1, "energy": False},
     "schedule": {"cron": "0 3 1 1 *"},
 }

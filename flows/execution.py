@@ -24,6 +24,7 @@ def run(
     *,
     fresh: bool = False,
     home: Path | None = None,
+    register: bool = True,
 ) -> Outcome:
     """Run a pipeline, given as a file or as read by :func:`flows.run.reading.read`.
 
@@ -37,7 +38,8 @@ def run(
     with _servers(home):
         from flows.pipeline import pipeline
 
-        return pipeline(file, list(overrides), fresh, settings, str(home) if home else None)
+        folder = str(home) if home else None
+        return pipeline(file, list(overrides), fresh, settings, folder, register)
 
 
 def retrain(

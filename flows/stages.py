@@ -87,7 +87,7 @@ def _register(run: Run) -> RegistrationResult:
         events.note_decision(run.workspace, run.config.name, registered, run.tracker.url())
 
     inputs = run.tracker.client, run[EvaluationResult], run[ValidationResult], run.origin
-    return register(run.config, run.workspace, *inputs, on_decision=decided)
+    return register(run.config, run.workspace, *inputs, on_decision=decided, trial=run.trial)
 
 
 STAGES: list[Stage] = [

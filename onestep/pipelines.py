@@ -34,6 +34,7 @@ def run(
     *,
     overrides: Sequence[str] = (),
     fresh: bool = False,
+    register: bool = True,
     home: Home = None,
     verbose: bool = True,
 ) -> RunResult:
@@ -47,6 +48,8 @@ def run(
             split without a table is a share of the training rows.
         overrides: ``dotted.key=value`` strings.
         fresh: compute every stage even if a verified output exists.
+        register: whether to register the model; without it the run is a trial, whose verdict says
+            what the gate would decide.
         home: the folder to work in; ``ONESTEP_HOME`` or ``./mlruns`` by default.
         verbose: whether to show progress, in a notebook as a bar.
 
@@ -70,7 +73,7 @@ def run(
         source = (Path(config), changes) if isinstance(config, str | Path) else (pipeline,)
         with display.progress(title, verbose=verbose) as shown:
             shown.started = began
-            outcome = execution.run(*source, fresh=fresh, home=workspace.root)
+            outcome = execution.run(*source, fresh=fresh, home=workspace.root, register=register)
         return RunResult(outcome, workspace.root, shown, time.monotonic() - began)
 
     return call(work, home)

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import Problem
+from configs.errors import Problem, UserError
 from onestep import display
 from onestep.registry import NO_COLUMNS, Model, load
 
@@ -33,8 +33,8 @@ class RunResult(display.Shown):
         return self._outcome.registered.name
 
     @property
-    def version(self) -> int:
-        """The number of the version."""
+    def version(self) -> int | None:
+        """The number of the version; None if the run was a trial."""
         return self._outcome.registered.version
 
     @property
@@ -70,7 +70,14 @@ class RunResult(display.Shown):
 
     @cached_property
     def model(self) -> Model:
-        """The version in memory, loaded on first use."""
+        """The version in memory, loaded on first use.
+
+        Raises:
+            UserError: the run was a trial, which registers nothing.
+        """
+        if self.version is None:
+            advice = "run it with register=True"
+            raise UserError(Problem(self.name, "a trial has no registered version", advice))
         return load(f"{self.name}/{self.version}", home=self._home)
 
     def predict(

@@ -41,6 +41,7 @@ class RegistrationResult:
     """The result of the stage: a version of the registered model ``name``.
 
     Attributes:
+        version: its number; None if the run was a trial, which registers nothing.
         alias: the alias that the gate gave, if any.
         verdict: the decision in words.
         reused: whether an earlier run had registered this fingerprint.
@@ -48,7 +49,7 @@ class RegistrationResult:
     """
 
     name: str
-    version: int
+    version: int | None
     alias: str | None
     verdict: str
     reused: bool
@@ -61,8 +62,8 @@ class RegistrationResult:
 
     @property
     def uri(self) -> str:
-        """The version for ``mlflow.pyfunc.load_model``."""
-        return f"models:/{self.name}/{self.version}"
+        """The version for ``mlflow.pyfunc.load_model``; empty without one."""
+        return f"models:/{self.name}/{self.version}" if self.version is not None else ""
 
     @property
     def promoted(self) -> bool:
@@ -73,11 +74,15 @@ class RegistrationResult:
     def waits(self) -> bool:
         """Whether the gate let the version pass, and a person has to approve it."""
         checks = self.gate.get("checks") or ()
-        return bool(checks) and not self.promoted and all(check["passed"] for check in checks)
+        if self.version is None or self.promoted:
+            return False
+        return bool(checks) and all(check["passed"] for check in checks)
 
     @property
     def note(self) -> str:
         """One line for people."""
+        if self.version is None:
+            return self.verdict
         return f"{self.uri}" + (f" is @{self.alias}" if self.alias else "") + f"; {self.verdict}"
 
 
@@ -108,9 +113,11 @@ def register(
     origin: Origin,
     *,
     on_decision: OnDecision = lambda _: None,
+    trial: bool = False,
 ) -> RegistrationResult:
     """Register the evaluated model, unless its fingerprint is registered, and apply the gate.
 
+    A ``trial`` registers nothing: the result has the decision that the gate would make.
     ``on_decision`` is called after the aliases have moved and before the verdict is written: if
     this run is killed in between, a later run calls it again.
 
@@ -121,7 +128,7 @@ def register(
     started = time.perf_counter()
     made = evaluated, validated, origin
     stage = _Registration(config, workspace, client, *made, on_decision, started)
-    return patiently(stage.run, f"register {config.model_name}")
+    return patiently(stage.judge if trial else stage.run, f"register {config.model_name}")
 
 
 class State(Enum):
@@ -202,6 +209,18 @@ class _Registration:
                 if _number(entry.compared_with) == _number(seen):
                     evidence = _evidence(self.evaluated, rules, _number(seen), comparison)
                     return self._advance(entry, evidence)
+
+    def judge(self) -> RegistrationResult:
+        """What the gate would decide; nothing is registered, and no alias moves."""
+        champion = registry.champion(self.client, self.name)
+        comparison = self._compare(champion) if champion is not None else None
+        rules = _require_checks(self.evaluated.package)
+        evidence = _evidence(self.evaluated, rules, _number(champion), comparison)
+        decision = gate.decide(evidence, self.config.gate)
+        verdict = f"a trial, not registered; the gate says: {decision.reason}"
+        record = decision.record(evidence) | {"verdict": verdict, "alias": None}
+        seconds = time.perf_counter() - self.started
+        return RegistrationResult(self.name, None, None, verdict, False, seconds, record)
 
     def _advance(self, entry: _Entry, evidence: Evidence) -> RegistrationResult:
         """Take the steps that are left."""
@@ -306,7 +325,7 @@ class _Registration:
         self, version: ModelVersion, record: Record, registered: RegistrationResult
     ) -> None:
         """Move the aliases as decided, and write the verdict."""
-        number, alias, verdict = registered.version, registered.alias, registered.verdict
+        number, alias, verdict = int(version.version), registered.alias, registered.verdict
         if alias == registry.CHAMPION:
             champion = registry.aliases(self.client, self.name).get(registry.CHAMPION)
             before = _number_in(record) if champion == number else champion

@@ -64,7 +64,7 @@ class Shop:
         return runs.open_run(self.client, self.workspace, "reviews", fingerprint, fingerprint)
 
     def register(
-        self, fingerprint: str, evaluated: EvaluationResult | None = None
+        self, fingerprint: str, evaluated: EvaluationResult | None = None, *, trial: bool = False
     ) -> RegistrationResult:
         """Register a model, the fine-tuned one unless another is given."""
         run_id = self.run(fingerprint)
@@ -77,6 +77,7 @@ class Shop:
             evaluated or self.evaluated,
             self.validated,
             origin,
+            trial=trial,
         )
 
     def with_gate(self, **gate: object) -> Shop:
@@ -408,6 +409,19 @@ def test_a_promotion_that_makes_no_sense_is_refused(shop: Shop, number: int, wor
     shop.register("only")
     with pytest.raises(ModelError, match=words):
         promoting.promote(shop.workspace, shop.client, shop.name, number, "why not")
+
+
+def test_a_trial_registers_nothing_and_says_what_the_gate_would(
+    shop: Shop, constant: EvaluationResult
+) -> None:
+    shop.register("old", constant)
+    judged = shop.register("trial", trial=True)
+    assert (judged.version, judged.uri, judged.alias, judged.promoted) == (None, "", None, False)
+    assert not judged.waits
+    assert judged.verdict.startswith("a trial, not registered; the gate says: promoted: accuracy 1")
+    assert judged.gate["reference"] == f"models:/{shop.name}/1"
+    assert (shop.numbers(), shop.aliases()) == ([1], {"champion": 1})
+    assert shop.register("trial").version == 2
 
 
 def test_registering_twice_makes_one_version(shop: Shop) -> None:

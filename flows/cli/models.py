@@ -133,12 +133,18 @@ def reproduce(name: Name, version: Number, as_json: Json = False) -> None:
     show(found.record(), as_json, lambda: tables.reproduced(found))
 
 
-def diff(name: Name, first: Number, second: Number, as_json: Json = False) -> None:
-    """Hold two versions side by side."""
+def diff(
+    first: Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")],
+    second: Annotated[str, typer.Argument(help="The same, or a version of NAME.")],
+    third: Annotated[str, typer.Argument(help="Another version of NAME.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Hold two versions side by side, of one model or of two."""
     from flows.cli import tables
     from flows.models import diff as differences
 
-    found = differences.compare(open_workspace(), name, str(first), str(second))
+    one, two = differences.references(first, second, third)
+    found = differences.compare(open_workspace(), one, two)
     show(found.record(), as_json, lambda: tables.difference(found))
 
 

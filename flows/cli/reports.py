@@ -43,7 +43,8 @@ def report(outcome: Outcome, display: Display, seconds: float) -> RenderableType
         parts += ["", table(names, [[row[n] for n in names] for row in evaluated.details])]
     parts += ["", *_costs(outcome, display, seconds), "", *_links(outcome), ""]
     style = "green" if registered.alias == "champion" else "yellow"
-    return Group(*parts, Text(registered.verdict, style=style), Text(registered.uri, style="bold"))
+    parts.append(Text(registered.verdict, style=style))
+    return Group(*parts, *([Text(registered.uri, style="bold")] if registered.uri else []))
 
 
 def _costs(outcome: Outcome, display: Display, seconds: float) -> list[RenderableType]:
@@ -71,8 +72,9 @@ def _costs(outcome: Outcome, display: Display, seconds: float) -> list[Renderabl
 def _links(outcome: Outcome) -> list[RenderableType]:
     registered = outcome.registered
     version = f"@{registered.alias}" if registered.alias else f"/{registered.version}"
+    predict = [Text(f"predict:  onestep predict {registered.name}{version} FILE.csv")]
     return [
-        Text(f"predict:  onestep predict {registered.name}{version} FILE.csv"),
+        *(predict if registered.version is not None else []),
         Text("look:     onestep ui"),
         Text(f"report:   {_near(outcome.report)}"),
         Text(f"MLflow:   {outcome.run_url}"),

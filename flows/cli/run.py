@@ -43,7 +43,16 @@ def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None
     show(report, as_json, lambda: reports.preflight(report))
 
 
-def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json = False) -> None:
+def run(
+    file: File,
+    set_: Overrides = None,
+    fresh: Fresh = False,
+    trial: Annotated[
+        bool,
+        typer.Option("--no-register", help="Register nothing; tell what the gate would decide."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Run the pipeline: five stages, from labelled text to a registered model."""
     from flows import execution
     from flows.run import inputs
@@ -60,7 +69,7 @@ def run(file: File, set_: Overrides = None, fresh: Fresh = False, as_json: Json 
 
     with stopping.bounded(), progress.watching(screen) as display:
         display.started = clock
-        outcome = execution.run(file, set_ or [], fresh=fresh)
+        outcome = execution.run(file, set_ or [], fresh=fresh, register=not trial)
     seconds = time.monotonic() - clock
     if as_json:
         typer.echo(json.dumps(outcome.record() | {"seconds": seconds}, indent=2))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flows.models.reproduction import Reproduction
 
 SHORT = 12
+MARK = "*"
 WORDS = frozenset({"severity", "first", "split", "why", "file", "schedule", "next run", ""})
 
 
@@ -51,16 +52,20 @@ def table(
     return drawn
 
 
-def models(records: Sequence[Mapping[str, Any]], now: float) -> Table:
-    """Registered versions."""
+def models(records: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
+    """Registered versions; metrics of other test rows than the champion's are marked."""
     rows = []
     for record in records:
         aliases = " ".join(f"@{alias}" for alias in record["aliases"])
         value = "" if record["value"] is None else f"{record['headline']} {record['value']:.4f}"
+        value += "" if record["comparable"] else MARK
         age = duration(now - record["created"])
         row = [record["name"], str(record["version"]), aliases, value, record["data"][:SHORT]]
         rows.append([*row, record["base_model"], age])
-    return table(["model", "version", "aliases", "metric", "data", "base model", "age"], rows)
+    drawn = table(["model", "version", "aliases", "metric", "data", "base model", "age"], rows)
+    if all(record["comparable"] for record in records):
+        return drawn
+    return Group(drawn, Text(f"{MARK} on other test rows than the champion's: not comparable"))
 
 
 def history(events: Sequence[Mapping[str, Any]]) -> Table:
@@ -146,6 +151,9 @@ def _examples(found: Examples) -> list[RenderableType]:
         f"{found.shared:,} test rows in both; the second answers {found.better:,} better "
         f"and {found.worse:,} worse"
     )
+    if found.rows != (found.shared, found.shared):
+        first, second = found.rows
+        line += f"\nthe test metrics are of other rows too: {first:,} and {second:,}"
     rows = [
         [f"{one['file']} row {one['row']}", one["before"], one["after"]]
         for one in (*found.worst, *found.best)

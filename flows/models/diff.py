@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import ModelError, Problem
+from configs.errors import ModelError, Problem, UserError
 from tasks.evaluation import OUTCOMES
 from tasks.tracking import lineage, registry, runs
 from tasks.tracking.client import reach
@@ -55,23 +55,50 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Test rows of both versions: counts, and the largest losses and gains of the second."""
+    """Test rows that both versions have, and the largest losses and gains of the second.
+
+    Attributes:
+        shared: test rows that both have.
+        rows: all test rows of each.
+        better: shared rows that the second answers better.
+        worse: shared rows that it answers worse.
+    """
 
     shared: int
+    rows: tuple[int, int]
     better: int
     worse: int
     worst: list[dict[str, Any]]
     best: list[dict[str, Any]]
 
 
-def compare(workspace: Workspace, name: str, first: str, second: str) -> Difference:
-    """Compare two versions.
+def references(first: str, second: str, third: str = "") -> tuple[Reference, Reference]:
+    """The two versions that are meant by ``NAME 1 2``, ``NAME@ALIAS OTHER/2`` or ``NAME/1 2``.
+
+    Raises:
+        UserError: a version of ``NAME`` is not a number.
+    """
+    name = Reference.parse(first).name
+    if third:
+        first, second = f"{name}/{second}", f"{name}/{third}"
+    elif second.isdigit():
+        second = f"{name}/{second}"
+    found = Reference.parse(first), Reference.parse(second)
+    for one in found:
+        if one.version is not None and not one.version.isdigit():
+            advice = "give NAME 1 2, or two of NAME, NAME@ALIAS and NAME/VERSION"
+            raise UserError(Problem(one.uri, "expected the number of a version", advice))
+    return found
+
+
+def compare(workspace: Workspace, first: Reference, second: Reference) -> Difference:
+    """Compare two versions, of one model or of two.
 
     Raises:
         ModelError: no such version, or one that onestep did not make.
     """
     client = reach(workspace)
-    versions = [registry.look_up(client, Reference(name, None, n)) for n in (first, second)]
+    versions = [registry.look_up(client, reference) for reference in (first, second)]
     one, two = (lineage.of(client, workspace, version) for version in versions)
     seen = [_Evaluation(client, workspace, known) for known in (one, two)]
     headlines = (seen[0].primary_metric, seen[1].primary_metric)
@@ -155,6 +182,7 @@ def examples(one: pd.DataFrame, two: pd.DataFrame, *, same: bool) -> Examples | 
     both = both.assign(change=change).sort_values(["change", "file", "row"])
     return Examples(
         len(both),
+        (len(one), len(two)),
         int((change > 0).sum()),
         int((change < 0).sum()),
         list(_places(both[both["change"] < 0].head(MOST_EXAMPLES))),

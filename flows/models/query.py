@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 def registered(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
     """Every version of one model, newest first; without a name, all versions with an alias.
 
+    A record is ``comparable`` if its metrics are of the champion's test rows, or of the newest
+    version's where there is no champion.
+
     Raises:
         ModelError: no such model.
     """
@@ -33,7 +36,19 @@ def registered(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
     names = _names(client, name)
     known = {one: registry.aliases(client, one) for one in names}
     records = [registry.describe(client, v, known[v.name]) for v in _versions(client, names)]
-    return [record for record in records if name is not None or record["aliases"]]
+    return [record for record in marked(records) if name is not None or record["aliases"]]
+
+
+def marked(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records, newest first, and whether their metrics can be compared."""
+    reference: dict[str, dict[str, Any]] = {}
+    for record in records:
+        if registry.CHAMPION in record["aliases"] or record["name"] not in reference:
+            reference[record["name"]] = record
+    return [
+        record | {"comparable": registry.comparable(record, reference[record["name"]])}
+        for record in records
+    ]
 
 
 def _versions(client: MlflowClient, names: Iterable[str]) -> Iterator[ModelVersion]:

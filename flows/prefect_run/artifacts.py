@@ -108,7 +108,7 @@ def results(outcome: Outcome) -> None:
     create_table_artifact(
         list(_metrics(outcome)),
         key=_key(registered.name, "results"),
-        description=f"Test metrics of {registered.uri}",
+        description=f"Test metrics of {registered.uri or 'a trial'}",
     )
     create_link_artifact(
         outcome.run_url, link_text="MLflow run", key=_key(registered.name, "mlflow-run")
@@ -135,7 +135,7 @@ def _summary(outcome: Outcome) -> Iterator[str]:
     """The parts of the summary, in Markdown."""
     evaluated, registered = outcome.evaluated, outcome.registered
     low, high = evaluated.interval
-    yield f"# {registered.uri}"
+    yield f"# {registered.uri or registered.name}"
     yield plain(registered.verdict)
     yield (
         f"{evaluated.primary_metric} **{evaluated.metrics[evaluated.primary_metric]:.4f}** "

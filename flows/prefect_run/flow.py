@@ -137,6 +137,8 @@ def opened(
     stages: Sequence[Stage],
     settings: Mapping[str, Any] | None = None,
     home: str | None = None,
+    *,
+    register: bool = True,
 ) -> Iterator[Run]:
     """Prepare a run; set its final status in MLflow, and report a failure to Prefect.
 
@@ -146,7 +148,8 @@ def opened(
         quiet()
         workspace = shared(Workspace.open(Path(home) if home else None, fresh=fresh))
         with claimed_flow(workspace) as claim:
-            run = Run(read(Path(file), overrides, settings), workspace, claim, stages)
+            config = read(Path(file), overrides, settings)
+            run = Run(config, workspace, claim, stages, trial=not register)
             subject.run = run
             workspace.store.sweep()
             outbox.deliver(workspace)

@@ -161,6 +161,7 @@ class Run:
         workspace: where it writes.
         claim: records its unfinished work, in case this process dies.
         stages: of the pipeline.
+        trial: whether nothing is to be registered.
 
     Raises:
         DataError: a declared file is missing.
@@ -168,9 +169,16 @@ class Run:
     """
 
     def __init__(
-        self, config: Pipeline, workspace: Workspace, claim: Claim, stages: Sequence[Stage]
+        self,
+        config: Pipeline,
+        workspace: Workspace,
+        claim: Claim,
+        stages: Sequence[Stage],
+        *,
+        trial: bool = False,
     ) -> None:
         self.config = config
+        self.trial = trial
         self.workspace = workspace
         self.inputs = inputs.locate(config, workspace)
         versions = [stage.version for stage in stages]

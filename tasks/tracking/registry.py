@@ -265,6 +265,12 @@ def metrics_of(client: MlflowClient, version: ModelVersion) -> dict[str, float]:
     return {k.removeprefix(TEST): v for k, v in logged.items() if k.startswith(TEST)}
 
 
+def comparable(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the metrics of two described versions are of the same test rows."""
+    same = bool(one["test_rows"]) and one["test_rows"] == other["test_rows"]
+    return same or bool(one["uri"] == other["uri"])
+
+
 def describe(
     client: MlflowClient, version: ModelVersion, known: Mapping[str, int]
 ) -> dict[str, Any]:

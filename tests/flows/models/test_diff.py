@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
-from flows.models.diff import examples
+from configs.errors import UserError
+from flows.models.diff import examples, references
 
 
 def outcomes(answer_scores: dict[str, float | None]) -> pd.DataFrame:
@@ -20,7 +22,7 @@ def test_rows_are_matched_by_their_input() -> None:
     two = outcomes({"better": 1, "same": 1, "worse": 0, "new": 1})
     found = examples(one, two, same=True)
     assert found is not None
-    assert (found.shared, found.better, found.worse) == (3, 1, 1)
+    assert (found.shared, found.rows, found.better, found.worse) == (3, (4, 4), 1, 1)
     assert found.worst == [{"file": "test.csv", "row": 4, "before": 1.0, "after": 0.0}]
     assert found.best == [{"file": "test.csv", "row": 2, "before": 0.0, "after": 1.0}]
 
@@ -41,3 +43,22 @@ def test_two_metrics_are_compared_only_if_both_say_right_or_wrong() -> None:
     right, graded = outcomes({"a": 1, "b": 0}), outcomes({"a": 0.7, "b": 0})
     assert examples(right, graded, same=False) is None
     assert examples(right, right, same=False) is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "uris"),
+    [
+        (("a", "1", "2"), ("models:/a/1", "models:/a/2")),
+        (("a/1", "2"), ("models:/a/1", "models:/a/2")),
+        (("a@champion", "b/2"), ("models:/a@champion", "models:/b/2")),
+        (("a", "b"), ("models:/a@champion", "models:/b@champion")),
+    ],
+)
+def test_versions_are_of_one_model_or_of_two(words: tuple[str, ...], uris: tuple[str, str]) -> None:
+    assert tuple(one.uri for one in references(*words)) == uris
+
+
+@pytest.mark.parametrize("words", [("a", "1", "x"), ("a", "b", "2"), ("a/x", "b")])
+def test_a_version_that_is_no_number_is_refused(words: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match="expected the number of a version"):
+        references(*words)

@@ -20,6 +20,7 @@ from transformers import (
     T5Config,
 )
 
+from tasks.training.model import tokenizers
 from tests.support.models import LONGEST, tiny_bert
 
 SHAPE = {
@@ -83,6 +84,7 @@ def tiny_tokenizer(family: str, folder: Path) -> Any:
         tokenizer.pad_token = padding
         tokenizer.cls_token = tokenizer.sep_token = None
     tokenizer.eos_token = "[SEP]"
+    tokenizers.read_special_tokens_as_text(tokenizer)
     return tokenizer
 
 

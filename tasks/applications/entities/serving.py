@@ -52,15 +52,12 @@ def cut_windows(tokenizer: Any, texts: Sequence[str], max_length: int, stride: i
     belongs to one window: the overlap of two windows is divided in the middle.
     """
     room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
-    # Without a separator, a text that spells out the end token would end there.
-    plain = {} if tokenizer.sep_token else {"split_special_tokens": True}
     tokens = tokenizer(
         list(texts),
         truncation=True,
         max_length=max_length,
         stride=min(stride, room // 2),
         return_overflowing_tokens=True,
-        **plain,
     )
     rows = list(tokens["overflow_to_sample_mapping"])
     pairs = list(zip(rows, tokens.encodings, strict=True))
@@ -217,11 +214,11 @@ class Model:
     """A fine-tuned tagger."""
 
     def __init__(self, folder: Path, settings: Row, device: torch.device, **options: Any) -> None:
-        from transformers import AutoModelForTokenClassification, AutoTokenizer
+        from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFast
 
         self.settings = settings
         self.device = device
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         model = AutoModelForTokenClassification.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, **options
         )

@@ -238,11 +238,11 @@ class Model:
     """A fine-tuned reader."""
 
     def __init__(self, folder: Path, settings: Row, device: torch.device, **options: Any) -> None:
-        from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+        from transformers import AutoModelForQuestionAnswering, PreTrainedTokenizerFast
 
         self.settings = settings
         self.device = device
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         model = AutoModelForQuestionAnswering.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, **options
         )

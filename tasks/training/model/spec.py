@@ -38,8 +38,8 @@ class ModelSpec:
     prefix: str
     languages: tuple[str, str]
 
-    def codec(self, *, family_class: bool = True) -> Codec:
-        """Load the tokenizers; ``family_class`` as for ``tokenizers.load``.
+    def codec(self) -> Codec:
+        """Load the tokenizers.
 
         Raises:
             ModelError: a folder has no usable tokenizer.
@@ -49,14 +49,13 @@ class ModelSpec:
         exact = self.head not in {"seq2seq", "causal"}
         tokenizer = tokenizers.load(
             Path(self.tokenizer),
-            family_class=family_class,
             exact=exact,
             ends=self.head == "causal",
             languages=self.languages,
         )
         target = tokenizer
         if self.target is not None:
-            target = tokenizers.load(Path(self.target), family_class=family_class, exact=False)
+            target = tokenizers.load(Path(self.target), exact=False)
         return Codec(
             tokenizer,
             target,

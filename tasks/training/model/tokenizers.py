@@ -21,7 +21,6 @@ RESERVED: Final = "\t\n\r\0\u2581\u2585"
 def load(
     path: Path,
     *,
-    family_class: bool = True,
     exact: bool = True,
     ends: bool = False,
     languages: tuple[str, str] | None = None,
@@ -30,8 +29,6 @@ def load(
 
     Args:
         path: the model's folder.
-        family_class: load the class of the model family, which also saves it as such; otherwise
-            load only ``tokenizer.json``, which does not import torch.
         exact: whether offsets into the text are needed, which only fast tokenizers have.
         ends: whether an end token is needed, at which generation stops.
         languages: source and target, for multilingual tokenizers.
@@ -39,8 +36,10 @@ def load(
     Raises:
         ModelError: the folder has no tokenizer of the wanted kind.
     """
+    from transformers import AutoTokenizer
+
     try:
-        tokenizer = _class(path, family_class).from_pretrained(path, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error)[:200].partition("\n")[0]
         raise ModelError(Problem(str(path), f"the tokenizer cannot be loaded: {reason}")) from None
@@ -53,19 +52,34 @@ def load(
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     tokenizer.padding_side = "right"
+    read_special_tokens_as_text(tokenizer)
     if languages is not None:
         _set_languages(tokenizer, *languages)
     return tokenizer
 
 
-def _class(path: Path, family_class: bool) -> Any:
-    if (path / "tokenizer.json").exists() and not family_class:
-        from transformers import PreTrainedTokenizerFast
+def read_special_tokens_as_text(tokenizer: Any) -> None:
+    """Keep texts from spelling special tokens, such as ``</s>`` or ``[SEP]``; also when saved."""
+    tokenizer.split_special_tokens = tokenizer.init_kwargs["split_special_tokens"] = True
+    if not tokenizer.is_fast:
+        return
+    from tokenizers.normalizers import Replace, Sequence
 
-        return PreTrainedTokenizerFast
-    from transformers import AutoTokenizer
+    backend = tokenizer.backend_tokenizer
+    # Models with pieces for them, such as Unigram, find them in texts nevertheless.
+    spelled = [
+        Replace(token.content, f"{token.content[0]} {token.content[1:]}")
+        for id_, token in backend.get_added_tokens_decoder().items()
+        if token.special and len(token.content) > 1 and _is_read(tokenizer, token.content, id_)
+    ]
+    if spelled:
+        own = [backend.normalizer] if backend.normalizer is not None else []
+        backend.normalizer = Sequence([*own, *spelled])
 
-    return AutoTokenizer
+
+def _is_read(tokenizer: Any, token: str, id_: int) -> bool:
+    texts = [token, f"a {token} b", f"a{token}b"]
+    return any(id_ in ids for ids in tokenizer(texts, add_special_tokens=False)["input_ids"])
 
 
 def _set_languages(tokenizer: Any, source: str, target: str) -> None:

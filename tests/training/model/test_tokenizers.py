@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import CONFIG_MAPPING, AutoTokenizer
+from transformers import CONFIG_MAPPING, AutoTokenizer, PreTrainedTokenizerFast
 
 from configs.errors import ModelError
 from tasks.applications.codec import Codec
+from tasks.applications.shared.generation.serving import load_tokenizer
 from tasks.training.model import tokenizers
 from tests.support import writers
 from tests.support.writers import SOURCES, TARGETS
@@ -55,12 +56,9 @@ def test_texts_get_the_tokens_of_their_purpose(kind: str, writes: bool, tmp_path
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("family_class", [True, False])
-def test_a_saved_tokenizer_is_the_trained_one(
-    kind: str, family_class: bool, tmp_path: Path
-) -> None:
+def test_a_saved_tokenizer_is_the_trained_one(kind: str, tmp_path: Path) -> None:
     trained = train(kind, tmp_path)
-    loaded = tokenizers.load(tmp_path, family_class=family_class)
+    loaded = tokenizers.load(tmp_path)
     for text in (ENGLISH, CHINESE, *SOURCES):
         assert loaded(text)["input_ids"] == trained(text)["input_ids"]
         ids = loaded(text)["input_ids"]
@@ -119,11 +117,42 @@ def test_a_vocabulary_smaller_than_the_alphabet_names_its_field(tmp_path: Path) 
         tokenizers.train(texts, "unigram", 100, tmp_path, writes=True, where=where)
 
 
-@pytest.mark.parametrize("family_class", [True, False])
-def test_a_broken_tokenizer_is_refused(family_class: bool, tmp_path: Path) -> None:
+def test_a_broken_tokenizer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text('{"model": {}}', encoding="utf-8")
     with pytest.raises(ModelError, match="the tokenizer cannot be loaded"):
-        tokenizers.load(tmp_path, family_class=family_class)
+        tokenizers.load(tmp_path)
+
+
+SPELLED = ("</s>", "<s>struck</s> out", "a<mask>b", "It ended. </s></s>", "<pad> <s> <pad>")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_special_token_in_a_text_is_text_also_when_served(kind: str, tmp_path: Path) -> None:
+    train(kind, tmp_path)
+    loaded = tokenizers.load(tmp_path)
+    loaded.save_pretrained(tmp_path / "served")
+    served = PreTrainedTokenizerFast.from_pretrained(tmp_path / "served")
+    special = set(loaded.convert_tokens_to_ids(["<s>", "</s>", "<pad>", "<mask>"]))
+    for text in SPELLED:
+        encoded = loaded(text, return_special_tokens_mask=True)
+        pairs = zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
+        assert not {token for token, added in pairs if not added} & special
+        assert served(text)["input_ids"] == encoded["input_ids"]
+        assert len(encoded["input_ids"]) > len(loaded("")["input_ids"])
+
+
+@pytest.mark.parametrize("family", ["mbart", "mbart50"])
+def test_so_it_is_with_a_tokenizer_of_a_family(family: str, tmp_path: Path) -> None:
+    folder = writers.multilingual_tokenizer(family, tmp_path)
+    loaded = tokenizers.load(folder, exact=False, languages=("en", "zh"))
+    loaded.save_pretrained(tmp_path / "served")
+    served = load_tokenizer(tmp_path / "served")
+    bare = loaded("")["input_ids"]
+    special = {*loaded.all_special_ids} - {loaded.unk_token_id}
+    for text in (*SPELLED, "en_XX"):
+        ids = loaded(text)["input_ids"]
+        assert sum(token in special for token in ids) == len(bare)
+        assert served(text)["input_ids"] == ids
 
 
 def test_what_writes_needs_an_end_token(tmp_path: Path) -> None:

@@ -201,7 +201,6 @@ class ClassificationTokens(Tokens[ClassificationFacts]):
             truncation=True,
             max_length=codec.max_length,
             return_attention_mask=False,
-            **plain_text(codec.tokenizer),
         )
         truncated = sum(bool(encoding.overflowing) for encoding in tokens.encodings)
         columns = {"input_ids": tokens["input_ids"]}
@@ -223,14 +222,6 @@ class ClassificationTokens(Tokens[ClassificationFacts]):
         else:
             batch["labels"] = torch.from_numpy(table["labels"].to_numpy().astype("int64"))
         return batch
-
-
-def plain_text(tokenizer: Any) -> dict[str, bool]:
-    """Keep text from spelling the token that marks the end of an input.
-
-    Models without a separator, such as T5 and GPT-2, classify at that token or pad with it.
-    """
-    return {} if tokenizer.sep_token else {"split_special_tokens": True}
 
 
 class ClassificationScoring(Scoring[ClassificationFacts]):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 Row = dict[str, Any]
 OUTPUTS: dict[str, Row] = {
@@ -36,7 +36,7 @@ class Model:
     def __init__(self, folder: Path, settings: Row, device: torch.device, **options: Any) -> None:
         self.settings = settings
         self.device = device
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         model = AutoModelForSequenceClassification.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, **options
         )
@@ -57,8 +57,6 @@ class Model:
 
     def _tokenize(self, rows: list[Row]) -> Any:
         paired = "text_pair" in self.settings["inputs"]
-        # Without a separator, a text that spells out the end token would end there.
-        plain = {} if self.tokenizer.sep_token else {"split_special_tokens": True}
         return self.tokenizer(
             [self.settings["prefix"] + row["text"] for row in rows],
             [row["text_pair"] for row in rows] if paired else None,
@@ -68,7 +66,6 @@ class Model:
             return_token_type_ids=bool(paired and self.settings["token_types"]),
             return_attention_mask=True,
             return_tensors="pt",
-            **plain,
         )
 
     def _single(self, logits: torch.Tensor) -> Row:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
@@ -58,10 +59,10 @@ class Model:
     def __init__(self, folder: Path, settings: Row, device: torch.device, **options: Any) -> None:
         kind = AutoModelForCausalLM if settings["head"] == "causal" else AutoModelForSeq2SeqLM
         model = kind.from_pretrained(folder, local_files_only=True, use_safetensors=True, **options)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = load_tokenizer(folder)
         target = tokenizer
         if (folder / "target").is_dir():
-            target = AutoTokenizer.from_pretrained(folder / "target", local_files_only=True)
+            target = load_tokenizer(folder / "target")
         self.settings = settings
         self.generator = Generator(model.eval().to(device=device), tokenizer, target, settings)
 
@@ -70,6 +71,15 @@ class Model:
         name = self.settings["inputs"][0]
         texts = self.generator.generate([row[name] for row in rows])
         return [{OUTPUT[name]: text} for text in texts]
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """A tokenizer as it was saved: the class of a family may make another normalizer."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if tokenizer.is_fast:
+        saved = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.backend_tokenizer.normalizer = saved.normalizer
+    return tokenizer
 
 
 class Generator:

@@ -86,7 +86,7 @@ def tokenize_rows(
         "application": [application.name, application.version],
         "rows": validated.digest,
         "tokenizer": base.tokenizer_digest,
-        "positions": base.positions,
+        "architecture": [base.config, base.decoder.config if base.decoder else None],
         "facts": facts.record(),
         "language": config.language.model_dump(mode="json"),
         "model": config.model.model_dump(mode="json", include=preparation.FIELDS),
@@ -99,6 +99,7 @@ def tokenize_rows(
 
     stored = workspace.store.produce("tokenization", inputs, build, fresh=workspace.fresh)
     summary = stored.summary
+    preparation.require_room(config, summary["lengths"])
     spec = preparation.specify(config, base, stored.path, summary["lengths"])
     return TokenizationResult(stored, spec, facts, summary["tokens"], summary["truncated"])
 

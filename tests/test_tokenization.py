@@ -188,6 +188,30 @@ def test_a_tokenizer_that_does_not_know_the_targets_is_refused(tmp_path: Path) -
     assert tokens(vocab_size=300).stored.summary["unknown"]["targets"] < 0.2
 
 
+@pytest.mark.parametrize(("architecture", "room"), [("decoder", 24), ("encoder-decoder", 128)])
+def test_texts_beyond_the_positions_cannot_be_written(
+    tmp_path: Path, architecture: str, room: int
+) -> None:
+    rows = [{"source": f"where is it {n}", "target": f"wo ist es {n}"} for n in range(40)]
+    write_table(tmp_path / "train.jsonl", rows)
+    scratch = {"architecture": architecture, "hidden_size": 32, "num_layers": 1, "num_heads": 2}
+    model = {"scratch": {**scratch, "vocab_size": 300}, "max_target_length": 24}
+    language = {"source": "en", "target": "de"}
+    sections = {"application": "translation", "language": language, "model": model}
+
+    def tokens(longest: int) -> TokenizationResult:
+        generation = {"max_new_tokens": longest}
+        config = pipeline(tmp_path, {"train": "train.jsonl"}, generation=generation, **sections)
+        base = initial_model.find(config.model, "translation")
+        workspace = Workspace.open(tmp_path / "mlruns")
+        return tokenize_rows(config, workspace, run(config), base)
+
+    tokens(room)
+    message = f"generation.max_new_tokens: expected at most {room} tokens, for which the model has"
+    with pytest.raises(ModelError, match=f"{message} positions, found {room + 1} .*target_length"):
+        tokens(room + 1)
+
+
 def test_a_second_run_is_reused_whatever_the_training(
     tmp_path: Path, starter: InitialModel
 ) -> None:

@@ -50,18 +50,6 @@ class InitialModel:
         """The model type of Transformers, such as ``bert``."""
         return str(self.config.get("model_type", ""))
 
-    @property
-    def positions(self) -> int | None:
-        """The maximum input length in tokens; None without a limit."""
-        if self.family in families.RELATIVE:
-            return None
-        positions = self.config.get("max_position_embeddings") or self.config.get("n_positions")
-        if positions is None:
-            return None
-        if self.family in families.SHIFTED:
-            return int(positions) - int(self.config.get("pad_token_id", 1)) - 1
-        return int(positions)
-
 
 def find(model: Model, application: str) -> InitialModel:
     """Find, check and digest the model that is declared.

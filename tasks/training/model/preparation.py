@@ -15,7 +15,7 @@ from configs.schema import Model, Pipeline
 from tasks.applications.base import Application
 from tasks.applications.codec import Codec
 from tasks.arrow import MappedTable
-from tasks.training.model import families, tokenizers, vectors
+from tasks.training.model import families, positions, tokenizers, vectors
 from tasks.training.model.initial_model import InitialModel
 from tasks.training.model.spec import ModelSpec
 
@@ -45,7 +45,7 @@ def specify(
         vectors=str(folder / VECTORS) if base.vectors else None,
         max_length=lengths["input"],
         max_target_length=lengths["target"],
-        token_types=head != "seq2seq" and int(base.config.get("type_vocab_size", 0)) > 1,
+        token_types=head != "seq2seq" and int(base.config.get("type_vocab_size") or 0) > 1,
         prefix=model.prefix,
         languages=(language.source, language.output),
     )
@@ -116,28 +116,31 @@ def choose_lengths(
     """Choose the longest input and target from the distribution of the training rows.
 
     Returns:
-        The tokenizers with these lengths, and the lengths.
+        The tokenizers with these lengths, and the lengths; ``room`` is for the longest text that
+        the model can write.
 
     Raises:
         ModelError: a declared length exceeds the positions of the model.
     """
     declared = config.model
     first = specify(config, base, folder, {"input": 0, "target": 0})
-    # tokenizer.json is enough unless the class of a family adds language codes.
-    codec = first.codec(family_class=first.head == "seq2seq")
-    limit = _limit(base, codec)
+    codec = first.codec()
+    model_positions = positions.of(base)
+    limit = _limit(model_positions.input, codec)
     sample = np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64)
     inputs, targets = application.tokens.lengths(rows.take(sample).to_pydict(), codec)
     length = _chosen("max_length", declared.max_length, inputs, LEAST, limit)
     if not targets:
-        lengths = {"input": length, "target": 0}
+        lengths = {"input": length, "target": 0, "room": 0}
     else:
-        most = (base.decoder or base).positions or UNLIMITED
+        most = model_positions.target or UNLIMITED
         if codec.head == "causal":
             length, most = _share(declared, length, limit)
         wanted = getattr(declared, "max_target_length", "auto")
         target = _chosen("max_target_length", wanted, targets, LEAST_TARGET, most)
-        lengths = {"input": length, "target": target}
+        lengths = {"input": length, "target": target, "room": most}
+        if declared.scratch is not None:
+            lengths["room"] = target if codec.head == "causal" else max(length, target)
     codec = replace(codec, max_length=lengths["input"], max_target_length=lengths["target"])
     return codec, lengths
 
@@ -157,12 +160,26 @@ def _share(declared: Model, length: int, limit: int) -> tuple[int, int]:
     return length, limit - length
 
 
-def _limit(base: InitialModel, codec: Codec) -> int:
+def require_room(config: Pipeline, lengths: dict[str, int]) -> None:
+    """Refuse to write texts that are longer than the model has positions for.
+
+    Raises:
+        ModelError: ``generation.max_new_tokens`` is above the ``room`` of the lengths.
+    """
+    wanted = getattr(getattr(config, "generation", None), "max_new_tokens", None)
+    if wanted is None or wanted <= lengths["room"]:
+        return
+    message = f"expected at most {lengths['room']} tokens, for which the model has positions"
+    advice = "lower it, or model.max_length"
+    if config.model.scratch is not None:
+        advice = "lower it, or raise model.max_target_length"
+    where = "generation.max_new_tokens"
+    raise ModelError(Problem(where, f"{message}, found {wanted}", advice))
+
+
+def _limit(most: int | None, codec: Codec) -> int:
     """The maximum length; relative positions have none, whatever the tokenizer states."""
-    stated = int(codec.tokenizer.model_max_length)
-    if base.family in families.RELATIVE:
-        return UNLIMITED
-    return min(base.positions or UNLIMITED, stated)
+    return UNLIMITED if most is None else min(most, int(codec.tokenizer.model_max_length))
 
 
 def _chosen(name: str, declared: Any, lengths: list[int], least: int, limit: int) -> int:

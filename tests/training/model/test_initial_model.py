@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -185,26 +184,6 @@ def test_what_neither_folder_nor_hub_has_is_refused(folder: Path, base: str) -> 
 def test_a_family_that_cannot_do_it_is_refused(folder: Path) -> None:
     (folder / "config.json").write_text('{"model_type": "vit"}', encoding="utf-8")
     assert refused(folder).startswith("model.base: a vit model has no sequence-classification head")
-
-
-@pytest.mark.parametrize(
-    ("config", "positions"),
-    [
-        ({"max_position_embeddings": 128}, 128),
-        ({"n_positions": 1024}, 1024),
-        ({}, None),
-        ({"model_type": "t5", "n_positions": 512}, None),
-        ({"model_type": "deberta-v2", "max_position_embeddings": 512}, None),
-        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
-        ({"model_type": "roberta", "max_position_embeddings": 514}, 512),
-        ({"model_type": "roberta", "max_position_embeddings": 129, "pad_token_id": 0}, 128),
-        ({"model_type": "camembert", "max_position_embeddings": 130}, 128),
-    ],
-)
-def test_positions_are_the_longest_input(
-    starter: InitialModel, config: dict[str, object], positions: int | None
-) -> None:
-    assert replace(starter, config=config).positions == positions
 
 
 def test_a_pair_is_both_of_its_halves(folder: Path) -> None:

@@ -22,6 +22,7 @@ from tasks.store import StoredOutput, StoredResult, digest, files_below, read_js
 from tasks.tokenization import TokenizationResult
 from tasks.tracking import packaging
 from tasks.training import events
+from tasks.training.model import families
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
@@ -173,7 +174,7 @@ def _settings(
     """Settings of the served model, as in ``predictor.json``."""
     return {
         "application": config.application,
-        "precision": config.training.precision,
+        "precision": families.usable_precision(tokenized.spec.base, config.training.precision),
         "batch_size": config.evaluation.batch_size,
         **tokenized.spec.settings(),
         **application.serving.configure(tokenized.facts, config).record(),

@@ -21,7 +21,7 @@ from tasks.arrow import MappedTable
 from tasks.training import batching, hardware, ranks
 from tasks.training.batching import Ints
 from tasks.training.job import Job
-from tasks.training.model import adapters, layers
+from tasks.training.model import adapters, families, layers
 from tasks.training.model.build import build as build_model
 from tasks.training.optimization import lr_scheduler, optimizers
 from tasks.training.ranks import ALONE, Rank
@@ -110,7 +110,8 @@ def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
     training = job.training
     hardware.use_threads(job.threads)
     device = hardware.choose_device(job.device)
-    precision = hardware.choose_precision(training.precision, device)
+    declared = families.usable_precision(job.spec.base, training.precision)
+    precision = hardware.choose_precision(declared, device)
     splits = {
         name: Split.open(Path(job.tokens) / f"{name}.arrow")
         for name in ("train", "validation", "test")

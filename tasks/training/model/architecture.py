@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from configs.errors import ModelError, Problem
 from tasks.applications.base import Head
-from tasks.training.model import tokenizers, weight_files
+from tasks.training.model import positions, tokenizers, weight_files
 from tasks.training.model.build import AUTO_CLASSES, register_activations
 from tasks.training.model.initial_model import InitialModel
 
@@ -207,14 +207,31 @@ def _not_finite(files: list[Path], unused: set[str]) -> Iterator[Problem]:
         yield Problem(str(found[-1][0].parent), message)
 
 
+def _counts_from_padding(model: PreTrainedModel) -> bool:
+    """Whether the positions of a text follow from the padding id."""
+    return any(
+        name.rpartition(".")[2] in positions.TABLES and getattr(module, "padding_idx", None)
+        for name, module in model.named_modules()
+    )
+
+
 def _without_embedding(folder: Path, model: PreTrainedModel) -> Iterator[Problem]:
-    """The tokenizer, if it gives ids that are beyond the embeddings."""
+    """The tokenizer, if it gives ids that are beyond the embeddings, or pads with another one."""
     try:
-        tokenizer = tokenizers.load(folder, family_class=False, exact=False)
+        tokenizer = tokenizers.load(folder, exact=False)
     except ModelError as error:
         yield from error.problems
         return
-    embeddings: Any = model.get_input_embeddings()
+    padding = getattr(model.config, "pad_token_id", None)
+    if tokenizer.pad_token_id != padding and _counts_from_padding(model):
+        message = (
+            f"the tokenizer pads with token {tokenizer.pad_token_id}, config.json with {padding}"
+        )
+        yield Problem(str(folder), message, "take the tokenizer of the weights")
+    try:
+        embeddings: Any = model.get_input_embeddings()
+    except NotImplementedError:
+        return
     rows = int(embeddings.weight.shape[0])
     tokens = max(tokenizer.get_vocab().values()) + 1
     if tokens > rows:

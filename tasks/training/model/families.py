@@ -56,11 +56,16 @@ FAMILIES: Final[dict[str, Abilities]] = {
     "whisper": NOTHING,
     "xlm-roberta": PAIRABLE,
 }
-RELATIVE: Final = frozenset({"t5", "mt5", "deberta", "deberta-v2"})
-"""Families with relative positions, whose inputs have no maximum length."""
+UNFIT: Final = {
+    **dict.fromkeys(("fnet", "nystromformer", "xlnet"), "its scores depend on the padding"),
+    **dict.fromkeys(("bros", "layoutlmv2", "layoutlmv3", "lxmert"), "it reads more than text"),
+    "prophetnet": "it cannot write several rows at once",
+    "rwkv": "it cannot write with beams",
+}
+"""Families that Transformers has a head for, and why they are not offered."""
+FP32_ONLY: Final = frozenset({"deberta", "mra"})
+"""Families that cannot compute in bf16."""
 STARTER: Final = "bert"
-SHIFTED: Final = frozenset({"roberta", "camembert", "xlm-roberta"})
-"""Families whose positions are counted from ``pad_token_id + 1``."""
 SCRATCH: Final = {"encoder": "bert", "decoder": "gpt2", "encoder-decoder": "mbart"}
 """The family that a model from scratch belongs to, by its architecture."""
 HEAD_NAMES: Final[dict[Head, str]] = {
@@ -74,6 +79,8 @@ HEAD_NAMES: Final[dict[Head, str]] = {
 
 def abilities(model_type: str) -> Abilities:
     """What a family supports: as listed here, else the heads that Transformers has for it."""
+    if model_type in UNFIT:
+        return NOTHING
     if model_type in FAMILIES:
         return FAMILIES[model_type]
     from transformers.models.auto import modeling_auto
@@ -105,10 +112,10 @@ def refusal(model_type: str, application: str, decoder: str | None = None) -> st
     if choose_head(model_type, application):
         return ""
     heads = " or ".join(wanted)
-    reason = (
-        f"a {model_type} model has no {heads} head, which {application} needs; "
-        f"families that have one: {', '.join(able(*wanted))}"
-    )
+    lack = f"a {model_type} model has no {heads} head, which {application} needs"
+    if model_type in UNFIT:
+        lack = f"a {model_type} model cannot be fine-tuned here: {UNFIT[model_type]}"
+    reason = f"{lack}; families that have one: {', '.join(able(*wanted))}"
     if "seq2seq" in wanted and "pair-encoder" in abilities(model_type):
         reason += "; or use it as the encoder of a pair: model.decoder: {base: starter}"
     return reason
@@ -134,6 +141,13 @@ def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
         decoder = _model_type(model.folder / model.decoder.base) or STARTER
     if encoder and (reason := refusal(encoder, pipeline.application, decoder)):
         yield ("model.scratch.architecture" if model.scratch else "model.base"), reason
+    if encoder in FP32_ONLY and pipeline.training.precision == "bf16":
+        yield "training.precision", f"a {encoder} model cannot compute in bf16: leave it out"
+
+
+def usable_precision(folder: str | None, declared: str) -> str:
+    """The declared precision, but float32 for a base model that has no other."""
+    return "fp32" if folder and _model_type(Path(folder)) in FP32_ONLY else declared
 
 
 def declared_type(model: Model) -> str:

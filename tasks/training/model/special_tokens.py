@@ -42,7 +42,8 @@ def set_ids(model: PreTrainedModel, codec: Codec, spec: ModelSpec) -> None:
             setattr(model.config, name, value)
         _set_generation(model, **ids)
         return
-    if model.config.pad_token_id is None:
+    if spec.head != "seq2seq" or model.config.pad_token_id is None:
+        # Classifiers of causal models look for the last token that is not padding.
         model.config.pad_token_id = codec.pad_id
     if spec.head == "causal":
         end = _first(codec.target.eos_token_id)

@@ -138,6 +138,18 @@ def test_an_impossible_family_is_refused_when_the_file_is_read(tmp_path: Path, f
     assert not {"vit", "marian"} & set(possible)
 
 
+def test_bf16_is_refused_where_a_family_cannot_compute_in_it(tmp_path: Path) -> None:
+    path = pipeline_on(tmp_path, '{"model_type": "deberta"}')
+    assert load(path, checks=[families.check]).training.precision == "auto"
+    folder = str(tmp_path / "model")
+    assert families.usable_precision(folder, "auto") == "fp32"
+    with pytest.raises(ConfigError, match=r"training\.precision: a deberta model cannot"):
+        load(path, ["training.precision=bf16"], checks=[families.check])
+    path.write_text(PIPELINE.replace("base: model", "base: starter"), encoding="utf-8")
+    assert load(path, ["training.precision=bf16"], checks=[families.check]).training.epochs
+    assert families.usable_precision(None, "bf16") == "bf16"
+
+
 def test_an_override_is_named_if_it_is_the_culprit(tmp_path: Path) -> None:
     path = pipeline_on(tmp_path, '{"model_type": "vit"}')
     path.write_text(PIPELINE.replace("base: model", "base: starter"), encoding="utf-8")

@@ -143,6 +143,10 @@ class GenerationLearning(PairColumns, Learning[GenerationFacts]):
             shift = getattr(model.module, "prepare_decoder_input_ids_from_labels", None)
         if shift is not None:
             inputs["decoder_input_ids"] = shift(labels=batch["labels"])
+        else:
+            config: Any = getattr(model, "module", model).config
+            if config.is_encoder_decoder:
+                inputs["decoder_input_ids"] = shifted(batch["labels"], config)
         logits: torch.Tensor = model(**inputs, use_cache=False).logits
         return logits
 
@@ -164,6 +168,13 @@ class GenerationLearning(PairColumns, Learning[GenerationFacts]):
         texts = generator.generate(table[self.source].to_pylist())
         targets = {name: table[name].to_pylist() for name in (self.source, self.target)}
         return targets, {"text": texts}
+
+
+def shifted(labels: torch.Tensor, config: Any) -> torch.Tensor:
+    """Labels of shape (rows, longest) behind the start token, for models without a rule."""
+    moved = labels.roll(1, dims=-1)
+    moved[:, 0] = config.decoder_start_token_id
+    return moved.masked_fill(moved == losses.IGNORED, config.pad_token_id)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Gate(Section):
     """Largest tolerated loss, as a share of the champion's primary metric."""
     confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Confidence level of the interval of the gain."""
-    min_unseen_rows: Annotated[int, Field(ge=1)] = 100
+    min_unseen_rows: Annotated[int, Field(ge=1, le=1_000_000_000)] = 100
     """Test rows that the champion has trained on are left out of the comparison. At least so many
     others must be left, or half of the test rows if that is less."""
     slices: Slices = Slices()

@@ -78,8 +78,8 @@ contract:
         "FILE:8: training.learning_rate: expected greater than 0, found -0.1",
         "FILE:11: training.optimizer.weight_decay: expected greater than or equal to 0, found -1",
         "FILE:12: modle: unknown key (did you mean `model`?)",
-        "FILE:16: contract.rules.duplicates: expected 'refuse', 'quarantine' or 'warn', "
-        'found "ignore"',
+        "FILE:16: contract.rules.duplicates: expected 'refuse', 'quarantine', 'drop' "
+        "or 'warn', found \"ignore\"",
     ]
 
 

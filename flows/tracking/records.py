@@ -37,6 +37,8 @@ PARENT = "mlflow.parentRunId"
 FORBIDDEN = re.compile(r"[^\w\-. :/]")
 """Characters that MLflow does not allow in metric names."""
 LONGEST_NAME = 150
+MOST_FILES = 50
+"""Names of files that surely fit into MLflow's description of a data set; the lineage has all."""
 
 
 def log_data(tracker: Tracker, validated: ValidationResult, report: Report) -> None:
@@ -72,7 +74,7 @@ def _dataset(split: str, validated: ValidationResult) -> DatasetInput:
     # A split without files is a fraction of the training rows.
     sources = validated.sources
     found = sources.splits.get(split) or sources.splits["train"]
-    kind, source = found[0].origin([one.name for one in found])
+    kind, source = found[0].origin([one.name for one in found[:MOST_FILES]])
     table = MappedTable(validated.stored.path / f"{split}.arrow")
     profile = {"num_rows": len(table), "num_elements": len(table) * len(_columns(table.schema))}
     dataset = Dataset(

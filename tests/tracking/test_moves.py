@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
 import mlflow.pyfunc
 import pytest
+from click.testing import CliRunner
 from mlflow import MlflowClient
+from mlflow.experiments import commands
 
 from configs.errors import UserError
 from tasks.tracking import registry, runs
@@ -78,9 +81,12 @@ def test_a_deleted_experiment_is_refused_until_it_is_restored(
     client.delete_experiment(number)
     with pytest.raises(UserError) as caught:
         runs.open_run(client, workspace, "deleted", "f", "a run")
-    advice = f"MLFLOW_TRACKING_URI={workspace.tracking_uri} mlflow experiments restore -x {number}"
-    assert advice in str(caught.value)
-    client.restore_experiment(number)
+    command = str(caught.value).split("`")[1]
+    setting, *words = shlex.split(command)
+    name, _, value = setting.partition("=")
+    assert words[:2] == ["mlflow", "experiments"]
+    done = CliRunner().invoke(commands, words[2:], env={name: value})
+    assert done.exit_code == 0, done.output
     assert runs.open_run(client, workspace, "deleted", "f", "a run")
 
 

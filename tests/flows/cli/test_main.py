@@ -144,13 +144,13 @@ def test_a_started_file_passes_the_check_once_it_has_data(
 
 
 def test_a_terminal_may_lack_characters_and_a_file_lacks_none(home: Path, tmp_path: Path) -> None:
-    file, extra = tmp_path / "größe.yaml", {"PYTHONIOENCODING": "ascii"}
+    file, extra = tmp_path / "łatki.yaml", {"PYTHONIOENCODING": "latin-1"}
     written = succeed(home, "init", "sentiment", "--output", file, extra=extra)
-    assert written.startswith(f"wrote {tmp_path}/gr\\xf6\\xdfe.yaml; ")
-    labels = "data.labels=[groß, klein]"
-    assert "- groß\n" in succeed(home, "config", file, "--set", labels, extra=extra)
-    done = onestep(home, "check", tmp_path / "fehlt-ß.yaml", extra=extra)
-    assert (done.code, "fehlt-\\xdf.yaml: no such file" in done.err) == (2, True)
+    assert written.startswith(f"wrote {tmp_path}/\\u0142atki.yaml; ")
+    labels = "data.labels=[łódź, inne]"
+    assert "- łódź\n" in succeed(home, "config", file, "--set", labels, extra=extra)
+    done = onestep(home, "check", tmp_path / "łąki.yaml", extra=extra)
+    assert (done.code, "\\u0142\\u0105ki.yaml: no such file" in done.err) == (2, True)
 
 
 def test_init_suggests_the_nearest_application(home: Path, tmp_path: Path) -> None:

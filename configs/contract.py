@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from configs.section import Section
-from configs.values import Country, Fraction, Severity
+from configs.values import Country, Fraction, Section, Severity
 
 Strict = Literal["refuse", "quarantine"]
 """Severities of rules that every usable row must meet."""

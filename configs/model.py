@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from configs.section import Section
-from configs.values import Activation, LanguageCode
+from configs.values import Activation, LanguageCode, Section
 
 STARTER = "starter"
 

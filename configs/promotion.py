@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from configs.section import Section
+from configs.values import Section
 
 
 class Slices(Section):

@@ -24,9 +24,8 @@ from configs.contract import Contract, Drift, Privacy, Rules
 from configs.model import Decoder, Language, Model, Scratch
 from configs.promotion import Gate, Slices
 from configs.retraining import Retraining
-from configs.section import Section
 from configs.training import Adapter, Loss, LrScheduler, Optimizer, Training
-from configs.values import Files, Labels, Name, Split
+from configs.values import Files, Labels, Name, Section, Split
 
 __all__ = [
     "Adapter",

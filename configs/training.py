@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from configs.section import Section
-from configs.values import DecayRate, Fraction, Name
+from configs.values import DecayRate, Fraction, Name, Section
 
 
 class Optimizer(Section):

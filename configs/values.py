@@ -1,4 +1,4 @@
-"""Types of values that sections share: file names, splits and labels."""
+"""The base of every section of a pipeline file, and types of values that sections share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
 from pydantic.json_schema import WithJsonSchema
 
 Severity = Literal["refuse", "quarantine", "warn"]
@@ -160,3 +160,16 @@ Labels = Annotated[
         }
     ),
 ]
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, strictly typed, without unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from configs.schema import Pipeline
 from tasks import arrow
@@ -27,7 +28,6 @@ from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 VERSION = 5
@@ -294,8 +294,6 @@ def _slices(
     validated: ValidationResult,
 ) -> list[dict[str, Any]]:
     """The primary metric by slice; the rows of each slice are kept beside the answers."""
-    import pandas as pd
-
     masks = slices.find(config, rows, validated.facts.inputs, validated.sources)
     pd.DataFrame(masks).to_parquet(folder / ANSWERS / SLICES, index=False)
     primary_metric = primary_metric_of(config)
@@ -313,8 +311,6 @@ def _outcomes(
     scorer: Scorer, primary_metric: str, rows: arrow.MappedTable, validated: ValidationResult
 ) -> pd.DataFrame:
     """The score of each answer by file, row and a digest of the inputs; never text."""
-    import pandas as pd
-
     columns = [rows.column(name).to_pylist() for name in validated.facts.inputs]
     files = validated.stored.summary["files"]
     return pd.DataFrame(

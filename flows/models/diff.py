@@ -8,6 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from configs.errors import ModelError, Problem, UserError
 from tasks.evaluation import OUTCOMES
 from tasks.tracking import lineage, registry, runs
@@ -18,7 +20,6 @@ from tasks.tracking.runs import flatten
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
 
 MOST_EXAMPLES = 20
@@ -144,8 +145,6 @@ class _Evaluation:
         return str(self._known.version.tags.get(registry.PRIMARY_METRIC, ""))
 
     def outcomes(self) -> pd.DataFrame:
-        import pandas as pd
-
         path = f"evaluation/{OUTCOMES}"
         with TemporaryDirectory(dir=self._workspace.temporary) as folder:
             found = runs.fetch_artifact(self._client, self._run, path, Path(folder))

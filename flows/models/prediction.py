@@ -12,6 +12,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from configs.errors import DataError, ModelError, Problem
 from tasks.contract.rows.layout import quote_names
 from tasks.contract.sources import formats, splits
@@ -112,8 +114,6 @@ class LoadedModel:
 
     def predict(self, table: Sequence[Row]) -> list[Row]:
         """Answer each row of a table of the input columns."""
-        import pandas as pd
-
         answers: list[Row] = self.served.predict(pd.DataFrame(table)).to_dict("records")
         return answers
 

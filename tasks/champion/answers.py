@@ -6,20 +6,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.applications.base import Application
 from tasks.applications.scoring import Scorer
+from tasks.arrow import MappedTable
 from tasks.metrics import lower_is_better
 from tasks.progress import Progress, announce
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from tasks.arrow import MappedTable
 
 CHUNK: Final = 256
 FILE: Final = "answers.parquet"
@@ -56,8 +53,6 @@ def ask(
     ``predict`` gets chunks of the ``inputs`` columns; ``observe`` sees each chunk of the rows with
     its answers.
     """
-    import pandas as pd
-
     parts, done, total = [], 0, len(rows) if kept is None else int(kept.sum())
     for table in chunks(rows, kept):
         parts.append(predict(table[list(inputs)]))
@@ -97,8 +92,6 @@ def save(answers: pd.DataFrame, folder: Path) -> None:
 
 def load(folder: Path) -> pd.DataFrame:
     """Read the answers that :func:`save` wrote."""
-    import pandas as pd
-
     return pd.read_parquet(folder / FILE)
 
 

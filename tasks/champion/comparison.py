@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from configs.errors import OneStepError
 from configs.schema import Pipeline
@@ -29,7 +30,6 @@ from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
@@ -216,8 +216,6 @@ class _Models:
     def _slices(
         self, challenger: Scorer, champion: Scorer, kept: answers.Mask
     ) -> list[paired.Slice]:
-        import pandas as pd
-
         masks = pd.read_parquet(self._evaluated.answers / SLICES)
         primary_metric, bounds = self._evaluated.primary_metric, self._config.gate.slices
         found = (

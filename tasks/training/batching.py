@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tasks.arrow import MappedTable
@@ -57,8 +59,6 @@ def padded_tokens(batches: list[Ints], lengths: Ints) -> Ints:
 
 def lengths_of(table: MappedTable) -> Ints:
     """Tokens per row of a tokenized split, inputs and labels together."""
-    import pyarrow as pa
-
     lists = [
         name
         for name in ("input_ids", "labels")
@@ -70,7 +70,5 @@ def lengths_of(table: MappedTable) -> Ints:
 
 def list_lengths(table: MappedTable, name: str) -> Ints:
     """Length of each list of a column."""
-    import pyarrow.compute as pc
-
     lengths: Ints = pc.list_value_length(table.column(name)).to_numpy().astype(np.int64)
     return lengths

@@ -6,14 +6,13 @@ A check's name is its rule and the reason that a row gets: ``missing: the text i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+import pyarrow.compute as pc
 from pandera.pandas import Check, Column
 
 from tasks import arrow
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def cell(rule: str, words: str, holds: Callable[[Any], bool]) -> Check:
@@ -43,9 +42,6 @@ def _are_texts(values: pd.Series[Any]) -> pd.Series[bool]:
 
 def _have_content(values: pd.Series[Any]) -> pd.Series[bool]:
     """Whether no value is text of white space only."""
-    import pandas as pd
-    import pyarrow.compute as pc
-
     blank = pc.equal(arrow.strip(arrow.texts_of(values)), "").fill_null(False)
     return pd.Series(~blank.to_numpy(), index=values.index)
 

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from configs.schema import Data
-from tasks.applications.base import Application, Baseline, Predictions
+from configs.contract import Contract, Rules
+from configs.schema import Data, Pipeline
+from configs.values import Severity
+from tasks.applications.base import (
+    Application,
+    Baseline,
+    Predictions,
+    Problems,
+    Reasons,
+    broken_rules,
+)
 from tasks.applications.scoring import Metric, percentages
+from tasks.applications.shared.generation.config import GenerationPipeline, WritingModel
 from tasks.applications.shared.generation.parts import (
     SERVING,
     GenerationFacts,
     GenerationLearning,
+    GenerationRules,
     GenerationScoring,
     GenerationServing,
     GenerationTokens,
     TextPairs,
 )
-from tasks.applications.summarization.config import SummarizationPipeline
-from tasks.applications.summarization.rules import SummarizationRules
 from tasks.text.languages import has_spaces
 
 if TYPE_CHECKING:
@@ -29,6 +38,64 @@ if TYPE_CHECKING:
 
 SOURCE, TARGET = "document", "summary"
 LEAD = 3
+
+
+class SummaryRules(Rules):
+    """What happens to rows that break a rule: `refuse` fails the run, `quarantine` sets the row
+    aside, `warn` only counts it.
+    """
+
+    longer_than_document: Severity = "quarantine"
+    """A summary is as long as its document, or longer."""
+    copied_verbatim: Severity = "warn"
+    """A summary stands word for word in its document."""
+    no_overlap: Severity = "quarantine"
+    """A summary has no word of its document."""
+
+
+class SummaryContract(Contract):
+    """What valid data is, and what happens to a row that is not."""
+
+    rules: SummaryRules = SummaryRules()
+    """Each rule's severity."""
+
+
+class SummarizingModel(WritingModel):
+    """The model to fine-tune."""
+
+    long_inputs: Literal["truncate", "chunk"] = "truncate"
+    """What happens to documents longer than `max_length`: `truncate` cuts them, `chunk` summarizes
+    their pieces and joins the summaries."""
+
+
+class SummarizationPipeline(GenerationPipeline):
+    """A pipeline that fine-tunes a model to summarize."""
+
+    contract: SummaryContract = SummaryContract()
+    """What valid data is."""
+    model: SummarizingModel = SummarizingModel()
+    """The model to fine-tune."""
+
+
+@dataclass(frozen=True)
+class SummarizationRules(GenerationRules):
+    """A summary is shorter than its document, about it, and more than a quotation of it."""
+
+    def findings(self, frame: pd.DataFrame, config: Pipeline) -> Reasons:
+        return broken_rules(frame, (self.source, self.target), _broken)
+
+
+def _broken(document: str, summary: str) -> Problems:
+    from tasks.text.retrieval import tokens
+
+    document, summary = document.strip(), summary.strip()
+    if len(summary) >= len(document):
+        words = f"the summary has {len(summary)} characters, its document {len(document)}"
+        yield "longer_than_document", words
+    elif summary in document:
+        yield "copied_verbatim", "the summary stands word for word in the document"
+    elif set(tokens(summary)).isdisjoint(tokens(document)):
+        yield "no_overlap", "the summary has no word of the document"
 
 
 class SummarizationScoring(GenerationScoring):

@@ -202,6 +202,18 @@ def patiently(action: Callable[[], T], what: str, seconds: float = PATIENCE_SECO
             pause = min(pause * 2, LONGEST_PAUSE)
 
 
+@contextmanager
+def ignoring(*codes: str) -> Iterator[None]:
+    """End the block without an error if MLflow refuses a call with one of its error codes."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in codes:
+            raise
+
+
 def _require_access(error: Exception, what: str) -> None:
     status = _status(error)
     if status == UNAUTHORIZED:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError, Problem, TrackingFailure
-from tasks.tracking.client import transfer
+from tasks.tracking.client import ignoring, transfer
 from tasks.tracking.runs import FINGERPRINT, uri_of
 from tasks.workspace import Workspace
 
@@ -77,15 +77,10 @@ def settled(version: ModelVersion) -> bool:
 
 def aliases(client: MlflowClient, name: str) -> dict[str, int]:
     """Alias to version number; empty if the model does not exist."""
-    from mlflow.exceptions import MlflowException
-
-    try:
+    with ignoring("RESOURCE_DOES_NOT_EXIST"):
         found = client.get_registered_model(name).aliases
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return {}
-        raise
-    return {alias: int(version) for alias, version in found.items()}
+        return {alias: int(version) for alias, version in found.items()}
+    return {}
 
 
 def champion(client: MlflowClient, name: str) -> ModelVersion | None:
@@ -102,14 +97,9 @@ def create(
     A retry after a lost answer may register a second version: of several versions with one
     fingerprint only the oldest is kept.
     """
-    from mlflow.exceptions import MlflowException
-
     with transfer():
-        try:
+        with ignoring("RESOURCE_ALREADY_EXISTS"):
             client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
         made = client.create_model_version(name, source, run_id=run_id, tags=dict(tags))
     return _only(client, name, tags.get(FINGERPRINT, "")) or made
 
@@ -233,18 +223,13 @@ def look_up(client: MlflowClient, reference: Reference) -> ModelVersion:
     Raises:
         ModelError: naming the models or aliases that exist.
     """
-    from mlflow.exceptions import MlflowException
-
     if len(reference.version or "") > MOST_DIGITS:
         raise ModelError(_unknown(client, reference))
-    try:
+    with ignoring(*UNKNOWN):
         if reference.alias:
             return client.get_model_version_by_alias(reference.name, reference.alias)
         return client.get_model_version(reference.name, str(reference.version))
-    except MlflowException as error:
-        if error.error_code not in UNKNOWN:
-            raise
-        raise ModelError(_unknown(client, reference)) from None
+    raise ModelError(_unknown(client, reference))
 
 
 def _unknown(client: MlflowClient, reference: Reference) -> Problem:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import Problem, UserError
 from tasks.store import read_json
-from tasks.tracking.client import public, transfer, ui_address
+from tasks.tracking.client import ignoring, public, transfer, ui_address
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -191,15 +191,10 @@ def fetch_artifact(client: MlflowClient, run_id: str, path: str, folder: Path) -
 
 def has_artifact(client: MlflowClient, run_id: str, path: str) -> bool:
     """Whether a run has a file; the error of a failed download does not show it."""
-    from mlflow.exceptions import MlflowException
-
-    try:
+    with ignoring("RESOURCE_DOES_NOT_EXIST"):
         known = client.list_artifacts(run_id, path.rpartition("/")[0] or None)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return False
-    return path in {entry.path for entry in known}
+        return path in {entry.path for entry in known}
+    return False
 
 
 def run_url(client: MlflowClient, workspace: Workspace, run_id: str) -> str:

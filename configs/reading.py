@@ -299,11 +299,9 @@ def _merged(problems: list[Problem]) -> list[Problem]:
 
 def _without_union_tags(location: Path_) -> Path_:
     """Drop the parts that name a union's branch rather than a key."""
-    kept: list[str | int] = []
-    for part in location:
-        if not (isinstance(part, str) and UNION_TAG.search(part)):
-            kept.append(part)
-    return tuple(kept)
+    return tuple(
+        part for part in location if not (isinstance(part, str) and UNION_TAG.search(part))
+    )
 
 
 def _owners(location: Path_, applications: Applications) -> list[str]:

@@ -12,9 +12,12 @@ from tasks import metrics
 from tasks.applications import registry
 from tasks.applications.registry import PIPELINES
 from tasks.applications.scoring import Metric
+from tasks.applications.shared.losses import LOSSES
 from tasks.extensions import Extensions
 from tasks.metrics import METRICS
-from tasks.training import checks
+from tasks.training.launchers import LAUNCHERS
+from tasks.training.model import families
+from tasks.training.optimization.optimizers import OPTIMIZERS
 
 
 def read(
@@ -30,7 +33,18 @@ def read(
     Raises:
         ConfigError: with every problem.
     """
-    return load(file, PIPELINES, overrides, [checks.check, _metrics, _settings], settings)
+    checks = families.check, _extensions, _metrics, _settings
+    return load(file, PIPELINES, overrides, checks, settings)
+
+
+def _extensions(config: Pipeline) -> Iterator[tuple[str, str]]:
+    """An optimizer, a loss or a launcher that is not installed."""
+    named = {
+        "training.optimizer.name": OPTIMIZERS.refusal(config.training.optimizer.name),
+        "training.loss.name": LOSSES.refusal(config.training.loss.name),
+        "compute.launcher": LAUNCHERS.refusal(config.compute.launcher),
+    }
+    yield from ((field, reason) for field, reason in named.items() if reason)
 
 
 def _metrics(config: Pipeline) -> Iterator[tuple[str, str]]:

@@ -90,3 +90,23 @@ def test_a_key_of_another_application_is_refused_with_its_line(
     assert refusals(tmp_path, "topics", text) == [
         f"{line}: {key}: topics has no use for it; leave it out (it belongs to {owners})"
     ]
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (
+            "training:\n  optimizer:\n    name: adamax\n",
+            "7: training.optimizer.name: expected one of adafactor, adam, adamw, lion, muon, sgd, "
+            "found 'adamax' (did you mean `adam`?)",
+        ),
+        (
+            "compute:\n  launcher: lokal\n",
+            "6: compute.launcher: expected one of local, found 'lokal' (did you mean `local`?)",
+        ),
+    ],
+)
+def test_what_is_not_installed_is_refused_with_its_line(
+    section: str, message: str, tmp_path: Path
+) -> None:
+    assert refusals(tmp_path, "sentiment", section) == [message]

@@ -235,7 +235,7 @@ def _application_problems(source: Source, names: Sequence[str]) -> list[Problem]
     if not isinstance(value, str) or value in names:
         return []
     message = f"expected one of {', '.join(names)}, found {value!r}"
-    return [Problem(source.where(("application",)), message, _did_you_mean(value, names))]
+    return [Problem(source.where(("application",)), message, did_you_mean(value, names))]
 
 
 def _dotted(location: Path_) -> str:
@@ -263,7 +263,7 @@ def _problem(
     if error == "extra_forbidden":
         section = section_at(location[:-1], kind)
         names = tuple(section.model_fields) if section else ()
-        advice = _did_you_mean(str(location[-1]), names) or f"known here: {', '.join(names)}"
+        advice = did_you_mean(str(location[-1]), names) or f"known here: {', '.join(names)}"
         return Problem(where, "unknown key", advice)
     if error == "missing":
         return Problem(where, "required, but not given")
@@ -279,7 +279,7 @@ def _problem(
     if isinstance(found, dict):
         return Problem(where, message)
     allowed = re.findall(r"'([^']*)'", str(details.get("ctx", {}).get("expected", "")))
-    advice = _did_you_mean(found, allowed) if isinstance(found, str) else ""
+    advice = did_you_mean(found, allowed) if isinstance(found, str) else ""
     return Problem(where, f"{message}, found {json.dumps(found, default=str)}", advice)
 
 
@@ -329,6 +329,7 @@ def _without_none(kind: Any) -> Any:
     return others[0] if len(others) == 1 else kind
 
 
-def _did_you_mean(value: str, names: Sequence[str]) -> str:
+def did_you_mean(value: str, names: Sequence[str]) -> str:
+    """The most similar name as advice; empty if none is similar."""
     near = difflib.get_close_matches(value, names, 1, cutoff=0.6)
     return f"did you mean `{near[0]}`?" if near else ""

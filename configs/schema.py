@@ -20,41 +20,12 @@ from pydantic import (
     model_validator,
 )
 
-from configs.contract import Contract, Drift, Privacy, Rules
-from configs.model import Decoder, Language, Model, Scratch
-from configs.promotion import Gate, Slices
+from configs.contract import Contract
+from configs.model import Language, Model
+from configs.promotion import Gate
 from configs.retraining import Retraining
-from configs.training import Adapter, Loss, LrScheduler, Optimizer, Training
+from configs.training import Training
 from configs.values import Files, Labels, Name, Section, Split
-
-__all__ = [
-    "Adapter",
-    "Applications",
-    "Compute",
-    "Contract",
-    "Data",
-    "Decoder",
-    "Drift",
-    "Evaluation",
-    "Gate",
-    "Language",
-    "Loss",
-    "LrScheduler",
-    "Model",
-    "Optimizer",
-    "Pipeline",
-    "Privacy",
-    "Registry",
-    "Retraining",
-    "Rules",
-    "Scratch",
-    "Section",
-    "Slices",
-    "Training",
-    "Window",
-    "json_schema",
-]
-
 
 TAG = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_. -]{0,249}$")
 

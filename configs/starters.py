@@ -6,7 +6,6 @@ import io
 import json
 import textwrap
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ruamel.yaml import YAML
 
 from configs.errors import ConfigError, Problem
 from configs.files import write_atomic
+from configs.reading import did_you_mean
 from configs.schema import Applications, Pipeline, Section, json_schema
 
 HINT = "# yaml-language-server: $schema={schema}"
@@ -31,10 +31,8 @@ def write_starter(application: str, output: Path | None, applications: Applicati
     """
     names = tuple(applications)
     if application not in names:
-        near = get_close_matches(application, names, 1)
-        advice = f"did you mean `{near[0]}`?" if near else ""
         message = f"expected one of {', '.join(names)}, found {application!r}"
-        raise ConfigError(Problem("APPLICATION", message, advice))
+        raise ConfigError(Problem("APPLICATION", message, did_you_mean(application, names)))
     path = output or Path(f"{application}.yaml")
     if path.exists():
         raise ConfigError(Problem(str(path), "the file exists", "choose another with --output"))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from tasks.store import Store, lock, storage_errors
 
-Leases = Callable[[str], AbstractContextManager[None]]
+Leases = Callable[[str], AbstractContextManager[object]]
 
 
 def sqlite_uri(path: Path, driver: str = "") -> str:
@@ -27,12 +27,6 @@ def sqlite_uri(path: Path, driver: str = "") -> str:
     return f"sqlite{driver or '+pysqlite'}:///{path.as_uri()}?uri=true"
 
 
-@contextmanager
-def one_machine(key: str) -> Iterator[None]:
-    """Hold a lease on a single machine: nothing to do."""
-    yield
-
-
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """Paths below ``mlruns`` and the switches of one run.
@@ -45,7 +39,7 @@ class Workspace:
 
     root: Path
     fresh: bool = False
-    leases: Leases = field(default=one_machine, compare=False)
+    leases: Leases = field(default=nullcontext, compare=False)
 
     @classmethod
     def open(cls, root: Path | None = None, *, fresh: bool = False) -> Workspace:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs.errors import ConfigError
-from configs.schema import Slices
+from configs.promotion import Slices
 from flows.run.reading import read
 from tasks import metrics
 from tasks.applications.shared.classification.scores.single_label import ClassificationScorer

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol
 
 from typing_extensions import TypeVar
 
-from configs.schema import Data, Loss, Pipeline
+from configs.schema import Data, Pipeline
+from configs.training import Loss
 from tasks.applications.codec import Codec, Head, token_counts
 from tasks.applications.facts import Census, F, Facts
 from tasks.applications.scoring import (

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.schema import Slices
+from configs.promotion import Slices
 from tasks.applications.scoring import Scorer
 from tasks.metrics import lower_is_better
 

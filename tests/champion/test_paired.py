@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from configs.schema import Slices
+from configs.promotion import Slices
 from tasks.applications.questions.scores import AnswerScorer
 from tasks.applications.shared.classification.scores.single_label import ClassificationScorer
 from tasks.champion.paired import compare, mcnemar, slice_of

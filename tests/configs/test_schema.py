@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 
 import configs
 from configs.contract import Contract, Privacy, Rules
-from configs.schema import Data, Optimizer, Pipeline, Retraining, Section, Training, json_schema
+from configs.schema import Data, Pipeline, Retraining, Section, Training, json_schema
+from configs.training import Optimizer
 from configs.values import Country
 from tasks.applications.registry import PIPELINES
 from tasks.contract.rules.privacy import COUNTRIES, KINDS

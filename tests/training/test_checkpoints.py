@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import nn
 
 from configs.files import PARTIAL
-from configs.schema import Adapter
+from configs.training import Adapter
 from tasks.store import files_below, read_json
 from tasks.training import checkpoints
 from tasks.training.checkpoints import Position

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from configs.schema import Model, Scratch, Training
+from configs.model import Scratch
+from configs.schema import Model, Training
 from tasks.training.job import FILE, Job
 from tasks.training.model.spec import ModelSpec
 

@@ -11,7 +11,7 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from configs.schema import Adapter
+from configs.training import Adapter
 from tasks.store import read_json
 from tasks.training import loop, session
 from tasks.training.events import EventLog

@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from configs.schema import Loss
+from configs.training import Loss
 from tasks.applications import registry as applications
 from tasks.applications.base import Batch
 from tasks.applications.shared.classification.labels import ClassificationFacts

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from configs.errors import DataError, Problem
-from configs.schema import Data, Loss
+from configs.schema import Data
+from configs.training import Loss
 from tasks.applications.base import Batch, Facts, Learning, Objective, Predictions, View
 from tasks.applications.entities.config import EntityPipeline
 from tasks.applications.facts import Census

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Data, Loss
+from configs.schema import Data
+from configs.training import Loss
 from tasks.applications.base import Batch, Facts, Learning, Objective, Predictions, View
 from tasks.applications.facts import Census
 from tasks.applications.questions.config import QuestionPipeline

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from configs.schema import Loss
+from configs.training import Loss
 from tasks.applications.scoring import Batch
 from tasks.extensions import Extensions
 

@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from configs.errors import ModelError, Problem
-from configs.schema import Adapter
+from configs.training import Adapter
 
 HEADS = (
     "classification_head",

@@ -12,7 +12,8 @@ from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from configs.errors import ModelError, Problem
-from configs.schema import Model, Scratch
+from configs.model import Scratch
+from configs.schema import Model
 from tasks.applications.base import Head
 from tasks.applications.codec import Codec
 from tasks.training.model import special_tokens

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ModelError, Problem
-from configs.schema import Decoder, Model, Scratch
+from configs.model import Decoder, Scratch
+from configs.schema import Model
 from tasks.store import digest, file_digest, read_json
 from tasks.training.model import families, vectors, weight_files
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.schema import Scratch
+from configs.model import Scratch
 from tasks.applications.base import Head
 from tasks.applications.codec import Codec
 

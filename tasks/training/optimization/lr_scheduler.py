@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
-from configs.schema import LrScheduler
+from configs.training import LrScheduler
 
 NAMES: Final = {"constant": "constant_with_warmup"}
 """Names that Transformers has for schedules, where they differ from ours."""

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import CONFIG_MAPPING, AutoModelForTokenClassification
 
-from configs.schema import Loss
+from configs.training import Loss
 from tasks.applications.base import Codec, View
 from tasks.applications.entities.application import APPLICATION
 from tasks.applications.entities.learning import EntityFacts

@@ -18,7 +18,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.schema import Loss, Pipeline
+from configs.schema import Pipeline
+from configs.training import Loss
 from tasks import arrow
 from tasks.applications.base import View
 from tasks.applications.codec import Codec

@@ -1,21 +1,22 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from configs.errors import TrackingFailure
 from flows.servers.leases import lease, shared
-from tasks.workspace import Workspace, one_machine
+from tasks.workspace import Workspace
 from tests.support.stores import closed_port
 
 
 @pytest.mark.parametrize(
     ("mlflow", "prefect", "expected"),
     [
-        ("", "", one_machine),
-        ("http://mlflow:5000", "", one_machine),
-        ("", "http://prefect:4200/api", one_machine),
+        ("", "", nullcontext),
+        ("http://mlflow:5000", "", nullcontext),
+        ("", "http://prefect:4200/api", nullcontext),
         ("http://mlflow:5000", "http://prefect:4200/api", lease),
     ],
 )

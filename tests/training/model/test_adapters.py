@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from configs.errors import ModelError
-from configs.schema import Adapter, Training
+from configs.schema import Training
+from configs.training import Adapter
 from tasks.training.model import adapters, layers
 from tasks.training.optimization.parameter_groups import parameter_groups
 from tasks.training.step import optimizer_step

@@ -15,7 +15,8 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
-from configs.schema import LrScheduler, Training
+from configs.schema import Training
+from configs.training import LrScheduler
 from tasks.training.optimization import lr_scheduler
 from tests.support.pipelines import Start
 

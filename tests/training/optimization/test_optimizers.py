@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from configs.schema import Optimizer, Training
+from configs.schema import Training
+from configs.training import Optimizer
 from tasks.training import forecast
 from tasks.training.model import layers
 from tasks.training.optimization import lr_scheduler, optimizers

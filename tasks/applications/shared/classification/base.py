@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Data, Loss, Pipeline
+from configs.schema import Data, Pipeline
+from configs.training import Loss
 from tasks.applications.base import Objective, Predictions, Problems, text
 from tasks.applications.scoring import Metric, Scorer
 from tasks.applications.shared.classification import labels as label_names

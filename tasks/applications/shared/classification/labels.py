@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import DataError, Problem
-from configs.schema import Data, Loss
+from configs.schema import Data
+from configs.training import Loss
 from configs.values import label_key
 from tasks.applications.facts import Census, Facts
 

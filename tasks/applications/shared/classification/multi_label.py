@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Data, Loss, Pipeline
+from configs.schema import Data, Pipeline
+from configs.training import Loss
 from tasks.applications.base import Batch, Predictions, Problems, texts
 from tasks.applications.scoring import Metric, error, shares
 from tasks.applications.shared import losses

@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
-from configs.schema import Data, Loss, Pipeline
+from configs.schema import Data, Pipeline
+from configs.training import Loss
 from tasks.applications.base import Batch, Predictions, Problems
 from tasks.applications.scoring import Metric, error, shares
 from tasks.applications.shared import losses

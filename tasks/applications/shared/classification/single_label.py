@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from configs.schema import Loss, Pipeline
+from configs.schema import Pipeline
+from configs.training import Loss
 from tasks.applications.base import Batch, Predictions, Problems
 from tasks.applications.scoring import Metric, error, shares
 from tasks.applications.shared import losses

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Data, Loss, Pipeline
+from configs.schema import Data, Pipeline
+from configs.training import Loss
 from tasks.applications.base import (
     Batch,
     C,

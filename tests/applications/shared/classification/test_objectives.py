@@ -9,7 +9,7 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 
-from configs.schema import Loss
+from configs.training import Loss
 from tasks.applications.shared.classification.labels import ClassificationFacts
 from tasks.applications.topics.application import APPLICATION
 

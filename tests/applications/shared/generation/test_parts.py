@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax
 
-from configs.schema import Loss
+from configs.training import Loss
 from tasks.applications.codec import Codec
 from tasks.applications.shared.generation.parts import target_ids
 from tasks.applications.translation.application import APPLICATION

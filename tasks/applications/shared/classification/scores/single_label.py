@@ -69,22 +69,10 @@ class ClassificationScorer(ConfusionScorer):
         """Percentile bootstrap over rows, with a fixed seed."""
         if metric in averages_of(self.confusion()):
             return super().interval(metric, samples, confidence)
-        values = self._resampled_rows(metric, samples, np.random.default_rng(0))
-        return percentiles(values, confidence)
-
-    def _resampled_rows(self, metric: str, samples: int, generator: np.random.Generator) -> Floats:
-        true, guess, of_true, of_guess = self.columns()
-        values, record = np.empty(samples), self._rows()
-        for sample in range(samples):
-            rows = generator.integers(0, len(true), len(true))
-            if metric in self._extra:
-                weights = np.bincount(rows, minlength=len(true))[None]
-                values[sample] = self._extra[metric](record, weights)[0]
-            elif metric == "log_loss":
-                values[sample] = -np.log(np.maximum(of_true[rows], TINY)).mean()
-            else:
-                values[sample] = calibration_error(of_guess[rows], (true == guess)[rows])
-        return values
+        generator, rows = np.random.default_rng(0), len(self.columns()[0])
+        draws = (generator.integers(0, rows, rows) for _ in range(samples))
+        weights = (np.bincount(draw, minlength=rows)[None] for draw in draws)
+        return percentiles(np.concatenate([self.resampled(metric, w) for w in weights]), confidence)
 
     def resampled(self, metric: str, weights: Ints) -> Floats:
         if metric in self._extra:

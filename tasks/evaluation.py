@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import pandas as pd
 from configs.schema import Pipeline
 from tasks import arrow
 from tasks.applications import registry as applications
-from tasks.applications.base import Application
+from tasks.applications.base import Application, Facts
 from tasks.applications.scoring import Scorer
 from tasks.champion import answers, paired, slices
 from tasks.champion.paired import MetricComparison
@@ -93,50 +94,10 @@ def evaluate(
 ) -> EvaluationResult:
     """Measure the fine-tuned model on the test split."""
     application = applications.get(config.application)
-    settings = _settings(config, application, tokenized, tuned)
-
-    def build(folder: Path) -> dict[str, Any]:
-        package = packaging.build(
-            folder / "package",
-            tuned.stored.path / "model",
-            validated.stored.path,
-            application,
-            settings,
-        )
-        _use_threads(config.compute.threads)
-        paths = (validated.stored.path / f"{split}.arrow" for split in ("train", "test"))
-        training, rows = map(arrow.MappedTable, paths)
-        answered = _ask(package, training, rows, application, settings, extra_metrics(config))
-        answers.save(answered.answers, folder / ANSWERS)
-        write_json(folder / "predictions.json", answered.kinds)
-        return _write(folder, config, answered, rows, validated, tuned)
-
-    inputs = _inputs(config, application, settings, validated, tuned)
-    stored = workspace.store.produce("evaluation", inputs, build, fresh=workspace.fresh)
-    return _read(stored, primary_metric_of(config), application.baseline.name(config.data))
-
-
-def _inputs(
-    config: Pipeline,
-    application: Application,
-    settings: dict[str, Any],
-    validated: ValidationResult,
-    tuned: FinetuningResult,
-) -> dict[str, Any]:
-    """Everything that the output depends on."""
-    return {
-        "version": VERSION,
-        "application": [application.name, application.version],
-        "model": tuned.model,
-        "rows": validated.digest,
-        "contract": validated.stored.content("profile.json", "report.json"),
-        "serving": packaging.serving_digest(application),
-        "evaluation": config.evaluation.model_dump(mode="json"),
-        "extra_metrics": code_digests(extra_metrics(config)),
-        "settings": settings,
-        "confidence": config.gate.confidence_level,
-        "slices": _slice_inputs(config, validated),
-    }
+    stage = _Evaluation(config, application, validated, tokenized, tuned)
+    inputs, fresh = stage.inputs(), workspace.fresh
+    stored = workspace.store.produce("evaluation", inputs, stage.build, fresh=fresh)
+    return _read(stored, stage.primary_metric, application.baseline.name(config.data))
 
 
 def _read(stored: StoredOutput, primary_metric: str, baseline_name: str) -> EvaluationResult:
@@ -159,36 +120,6 @@ def _read(stored: StoredOutput, primary_metric: str, baseline_name: str) -> Eval
     )
 
 
-def _slice_inputs(config: Pipeline, validated: ValidationResult) -> dict[str, Any]:
-    """Inputs of the slices; columns of the files are not among the validated rows."""
-    declared = config.gate.slices.model_dump(mode="json", exclude={"max_drop"})
-    return declared | ({"sources": validated.sources.digest} if declared["columns"] else {})
-
-
-def _settings(
-    config: Pipeline,
-    application: Application,
-    tokenized: TokenizationResult,
-    tuned: FinetuningResult,
-) -> dict[str, Any]:
-    """Settings of the served model, as in ``predictor.json``."""
-    return {
-        "application": config.application,
-        "precision": families.usable_precision(tokenized.spec.base, config.training.precision),
-        "batch_size": config.evaluation.batch_size,
-        **tokenized.spec.settings(),
-        **application.serving.configure(tokenized.facts, config).record(),
-        **tuned.learned,
-    }
-
-
-def _use_threads(threads: int | None) -> None:
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-
-
 @dataclass(frozen=True, slots=True)
 class _TestAnswers:
     """The answers of the served model, the scorers of both, answers by category, and the cost."""
@@ -200,68 +131,173 @@ class _TestAnswers:
     cost: dict[str, float]
 
 
-def _ask(
-    package: Path,
-    training: arrow.MappedTable,
-    rows: arrow.MappedTable,
-    application: Application,
-    settings: dict[str, Any],
-    extra: list[str],
-) -> _TestAnswers:
-    """Score the served model, and the trivial method beside it."""
-    from tasks.predictor import Predictor
+@dataclass(frozen=True)
+class _Evaluation:
+    """The evaluation of one fine-tuned model."""
 
-    predictor, facts = Predictor().open(package), application.facts.read(settings)
+    config: Pipeline
+    application: Application
+    validated: ValidationResult
+    tokenized: TokenizationResult
+    tuned: FinetuningResult
 
-    def predict(table: pd.DataFrame) -> pd.DataFrame:
-        return predictor.predict(None, table)
+    @property
+    def primary_metric(self) -> str:
+        """The metric that decides."""
+        return primary_metric_of(self.config)
 
-    scorer, baseline = (application.scoring.extended_scorer(facts, extra) for _ in range(2))
-    method = application.baseline.fit(answers.chunks(training), facts)
+    def inputs(self) -> dict[str, Any]:
+        """Everything that the output depends on."""
+        return {
+            "version": VERSION,
+            "application": [self.application.name, self.application.version],
+            "model": self.tuned.model,
+            "rows": self.validated.digest,
+            "contract": self.validated.stored.content("profile.json", "report.json"),
+            "serving": packaging.serving_digest(self.application),
+            "evaluation": self.config.evaluation.model_dump(mode="json"),
+            "extra_metrics": code_digests(extra_metrics(self.config)),
+            "settings": self._settings(),
+            "confidence": self.config.gate.confidence_level,
+            "slices": self._slice_inputs(),
+        }
 
-    def observe(table: pd.DataFrame, answered: pd.DataFrame) -> None:
-        targets = answers.targets(table)
-        scorer.update(targets, application.scoring.served(answered))
-        baseline.update(targets, method.predict(table, facts))
+    def _slice_inputs(self) -> dict[str, Any]:
+        """Inputs of the slices; columns of the files are not among the validated rows."""
+        declared = self.config.gate.slices.model_dump(mode="json", exclude={"max_drop"})
+        sources = {"sources": self.validated.sources.digest} if declared["columns"] else {}
+        return declared | sources
 
-    found = answers.ask(predict, rows, facts.inputs, observe)
-    return _TestAnswers(
-        found,
-        scorer,
-        baseline,
-        Counter(application.scoring.categories(found) or []),
-        {
-            "latency_ms": answers.latency(predict, rows, facts.inputs),
+    def _settings(self) -> dict[str, Any]:
+        """Settings of the served model, as in ``predictor.json``."""
+        precision = self.config.training.precision
+        return {
+            "application": self.config.application,
+            "precision": families.usable_precision(self.tokenized.spec.base, precision),
+            "batch_size": self.config.evaluation.batch_size,
+            **self.tokenized.spec.settings(),
+            **self.application.serving.configure(self.tokenized.facts, self.config).record(),
+            **self.tuned.learned,
+        }
+
+    @cached_property
+    def rows(self) -> arrow.MappedTable:
+        """The test rows."""
+        return arrow.MappedTable(self.validated.stored.path / "test.arrow")
+
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Fill the output folder, and return the figures."""
+        data, settings = self.validated.stored.path, self._settings()
+        model = self.tuned.stored.path / "model"
+        package = packaging.build(folder / "package", model, data, self.application, settings)
+        _use_threads(self.config.compute.threads)
+        answered = self._ask(package, self.application.facts.read(settings))
+        answers.save(answered.answers, folder / ANSWERS)
+        write_json(folder / "predictions.json", answered.kinds)
+        return self._write(folder, answered)
+
+    def _ask(self, package: Path, facts: Facts) -> _TestAnswers:
+        """Score the served model, and the trivial method beside it."""
+        from tasks.predictor import Predictor
+
+        predictor, scoring = Predictor().open(package), self.application.scoring
+
+        def predict(table: pd.DataFrame) -> pd.DataFrame:
+            return predictor.predict(None, table)
+
+        extra = extra_metrics(self.config)
+        scorer, baseline = (scoring.extended_scorer(facts, extra) for _ in range(2))
+        training = arrow.MappedTable(self.validated.stored.path / "train.arrow")
+        method = self.application.baseline.fit(answers.chunks(training), facts)
+
+        def observe(table: pd.DataFrame, answered: pd.DataFrame) -> None:
+            targets = answers.targets(table)
+            scorer.update(targets, scoring.served(answered))
+            baseline.update(targets, method.predict(table, facts))
+
+        found = answers.ask(predict, self.rows, facts.inputs, observe)
+        cost = {
+            "latency_ms": answers.latency(predict, self.rows, facts.inputs),
             "megabytes": sum(path.stat().st_size for path in files_below(package)) / 1e6,
-        },
-    )
+        }
+        kinds = Counter(scoring.categories(found) or [])
+        return _TestAnswers(found, scorer, baseline, kinds, cost)
+
+    def _write(self, folder: Path, answered: _TestAnswers) -> dict[str, Any]:
+        section, metric, scorer = self.config.evaluation, self.primary_metric, answered.scorer
+        metrics = scorer.metrics()
+        interval = scorer.interval(metric, section.bootstrap_samples, section.confidence_level)
+        record = {"headline": metric, "metrics": metrics, "interval": list(interval)}
+        record |= {"baseline": answered.baseline.metrics(), "signatures": scorer.signatures()}
+        record |= {"cost": answered.cost, "holdout": self.validated.digest}
+        record |= {"baseline_gain": asdict(self._baseline_gain(answered))}
+        write_json(folder / "metrics.json", record)
+        write_json(folder / "details.json", scorer.details(metrics))
+        write_json(folder / "slices.json", self._slices(folder, scorer))
+        self._outcomes(scorer).to_parquet(folder / OUTCOMES, index=False)
+        write_json(folder / "mistakes.json", self._locate(scorer.mistakes(section.num_mistakes)))
+        write_json(folder / "matrix.json", scorer.matrix())
+        draw(folder, scorer, self.tuned.stored.path)
+        return record
+
+    def _baseline_gain(self, answered: _TestAnswers) -> MetricComparison:
+        (found,) = paired.compare(
+            answered.scorer,
+            answered.baseline,
+            [self.primary_metric],
+            len(self.rows),
+            self.config.evaluation.bootstrap_samples,
+            self.config.gate.confidence_level,
+        )
+        return found
+
+    def _slices(self, folder: Path, scorer: Scorer) -> list[dict[str, Any]]:
+        """The primary metric by slice; the rows of each slice are kept beside the answers."""
+        inputs, sources = self.validated.facts.inputs, self.validated.sources
+        masks = slices.find(self.config, self.rows, inputs, sources)
+        pd.DataFrame(masks).to_parquet(folder / ANSWERS / SLICES, index=False)
+        metric = self.primary_metric
+        return [
+            {
+                "name": name,
+                "rows": int(mask.sum()),
+                metric: float(scorer.resampled(metric, mask[None].astype(np.int64))[0]),
+            }
+            for name, mask in masks.items()
+        ]
+
+    def _outcomes(self, scorer: Scorer) -> pd.DataFrame:
+        """The score of each answer by file, row and a digest of the inputs; never text."""
+        rows, files = self.rows, self.validated.stored.summary["files"]
+        columns = [rows.column(name).to_pylist() for name in self.validated.facts.inputs]
+        return pd.DataFrame(
+            {
+                "file": [files[position] for position in rows.column("file").to_pylist()],
+                "row": rows.column("row").to_pylist(),
+                "input": [digest(list(texts))[:32] for texts in zip(*columns, strict=True)],
+                "merit": answers.answer_scores(scorer, self.primary_metric, len(rows)),
+            }
+        )
+
+    def _locate(self, mistakes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Replace positions in the stream by file and row number."""
+        if not mistakes:
+            return []
+        files = self.validated.stored.summary["files"]
+        table = self.rows.take(np.array([mistake["position"] for mistake in mistakes]))
+        places = zip(table["file"].to_pylist(), table["row"].to_pylist(), strict=True)
+        return [
+            {"file": files[file], "row": row}
+            | {k: v for k, v in mistake.items() if k != "position"}
+            for (file, row), mistake in zip(places, mistakes, strict=True)
+        ]
 
 
-def _write(
-    folder: Path,
-    config: Pipeline,
-    answered: _TestAnswers,
-    rows: arrow.MappedTable,
-    validated: ValidationResult,
-    tuned: FinetuningResult,
-) -> dict[str, Any]:
-    section, primary_metric, scorer = config.evaluation, primary_metric_of(config), answered.scorer
-    metrics = scorer.metrics()
-    interval = scorer.interval(primary_metric, section.bootstrap_samples, section.confidence_level)
-    record = {"headline": primary_metric, "metrics": metrics, "interval": list(interval)}
-    record |= {"baseline": answered.baseline.metrics(), "signatures": scorer.signatures()}
-    record |= {"cost": answered.cost, "holdout": validated.digest}
-    record |= {"baseline_gain": asdict(_baseline_gain(answered, config, len(rows)))}
-    write_json(folder / "metrics.json", record)
-    write_json(folder / "details.json", scorer.details(metrics))
-    write_json(folder / "slices.json", _slices(folder, config, scorer, rows, validated))
-    _outcomes(scorer, primary_metric, rows, validated).to_parquet(folder / OUTCOMES, index=False)
-    write_json(
-        folder / "mistakes.json", _locate(scorer.mistakes(section.num_mistakes), rows, validated)
-    )
-    write_json(folder / "matrix.json", scorer.matrix())
-    draw(folder, scorer, tuned.stored.path)
-    return record
+def _use_threads(threads: int | None) -> None:
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def draw(folder: Path, scorer: Scorer, training: Path) -> None:
@@ -272,70 +308,6 @@ def draw(folder: Path, scorer: Scorer, training: Path) -> None:
         figures = dict(scorer.figures()) | {"loss_curves": loss_curves(training)}
         for name, figure in figures.items():
             figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})
-
-
-def _baseline_gain(answered: _TestAnswers, config: Pipeline, rows: int) -> MetricComparison:
-    (found,) = paired.compare(
-        answered.scorer,
-        answered.baseline,
-        [primary_metric_of(config)],
-        rows,
-        config.evaluation.bootstrap_samples,
-        config.gate.confidence_level,
-    )
-    return found
-
-
-def _slices(
-    folder: Path,
-    config: Pipeline,
-    scorer: Scorer,
-    rows: arrow.MappedTable,
-    validated: ValidationResult,
-) -> list[dict[str, Any]]:
-    """The primary metric by slice; the rows of each slice are kept beside the answers."""
-    masks = slices.find(config, rows, validated.facts.inputs, validated.sources)
-    pd.DataFrame(masks).to_parquet(folder / ANSWERS / SLICES, index=False)
-    primary_metric = primary_metric_of(config)
-    return [
-        {
-            "name": name,
-            "rows": int(mask.sum()),
-            primary_metric: float(scorer.resampled(primary_metric, mask[None].astype(np.int64))[0]),
-        }
-        for name, mask in masks.items()
-    ]
-
-
-def _outcomes(
-    scorer: Scorer, primary_metric: str, rows: arrow.MappedTable, validated: ValidationResult
-) -> pd.DataFrame:
-    """The score of each answer by file, row and a digest of the inputs; never text."""
-    columns = [rows.column(name).to_pylist() for name in validated.facts.inputs]
-    files = validated.stored.summary["files"]
-    return pd.DataFrame(
-        {
-            "file": [files[position] for position in rows.column("file").to_pylist()],
-            "row": rows.column("row").to_pylist(),
-            "input": [digest(list(texts))[:32] for texts in zip(*columns, strict=True)],
-            "merit": answers.answer_scores(scorer, primary_metric, len(rows)),
-        }
-    )
-
-
-def _locate(
-    mistakes: list[dict[str, Any]], rows: arrow.MappedTable, validated: ValidationResult
-) -> list[dict[str, Any]]:
-    """Replace positions in the stream by file and row number."""
-    if not mistakes:
-        return []
-    files = validated.stored.summary["files"]
-    table = rows.take(np.array([mistake["position"] for mistake in mistakes]))
-    places = zip(table["file"].to_pylist(), table["row"].to_pylist(), strict=True)
-    return [
-        {"file": files[file], "row": row} | {k: v for k, v in mistake.items() if k != "position"}
-        for (file, row), mistake in zip(places, mistakes, strict=True)
-    ]
 
 
 def loss_curves(folder: Path) -> Figure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -137,23 +137,17 @@ def _build(
     return summary | {"truncated_by_split": cut}
 
 
+@dataclass
 class _Encoder:
     """Tokenizes rows in batches, and counts tokens and truncated rows."""
 
-    def __init__(
-        self,
-        application: Application,
-        codec: Codec,
-        facts: Facts,
-        unknown: dict[str, _UnknownTokens],
-    ) -> None:
-        self.application = application
-        self.codec = codec
-        self.facts = facts
-        self.unknown = unknown
-        self.tokens = 0
-        self.truncated = 0
-        self.counts: Counter[str] = Counter()
+    application: Application
+    codec: Codec
+    facts: Facts
+    unknown: dict[str, _UnknownTokens]
+    tokens: int = 0
+    truncated: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
 
     def batches(self, rows: arrow.MappedTable) -> Iterator[pa.RecordBatch]:
         for start in range(0, len(rows), BATCH):

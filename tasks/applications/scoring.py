@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self
 from configs.schema import Data
 from tasks import metrics
 from tasks.applications.facts import F
+from tasks.metrics import RowMetric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
-
-    from tasks.metrics import RowMetric
 
 Batch = dict[str, "torch.Tensor"]
 Predictions = Mapping[str, Any]

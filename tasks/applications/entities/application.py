@@ -14,13 +14,11 @@ from tasks.applications.entities.learning import NONE, EntityFacts, EntityLearni
 from tasks.applications.entities.rows import EntityRows
 from tasks.applications.entities.rules import EntityRules
 from tasks.applications.entities.tokens import EntityTokens
-from tasks.applications.scoring import Metric, shares
+from tasks.applications.scoring import Metric, Scorer, shares
 from tasks.applications.shared.classification import labels
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from tasks.applications.entities.scores import EntityScorer
 
 
 class EntityScoring(Scoring[EntityFacts]):
@@ -32,7 +30,7 @@ class EntityScoring(Scoring[EntityFacts]):
             *("f1", "precision", "recall"), *("macro_f1", "macro_precision", "macro_recall")
         )
 
-    def scorer(self, facts: EntityFacts) -> EntityScorer:
+    def scorer(self, facts: EntityFacts) -> Scorer:
         from tasks.applications.entities.scores import EntityScorer
 
         return EntityScorer(facts.labels)

@@ -13,12 +13,11 @@ from tasks.applications.questions.learning import QuestionFacts, QuestionLearnin
 from tasks.applications.questions.rows import QuestionRows
 from tasks.applications.questions.rules import SUBSET_METRICS, QuestionRules
 from tasks.applications.questions.tokens import QuestionTokens
-from tasks.applications.scoring import Metric, percentages
+from tasks.applications.scoring import Metric, Scorer, percentages
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.applications.questions.scores import AnswerScorer
     from tasks.text.retrieval import Ranking
 
 SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|(?<=[。\uff01\uff1f])\s*|\n+")
@@ -31,7 +30,7 @@ class QuestionScoring(Scoring[QuestionFacts]):
         """From 0 to 100; the last ones need rows without an answer."""
         return percentages("f1", "exact_match", *SUBSET_METRICS)
 
-    def scorer(self, facts: QuestionFacts) -> AnswerScorer:
+    def scorer(self, facts: QuestionFacts) -> Scorer:
         from tasks.applications.questions.scores import AnswerScorer
 
         return AnswerScorer(facts.language, facts.unanswerable)

@@ -17,7 +17,7 @@ from tasks.applications.base import (
     Reasons,
     broken_rules,
 )
-from tasks.applications.scoring import Metric, percentages
+from tasks.applications.scoring import Metric, Scorer, percentages
 from tasks.applications.shared.generation.config import GenerationPipeline, WritingModel
 from tasks.applications.shared.generation.parts import (
     SERVING,
@@ -34,7 +34,6 @@ from tasks.text.languages import has_spaces
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.applications.summarization.scores import SummaryScorer
 
 SOURCE, TARGET = "document", "summary"
 LEAD = 3
@@ -109,7 +108,7 @@ class SummarizationScoring(GenerationScoring):
         """ROUGE-L over whole summaries."""
         return "rougeLsum"
 
-    def scorer(self, facts: GenerationFacts) -> SummaryScorer:
+    def scorer(self, facts: GenerationFacts) -> Scorer:
         from tasks.applications.summarization.scores import SummaryScorer
 
         return SummaryScorer(facts.language)

@@ -21,7 +21,7 @@ from tasks.applications.base import (
     Reasons,
     broken_rules,
 )
-from tasks.applications.scoring import Metric, percentages
+from tasks.applications.scoring import Metric, Scorer, percentages
 from tasks.applications.shared.generation.config import GenerationPipeline
 from tasks.applications.shared.generation.parts import (
     SERVING,
@@ -37,7 +37,6 @@ from tasks.applications.shared.generation.parts import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.applications.translation.scores import TranslationScorer
 
 SOURCE, TARGET = "source", "target"
 NUMBER: Final = re.compile(r"\d+(?:[.,\uff0c\uff0e]\d+)*[.,]?\d|\d{2,}")
@@ -162,7 +161,7 @@ class TranslationScoring(GenerationScoring):
     def metrics(self, data: Data) -> tuple[Metric, ...]:
         return (*percentages("bleu", "chrf"), Metric("length_ratio", high=math.inf))
 
-    def scorer(self, facts: GenerationFacts) -> TranslationScorer:
+    def scorer(self, facts: GenerationFacts) -> Scorer:
         from tasks.applications.translation.scores import TranslationScorer
 
         return TranslationScorer(facts.language)

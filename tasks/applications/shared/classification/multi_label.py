@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from configs.schema import Data, Pipeline
 from configs.training import Loss
 from tasks.applications.base import Batch, Predictions, Problems, texts
-from tasks.applications.scoring import Metric, error, shares
+from tasks.applications.scoring import Metric, Scorer, error, shares
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification import raw_labels
 from tasks.applications.shared.classification.base import Labelling
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import torch
     from pandera.pandas import Column
-
-    from tasks.applications.shared.classification.scores.multi_label import MultiLabelScorer
 
 
 class MultiLabel(Labelling):
@@ -84,7 +82,7 @@ class MultiLabel(Labelling):
         """The probability of each label, of shape (rows, labels)."""
         return {"probabilities": logits.sigmoid().cpu().numpy()}
 
-    def scorer(self, facts: ClassificationFacts) -> MultiLabelScorer:
+    def scorer(self, facts: ClassificationFacts) -> Scorer:
         """Metrics over sets of labels; without a threshold in ``facts`` it tunes one."""
         from tasks.applications.shared.classification.scores.multi_label import MultiLabelScorer
 

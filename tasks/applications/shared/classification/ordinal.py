@@ -10,7 +10,7 @@ from configs.errors import DataError, Problem
 from configs.schema import Data, Pipeline
 from configs.training import Loss
 from tasks.applications.base import Batch, Predictions, Problems
-from tasks.applications.scoring import Metric, error, shares
+from tasks.applications.scoring import Metric, Scorer, error, shares
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification import labels as label_names
 from tasks.applications.shared.classification import raw_labels
@@ -20,8 +20,6 @@ from tasks.applications.shared.classification.labels import ClassificationFacts
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-
-    from tasks.applications.shared.classification.scores.ordinal import OrdinalScorer
 
 
 class Ordinal(Labelling):
@@ -99,7 +97,7 @@ class Ordinal(Labelling):
         positions = logits.squeeze(-1).cpu().numpy()
         return {"score": np.interp(positions, range(len(facts.numbers)), facts.numbers)}
 
-    def scorer(self, facts: ClassificationFacts) -> OrdinalScorer:
+    def scorer(self, facts: ClassificationFacts) -> Scorer:
         from tasks.applications.shared.classification.scores.ordinal import OrdinalScorer
 
         return OrdinalScorer(facts.labels, facts.numbers)

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 from configs.schema import Pipeline
 from configs.training import Loss
 from tasks.applications.base import Batch, Predictions, Problems
-from tasks.applications.scoring import Metric, error, shares
+from tasks.applications.scoring import Metric, Scorer, error, shares
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification.base import Labelling
 from tasks.applications.shared.classification.labels import ClassificationFacts, class_weights
 
 if TYPE_CHECKING:
     import torch
-
-    from tasks.applications.shared.classification.scores.single_label import ClassificationScorer
 
 
 class SingleLabel(Labelling):
@@ -45,7 +43,7 @@ class SingleLabel(Labelling):
         """Class probabilities of shape (rows, classes)."""
         return {"probabilities": logits.softmax(-1).cpu().numpy()}
 
-    def scorer(self, facts: ClassificationFacts) -> ClassificationScorer:
+    def scorer(self, facts: ClassificationFacts) -> Scorer:
         from tasks.applications.shared.classification.scores.single_label import (
             ClassificationScorer,
         )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from tasks import evaluation
-from tasks.applications.base import Scorer
+from tasks.applications.scoring import Scorer
 from tasks.applications.shared.classification.scores import figures
 from tasks.arrow import MappedTable
 from tasks.evaluation import EvaluationResult, evaluate

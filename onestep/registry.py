@@ -14,7 +14,7 @@ from onestep.tables import Row
 if TYPE_CHECKING:
     import pandas as pd
 
-    from flows.models.prediction import LoadedModel
+    from flows.models.loaded_model import LoadedModel
     from tasks.workspace import Workspace
 
 NO_COLUMNS: Mapping[str, str] = {}
@@ -31,12 +31,13 @@ class Model:
     @classmethod
     def load(cls, workspace: Workspace, reference: str) -> Model:
         """Find and load a version."""
-        from flows.models import prediction
+        from flows.models.loaded_model import LoadedModel
+        from flows.models.prediction import look_up
         from flows.run.inputs import quiet
 
         quiet()
-        version = prediction.look_up(workspace, reference)
-        loaded = prediction.LoadedModel.load(workspace, version)
+        version = look_up(workspace, reference)
+        loaded = LoadedModel.load(workspace, version)
         return cls(version.name, int(version.version), loaded)
 
     @property
@@ -46,8 +47,8 @@ class Model:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the input columns."""
-        return tuple(self._loaded.inputs)
+        """Names of the input columns, as in the training files."""
+        return tuple(self._loaded.own_names)
 
     def predict(
         self, rows: Any, *, columns: Mapping[str, str] = NO_COLUMNS, probabilities: bool = False
@@ -61,23 +62,25 @@ class Model:
             probabilities: whether to add the probability of every label.
 
         Returns:
-            The rows with the answers' columns: a list of dicts for dicts, a table of the same
-            library for a table, and a pandas data frame for texts.
+            The rows with the answers' columns, ``predicted_`` before a name that the rows have: a
+            list of dicts for dicts, a table of the same library for a table, and a pandas data
+            frame for texts.
 
         Raises:
-            DataError: a row lacks an input column.
+            DataError: a row lacks an input column or has no text in it, or an argument names what
+                the model does not have.
         """
         if tables.is_table(rows):
-            arrow = tables.to_arrow(rows, "rows")
-            answered = self._answered(arrow.to_pylist(), columns, probabilities)
-            new = tables.columns_of(answered, arrow.column_names)
+            arrow, found, records = tables.records(rows, "rows")
+            names, answers = self._answers(records, found, columns, probabilities)
+            new = {name: [one[output] for one in answers] for output, name in names.items()}
             return tables.with_columns(rows, arrow, new)
         given: list[Any] = [rows] if isinstance(rows, str) else list(rows)
         if all(isinstance(row, Mapping) for row in given):
-            return self._answered([dict(row) for row in given], columns, probabilities)
+            return self._merged([dict(row) for row in given], columns, probabilities)
         import pandas as pd
 
-        return pd.DataFrame(self._answered(self._texts(given), {}, probabilities))
+        return pd.DataFrame(self._merged(self._texts(given), columns, probabilities))
 
     def _texts(self, texts: Sequence[Any]) -> list[Row]:
         """Texts as rows of the only input column."""
@@ -91,18 +94,28 @@ class Model:
             raise DataError(Problem("rows", f"expected the columns {names}, found texts", advice))
         return [{names: text} for text in texts]
 
-    def _answered(
+    def _merged(
         self, rows: list[Row], columns: Mapping[str, str], probabilities: bool
     ) -> list[Row]:
-        from flows.models import prediction
+        from flows.models import reading, writing
 
-        for at, row in enumerate(rows):
-            prediction.require(row, self.inputs, columns, f"rows[{at}]", _rename)
-        answered: list[Row] = []
-        for chunk in prediction.chunks(iter(rows)):
-            answers = self._loaded.predict(self._loaded.table(chunk, columns))
-            answered += prediction.merged(chunk, answers, probabilities)
-        return answered
+        found = reading.union(enumerate(rows))
+        names, answers = self._answers(rows, found, columns, probabilities)
+        return list(writing.merged(rows, answers, names))
+
+    def _answers(
+        self, rows: list[Row], found: list[str], columns: Mapping[str, str], probabilities: bool
+    ) -> tuple[dict[str, str], list[Row]]:
+        """The column of each output, and the answers; every row is checked before the first."""
+        from flows.models import prediction, reading, writing
+
+        model = self._loaded
+        words = reading.Words("rows", lambda at: f"rows[{at}]", _rename)
+        names = writing.prediction_names(model.outputs, found, probabilities, "probabilities")
+        inputs = reading.find_columns(model.accepted(columns, "columns"), found, words)
+        reading.require_texts(enumerate(rows), inputs, words)
+        chunks = prediction.chunks(iter(rows))
+        return names, [one for some in chunks for one in model.predict(model.table(some, inputs))]
 
     def __repr__(self) -> str:
         return f"<Model {self.uri} of {', '.join(self.inputs)}>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -147,11 +147,28 @@ def keep(table: pa.Table, name: str, workspace: Workspace) -> Path:
         return final / partial.name
 
 
-def with_columns(table: Any, arrow: pa.Table, columns: Mapping[str, list[Any]]) -> Any:
+def records(table: Any, where: str) -> tuple[pa.Table | None, list[str], list[Row]]:
+    """A table as Arrow, its column names, and its rows as dicts.
+
+    Pandas has no Arrow here, since its columns may have values of several types.
+
+    Raises:
+        DataError: not a table, or two columns have one name.
+    """
+    if library(table) == "pandas":
+        named = table.set_axis(map(str, table.columns), axis=1)
+        if twice := sorted(set(named.columns[named.columns.duplicated()])):
+            raise DataError(Problem(where, f"two columns have the name {twice[0]!r}", "rename one"))
+        return None, list(named.columns), named.to_dict("records")
+    arrow = to_arrow(table, where)
+    return arrow, arrow.column_names, arrow.to_pylist()
+
+
+def with_columns(table: Any, arrow: pa.Table | None, columns: Mapping[str, list[Any]]) -> Any:
     """Add columns to a table of a known library, or to the same rows of ``arrow`` as pandas."""
     import pandas as pd
 
-    if library(table) == "pandas":
+    if library(table) == "pandas" or arrow is None:
         return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
     for name, values in columns.items():
         arrow = arrow.append_column(name, [values])
@@ -162,14 +179,3 @@ def with_columns(table: Any, arrow: pa.Table, columns: Mapping[str, list[Any]]) 
     if library(table) == "datasets":
         return type(table)(arrow)
     return arrow.to_pandas()
-
-
-def columns_of(rows: Iterable[Row], without: Iterable[str]) -> dict[str, list[Any]]:
-    """Rows as columns, without some of them."""
-    kept: dict[str, list[Any]] = {}
-    left_out = set(without)
-    for row in rows:
-        for name, value in row.items():
-            if name not in left_out:
-                kept.setdefault(name, []).append(value)
-    return kept

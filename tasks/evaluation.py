@@ -18,6 +18,7 @@ from tasks.applications.base import Application, Facts
 from tasks.applications.scoring import Scorer
 from tasks.champion import answers, paired, slices
 from tasks.champion.paired import MetricComparison
+from tasks.contract.sources.splits import options_of
 from tasks.finetuning import FinetuningResult, extra_metrics, primary_metric_of
 from tasks.metrics import code_digests
 from tasks.store import StoredOutput, StoredResult, digest, files_below, read_json, write_json
@@ -31,7 +32,7 @@ from tasks.workspace import Workspace
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-VERSION = 5
+VERSION = 6
 ANSWERS = "answers"
 SLICES = "slices.parquet"
 OUTCOMES = "outcomes.parquet"
@@ -175,6 +176,8 @@ class _Evaluation:
             "application": self.config.application,
             "precision": families.usable_precision(self.tokenized.spec.base, precision),
             "batch_size": self.config.evaluation.batch_size,
+            "columns": dict(self.config.data.columns),
+            "reading": asdict(options_of(self.config.data)),
             **self.tokenized.spec.settings(),
             **self.application.serving.configure(self.tokenized.facts, self.config).record(),
             **self.tuned.learned,
@@ -202,9 +205,10 @@ class _Evaluation:
 
         predictor, scoring = Predictor().open(package), self.application.scoring
 
-        def predict(table: pd.DataFrame) -> pd.DataFrame:
+        def ask(table: pd.DataFrame) -> pd.DataFrame:
             return predictor.predict(None, table)
 
+        predict = answers.under_own_names(ask, predictor.settings)
         extra = extra_metrics(self.config)
         scorer, baseline = (scoring.extended_scorer(facts, extra) for _ in range(2))
         training = arrow.MappedTable(self.validated.stored.path / "train.arrow")

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import unicodedata
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +22,16 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 NATIVE_BF16_CPU = ("amx_bf16", "avx512_bf16")
+FEW = 5
+"""Most values that an error names."""
+BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0").union(
+    map(chr, range(0xFE00, 0xFE10))
+)
+"""Joiners, fillers, the empty Braille cell and variation selectors."""
+TYPES: dict[type, str] = {
+    **{bool: "a truth value", int: "a number", float: "a number"},
+    **{list: "a list", dict: "an object", bytes: "bytes"},
+}
 
 
 class Predictor(PythonModel):
@@ -66,11 +79,13 @@ class Predictor(PythonModel):
             One row of outputs for each row of input, in order.
 
         Raises:
-            ValueError: a value is no text; the message has its row, from 0, and its column. Or
-                ``batch_size`` is less than 1.
+            ValueError: a column is missing, or a value is no text; the message has its row, from
+                0, and its column. Or ``batch_size`` is less than 1.
         """
-        rows: list[dict[str, Any]] = model_input.to_dict("records")  # type: ignore[assignment]
-        _require_text(rows)
+        columns = self._columns(model_input)
+        table = model_input[list(columns.values())].set_axis(list(columns), axis=1)
+        rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
+        _require_text(rows, columns)
         size = int((params or {}).get("batch_size", self.settings["batch_size"]))
         if size < 1:
             raise ValueError(f"expected a batch_size of at least 1, found {size}")
@@ -83,6 +98,16 @@ class Predictor(PythonModel):
                 answers[index] = output
         return pd.DataFrame(answers, columns=self.outputs, index=model_input.index)
 
+    def _columns(self, found: Container[str]) -> dict[str, str]:
+        """The column of each input."""
+        columns = {
+            name: find_column(self.settings, name, found) for name in self.settings["inputs"]
+        }
+        missing = [accepted_names(self.settings, name)[0] for name in columns if not columns[name]]
+        if missing:
+            raise ValueError(f"expected the columns {', '.join(map(repr, missing))}")
+        return {name: own for name, own in columns.items() if own}
+
     def _batch(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         import torch
 
@@ -91,12 +116,48 @@ class Predictor(PythonModel):
         return answers
 
 
-def _require_text(rows: list[dict[str, Any]]) -> None:
-    for number, row in enumerate(rows):
-        for name, value in row.items():
-            if not isinstance(value, str):
-                kind = type(value).__name__
-                raise ValueError(f"row {number}: expected text in column {name!r}, found {kind}")
+def accepted_names(settings: Mapping[str, Any], name: str) -> list[str]:
+    """The names that an input column may have, the preferred one first.
+
+    They are its name in the training files and the application's own, unless another column of
+    the training files has that one.
+    """
+    own: dict[str, str] = settings.get("columns", {})
+    return [own[name]] + [name] * (name not in own.values()) if name in own else [name]
+
+
+def find_column(settings: Mapping[str, Any], name: str, found: Container[str]) -> str | None:
+    """The column among those of a table that an input is read from."""
+    return next((one for one in accepted_names(settings, name) if one in found), None)
+
+
+def describe_other(value: object) -> str:
+    """What a value is that is not text with a visible character; empty if it is."""
+    if isinstance(value, str):
+        return "" if any(map(_is_visible, value)) else "a blank text"
+    if value is None or value is pd.NA:
+        return "null"
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
+    return TYPES.get(type(value), type(value).__name__)
+
+
+def _is_visible(character: str) -> bool:
+    if character.isspace() or character in BLANK_LETTERS:
+        return False
+    return unicodedata.category(character) not in ("Zs", "Zl", "Zp", "Cf")
+
+
+def _require_text(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+    broken = [
+        f"row {number}: expected text in column {columns[name]!r}, found {found}"
+        for number, row in enumerate(rows)
+        for name, value in row.items()
+        if (found := describe_other(value))
+    ]
+    if broken:
+        more = [f"and {len(broken) - FEW} more"] if len(broken) > FEW else []
+        raise ValueError("; ".join(broken[:FEW] + more))
 
 
 def _length(row: dict[str, Any]) -> int:

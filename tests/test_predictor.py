@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -8,14 +9,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pandera.pandas import DataFrameSchema
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from configs.contract import Contract
 from tasks.applications import registry as applications
+from tasks.applications.shared.checks import text_column
+from tasks.contract.rules import cells
 from tasks.evaluation import EvaluationResult
 from tasks.finetuning import FinetuningResult
-from tasks.predictor import Predictor
+from tasks.predictor import Predictor, accepted_names, describe_other
 from tasks.tracking import packaging
 from tests.support.rows import reviews
 
@@ -103,19 +111,64 @@ def test_text_longer_than_the_model_takes_is_cut(predictor: Predictor) -> None:
     assert np.allclose(answers[0], answers[1], atol=1e-5)
 
 
-def test_any_string_is_answered(predictor: Predictor) -> None:
-    strange = pd.DataFrame({"text": ["", " ", "\x00", "日本語 🙂", "a" * 5000]})
+def test_any_string_that_shows_something_is_answered(predictor: Predictor) -> None:
+    strange = pd.DataFrame({"text": ["\x00", ".", "日本語 🙂", "a" * 5000]})
     assert set(predictor.predict(None, strange)["label"]) <= set(LABELS)
 
 
-@pytest.mark.parametrize("value", [None, 3, float("nan")])
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (None, "null"),
+        (float("nan"), "NaN"),
+        (pd.NA, "null"),
+        ("", "a blank text"),
+        (" \u200b\ufeff", "a blank text"),
+        (3, "a number"),
+        (True, "a truth value"),
+        (["a"], "a list"),
+        ({"text": "a"}, "an object"),
+    ],
+)
 def test_a_value_that_is_no_text_is_refused_by_place(
-    evaluated: EvaluationResult, value: object
+    predictor: Predictor, value: object, found: str
 ) -> None:
-    predictor = Predictor().open(evaluated.package)
     table = pd.DataFrame({"text": pd.Series(["fine", value], dtype=object)})
-    with pytest.raises(ValueError, match="row 1: expected text in column 'text', found"):
+    words = f"^row 1: expected text in column 'text', found {found}$"
+    with pytest.raises(ValueError, match=words):
         predictor.predict(None, table)
+
+
+def test_many_values_that_are_no_text_are_counted(predictor: Predictor) -> None:
+    with pytest.raises(ValueError, match=r"row 4: [^;]*; and 7 more$"):
+        predictor.predict(None, pd.DataFrame({"text": [None] * 12}))
+
+
+ODD = st.sampled_from([None, math.nan, 3, 0.5, True, ["a"], {"a": 1}, b"a"])
+SPARSE = st.text(
+    st.sampled_from("a.\0\x1c\x85\xa0\u034f\u200b\u2800\u3164\ufe0f\uffa0\ufeff\U000e0041")
+)
+
+
+@given(value=SPARSE | st.text(max_size=5) | ODD)
+def test_what_training_refuses_is_refused_and_nothing_else(value: object) -> None:
+    frame = pd.DataFrame({"text": pd.Series([value], dtype=object)})
+    reasons = cells.violations(frame, DataFrameSchema({"text": text_column()}))
+    if not reasons:
+        reasons = cells.violations(
+            frame.astype(pd.ArrowDtype(pa.large_string())), cells.form_schema(["text"], Contract())
+        )
+    broken = {rule for found in reasons.values() for rule, _ in found}
+    assert bool(describe_other(value)) == bool(broken & {"missing", "wrong_type"})
+
+
+def test_an_input_has_the_name_of_the_training_files_or_the_applications() -> None:
+    assert accepted_names({}, "text") == ["text"]
+    assert accepted_names({"columns": {"text": "review"}}, "text") == ["review", "text"]
+    swapped = {"columns": {"text": "text_pair", "text_pair": "text"}}
+    assert accepted_names(swapped, "text") == ["text_pair"]
+    labelled = {"columns": {"text": "body", "label": "text"}}
+    assert accepted_names(labelled, "text") == ["body"]
 
 
 @pytest.mark.parametrize(

@@ -47,11 +47,15 @@ def predict(
     question: Annotated[
         str | None, typer.Option("--question", help="One question, with --documents.")
     ] = None,
+    quotes: Annotated[
+        bool | None,
+        typer.Option(help="Whether CSV and TSV fields may be quoted; as in training by default."),
+    ] = None,
 ) -> None:
-    """Predict rows with a registered model, streaming in and out."""
+    """Predict rows with a registered model; every row is checked before the first is predicted."""
     from flows.models.prediction import Request, stream
 
-    request = Request(model, file, output, column or [], probabilities, documents, question)
+    request = Request(model, file, output, column or [], probabilities, documents, question, quotes)
     for line in stream(open_workspace(), request):
         write_data(line)
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from configs.errors import DataError, ModelError, Problem
-from tasks.contract.rows.layout import quote_names
-from tasks.contract.sources import formats, splits
-from tasks.contract.sources.base import Unreadable
-from tasks.contract.sources.text_files import STDIN
+from flows.models import reading, writing
+from flows.models.loaded_model import LoadedModel
+from flows.models.reading import Row, Words
+from tasks.contract.sources import formats
+from tasks.contract.sources.base import FileSource, Options, Unreadable
 from tasks.text.retrieval import Passages
-from tasks.tracking import registry, runs
+from tasks.tracking import registry
 from tasks.tracking.client import reach
 from tasks.tracking.registry import Reference
 from tasks.workspace import Workspace
@@ -31,15 +27,19 @@ if TYPE_CHECKING:
 CHUNK = 512
 PASSAGES = 3
 """Number of passages that are searched for the answer to a question."""
-CONTEXT = "context"
+CONTEXT, SOURCE = "context", "source"
 UNKNOWN = {"answer": "", "score": None, "start": -1, "end": -1, "answered": False, "source": ""}
 """The answer to a question that shares no word with any passage; the model is not called."""
-Row = dict[str, Any]
+DELIMITED = ("csv", "tsv")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The arguments of ``onestep predict``."""
+    """The arguments of ``onestep predict``.
+
+    Attributes:
+        quotes: whether CSV and TSV fields may be quoted; None for what the model was trained with.
+    """
 
     model: str
     file: str = "-"
@@ -48,38 +48,104 @@ class Request:
     probabilities: bool = False
     documents: Path | None = None
     question: str | None = None
+    quotes: bool | None = None
 
 
 def stream(workspace: Workspace, request: Request) -> Iterator[str]:
-    """Predict rows and yield lines of output.
+    """Predict rows and yield lines of output; every row is checked before the first is predicted.
 
     Raises:
         ModelError: no such model, or one that cannot look answers up.
-        DataError: the input cannot be read or lacks a column.
+        DataError: the input cannot be read, lacks a column, or has a row without text.
     """
     from flows.run.inputs import quiet
 
     quiet()
-    where, kind, rows = _input(request)
-    mapping = _mapping(request.columns)
+    _require_sense(request)
+    _renames(request.columns)
+    path = reading.find_file(request.file) if request.question is None else None
     passages = Passages.read(request.documents) if request.documents else None
     version = look_up(workspace, request.model)
-    first = next(rows, None)
-    if first is None:
-        return
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     model = LoadedModel.load(workspace, version)
     if passages and not {"question", CONTEXT} <= set(model.inputs):
-        found = ", ".join(model.inputs)
+        found = ", ".join(model.own_names)
         message = f"its input is {found}; only a model for questions looks answers up"
         raise ModelError(Problem(request.model, message, "leave --documents out"))
-    needed = [n for n in model.inputs if not (passages and n == CONTEXT)]
-    require(first, needed, mapping, where, _rename_or_look_up)
-    writer = _Output(kind)
-    for chunk in chunks(chain([first], rows)):
-        table = model.table(chunk, mapping)
-        answers = _look_up(model, table, passages) if passages else model.predict(table)
-        yield writer.lines(merged(chunk, answers, request.probabilities))
+    names = _Names(model, request, passages)
+    if path is None:
+        yield _answer(names, request.output)
+        return
+    with reading.opened(path, _options(request, model, path), workspace) as source:
+        yield from _predict(names, source, path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """A model with the arguments that name columns of its rows."""
+
+    model: LoadedModel
+    request: Request
+    passages: Passages | None
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Inputs that rows may lack, since they are looked up."""
+        return (CONTEXT,) if self.passages else ()
+
+    def inputs(self, columns: Sequence[str], words: Words) -> dict[str, str]:
+        """The column of the rows that each input is read from."""
+        accepted = self.model.accepted(_renames(self.request.columns), "--column")
+        return reading.find_columns(accepted, columns, words, self.optional)
+
+    def outputs(self, columns: Sequence[str]) -> dict[str, str]:
+        """The column that each output is written to."""
+        outputs = [*self.model.outputs, *([SOURCE] if self.passages else [])]
+        wanted = self.request.probabilities
+        return writing.prediction_names(outputs, columns, wanted, "--probabilities")
+
+    def answer(self, chunk: list[Row], inputs: Mapping[str, str]) -> list[Row]:
+        """Predict rows."""
+        table = self.model.table(chunk, inputs)
+        if self.passages:
+            return _look_up(self.model, table, self.passages)
+        return self.model.predict(table)
+
+    def rename_or_look_up(self, missing: str) -> str:
+        """What to do about a missing column."""
+        advice = f"rename it with --column {missing}=YOURS"
+        looked_up = ", or name a folder of texts with --documents"
+        return advice + (looked_up if missing == self.model.own_name(CONTEXT) else "")
+
+
+def _predict(names: _Names, source: FileSource, path: Path) -> Iterator[str]:
+    """Check the rows of a file, then predict them in chunks."""
+    where, kind = reading.shown(path), names.request.output or _kind(source)
+    words = Words(where, lambda number: f"{where} row {number}", names.rename_or_look_up)
+    columns = reading.columns_of(source)
+    inputs, outputs = names.inputs(columns, words), names.outputs(columns)
+    output = writing.Output(kind, [*columns, *outputs.values()])
+    reading.require_texts(output.checked(source.rows(), words), inputs, words, names.optional)
+    yield output.start()
+    rows = (item[1] for item in source.rows() if not isinstance(item, Unreadable))
+    for chunk in chunks(rows):
+        yield output.lines(writing.merged(chunk, names.answer(chunk, inputs), outputs))
+
+
+def _kind(source: FileSource) -> str:
+    return "csv" if formats.format_of(source.path) in DELIMITED else "jsonl"
+
+
+def _answer(names: _Names, kind: str) -> str:
+    """Answer the question of a request."""
+    own = names.model.own_name("question")
+    row = {own: names.request.question}
+    answers = names.answer([row], {"question": own})
+    if not kind:
+        return _sentence(answers[0])
+    outputs = names.outputs([own])
+    output = writing.Output(kind, [own, *outputs.values()])
+    return output.start() + output.lines(writing.merged([row], answers, outputs))
 
 
 def look_up(workspace: Workspace, reference: str) -> ModelVersion:
@@ -91,41 +157,12 @@ def look_up(workspace: Workspace, reference: str) -> ModelVersion:
     return registry.look_up(reach(workspace), Reference.parse(reference))
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model as MLflow loads it, and the names of its input columns."""
-
-    served: Any
-    inputs: list[str]
-
-    @classmethod
-    def load(cls, workspace: Workspace, version: ModelVersion) -> LoadedModel:
-        """Load a registered version."""
-        served = runs.load_model(workspace, version)
-        return cls(served, [column.name for column in served.metadata.get_input_schema().inputs])
-
-    def table(self, rows: Iterable[Row], columns: Mapping[str, str]) -> list[Row]:
-        """The input columns of rows as text; a missing value is the empty text.
-
-        ``columns`` maps an input column to its name in the rows, where they differ.
-        """
-        pairs = [(name, columns.get(name, name)) for name in self.inputs]
-        return [{name: str(row.get(own) or "") for name, own in pairs} for row in rows]
-
-    def predict(self, table: Sequence[Row]) -> list[Row]:
-        """Answer each row of a table of the input columns."""
-        answers: list[Row] = self.served.predict(pd.DataFrame(table)).to_dict("records")
-        return answers
-
-
-def _input(request: Request) -> tuple[str, str, Iterator[Row]]:
-    """The source of the rows for messages, the output format, and the rows."""
+def _require_sense(request: Request) -> None:
+    """Refuse arguments that do not go together."""
     if request.output not in ("", "csv", "jsonl"):
         raise DataError(Problem("--to", f"expected csv or jsonl, found {request.output!r}"))
     if request.question is None:
-        path = STDIN if request.file == "-" else splits.expand([request.file], Path())[0]
-        kind = "csv" if formats.format_of(path) in ("csv", "tsv") else "jsonl"
-        return _name(path), request.output or kind, _rows(path)
+        return
     if not request.question.strip():
         raise DataError(Problem("--question", "the question is empty"))
     if request.documents is None:
@@ -133,52 +170,31 @@ def _input(request: Request) -> tuple[str, str, Iterator[Row]]:
         raise DataError(Problem("--question", "expected documents to look it up in", advice))
     if request.file != "-":
         raise DataError(Problem("--question", "expected a question or a file, found both"))
-    return "--question", request.output or "text", iter([{"question": request.question}])
+    if request.columns or request.quotes is not None:
+        option = "--column" if request.columns else "--quotes"
+        raise DataError(Problem(option, "a question has no columns", "leave it out"))
 
 
-def _name(path: Path) -> str:
-    return "standard input" if path == STDIN else str(path)
-
-
-def _mapping(columns: Sequence[str]) -> dict[str, str]:
-    mapping = {}
+def _renames(columns: Sequence[str]) -> dict[str, str]:
+    renames: dict[str, str] = {}
     for text in columns:
-        name, equals, actual = text.partition("=")
-        if not equals:
+        name, _, actual = text.partition("=")
+        if not name or not actual:
             raise DataError(Problem(f"--column {text}", "expected NAME=YOURS, such as text=review"))
-        mapping[name] = actual
-    return mapping
+        if name in renames:
+            raise DataError(Problem(f"--column {text}", f"{name} is renamed twice"))
+        renames[name] = actual
+    return renames
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    for item in formats.open_file(path).rows():
-        if isinstance(item, Unreadable):
-            raise DataError(Problem(f"{_name(path)} row {item.row}", item.reason))
-        yield item[1]
-
-
-def require(
-    row: Row,
-    inputs: Iterable[str],
-    columns: Mapping[str, str],
-    where: str,
-    advice: Callable[[str], str],
-) -> None:
-    """Require that a row has the input columns, under their own or the given names.
-
-    Raises:
-        DataError: a column is missing, with the ``advice`` for its name.
-    """
-    for name in inputs:
-        if (own := columns.get(name, name)) not in row:
-            message = f"expected a column {own!r}, found {quote_names(row)}"
-            raise DataError(Problem(where, message, advice(name)))
-
-
-def _rename_or_look_up(missing: str) -> str:
-    advice = f"rename it with --column {missing}=YOURS"
-    looked_up = ", or name a folder of texts with --documents"
-    return advice + (looked_up if missing == CONTEXT else "")
+def _options(request: Request, model: LoadedModel, path: Path) -> Options:
+    """How the file is read: as the training files were, unless the request says otherwise."""
+    if request.quotes is None:
+        return model.options
+    if (kind := formats.format_of(path)) not in DELIMITED:
+        message = f"only CSV and TSV have fields that may be quoted, found {kind}"
+        raise DataError(Problem("--quotes", message, "leave it out"))
+    return replace(model.options, quotes=request.quotes)
 
 
 def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -212,40 +228,6 @@ def _is_better(answer: Row, other: Row) -> bool:
     if not answer["answered"] or not other["answered"]:
         return bool(answer["answered"])
     return bool(answer["score"] > other["score"])
-
-
-def merged(chunk: Iterable[Row], answers: Iterable[Row], probabilities: bool) -> Iterator[Row]:
-    """Add the answers to the rows, under ``predicted_NAME`` if a row has the column."""
-    for row, answer in zip(chunk, answers, strict=True):
-        shown = {k: v for k, v in answer.items() if probabilities or k != "probabilities"}
-        yield row | {f"predicted_{k}" if k in row else k: v for k, v in shown.items()}
-
-
-class _Output:
-    """Formats rows, CSV with a header before the first; the kind ``text`` is for one answer."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.header: list[str] | None = None
-
-    def lines(self, rows: Iterable[Row]) -> str:
-        if self.kind == "jsonl":
-            return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
-        if self.kind == "text":
-            return "".join(map(_sentence, rows))
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        for row in rows:
-            if self.header is None:
-                self.header = list(row)
-                writer.writerow(self.header)
-            writer.writerow([_cell(row.get(name, "")) for name in self.header])
-        return buffer.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """Lists as JSON, which other programs read."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
 def _sentence(answer: Row) -> str:

@@ -48,10 +48,7 @@ class ScoringServer:
         self._served = served
         self._say = say
         self._one_at_a_time = threading.Lock()
-        schema = served.metadata.get_input_schema()
-        columns = schema.inputs if schema else ()
-        self._required = [column.name for column in columns if column.required]
-        self._inputs = [column.name for column in columns]
+        self._inputs = _input_names(served)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -93,16 +90,29 @@ class ScoringServer:
         return OK, written.getvalue()
 
     def _checked(self, number: int, row: Row) -> Row:
-        """The input columns of a row, all of them text."""
-        for name in self._required:
-            if name not in row:
+        """The inputs of a row under their preferred names, all of them text."""
+        checked = {}
+        for names in self._inputs:
+            own = next((name for name in names if name in row), None)
+            if own is None:
                 raise RequestError(
-                    f"row {number}: expected a column {name!r}, found {quote_names(row)}"
+                    f"row {number}: expected a column {names[0]!r}, found {quote_names(row)}"
                 )
-        for name in self._inputs:
-            if name in row and (found := _not_text(row[name])):
-                raise RequestError(f"row {number}: expected text in column {name!r}, found {found}")
-        return {name: row[name] for name in self._inputs if name in row}
+            if found := _not_text(row[own]):
+                raise RequestError(f"row {number}: expected text in column {own!r}, found {found}")
+            checked[names[0]] = row[own]
+        return checked
+
+
+def _input_names(served: Any) -> list[list[str]]:
+    """The names that each input may have, the preferred one first."""
+    from tasks.predictor import accepted_names
+
+    settings = getattr(served.unwrap_python_model(), "settings", None)
+    if settings is not None:
+        return [accepted_names(settings, name) for name in settings["inputs"]]
+    schema = served.metadata.get_input_schema()
+    return [[column.name] for column in (schema.inputs if schema else ())]
 
 
 async def _body(receive: Any) -> bytes:
@@ -212,10 +222,11 @@ def _params(given: Any) -> dict[str, int]:
 
 def _not_text(value: Any) -> str:
     """What stands in place of a text; empty for a text."""
-    if isinstance(value, str):
-        return "" if value.isascii() or _is_unicode(value) else "half of a surrogate pair"
-    kinds = {type(None): "null", bool: "a truth value", dict: "an object", list: "a list"}
-    return kinds.get(type(value), "a number")
+    from tasks.predictor import describe_other
+
+    if isinstance(value, str) and not value.isascii() and not _is_unicode(value):
+        return "half of a surrogate pair"
+    return describe_other(value)
 
 
 def _is_unicode(text: str) -> bool:

@@ -12,6 +12,7 @@ from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.arrow import MappedTable
+from tasks.champion.answers import under_own_names
 from tasks.contract.report import record as outcome
 from tasks.contract.report.record import Report
 from tasks.contract.statistics import drift
@@ -138,4 +139,5 @@ def _answers(
     chosen = np.sort(np.random.default_rng(config.seed).permutation(len(rows))[:size])
     table = rows.take(chosen).to_pandas()[list(validated.facts.inputs)]
     model = runs.load_model(workspace, version)
-    return Counter(application.scoring.categories(model.predict(table)) or [])
+    predict = under_own_names(model.predict, model.unwrap_python_model().settings)
+    return Counter(application.scoring.categories(predict(table)) or [])

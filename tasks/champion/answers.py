@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -39,6 +39,17 @@ def chunks(rows: MappedTable, kept: Mask | None = None) -> Iterator[pd.DataFrame
             table = table.filter(kept[start:stop])
         if table.num_rows:
             yield table.to_pandas()
+
+
+def under_own_names(predict: Predict, settings: Mapping[str, Any]) -> Predict:
+    """``predict`` for tables whose columns have the application's names, not those of the files.
+
+    Args:
+        predict: of a served model.
+        settings: of that model.
+    """
+    names: dict[str, str] = settings.get("columns", {})
+    return lambda table: predict(table.rename(columns=names))
 
 
 def ask(

@@ -195,7 +195,8 @@ class _Models:
         return ~np.isin(row_hashes.of(self._rows, inputs), known)
 
     def _champion(self, loaded: Any, theirs: Facts, kept: answers.Mask) -> Scorer:
-        said = answers.ask(loaded.predict, self._rows, theirs.inputs, kept=kept)
+        predict = answers.under_own_names(loaded.predict, loaded.unwrap_python_model().settings)
+        said = answers.ask(predict, self._rows, theirs.inputs, kept=kept)
         try:
             aligned, facts = self._application.scoring.align(said, theirs, self._facts)
             return self._scorer(aligned, facts, kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -72,39 +72,50 @@ def save(path: Path, package: Path, batch_size: int) -> Path:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ParamSchema, ParamSpec
 
-    from tasks.predictor import load_module
+    from tasks.predictor import accepted_names, load_module
 
     settings = read_json(package / "predictor.json")
     inputs, outputs, example = load_module(package / DECODING).describe(settings)
+    names = {name: accepted_names(settings, name) for name in inputs}
     params = ParamSchema([ParamSpec("batch_size", "long", batch_size)])
+    signature = ModelSignature(
+        _schema(inputs, names), _schema(outputs, {name: [name] for name in outputs}), params
+    )
     mlflow.pyfunc.save_model(
         path,
         python_model=str(PREDICTOR),
         artifacts={"package": package.absolute().as_uri()},
-        signature=ModelSignature(_schema(inputs), _schema(outputs), params),
-        input_example=pd.DataFrame([example]),
+        signature=signature,
+        input_example=pd.DataFrame([{names[name][0]: text for name, text in example.items()}]),
         pip_requirements=requirements(package),
         metadata={"application": settings["application"]},
     )
     return path
 
 
-def _schema(columns: dict[str, Any]) -> Any:
-    """The signature of columns; each has the name of a type, or MLflow's JSON for it."""
-    from mlflow.types.schema import Array, ColSpec, DataType, Schema
+def _schema(columns: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> Any:
+    """The signature of columns; each has the name of a type, or MLflow's JSON for it.
 
-    types: dict[str, Any] = {
-        "array": Array(DataType.double),
-        "strings": Array(DataType.string),
-    }
+    The predictor requires one of the ``names`` of a column that has several.
+    """
+    from mlflow.types.schema import Schema
+
     return Schema(
         [
-            ColSpec.from_json_dict(name=name, **kind)  # type: ignore[no-untyped-call]
-            if isinstance(kind, dict)
-            else ColSpec(types.get(kind, kind), name)
-            for name, kind in columns.items()
+            _column(name, kind, required=len(names[column]) == 1)
+            for column, kind in columns.items()
+            for name in names[column]
         ]
     )
+
+
+def _column(name: str, kind: Any, required: bool) -> Any:
+    from mlflow.types.schema import Array, ColSpec, DataType
+
+    if isinstance(kind, dict):
+        return ColSpec.from_json_dict(name=name, **kind)  # type: ignore[no-untyped-call]
+    types: dict[str, Any] = {"array": Array(DataType.double), "strings": Array(DataType.string)}
+    return ColSpec(types.get(kind, kind), name, required)
 
 
 def requirements(package: Path) -> list[str]:

@@ -121,10 +121,15 @@ def find_files(data: Data, own: Formats = formats.NONE) -> dict[str, list[Source
             paths[split] = expand(patterns, data.folder)
     for split, path in ((split, path) for split, found in paths.items() for path in found):
         with _kept(problems):
-            splits[split].append(_open_file(path, Options(data.quotes), own))
+            splits[split].append(_open_file(path, options_of(data), own))
     if problems:
         raise DataError(problems)
     return dict(splits)
+
+
+def options_of(data: Data) -> Options:
+    """How the declared files are read."""
+    return Options(data.quotes)
 
 
 @contextmanager

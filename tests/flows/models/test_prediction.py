@@ -1,15 +1,200 @@
-"""Requests that are refused before a model is looked up."""
+"""A model whose training files name the text ``review``; and requests that make no sense."""
 
 from __future__ import annotations
 
+import asyncio
+import csv
+import io
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from configs.errors import DataError
 from flows.models.prediction import Request, stream
+from flows.models.serving import Follower
+from onestep.registry import Model
+from tasks.applications import registry as applications
+from tasks.contract.sources.base import Options
+from tasks.evaluation import EvaluationResult
+from tasks.store import read_json
+from tasks.tracking import packaging, registry, runs
+from tasks.tracking.registry import CHAMPION, Reference
 from tasks.workspace import Workspace
+from tests.support.pipelines import Prepared
+
+pytest_plugins = ["tests.support.fixtures"]
+pytestmark = pytest.mark.xdist_group("stages")
+NAME = "renamed"
+GOOD, BAD = "the coffee was wonderful", "the coffee was terrible"
+
+
+@pytest.fixture(scope="module")
+def home(
+    store: tuple[Workspace, MlflowClient],
+    prepared: Prepared,
+    evaluated: EvaluationResult,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Workspace:
+    """A home with a champion that was trained with ``columns: {text: review}`` and no quotes."""
+    workspace, client = store
+    folder = tmp_path_factory.mktemp("renamed")
+    known = read_json(evaluated.package / "predictor.json")
+    own = {"columns": {"text": "review"}, "reading": asdict(Options(quotes=False))}
+    package = packaging.build(
+        folder / "package",
+        evaluated.package / "model",
+        prepared.validated.stored.path,
+        applications.get("sentiment"),
+        known | own,
+    )
+    run = client.create_run(client.get_experiment_by_name("Default").experiment_id)  # type: ignore[union-attr]
+    runs.log_folder(client, run.info.run_id, packaging.save(folder / "m", package, 8), "model")
+    source = f"{run.info.artifact_uri}/model"
+    version = registry.create(client, NAME, source, run.info.run_id, {"made": "by hand"})
+    registry.set_alias(client, NAME, CHAMPION, int(version.version))
+    return workspace
+
+
+def predict(home: Workspace, file: Path, **options: Any) -> str:
+    return "".join(stream(home, Request(NAME, str(file), **options)))
+
+
+def lines(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_the_model_reads_its_own_column(home: Workspace, tmp_path: Path) -> None:
+    both = lines(
+        tmp_path / "in.jsonl", {"text": BAD, "review": GOOD}, {"text": GOOD, "review": BAD}
+    )
+    answers = [json.loads(line) for line in predict(home, both).splitlines()]
+    assert [row["label"] for row in answers] == ["positive", "negative"]
+    renamed = predict(home, both, columns=["review=text"])
+    assert renamed == predict(home, both, columns=["text=text"])
+    assert [json.loads(line)["label"] for line in renamed.splitlines()] == ["negative", "positive"]
+
+
+def test_every_column_is_kept_and_the_prediction_is_apart(home: Workspace, tmp_path: Path) -> None:
+    rows = {"review": GOOD}, {"review": BAD, "label": "X", "id": 7}
+    written = predict(home, lines(tmp_path / "in.jsonl", *rows), output="csv")
+    first, second = csv.DictReader(io.StringIO(written, newline=""))
+    assert list(first) == ["review", "label", "id", "predicted_label", "score"]
+    assert (first["predicted_label"], first["label"], first["id"]) == ("positive", "", "")
+    assert (second["predicted_label"], second["label"], second["id"]) == ("negative", "X", "7")
+
+
+def test_rows_without_text_are_named_and_nothing_is_written(
+    home: Workspace, tmp_path: Path
+) -> None:
+    rows = [{"review": GOOD}] * 600 + [{"review": None}, {"id": 1}, {"review": float("nan")}]
+    written = stream(home, Request(NAME, str(lines(tmp_path / "in.jsonl", *rows))))
+    with pytest.raises(DataError) as caught:
+        next(written)
+    where = [problem.where.rpartition(" ")[2] for problem in caught.value.problems]
+    assert where == ["601", "602", "603"]
+    assert "expected a column 'review', found 'id'" in str(caught.value)
+
+
+def test_files_are_read_as_in_training(home: Workspace, tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text(f'review\n"{GOOD}"\n', encoding="utf-8")
+    assert f'"""{GOOD}""",positive' in predict(home, file)
+    assert f"\n{GOOD},positive" in predict(home, file, quotes=True)
+    with pytest.raises(DataError, match="--quotes: only CSV and TSV"):
+        predict(home, lines(tmp_path / "in.jsonl", {"review": GOOD}), quotes=True)
+
+
+def test_a_file_without_rows_has_the_columns_of_the_answers(
+    home: Workspace, tmp_path: Path
+) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text("id,review\n", encoding="utf-8")
+    assert predict(home, file) == "id,review,label,score\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"columns": ["body=review"]}, "--column body: expected the name of an input.*: review"),
+        ({"columns": ["text=a", "review=a"]}, "each once"),
+        ({"columns": ["text=nothing"]}, "expected a column 'nothing', found 'review'"),
+    ],
+)
+def test_names_that_match_nothing_are_refused(
+    home: Workspace, tmp_path: Path, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        predict(home, lines(tmp_path / "in.jsonl", {"review": GOOD}), **options)
+
+
+@pytest.fixture(scope="module")
+def model(home: Workspace) -> Model:
+    return Model.load(home, NAME)
+
+
+def test_python_reads_the_same_column(model: Model) -> None:
+    assert model.inputs == ("review",)
+    rows = [{"text": BAD, "review": GOOD}]
+    assert [row["label"] for row in model.predict(rows)] == ["positive"]
+    assert list(model.predict(pd.DataFrame(rows))["label"]) == ["positive"]
+    assert model.predict([GOOD])[["review", "label"]].to_dict("records") == [
+        {"review": GOOD, "label": "positive"}
+    ]
+
+
+def test_python_refuses_what_is_no_text(model: Model) -> None:
+    mixed = pd.DataFrame({"review": [GOOD, 3, None], "note": [1, "a", None]})
+    with pytest.raises(DataError) as caught:
+        model.predict(mixed)
+    assert str(caught.value).splitlines() == [
+        "rows[1]: expected text in column 'review', found a number",
+        "rows[2]: expected text in column 'review', found null",
+    ]
+    assert len(model.predict(mixed[:1])) == 1
+    with pytest.raises(DataError, match="columns body: expected the name of an input"):
+        model.predict([{"review": GOOD}], columns={"body": "review"})
+    twice = pd.DataFrame([[GOOD, BAD]], columns=["review", "review"])
+    with pytest.raises(DataError, match="two columns have the name 'review'"):
+        model.predict(twice)
+
+
+def post(home: Workspace, *rows: dict[str, Any]) -> httpx.Response:
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(Follower(home, Reference.parse(NAME), print))
+        async with httpx.AsyncClient(transport=transport, base_url="http://model") as client:
+            return await client.post("/invocations", json={"dataframe_records": rows})
+
+    return asyncio.run(send())
+
+
+def test_http_takes_the_models_own_name_before_the_applications(home: Workspace) -> None:
+    for row in ({"review": GOOD}, {"text": GOOD}, {"text": BAD, "review": GOOD}):
+        answer = post(home, row)
+        assert [one["label"] for one in answer.json()["predictions"]] == ["positive"]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"review": None}, "expected text in column 'review', found null"),
+        ({"review": "", "text": GOOD}, "expected text in column 'review', found a blank text"),
+        ({"text": 0}, "expected text in column 'text', found a number"),
+        ({"body": GOOD}, "expected a column 'review', found 'body'"),
+    ],
+)
+def test_http_answers_nothing_for_rows_without_text(
+    home: Workspace, row: dict[str, Any], words: str
+) -> None:
+    answer = post(home, {"review": GOOD}, row)
+    assert (answer.status_code, answer.json()["message"]) == (400, f"row 1: {words}")
+    assert post(home, {"review": GOOD}, {"text": BAD}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -17,6 +202,7 @@ from tasks.workspace import Workspace
     [
         ({"output": "xml"}, "--to: expected csv or jsonl, found 'xml'"),
         ({"columns": ["review"]}, "--column review: expected NAME=YOURS"),
+        ({"columns": ["text=a", "text=b"]}, "--column text=b: text is renamed twice"),
         ({"question": " "}, "--question: the question is empty"),
         ({"question": "why"}, "--question: expected documents to look it up in"),
         ({"file": "missing.csv"}, "missing.csv"),

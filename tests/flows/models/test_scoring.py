@@ -137,7 +137,12 @@ REFUSED: dict[str, tuple[Any, int, str]] = {
     "NaN": (
         '{"inputs": [{"text": NaN}]}',
         400,
-        "row 0: expected text in column 'text', found a number",
+        "row 0: expected text in column 'text', found NaN",
+    ),
+    "a blank text": (
+        {"inputs": [{"text": "\u200b"}]},
+        400,
+        "row 0: expected text in column 'text', found a blank text",
     ),
     "a list": (
         {"inputs": [{"text": [SECRET]}]},

@@ -1,0 +1,203 @@
+"""The rows that a model is asked about: their file, their columns, and those without text."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import DataError, Problem
+from tasks.contract.rows.layout import quote_names
+from tasks.contract.sources import formats, splits
+from tasks.contract.sources.base import FileSource, Options, Unreadable
+from tasks.contract.sources.text_files import STDIN
+
+if TYPE_CHECKING:
+    from tasks.workspace import Workspace
+
+FEW = 5
+"""Most rows that an error names."""
+REPAIR = "correct these rows or leave them out; nothing was predicted"
+Row = dict[str, Any]
+Numbered = tuple[int, Row] | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How messages name the input, a row, and the way to rename a column."""
+
+    where: str
+    row: Callable[[int], str]
+    rename: Callable[[str], str]
+
+
+def find_file(name: str) -> Path:
+    """The file of a request; ``-`` is standard input.
+
+    Raises:
+        DataError: there is no such file, there are several, or it is of no known format.
+    """
+    if name == "-":
+        return STDIN
+    found = splits.expand([name], Path())
+    if len(found) > 1:
+        raise DataError(Problem(name, f"expected one file, found {len(found)}", "name one of them"))
+    formats.format_of(found[0])
+    return found[0]
+
+
+def shown(path: Path) -> str:
+    """A file in messages."""
+    return "standard input" if path == STDIN else str(path)
+
+
+@contextmanager
+def opened(path: Path, options: Options, workspace: Workspace) -> Iterator[FileSource]:
+    """The source of a file. What can be read only once is copied, since every row is checked first.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if path != STDIN and not path.is_fifo():
+        yield formats.open_file(path, options)
+        return
+    with TemporaryDirectory(dir=workspace.temporary) as folder:
+        copy = Path(folder) / f"input.{formats.format_of(path)}"
+        with copy.open("wb") as target, _stream(path) as stream:
+            shutil.copyfileobj(stream, target)
+        try:
+            yield formats.open_file(copy, options)
+        except DataError as error:
+            names = str(copy), shown(path)
+            told = (replace(one, where=one.where.replace(*names)) for one in error.problems)
+            raise DataError(told) from None
+
+
+@contextmanager
+def _stream(path: Path) -> Iterator[Any]:
+    if path == STDIN:
+        yield sys.stdin.buffer
+    else:
+        with path.open("rb") as stream:
+            yield stream
+
+
+def columns_of(source: FileSource) -> list[str]:
+    """The columns of all rows, in the order in which they come."""
+    return source.columns() if source.same_columns else union(source.rows())
+
+
+def union(rows: Iterable[Numbered]) -> list[str]:
+    """The columns of rows that each name their own, in the order in which they come."""
+    columns: dict[str, None] = {}
+    for item in rows:
+        if not isinstance(item, Unreadable):
+            columns.update(dict.fromkeys(item[1]))
+    return list(columns)
+
+
+def find_columns(
+    names: Mapping[str, Sequence[str]],
+    columns: Collection[str],
+    words: Words,
+    optional: Collection[str] = (),
+) -> dict[str, str]:
+    """The column that each input is read from.
+
+    Args:
+        names: those that each input may have, the preferred one first.
+        columns: of the rows.
+        words: for messages.
+        optional: inputs that may be missing.
+
+    Raises:
+        DataError: with every input that is missing.
+    """
+    if not columns:
+        return {name: accepted[0] for name, accepted in names.items()}
+    found = {
+        name: next((one for one in accepted if one in columns), None)
+        for name, accepted in names.items()
+    }
+    message = f"expected a column {{!r}}, found {quote_names(columns)}"
+    problems = [
+        Problem(words.where, message.format(names[name][0]), words.rename(names[name][0]))
+        for name, own in found.items()
+        if own is None and name not in optional
+    ]
+    if problems:
+        raise DataError(problems)
+    return {name: own for name, own in found.items() if own is not None}
+
+
+def require_texts(
+    rows: Iterable[Numbered],
+    inputs: Mapping[str, str],
+    words: Words,
+    optional: Collection[str] = (),
+) -> None:
+    """Require what training requires: that every row can be read and has text in its inputs.
+
+    Args:
+        rows: with their numbers.
+        inputs: the column that each input is read from.
+        words: for messages.
+        optional: inputs whose text may be missing.
+
+    Raises:
+        DataError: with the first rows that break this, and how many there are.
+    """
+    first: list[Problem] = []
+    broken = total = 0
+    numeric = set(inputs.values())
+    for item in rows:
+        total += 1
+        if isinstance(item, Unreadable):
+            found = [Problem(words.row(item.row), item.reason)]
+        else:
+            found = list(_problems(*item, inputs, words, optional))
+            numeric = {own for own in numeric if _is_number(item[1].get(own))}
+        broken += bool(found)
+        first += found if broken <= FEW else []
+    if broken > FEW:
+        message = f"found {broken:,} of {total:,} rows that cannot be predicted"
+        first.append(Problem(words.where, message, REPAIR))
+    if total > 1 and not first:
+        first += [_only_numbers(own, words) for own in sorted(numeric)]
+    if first:
+        raise DataError(first)
+
+
+def _problems(
+    number: int, row: Row, inputs: Mapping[str, str], words: Words, optional: Collection[str]
+) -> Iterator[Problem]:
+    from tasks.predictor import describe_other
+
+    for name, own in inputs.items():
+        value = row.get(own)
+        if name in optional and (value is None or isinstance(value, str)):
+            continue
+        if own not in row:
+            message = f"expected a column {own!r}, found {quote_names(row) or 'none'}"
+            yield Problem(words.row(number), message, words.rename(own))
+        elif found := describe_other(value):
+            message = f"expected text in column {own!r}, found {found}"
+            yield Problem(words.row(number), message)
+
+
+def _only_numbers(own: str, words: Words) -> Problem:
+    """One number may be a text; in a column of numbers, another column is meant."""
+    message = f"expected text in column {own!r}, found only numbers"
+    return Problem(words.where, message, words.rename(own))
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return isinstance(value, str) and float(value) is not None
+    except ValueError:
+        return False

@@ -1,0 +1,127 @@
+"""Rows with their predictions, as CSV or JSON Lines that every reader of both takes back."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from configs.errors import DataError, Problem
+from flows.models.reading import Numbered, Row, Words
+from tasks.contract.rows.layout import quote_names
+from tasks.contract.sources.base import Unreadable
+
+PROBABILITIES: Final = "probabilities"
+AS_JSON: Final = "write JSON Lines instead: --to jsonl"
+
+
+def prediction_names(
+    outputs: Sequence[str], columns: Collection[str], probabilities: bool, where: str
+) -> dict[str, str]:
+    """The column of each output: its name, with ``predicted_`` before it if the rows have that.
+
+    Raises:
+        DataError: the model gives no probabilities.
+    """
+    if probabilities and PROBABILITIES not in outputs:
+        message = f"this model gives no probabilities, only {', '.join(outputs)}"
+        raise DataError(Problem(where, message, "leave it out"))
+    names: dict[str, str] = {}
+    for output in outputs:
+        if output != PROBABILITIES or probabilities:
+            name = output
+            while name in columns or name in names.values():
+                name = f"predicted_{name}"
+            names[output] = name
+    return names
+
+
+def merged(rows: Iterable[Row], answers: Iterable[Row], names: Mapping[str, str]) -> Iterator[Row]:
+    """Each row with its answer under the given names."""
+    for row, answer in zip(rows, answers, strict=True):
+        yield row | {name: answer[output] for output, name in names.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Formats rows as ``csv`` or ``jsonl``."""
+
+    kind: str
+    columns: Sequence[str]
+
+    def checked(self, rows: Iterable[Numbered], words: Words) -> Iterator[Numbered]:
+        """Pass rows on, and refuse the one character that CSV cannot hold.
+
+        Raises:
+            DataError: naming the row and the column.
+        """
+        for item in rows:
+            if self.kind == "csv" and not isinstance(item, Unreadable):
+                for name, value in item[1].items():
+                    if isinstance(value, str) and "\0" in value:
+                        message = f"column {name!r} has a zero byte, which CSV cannot hold"
+                        raise DataError(Problem(words.row(item[0]), message, AS_JSON))
+            yield item
+
+    def start(self) -> str:
+        """What comes before the rows: in CSV the column names.
+
+        Raises:
+            DataError: a reader of CSV would take two of them for one.
+        """
+        if self.kind == "jsonl":
+            return ""
+        stripped = [name.strip() for name in self.columns]
+        if same := sorted({name for name in stripped if stripped.count(name) > 1}):
+            message = f"CSV cannot tell columns apart that differ in spaces: {quote_names(same)}"
+            raise DataError(Problem("--to csv", message, AS_JSON))
+        return _csv_line(self.columns)
+
+    def lines(self, rows: Iterable[Row]) -> str:
+        """Rows. JSON has no NaN and no infinity, which are null; CSV has lists as JSON."""
+        if self.kind == "jsonl":
+            return "".join(_json(plain(row)) + "\n" for row in rows)
+        return "".join(
+            _csv_line([_cell(plain(row.get(name))) for name in self.columns]) for row in rows
+        )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _cell(value: Any) -> Any:
+    return _json(value) if isinstance(value, list | dict) else value
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    buffer = io.StringIO()
+    # With this line ending, the writer quotes a carriage return as well as a line feed.
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().removesuffix("\r\n") + "\n"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, dict):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return _text_of(value) if isinstance(value, bytes) else str(value)
+
+
+def _text_of(value: bytes) -> str:
+    """Bytes as UTF-8 text, or in base64."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode()

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flows.models.prediction import Row
+from flows.models.reading import Row
 from tasks.contract.rows.layout import quote_names
 
 LARGEST_BATCH = 4096

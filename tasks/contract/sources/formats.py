@@ -33,7 +33,7 @@ FORMATS: Final[Extensions[type[FileSource]]] = Extensions(
 )
 NONE: Final[Formats] = MappingProxyType({})
 FIRST_BYTES: Final = {b"{": "jsonl", b"[": "json"}
-"""Format of standard input by its first byte; any other byte is CSV."""
+"""Format of standard input by its first byte; others are CSV, or TSV with tabs and no comma."""
 
 
 def names(own: Formats = NONE) -> list[str]:
@@ -48,14 +48,15 @@ def ending_of(path: Path) -> str:
 
 
 def format_of(path: Path, own: Formats = NONE) -> str:
-    """The format of a file by its name; of standard input by its first byte.
+    """The format of a file by its name; of standard input by its first line.
 
     Raises:
         DataError: no format has the ending of the name.
     """
     if path == STDIN:
-        head = cast(io.BufferedReader, sys.stdin.buffer).peek(1)[:1]
-        return FIRST_BYTES.get(head, "csv")
+        head = cast(io.BufferedReader, sys.stdin.buffer).peek(1).partition(b"\n")[0]
+        tabs = b"\t" in head and b"," not in head
+        return FIRST_BYTES.get(head[:1], "tsv" if tabs else "csv")
     known = names(own)
     if (ending := ending_of(path)) in known:
         return ending

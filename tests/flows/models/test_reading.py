@@ -103,6 +103,22 @@ def test_several_files_are_not_one(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         reading.find_file("*.csv")
 
 
+@pytest.mark.parametrize(
+    ("content", "row"),
+    [
+        (b"id\ttext\n1\ta, b\n", {"id": "1", "text": "a, b"}),
+        (b'id,"te\txt"\n1,a\n', {"id": "1", "te\txt": "a"}),
+        (b'[{"text": "a\\tb"}]', {"text": "a\tb"}),
+    ],
+)
+def test_standard_input_has_the_format_of_its_first_line(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, content: bytes, row: dict[str, str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Stdin(content))
+    with reading.opened(STDIN, Options(), workspace) as source:
+        assert list(source.rows()) == [(1, row)]
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace.open(tmp_path / "home")

@@ -26,7 +26,7 @@ from tasks.training.model.spec import ModelSpec
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
-VERSION = 3
+VERSION = 4
 BATCH = 2_000
 NOTABLE = 0.01
 """Share of unknown tokens from which it is shown."""

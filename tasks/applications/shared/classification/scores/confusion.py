@@ -31,7 +31,9 @@ class ConfusionScorer(Scorer):
 
     def columns(self) -> tuple[NDArray[Any], ...]:
         """True label, predicted label, and scores, each of shape (rows,)."""
-        return tuple(np.concatenate(parts) for parts in zip(*self._parts, strict=True))
+        if len(self._parts) > 1:
+            self._parts = [tuple(np.concatenate(parts) for parts in zip(*self._parts, strict=True))]
+        return self._parts[0]
 
     def averages(self, confusions: Ints) -> dict[str, Floats]:
         """Metrics of confusion matrices of shape (samples, size, size), one value per sample."""

@@ -24,7 +24,7 @@ def run(
     *,
     fresh: bool = False,
     home: Path | None = None,
-    register: bool = True,
+    trial: bool = False,
 ) -> Outcome:
     """Run a pipeline, given as a file or as read by :func:`flows.run.reading.read`.
 
@@ -39,7 +39,7 @@ def run(
         from flows.pipeline import pipeline
 
         folder = str(home) if home else None
-        return pipeline(file, list(overrides), fresh, settings, folder, register)
+        return pipeline(file, list(overrides), fresh, settings, folder, trial)
 
 
 def retrain(

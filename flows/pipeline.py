@@ -26,7 +26,7 @@ def pipeline(
     fresh: bool = False,
     settings: dict[str, Any] | None = None,
     home: str | None = None,
-    register: bool = True,
+    trial: bool = False,
 ) -> Outcome:
     """Run every stage of a pipeline, reusing what is already computed.
 
@@ -36,9 +36,9 @@ def pipeline(
         fresh: compute every stage even if a verified output exists.
         settings: a pipeline as JSON values, in place of the content of the file.
         home: the folder to write to; by default that of the environment.
-        register: whether to register the model; otherwise the gate only says what it would decide.
+        trial: register nothing; the gate only says what it would decide.
     """
-    with opened(file, overrides, fresh, STAGES, settings, home, register=register) as run:
+    with opened(file, overrides, fresh, STAGES, settings, home, trial=trial) as run:
         rename(run)
         for stage in STAGES:
             execute(stage, run)

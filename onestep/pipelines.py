@@ -73,7 +73,7 @@ def run(
         source = (Path(config), changes) if isinstance(config, str | Path) else (pipeline,)
         with display.progress(title, verbose=verbose) as shown:
             shown.started = began
-            outcome = execution.run(*source, fresh=fresh, home=workspace.root, register=register)
+            outcome = execution.run(*source, fresh=fresh, home=workspace.root, trial=not register)
         return RunResult(outcome, workspace.root, shown, time.monotonic() - began)
 
     return call(work, home)

@@ -282,7 +282,8 @@ def _record_as_trained(shop: Shop, fingerprint: str, texts: list[str]) -> None:
 
 
 def _artifact(shop: Shop, fingerprint: str, name: str) -> Path:
-    return Path(shop.client.get_run(shop.run(fingerprint)).info.artifact_uri) / name
+    address = shop.client.get_run(shop.run(fingerprint)).info.artifact_uri
+    return Path(address.removeprefix("file://")) / name
 
 
 def test_a_version_records_the_rows_that_it_has_trained_on(shop: Shop) -> None:

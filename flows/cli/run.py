@@ -69,7 +69,7 @@ def run(
 
     with stopping.bounded(), progress.watching(screen) as display:
         display.started = clock
-        outcome = execution.run(file, set_ or [], fresh=fresh, register=not trial)
+        outcome = execution.run(file, set_ or [], fresh=fresh, trial=trial)
     seconds = time.monotonic() - clock
     if as_json:
         typer.echo(json.dumps(outcome.record() | {"seconds": seconds}, indent=2))

@@ -138,7 +138,7 @@ def opened(
     settings: Mapping[str, Any] | None = None,
     home: str | None = None,
     *,
-    register: bool = True,
+    trial: bool = False,
 ) -> Iterator[Run]:
     """Prepare a run; set its final status in MLflow, and report a failure to Prefect.
 
@@ -149,7 +149,7 @@ def opened(
         workspace = shared(Workspace.open(Path(home) if home else None, fresh=fresh))
         with claimed_flow(workspace) as claim:
             config = read(Path(file), overrides, settings)
-            run = Run(config, workspace, claim, stages, trial=not register)
+            run = Run(config, workspace, claim, stages, trial=trial)
             subject.run = run
             workspace.store.sweep()
             outbox.deliver(workspace)

@@ -16,7 +16,8 @@ import torch
 import transformers
 from torch import nn
 
-from configs.schema import Loss, Model
+from configs.model import Model
+from configs.training import Loss
 from tasks.applications import registry
 from tasks.applications.base import Facts, Head
 from tasks.applications.entities.learning import EntityFacts

@@ -78,6 +78,9 @@ class Data(Section):
     labels: Labels | None = None
     """Label names in order, or a mapping from the value in the file to the name. By default the
     distinct labels of the training rows, sorted. The model keeps them."""
+    id_column: str | None = None
+    """Column that names a row for people, such as a ticket number: mistakes and differences between
+    versions show it. It is not trained on."""
     group_column: str | None = None
     """A column such as a customer id: rows with the same value stay in one split."""
     quotes: bool = True

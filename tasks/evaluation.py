@@ -18,6 +18,7 @@ from tasks.applications.base import Application, Facts
 from tasks.applications.scoring import Scorer
 from tasks.champion import answers, paired, slices
 from tasks.champion.paired import MetricComparison
+from tasks.contract.rows import origins
 from tasks.contract.sources.splits import options_of
 from tasks.finetuning import FinetuningResult, extra_metrics, primary_metric_of
 from tasks.metrics import code_digests
@@ -32,7 +33,7 @@ from tasks.workspace import Workspace
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-VERSION = 6
+VERSION = 7
 ANSWERS = "answers"
 SLICES = "slices.parquet"
 OUTCOMES = "outcomes.parquet"
@@ -154,6 +155,8 @@ class _Evaluation:
             "application": [self.application.name, self.application.version],
             "model": self.tuned.model,
             "rows": self.validated.digest,
+            "sources": self.validated.sources.digest,
+            "id_column": self.config.data.id_column,
             "contract": self.validated.stored.content("profile.json", "report.json"),
             "serving": packaging.serving_digest(self.application),
             "evaluation": self.config.evaluation.model_dump(mode="json"),
@@ -187,6 +190,12 @@ class _Evaluation:
     def rows(self) -> arrow.MappedTable:
         """The test rows."""
         return arrow.MappedTable(self.validated.stored.path / "test.arrow")
+
+    @cached_property
+    def origin(self) -> dict[str, list[Any]]:
+        """The line and the id of each test row, as far as they are known."""
+        sources, id_column = self.validated.sources, self.config.data.id_column
+        return origins.describe(self.rows, sources, id_column)
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Fill the output folder, and return the figures."""
@@ -271,20 +280,21 @@ class _Evaluation:
         ]
 
     def _outcomes(self, scorer: Scorer) -> pd.DataFrame:
-        """The score of each answer by file, row and a digest of the inputs; never text."""
+        """The score of each answer by file, row, line, id and inputs as a digest, not as text."""
         rows, files = self.rows, self.validated.stored.summary["files"]
         columns = [rows.column(name).to_pylist() for name in self.validated.facts.inputs]
         return pd.DataFrame(
             {
                 "file": [files[position] for position in rows.column("file").to_pylist()],
                 "row": rows.column("row").to_pylist(),
+                **self.origin,
                 "input": [digest(list(texts))[:32] for texts in zip(*columns, strict=True)],
                 "merit": answers.answer_scores(scorer, self.primary_metric, len(rows)),
             }
         )
 
     def _locate(self, mistakes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Replace positions in the stream by file and row number."""
+        """Replace positions in the stream by file, row number, line and id."""
         if not mistakes:
             return []
         files = self.validated.stored.summary["files"]
@@ -292,6 +302,7 @@ class _Evaluation:
         places = zip(table["file"].to_pylist(), table["row"].to_pylist(), strict=True)
         return [
             {"file": files[file], "row": row}
+            | {name: values[mistake["position"]] for name, values in self.origin.items()}
             | {k: v for k, v in mistake.items() if k != "position"}
             for (file, row), mistake in zip(places, mistakes, strict=True)
         ]

@@ -38,6 +38,8 @@ from tasks.store import StoredResult, lock, read_json, write_json
 from tasks.workspace import Workspace
 
 VERSION = 6
+NO_ROWS = {"train", "validation", "test", "id_column"}
+"""Settings of the data that do not change the rows, or are inputs of their own."""
 NOT_ROWS = {"max_truncated", "max_unknown", "drift"}
 """Settings of the contract that other stages use."""
 
@@ -104,7 +106,7 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
         "application": [application.name, application.version],
         "sources": sources.digest,
         "fixes": fixes.digest,
-        "data": config.data.model_dump(mode="json", exclude={"train", "validation", "test"}),
+        "data": config.data.model_dump(mode="json", exclude=NO_ROWS),
         "fractions": [
             s for s in (config.data.validation, config.data.test) if isinstance(s, float)
         ],

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -19,7 +20,7 @@ from tasks.predictor import Predictor
 from tasks.store import read_json
 from tasks.training import events
 from tests.support.pipelines import Prepared, prepare
-from tests.support.rows import flipped, reviews
+from tests.support.rows import Row, flipped, reviews
 
 pytest_plugins = ["tests.support.fixtures"]
 pytestmark = pytest.mark.xdist_group("stages")
@@ -33,8 +34,19 @@ def mistaken(
     folder = tmp_path_factory.mktemp("mistaken")
     rows = reviews()
     splits = {"train": rows[:100], "test": flipped(rows[100:])}
-    other = prepare(folder, str(prepared.base.path), splits)
+    data = {name: str(write_tickets(folder / f"{name}.csv", splits[name])) for name in splits}
+    section = {"validation": 0.2, **data, "id_column": "ticket"}
+    other = prepare(folder, str(prepared.base.path), {}, data=section)
     return evaluate(other.config, other.workspace, other.validated, other.tokenized, tuned)
+
+
+def write_tickets(path: Path, rows: list[Row]) -> Path:
+    """Rows with a number each, and with a line break in each comment."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("ticket", "comment", "text", "label"))
+        writer.writerows((f"T-{at}", "a\nb", *row) for at, row in enumerate(rows, 1))
+    return path
 
 
 def test_metrics_are_those_of_the_model_that_is_served(
@@ -63,6 +75,12 @@ def test_mistakes_are_named_by_file_and_row_without_their_text(mistaken: Evaluat
         assert mistake["file"] == "test.csv"
         assert mistake["label"] == rows[mistake["row"] - 1]["label"]
         assert rows[mistake["row"] - 1]["text"] not in str(mistake)
+        # A row has two lines, and the first line is the header.
+        assert mistake["line"] == 2 * mistake["row"]
+        assert mistake["id"] == f"T-{mistake['row']}"
+    outcomes = pd.read_parquet(mistaken.stored.path / evaluation.OUTCOMES)
+    assert list(outcomes["line"]) == [2 * row for row in outcomes["row"]]
+    assert list(outcomes["id"]) == [f"T-{row}" for row in outcomes["row"]]
 
 
 def test_second_evaluation_is_reused(

@@ -137,6 +137,18 @@ def reproduce(name: Name, version: Number, as_json: Json = False) -> None:
     show(found.record(), as_json, lambda: tables.reproduced(found))
 
 
+def export(
+    model: Reference,
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+) -> None:
+    """Write a version as a plain folder of Transformers, with a model card."""
+    from flows.models import export as exports
+
+    exports.export(open_workspace(), model, folder)
+    typer.echo(f"{folder}: weights, tokenizer and {exports.CARD}; add a licence to the card")
+    typer.echo(f"publish:  hf upload OWNER/NAME {folder}")
+
+
 def diff(
     first: Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME/VERSION.")],
     second: Annotated[str, typer.Argument(help="The same, or a version of NAME.")],
@@ -186,4 +198,4 @@ def ui(
         signal.pause()
 
 
-COMMANDS = (predict, models, promote, rollback, lineage, reproduce, diff, serve, ui)
+COMMANDS = (predict, models, promote, rollback, lineage, reproduce, diff, export, serve, ui)

@@ -42,6 +42,7 @@ def report(outcome: Outcome, display: Display, seconds: float) -> RenderableType
         names = list(evaluated.details[0])
         parts += ["", table(names, [[row[n] for n in names] for row in evaluated.details])]
     parts += ["", *_costs(outcome, display, seconds), "", *_links(outcome), ""]
+    parts += [Text(hint, style="yellow") for hint in outcome.hints]
     style = "green" if registered.alias == "champion" else "yellow"
     parts.append(Text(registered.verdict, style=style))
     return Group(*parts, *([Text(registered.uri, style="bold")] if registered.uri else []))

@@ -146,6 +146,13 @@ def _shown(value: Any) -> Any:
     return "" if value is None else value
 
 
+def _place(one: Mapping[str, Any]) -> str:
+    """A test row by its file, row, line and id."""
+    line = f", line {one['line']}" if "line" in one else ""
+    name = f" ({one['id']})" if "id" in one else ""
+    return f"{one['file']} row {one['row']}{line}{name}"
+
+
 def _examples(found: Examples) -> list[RenderableType]:
     line = (
         f"{found.shared:,} test rows in both; the second answers {found.better:,} better "
@@ -154,8 +161,5 @@ def _examples(found: Examples) -> list[RenderableType]:
     if found.rows != (found.shared, found.shared):
         first, second = found.rows
         line += f"\nthe test metrics are of other rows too: {first:,} and {second:,}"
-    rows = [
-        [f"{one['file']} row {one['row']}", one["before"], one["after"]]
-        for one in (*found.worst, *found.best)
-    ]
+    rows = [[_place(one), one["before"], one["after"]] for one in (*found.worst, *found.best)]
     return [line, table(["row", "before", "after"], rows)] if rows else [line]

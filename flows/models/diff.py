@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from math import isnan, nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -192,4 +193,9 @@ def examples(one: pd.DataFrame, two: pd.DataFrame, *, same: bool) -> Examples | 
 def _places(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for row in rows.to_dict("records"):
         before, after = float(row["merit_before"]), float(row["merit"])
-        yield {"file": row["file"], "row": int(row["row"]), "before": before, "after": after}
+        place = {"file": row["file"], "row": int(row["row"])}
+        if "line" in row and not isnan(row["line"] or nan):
+            place["line"] = int(row["line"])
+        if row.get("id"):
+            place["id"] = row["id"]
+        yield place | {"before": before, "after": after}

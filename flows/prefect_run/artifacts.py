@@ -142,6 +142,7 @@ def _summary(outcome: Outcome) -> Iterator[str]:
         f"[{low:.4f}, {high:.4f}]; {evaluated.baseline_name} "
         f"{evaluated.baseline[evaluated.primary_metric]:.4f}"
     )
+    yield from map(plain, outcome.hints)
     yield from gate_tables(registered.gate)
     report = f"{outcome.run_url}/artifacts/report.html"
     place = plain(str(outcome.report))

@@ -65,6 +65,7 @@ def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
         "interval": list(evaluated.interval),
         "confidence": run.config.evaluation.confidence_level,
         "baseline": {"name": evaluated.baseline_name} | evaluated.baseline,
+        "hints": list(outcome.hints),
         "details": evaluated.details,
         "matrix": read_json(folder / "matrix.json"),
         "mistakes": read_json(folder / "mistakes.json")[:MOST_MISTAKES],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from configs.schema import Pipeline
-from flows.run import inputs
+from flows.run import hints, inputs
 from flows.run.fingerprint import descriptive_tags, fingerprint
 from flows.tracking.tracker import Tracker
 from tasks.claims import Claim
@@ -102,11 +102,13 @@ class Outcome:
         results: of the stages.
         run_url: of the MLflow run.
         report: the HTML page about the run.
+        hints: what suggests that the model was trained too little.
     """
 
     results: Results
     run_url: str
     report: Path
+    hints: Sequence[str] = ()
 
     @property
     def evaluated(self) -> EvaluationResult:
@@ -146,6 +148,7 @@ class Outcome:
             "baseline": {"name": evaluated.baseline_name} | evaluated.baseline,
             "rows": validated.rows,
             "quarantined": validated.quarantined,
+            "hints": list(self.hints),
             "training": self.results[FinetuningResult].summary,
             "reused": {run.stage.key: run.result.reused for run in self.results},
             "mlflow_run": self.run_url,
@@ -197,4 +200,5 @@ class Run:
     def outcome(self) -> Outcome:
         """The outcome, once all stages have completed."""
         report = self.workspace.root / "reports" / f"{self.config.name}.run.html"
-        return Outcome(self.results, self.tracker.url(), report)
+        found = hints.find(self.config, self[FinetuningResult], self[EvaluationResult])
+        return Outcome(self.results, self.tracker.url(), report, found)

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks.arrow import MappedTable
-from tasks.contract.rows.catalogue import value_key
 from tasks.contract.rows.layout import quote_names
+from tasks.contract.rows.origins import column_of
 from tasks.contract.rules.language_detection import Detector
-from tasks.contract.sources.base import Unreadable
 from tasks.contract.sources.splits import Sources
 
 Mask = NDArray[np.bool_]
@@ -38,7 +37,7 @@ def find(
         texts = rows.column(inputs[0]).to_pylist()
         slices |= _by_value("language", _languages(texts, config), declared.min_rows)
     for column in declared.columns:
-        values = _column(column, rows, sources)
+        values = column_of(column, rows, sources)
         slices |= _by_value(column, values, declared.min_rows)
     return slices
 
@@ -49,18 +48,21 @@ def rare(name: str) -> bool:
 
 
 def require_columns(config: Pipeline, sources: Sources) -> None:
-    """Refuse columns that a file does not have.
+    """Refuse columns of slices and of ids that a file does not have.
 
     Raises:
         DataError: naming every file that lacks one.
     """
+    declared = [(column, "gate.slices.columns") for column in config.gate.slices.columns]
+    if config.data.id_column is not None:
+        declared.append((config.data.id_column, "data.id_column"))
     problems = []
     for name, source in sources.by_name.items():
-        found = source.columns() if config.gate.slices.columns else []
-        for column in config.gate.slices.columns:
+        found = source.columns() if declared else []
+        for column, key in declared:
             if column not in found:
                 message = f"expected a column {column!r}, found {quote_names(found)}"
-                problems.append(Problem(name, message, "see gate.slices.columns"))
+                problems.append(Problem(name, message, f"see {key}"))
     if problems:
         raise DataError(problems)
 
@@ -86,17 +88,3 @@ def _by_value(name: str, values: list[str], least: int) -> dict[str, Mask]:
     named = [value if counts[value] >= least else RARE for value in values]
     written = np.array(named, dtype=object)
     return {f"{name}: {value}": written == value for value in sorted(set(named))}
-
-
-def _column(column: str, rows: MappedTable, sources: Sources) -> list[str]:
-    """A column of the files, for the test rows."""
-    found = list(sources.by_name.values())
-    file, row = (rows.column(name).to_numpy() for name in ("file", "row"))
-    values = np.full(len(rows), "", dtype=object)
-    for position in np.unique(file):
-        here = np.flatnonzero(file == position)
-        wanted = {int(row[at]): int(at) for at in here}
-        for item in found[position].rows():
-            if not isinstance(item, Unreadable) and item[0] in wanted:
-                values[wanted[item[0]]] = value_key(item[1].get(column))
-    return list(values)

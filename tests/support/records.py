@@ -57,6 +57,7 @@ def run_record(text: str = "text") -> dict[str, Any]:
         "interval": [0.89, 0.93],
         "confidence": 0.95,
         "baseline": {"name": text, "accuracy": 0.5, "log_loss": 0.69},
+        "hints": [text],
         "details": [{text: text, "f1": 0.9, "support": 600}],
         "matrix": {"labels": [text, f"{text} 2"], "counts": [[590, 10], [98, 502]]},
         "mistakes": [

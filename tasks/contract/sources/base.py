@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -155,6 +155,10 @@ class Source(ABC):
     @abstractmethod
     def size(self) -> int:
         """Bytes to read; large sources are read by several processes."""
+
+    def lines(self, rows: Collection[int]) -> dict[int, int]:
+        """The line on which each row begins; empty if rows of the format have no lines."""
+        return {}
 
     def label_names(self, column: str) -> Sequence[str] | None:
         """Label names in order, if the source declares them for a column."""

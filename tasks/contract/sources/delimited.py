@@ -6,7 +6,7 @@ import codecs
 import csv
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from typing import IO, Any, ClassVar
 
@@ -37,6 +37,20 @@ class CommaSeparated(FileSource):
                 else:
                     reason = f"expected {len(header)} fields, found {len(fields)}"
                     yield Unreadable(number, reason, ",".join(fields))
+
+    def lines(self, rows: Collection[int]) -> dict[int, int]:
+        with text_files.text(self.path) as stream:
+            reader = self._reader(stream)
+            self._header(reader)
+            return dict(self._lines(reader, rows))
+
+    def _lines(self, reader: Any, rows: Collection[int]) -> Iterator[tuple[int, int]]:
+        number, line = 0, reader.line_num + 1
+        for fields in self._records(reader):
+            number += bool(fields)
+            if fields and number in rows:
+                yield number, line
+            line = reader.line_num + 1
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
         """Blocks of whole records, as far as quotation marks tell where records end."""

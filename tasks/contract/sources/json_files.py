@@ -7,7 +7,7 @@ A document is a list of objects, an object with one as ``data``, or has the layo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -66,6 +66,11 @@ class JsonLines(JsonFile):
                     yield number, row
                 else:
                     yield Unreadable(number, "expected a JSON object", line.rstrip("\r\n"))
+
+    def lines(self, rows: Collection[int]) -> dict[int, int]:
+        with text_files.text(self.path) as stream:
+            numbered = (line for line, text in enumerate(stream, 1) if text.strip())
+            return {row: line for row, line in enumerate(numbered, 1) if row in rows}
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
         if blocks.is_divisible(self.path, size):

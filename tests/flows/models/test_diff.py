@@ -62,3 +62,12 @@ def test_versions_are_of_one_model_or_of_two(words: tuple[str, ...], uris: tuple
 def test_a_version_that_is_no_number_is_refused(words: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match="expected the number of a version"):
         references(*words)
+
+
+def test_examples_have_the_line_and_the_id_of_their_row() -> None:
+    one, two = outcomes({"a": 1, "b": 1}), outcomes({"a": 0, "b": 0})
+    two = two.assign(line=[7, None], id=["T-1", ""])
+    found = examples(one, two, same=True)
+    assert found is not None
+    place = {"file": "test.csv", "before": 1.0, "after": 0.0}
+    assert found.worst == [place | {"row": 2, "line": 7, "id": "T-1"}, place | {"row": 3}]

@@ -1,0 +1,63 @@
+"""Hints at the end of a run: signs of a model that was trained too little, and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from typing import Any, Final
+
+from configs.schema import Pipeline
+from tasks.evaluation import EvaluationResult
+from tasks.finetuning import FinetuningResult
+from tasks.training import events
+
+LEAST_STEPS: Final = 10
+"""With fewer steps, their losses differ by chance."""
+MOVED: Final = 0.05
+"""Share of the first loss by which it has to change."""
+MOST_LABELS: Final = 5
+
+
+def find(config: Pipeline, tuned: FinetuningResult, evaluated: EvaluationResult) -> list[str]:
+    """What suggests that the model was trained too little.
+
+    The loss is no hint if the model is surely better than the trivial method anyway.
+    """
+    found = list(of_labels(config, evaluated.details))
+    if not evaluated.baseline_gain.low > 0:
+        losses = [record["loss"] for record in events.steps(tuned.stored.path)]
+        found = [*of_losses(config, losses), *found]
+    return found
+
+
+def of_losses(config: Pipeline, losses: Sequence[float]) -> Iterator[str]:
+    """A training loss that has not fallen: the means of the first and the last fifth of steps."""
+    known = [loss for loss in losses if isfinite(loss)]
+    if len(known) < LEAST_STEPS:
+        return
+    part = len(known) // 5
+    first, last = (sum(some) / part for some in (known[:part], known[-part:]))
+    words = f"undertrained: the training loss was {first:.4f} at first and {last:.4f} at last"
+    training = config.training
+    if last > first * (1 + MOVED):
+        yield f"{words}; try a lower training.learning_rate than {training.learning_rate:g}"
+    elif last > first * (1 - MOVED):
+        yield (
+            f"{words}; try more training.epochs than {training.epochs}, or a higher "
+            f"training.learning_rate than {training.learning_rate:g}"
+        )
+
+
+def of_labels(config: Pipeline, details: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Labels that the model never gets right, though test rows have them."""
+    counted = [row for row in details if row.get("support") and "f1" in row and "label" in row]
+    missed = [str(row["label"]) for row in counted if row["f1"] == 0]
+    if not missed:
+        return
+    more = f" and {len(missed) - MOST_LABELS} more" if len(missed) > MOST_LABELS else ""
+    epochs = config.training.epochs
+    yield (
+        f"undertrained: {len(missed)} of {len(counted)} labels have F1 0.0 "
+        f"({', '.join(missed[:MOST_LABELS])}{more}); try more rows of them, more training.epochs "
+        f"than {epochs}, or training.loss.class_weights: balanced"
+    )

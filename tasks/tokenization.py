@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from configs.errors import DataError, ModelError, Problem
-from configs.schema import Pipeline
+from configs.schema import Model, Pipeline
 from tasks import arrow
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, EncodedRows, Facts
@@ -193,15 +193,10 @@ def _unknown_tokens(codec: Codec) -> dict[str, _UnknownTokens]:
 
 
 def _refuse_unknown(unknown: dict[str, _UnknownTokens], config: Pipeline) -> None:
-    limit, model = config.contract.max_unknown, config.model
-    where, what = "model.base", "take a model for their language and script"
-    if model.scratch is not None:
-        where, what = "model.scratch.vocab_size", "raise it"
-    problems = []
+    limit, problems = config.contract.max_unknown, []
     for name, counter in unknown.items():
-        if name == "targets" and model.decoder is not None:
-            where, what = "model.decoder", "train a tokenizer on them: model.decoder.vocab_size"
         if counter.share > limit:
+            where, what = _mend(name, config.model)
             message = (
                 f"{counter.share:.0%} of the tokens of the {name} are unknown to the tokenizer"
             )
@@ -209,6 +204,15 @@ def _refuse_unknown(unknown: dict[str, _UnknownTokens], config: Pipeline) -> Non
             problems.append(Problem(where, f"{message}, more than {limit:.0%}", advice))
     if problems:
         raise ModelError(problems)
+
+
+def _mend(name: str, model: Model) -> tuple[str, str]:
+    """The setting that decides about unknown tokens of the texts or the targets, and advice."""
+    if model.scratch is not None:
+        return "model.scratch.vocab_size", "raise it"
+    if name == "targets" and model.decoder is not None:
+        return "model.decoder", "train a tokenizer on them: model.decoder.vocab_size"
+    return "model.base", "take a model for their language and script"
 
 
 def _record_batch(encoded: EncodedRows, start: int) -> pa.RecordBatch:

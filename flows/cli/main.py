@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import typer
 from typer.core import TyperGroup
 
-from configs.errors import OneStepError
+from configs.errors import OneStepError, UserError
 from flows.cli import data, models, run
 from flows.cli.stopping import ENDINGS, received
 
@@ -96,10 +96,15 @@ def _guarded(command: Callable[[], object]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _stopped(signal.SIGINT)
     except SystemExit as error:
-        return _stopped(signal.SIGTERM) if error.code == TERMINATED else int(error.code or 0)
+        if error.code == TERMINATED:
+            return _stopped(signal.SIGTERM)
+        if isinstance(error.code, str):
+            typer.echo(f"error: {error.code}", err=True)
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
     except Exception as error:
         # Servers that were stopped too are not what failed.
-        return _failed(error) if (number := received()) is None else _stopped(number)
+        number = None if isinstance(error, UserError) else received()
+        return _failed(error) if number is None else _stopped(number)
     return code if isinstance(code, int) else 0
 
 

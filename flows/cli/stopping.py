@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import typer
+
+from flows.servers.prefect import configured
 
 ENDINGS: Final = {
     int(signal.SIGINT): (130, "interrupted; the same command goes on from here"),
@@ -35,6 +38,7 @@ def bounded() -> Iterator[None]:
 
     What is unfinished is settled by the next run, as after a kill. The worker ends by itself.
     """
+    _received.clear()
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     # Prefect replaces the handlers of signals, but not this.
@@ -60,7 +64,7 @@ def _end_without_server(number: int) -> None:
     silent = 0
     while silent < LOOKS:
         time.sleep(LOOK_SECONDS)
-        silent = 0 if _answers(os.environ.get("PREFECT_API_URL", "")) else silent + 1
+        silent = 0 if _answers(configured() or "") else silent + 1
     code, sentence = ENDINGS[number]
     with suppress(OSError, ValueError):
         typer.echo(sentence, err=True)
@@ -69,10 +73,13 @@ def _end_without_server(number: int) -> None:
 
 def _answers(url: str) -> bool:
     """Whether a server listens at an address."""
-    address = urlsplit(url)
-    port = address.port or (443 if address.scheme == "https" else 80)
     try:
-        socket.create_connection((address.hostname or "", port), LOOK_SECONDS).close()
-    except OSError:
+        address = urlsplit(url)
+        port, host = address.port or (443 if address.scheme == "https" else 80), address.hostname
+        if address.scheme in getproxies() and not proxy_bypass(host or ""):
+            # A proxy answers whether or not the server does.
+            return True
+        socket.create_connection((host or "", port), LOOK_SECONDS).close()
+    except (OSError, ValueError):
         return False
     return True

@@ -55,9 +55,11 @@ def of_labels(config: Pipeline, details: Sequence[Mapping[str, Any]]) -> Iterato
     if not missed:
         return
     more = f" and {len(missed) - MOST_LABELS} more" if len(missed) > MOST_LABELS else ""
-    epochs = config.training.epochs
+    ways = ["more rows of them", f"more training.epochs than {config.training.epochs}"]
+    weighted = getattr(config.data, "labelling", "") in ("single", "multiple")
+    if weighted and config.training.loss.class_weights != "balanced":
+        ways.append("training.loss.class_weights: balanced")
     yield (
         f"undertrained: {len(missed)} of {len(counted)} labels have F1 0.0 "
-        f"({', '.join(missed[:MOST_LABELS])}{more}); try more rows of them, more training.epochs "
-        f"than {epochs}, or training.loss.class_weights: balanced"
+        f"({', '.join(missed[:MOST_LABELS])}{more}); try {', '.join(ways[:-1])} or {ways[-1]}"
     )

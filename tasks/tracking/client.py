@@ -142,7 +142,8 @@ def _follow_move(workspace: Workspace) -> None:
     here = workspace.artifacts.as_uri()
     first = "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
     with closing(sqlite3.connect(workspace.database, timeout=LOCKED_SECONDS)) as database, database:
-        there, slash, zero = database.execute(first).fetchone()[0].rpartition("/")
+        found = database.execute(first).fetchone()
+        there, slash, zero = found[0].rpartition("/") if found else (here, "", "")
         if there == here or zero != "0":
             return
         for table, column in ADDRESSES:

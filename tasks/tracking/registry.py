@@ -37,9 +37,9 @@ TEST = "test/"
 """Prefix of the test metrics in MLflow."""
 PAGE = 100
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""MLflow's error codes for an unknown model, alias or version."""
 MOST_DIGITS = 9
 """Of a version number that a database takes."""
-"""MLflow's error codes for an unknown model, alias or version."""
 
 
 def lease(workspace: Workspace, name: str) -> AbstractContextManager[None]:

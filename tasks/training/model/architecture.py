@@ -7,6 +7,7 @@ conversions the weights of the files are loaded into it.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from operator import itemgetter
@@ -26,6 +27,10 @@ WRITERS: Final = ("seq2seq", "causal")
 """Heads that are pretrained; all others are new for each problem."""
 POOLER: Final = "pooler"
 """A layer between encoder and head, which models saved without a head may lack."""
+BUFFERS: Final = re.compile(
+    r"(^|\.)(masked_bias|position_ids|token_type_ids|inv_freq|causal_mask|attn(\.attention)?\.bias)$"
+)
+"""Constants that earlier versions of Transformers saved with the weights."""
 SHOWN: Final = 8
 FLOATS: Final = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 TOGETHER: Final = "take config.json and the weights from one save_pretrained()"
@@ -57,8 +62,8 @@ def _problems(base: InitialModel, kind: str, new_head: bool) -> Iterator[Problem
     assert base.path is not None
     config_file = base.path / "config.json"
     files = weight_files.loaded(base.path, base.config)
-    tensors = {name: tensor for file in files for name, tensor in _headers(file)}
     try:
+        tensors = {name: tensor for file in files for name, tensor in _headers(file)}
         config = AutoConfig.from_pretrained(base.path, local_files_only=True)
         with torch.device("meta"):
             model = getattr(transformers, kind).from_config(config)
@@ -67,7 +72,9 @@ def _problems(base: InitialModel, kind: str, new_head: bool) -> Iterator[Problem
         # Libraries raise exceptions of every kind for a field that is null or out of range.
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         message = f"no {base.family} model can be built from it: {reason}"
-        yield Problem(str(config_file), message, TOGETHER)
+        # A library that is missing is named by the reason.
+        advice = "" if isinstance(error, ImportError) else TOGETHER
+        yield Problem(str(config_file), message, advice)
         return
     where = str(files[0] if len(files) == 1 else base.path)
     yield from _differences(where, model, report, tensors, new_head)
@@ -112,7 +119,8 @@ def _differences(
     """The tensors that do not fit, at most a few of them and a count of the others."""
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     body = _Body(model, new_head)
-    missing = sorted(n for n in report["missing_keys"] if not new_head or n in body)
+    absent = report["missing_keys"] - _computed(model)
+    missing = sorted(name for name in absent if not new_head or name in body)
     if missing and (wrapper := _wrapper(missing, report["unexpected_keys"], body)):
         message = f"the names of the weights have {wrapper!r} added, as a wrapper of models does"
         yield Problem(
@@ -131,11 +139,20 @@ def _differences(
     lines += [
         f"{name}: config.json declares no such layer, the weights have {_shape(name, tensors)}"
         for name in sorted(report["unexpected_keys"])
-        if name in body
+        if name in body and not BUFFERS.search(name)
     ]
     yield from (Problem(where, line, TOGETHER) for line in lines[:SHOWN])
     if len(lines) > SHOWN:
         yield Problem(where, f"and {len(lines) - SHOWN} other tensors do not fit")
+
+
+def _computed(model: PreTrainedModel) -> set[str]:
+    """The weights of sinusoidal tables, which need not be saved."""
+    return {
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if "Sinusoidal" in type(module).__name__
+    }
 
 
 def _shape(name: str, tensors: dict[str, torch.Tensor]) -> str:
@@ -197,7 +214,7 @@ def _not_finite(files: list[Path], unused: set[str]) -> Iterator[Problem]:
             for name in stream.keys():  # noqa: SIM118  # it is no mapping
                 tensor = stream.get_tensor(name)
                 finite = tensor.dtype not in FLOATS or tensor.sum(dtype=torch.float64).isfinite()
-                if not finite and name not in unused:
+                if not finite and name not in unused and not BUFFERS.search(name):
                     found.append((file, name, int((~tensor.isfinite()).sum())))
     advice = "use the weights of an earlier step, from before training diverged"
     for file, name, count in found[:SHOWN]:
@@ -210,7 +227,8 @@ def _not_finite(files: list[Path], unused: set[str]) -> Iterator[Problem]:
 def _counts_from_padding(model: PreTrainedModel) -> bool:
     """Whether the positions of a text follow from the padding id."""
     return any(
-        name.rpartition(".")[2] in positions.TABLES and getattr(module, "padding_idx", None)
+        name.rpartition(".")[2] in positions.TABLES
+        and getattr(module, "padding_idx", None) is not None
         for name, module in model.named_modules()
     )
 
@@ -233,7 +251,8 @@ def _without_embedding(folder: Path, model: PreTrainedModel) -> Iterator[Problem
     except NotImplementedError:
         return
     rows = int(embeddings.weight.shape[0])
-    tokens = max(tokenizer.get_vocab().values()) + 1
+    # No text has the mask, for which some models, such as BART for summaries, have no embedding.
+    tokens = 1 + max({*tokenizer.get_vocab().values()} - {tokenizer.mask_token_id})
     if tokens > rows:
         message = f"the tokenizer has {tokens:,} tokens, the model embeddings for {rows:,}"
         advice = "call model.resize_token_embeddings(len(tokenizer)), then save both"

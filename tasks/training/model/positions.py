@@ -46,6 +46,10 @@ def _of_model(record: dict[str, Any]) -> Positions:
             limits["decoder" in parts].append(_rows(module))
         elif parts[-1] in TABLES or "rotary" in parts[-1]:
             limits["decoder" in parts].append(UNLIMITED)
+    for name, _ in model.named_buffers():
+        # A table of rotary positions in each attention layer, as of GPT-J.
+        if name.rpartition(".")[2] in TABLES:
+            limits["decoder" in name.split(".")].append(UNLIMITED)
     read, written = limits[False] or limits[True], limits[True] or limits[False]
     return Positions(_least(read, declared), _least(written, declared))
 

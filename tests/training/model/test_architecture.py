@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, GPT2Config, GPT2Model
+from transformers import (
+    AutoTokenizer,
+    GPT2Config,
+    GPT2Model,
+    PegasusConfig,
+    PegasusForConditionalGeneration,
+)
 
 from configs.errors import ModelError
 from configs.schema import Model
@@ -201,3 +207,36 @@ def test_both_sides_of_a_pair_are_compared(folder: Path) -> None:
     with pytest.raises(ModelError) as caught:
         architecture.check(initial_model.find(model, "translation"), "seq2seq")
     assert len(caught.value.problems) == 2
+
+
+def test_a_mask_without_an_embedding_is_not_missed(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"mask_token": "<mask>"})
+    tokenizer.save_pretrained(folder)
+    check(folder)
+
+
+def test_masks_that_were_saved_with_the_weights_are_no_layers(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=8, n_layer=1, n_head=1, n_positions=16)
+    GPT2Model(config).save_pretrained(folder)
+    saved = load_file(folder / "model.safetensors")
+    lowest = torch.tensor(float("-inf"))
+    masks = {"h.0.attn.bias": torch.ones(1, 1, 16, 16), "h.0.attn.masked_bias": lowest}
+    save_file(saved | masks, folder / "model.safetensors")
+    check(folder, "causal", "translation")
+    save_file(saved | {"h.0.attn.c_extra.bias": torch.ones(2)}, folder / "model.safetensors")
+    assert "h.0.attn.c_extra.bias: config.json declares no such" in refused(folder, "causal")[0]
+
+
+def test_tables_that_a_model_computes_need_not_be_saved(folder: Path) -> None:
+    sizes = {"encoder_layers": 1, "decoder_layers": 1, "d_model": 8, "max_position_embeddings": 16}
+    heads = {"encoder_attention_heads": 1, "decoder_attention_heads": 1}
+    rows = len(AutoTokenizer.from_pretrained(folder))
+    config = PegasusConfig(vocab_size=rows, encoder_ffn_dim=8, decoder_ffn_dim=8, **sizes, **heads)
+    PegasusForConditionalGeneration(config).save_pretrained(folder)
+    saved = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in saved.items() if "embed_positions" not in name}
+    assert len(kept) < len(saved)
+    save_file(kept, folder / "model.safetensors")
+    check(folder, "seq2seq", "summarization")

@@ -29,6 +29,7 @@ from tasks.training.model.initial_model import InitialModel
         ("modernbert", {"max_position_embeddings": 8192}, 8192),
         ("bart", {"max_position_embeddings": 1024}, 1024),
         ("m2m_100", {"max_position_embeddings": 1024}, 1024),
+        ("gptj", {"n_positions": 2048}, 2048),
     ],
 )
 def test_positions_are_those_that_the_model_can_look_up(

@@ -24,7 +24,7 @@ from tasks.training.optimization.optimizers import OPTIMIZERS
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
-VERSION = 2
+VERSION = 3
 MODEL = "model"
 Watch = Callable[[Path], None]
 

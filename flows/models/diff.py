@@ -174,7 +174,8 @@ def examples(one: pd.DataFrame, two: pd.DataFrame, *, same: bool) -> Examples | 
     """
     if not same and not all(outcomes["merit"].isin([0, 1]).all() for outcomes in (one, two)):
         return None
-    both = two.merge(one.drop_duplicates("input"), on="input", suffixes=("", "_before"))
+    before = one[["input", "merit"]].drop_duplicates("input")
+    both = two.merge(before, on="input", suffixes=("", "_before"))
     both = both.dropna(subset=["merit", "merit_before"])
     if both.empty:
         return None

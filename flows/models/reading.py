@@ -124,9 +124,13 @@ def find_columns(
         name: next((one for one in accepted if one in columns), None)
         for name, accepted in names.items()
     }
-    message = f"expected a column {{!r}}, found {quote_names(columns)}"
+    others = quote_names(columns)
     problems = [
-        Problem(words.where, message.format(names[name][0]), words.rename(names[name][0]))
+        Problem(
+            words.where,
+            f"expected a column {names[name][0]!r}, found {others}",
+            words.rename(names[name][0]),
+        )
         for name, own in found.items()
         if own is None and name not in optional
     ]

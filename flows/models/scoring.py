@@ -12,6 +12,8 @@ from typing import Any
 
 from flows.models.reading import Row
 from tasks.contract.rows.layout import quote_names
+from tasks.contract.sources import delimited
+from tasks.contract.sources.json_files import REPEATED, has_repeated, json_object
 
 LARGEST_BATCH = 4096
 LARGEST_BODY = 2_000_000
@@ -158,7 +160,7 @@ def parse(body: bytes, content_type: str) -> tuple[list[Row], dict[str, int]]:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        found = json.loads(text, object_pairs_hook=json_object)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise RequestError(f"the request is not JSON: see {where}") from None
@@ -166,14 +168,17 @@ def _json(text: str) -> Any:
         raise RequestError("the request has a number with too many digits") from None
     except RecursionError:
         raise RequestError("the request is nested too deeply") from None
+    if has_repeated(found):
+        raise RequestError(REPEATED)
+    return found
 
 
 def _csv_rows(text: str) -> list[Row]:
     try:
-        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+        lines = [line for line in delimited.Reader(io.StringIO(text, newline=""), ",") if line]
     except csv.Error as error:
         raise RequestError(f"the request is not CSV: {error}") from None
-    return _named(lines[0], lines[1:]) if lines else []
+    return _named([name.strip() for name in lines[0]], lines[1:]) if lines else []
 
 
 def _rows(value: Any, name: str) -> list[Row]:

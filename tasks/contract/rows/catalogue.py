@@ -209,4 +209,4 @@ def value_key(value: Any) -> str:
     """What a value is to a reader, however it is stored; empty if it is missing."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    return label_key(value if isinstance(value, str | int | float) else _written(value))
+    return label_key(_written(value) if isinstance(value, list | dict | bytes) else value)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import codecs
 import csv
-import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
-from functools import cached_property
+from itertools import chain
 from typing import IO, Any, ClassVar
 
 from configs.errors import DataError, Problem
@@ -15,6 +14,49 @@ from tasks.contract.sources import blocks, text_files
 from tasks.contract.sources.base import BLOCK_BYTES, Block, FileSource, Rows, Unreadable
 
 ADVICE = "close the quotation mark, double it inside a field, or set data.quotes: false"
+
+
+class Reader:
+    """Reads records as ``csv.reader`` does; blanks before the quotation mark that opens a field are
+    no part of it.
+
+    The option ``skipinitialspace`` would also take the blanks off fields without quotation marks,
+    so only a record with such a mark is read again with it.
+    """
+
+    def __init__(self, stream: Iterable[str], delimiter: str, *, quotes: bool = True) -> None:
+        csv.field_size_limit(sys.maxsize)
+        quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+        self.line_num = 0
+        self._quotes = quotes
+        self._record: list[str] = []
+        self._lines = self._counted(stream)
+        self._options: dict[str, Any] = {"delimiter": delimiter, "quoting": quoting}
+        self._fields = csv.reader(self._lines, strict=quotes, **self._options)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        self._record.clear()
+        fields = next(self._fields)
+        if self._quotes and any(
+            field.lstrip(" ")[:1] == '"' for field in fields if field[:1] == " "
+        ):
+            lines = chain(list(self._record), self._lines)
+            fields = next(csv.reader(lines, strict=True, skipinitialspace=True, **self._options))
+        return fields
+
+    def _counted(self, stream: Iterable[str]) -> Iterator[str]:
+        for line in stream:
+            self.line_num += 1
+            self._record.append(line)
+            yield line
+
+
+def _begins_with_mark(field: str) -> bool:
+    """Whether a field begins with a quotation mark after blanks."""
+    return field[:1] == " " and field.lstrip(" ")[:1] == '"'
 
 
 class CommaSeparated(FileSource):
@@ -44,7 +86,7 @@ class CommaSeparated(FileSource):
             self._header(reader)
             return dict(self._lines(reader, rows))
 
-    def _lines(self, reader: Any, rows: Collection[int]) -> Iterator[tuple[int, int]]:
+    def _lines(self, reader: Reader, rows: Collection[int]) -> Iterator[tuple[int, int]]:
         number, line = 0, reader.line_num + 1
         for fields in self._records(reader):
             number += bool(fields)
@@ -59,7 +101,7 @@ class CommaSeparated(FileSource):
             header = tuple(self.columns())
             yield from blocks.cut(self.path, size, self._header_size(), header, delimiter)
 
-    def _records(self, reader: Any) -> Iterator[list[str]]:
+    def _records(self, reader: Reader) -> Iterator[list[str]]:
         while True:
             line = reader.line_num + 1
             try:
@@ -70,17 +112,10 @@ class CommaSeparated(FileSource):
                 where = f"{self.path}:{line}"
                 raise DataError(Problem(where, f"not valid CSV: {error}", ADVICE)) from None
 
-    def _reader(self, stream: Iterable[str]) -> Any:
-        csv.field_size_limit(sys.maxsize)
-        quotes = self.options.quotes
-        return csv.reader(
-            map(self._without_blanks, stream) if quotes else stream,
-            delimiter=self.delimiter,
-            quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
-            strict=quotes,
-        )
+    def _reader(self, stream: Iterable[str]) -> Reader:
+        return Reader(stream, self.delimiter, quotes=self.options.quotes)
 
-    def _header(self, reader: Any) -> list[str]:
+    def _header(self, reader: Reader) -> list[str]:
         where = f"{self.path}:1"
         try:
             header: list[str] = [name.strip() for name in next(reader)]
@@ -95,18 +130,6 @@ class CommaSeparated(FileSource):
             message = f"the header names {', '.join(repeated)} twice"
             raise DataError(Problem(where, message, "rename one"))
         return header
-
-    def _without_blanks(self, line: str) -> str:
-        """A line without blanks between a delimiter and the quotation mark of its field.
-
-        In a field, a quotation mark is doubled, so that no text is changed.
-        """
-        return self._blanks.sub('"', line) if ' "' in line else line
-
-    @cached_property
-    def _blanks(self) -> re.Pattern[str]:
-        mark = re.escape(self.delimiter)
-        return re.compile(rf'(?:^|(?<={mark})) +"(?=[^"{mark}\r\n])')
 
     def _header_size(self) -> int:
         """Bytes of the line of column names, with its line ending and a byte order mark."""

@@ -54,13 +54,13 @@ class JsonLines(JsonFile):
         with text_files.text(self.path, block) as stream:
             for number, line in enumerate(filter(str.strip, stream), 1):
                 try:
-                    row = json.loads(line, object_pairs_hook=_object)
+                    row = json.loads(line, object_pairs_hook=json_object)
                 except (ValueError, RecursionError):
                     yield Unreadable(number, "not valid JSON", line.rstrip("\r\n"))
                     continue
                 if "\\u" in line and not _is_unicode(row):
                     yield Unreadable(number, "half of a surrogate pair", line.rstrip("\r\n"))
-                elif _has_repeated(row):
+                elif has_repeated(row):
                     yield Unreadable(number, REPEATED, line.rstrip("\r\n"))
                 elif isinstance(row, dict):
                     yield number, row
@@ -92,15 +92,16 @@ class JsonDocument(JsonFile):
                 yield Unreadable(number, "expected a JSON object", json.dumps(row))
             elif escaped and not _is_unicode(row):
                 yield Unreadable(number, "half of a surrogate pair", json.dumps(row))
-            elif _has_repeated(row):
-                yield Unreadable(number, REPEATED, json.dumps(row))
+            elif has_repeated(row):
+                raw = row.pairs if isinstance(row, _Repeated) else row
+                yield Unreadable(number, REPEATED, json.dumps(raw))
             else:
                 yield number, row
 
 
 def _records(path: Path, text: str) -> list[Any]:
     try:
-        document = json.loads(text, object_pairs_hook=_object)
+        document = json.loads(text, object_pairs_hook=json_object)
     except json.JSONDecodeError as error:
         where = f"{path}:{error.lineno}"
         advice = ONE_PER_LINE if error.msg == "Extra data" else ""
@@ -111,7 +112,7 @@ def _records(path: Path, text: str) -> list[Any]:
     if not isinstance(records, list):
         message = "expected a list of JSON objects, an object with one as `data`, or SQuAD's layout"
         raise DataError(Problem(str(path), message, ONE_PER_LINE))
-    if isinstance(document, _Repeated) or (is_squad(records) and _has_repeated(records)):
+    if isinstance(document, _Repeated) or (is_squad(records) and has_repeated(records)):
         raise DataError(Problem(str(path), REPEATED))
     if not is_squad(records):
         return records
@@ -168,15 +169,27 @@ def _answers(question: Row) -> Any:
 
 
 class _Repeated(dict[str, Any]):
-    """An object that has a key twice, of which only the last value is left."""
+    """An object that has a key twice, of which only the last value is left.
+
+    Attributes:
+        pairs: each key with each value.
+    """
+
+    pairs: list[tuple[str, Any]]
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; :func:`has_repeated` finds those that have a key twice."""
     found = dict(pairs)
-    return found if len(found) == len(pairs) else _Repeated(found)
+    if len(found) == len(pairs):
+        return found
+    repeated = _Repeated(found)
+    repeated.pairs = pairs
+    return repeated
 
 
-def _has_repeated(value: object) -> bool:
+def has_repeated(value: object) -> bool:
+    """Whether an object anywhere in a value that :func:`json_object` read has a key twice."""
     waiting = [value]
     while waiting:
         one = waiting.pop()

@@ -128,12 +128,19 @@ def test_a_column_of_parquet_that_is_there_twice_is_refused(tmp_path: Path) -> N
 def test_a_blank_before_a_quotation_mark_is_no_part_of_the_field(tmp_path: Path, kind: str) -> None:
     mark = "\t" if kind == "tsv" else ","
     lines = ["id,text,label", '0, "a b", "neg"', '  "1","a, ""b""", "p, o"', '2,"x, ", ""']
+    lines += ['3, """Hi"", she said", "pos"', '4, "two\nlines", c', '5, d," ""e"""']
     path = write(tmp_path, f"rows.{kind}", "\n".join(lines).replace(",", mark) + "\n")
     assert rows(path) == [
         {"id": "0", "text": "a b", "label": "neg"},
         {"id": "1", "text": f'a{mark} "b"', "label": f"p{mark} o"},
-        {"id": "2", "text": f"x{mark} ", "label": ' ""'},
+        {"id": "2", "text": f"x{mark} ", "label": ""},
+        {"id": "3", "text": f'"Hi"{mark} she said', "label": "pos"},
+        # Blanks of a field without quotation marks are its own, but not beside such a field.
+        {"id": "4", "text": "two\nlines", "label": "c"},
+        {"id": "5", "text": "d", "label": ' "e"'},
     ]
+    plain = write(tmp_path, f"plain.{kind}", f'id{mark}text\n1{mark} a "b"\n')
+    assert rows(plain) == [{"id": "1", "text": ' a "b"'}]
     assert items(path, quotes=False)[0] == (1, {"id": "0", "text": ' "a b"', "label": ' "neg"'})
 
 

@@ -122,8 +122,9 @@ def require_distinct(counts: Mapping[str, int], where: str) -> None:
             where,
             f"{' and '.join(f'{shown(one)} ({_rows(counts[one])})' for one in alike)} may be one "
             "label or several",
-            f"for one, map every value in data.labels, as in {{{alike[0]!r}: {alike[-1]!r}}}; for "
-            "several, list every label in data.labels",
+            "for one, map every value in data.labels, as in "
+            f"{{{shown(alike[0])}: {shown(alike[-1])}}}; for several, list every label in "
+            "data.labels",
         )
         for alike in looks.values()
         if len(alike) > 1
@@ -150,12 +151,18 @@ def _require_separate(labels: Collection[str], where: str, data: Data) -> None:
     for separator in SEPARATORS:
         joined = sorted(label for label in labels if separator in label)
         parts = {part.strip() for label in labels for part in label.split(separator)} - {""}
-        if not joined or len(parts) > len(labels) or all(map(DECIMAL.fullmatch, parts)):
+        if not joined or len(parts) > len(labels) or _are_decimals(parts, separator, data):
             continue
         message = f"{shown(joined[0])} may be one label, or several with {separator!r} between them"
         multiple = "" if data.labelling == "multiple" else "data.labelling: multiple and "
         advice = f"for several, set {multiple}data.label_separator: {separator!r}; for one, list "
         raise DataError(Problem(where, message, advice + "every label in data.labels"))
+
+
+def _are_decimals(parts: Collection[str], separator: str, data: Data) -> bool:
+    """Whether labels are numbers with a decimal comma."""
+    single = data.labelling != "multiple" and separator == ","
+    return single and all(map(DECIMAL.fullmatch, parts))
 
 
 def problems(census: Census, labels: Sequence[str], minimum: int) -> Iterator[str]:

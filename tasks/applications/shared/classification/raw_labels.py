@@ -16,7 +16,7 @@ from tasks.applications.shared.classification.labels import declared, natural, s
 
 MOST_SHOWN: Final = 5
 NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?|true|false")
-PRINTED: Final = re.compile(r"\[[\d\s.,+-]*\]|[\[({]\s*['\"].*[\])}]", re.DOTALL)
+PRINTED: Final = re.compile(r"\[\s*\]|\[[\s.,+-]*\d[\d\s.,+-]*\]|[\[({]\s*['\"].*[\])}]", re.DOTALL)
 """A list of numbers or of texts as a program prints it."""
 ADJACENT: Final = re.compile(r"['\"]\s+['\"]")
 FLAGS: Final = {"0", "1", "true", "false"}
@@ -104,9 +104,10 @@ def undeclared(keys: Iterable[Any], data: Data, names: Sequence[str] | None) -> 
 def flags(rows: Sequence[Sequence[Any]], data: Data, names: Sequence[str] | None) -> Problems:
     """Rows of as many zeros and ones, which mark labels or are their numbers."""
     known = translation(data, names)
-    keys = [[one(value) for value in row] for row in rows]
+    # A row without labels says nothing about the others.
+    keys = [[one(value) for value in row] for row in rows if row]
     lengths = {len(row) for row in keys}
-    if len(lengths) != 1 or lengths <= {0, 1} or not all(map(FLAGS.issuperset, keys)):
+    if len(lengths) != 1 or lengths == {1} or not all(map(FLAGS.issuperset, keys)):
         return
     repeated = any(len(set(row)) < len(row) for row in keys)
     if repeated or not all(one(value, names) in known for row in rows for value in row):

@@ -58,8 +58,9 @@ class DataCheck:
 def prepare(pipeline: Pipeline, workspace: Workspace) -> PreparedData:
     """Run the stages before training."""
     inputs.quiet()
-    found = inputs.locate(pipeline, workspace)
+    found = inputs.locate(pipeline)
     validated = validate(pipeline, workspace, found.sources)
+    inputs.require_fit(found.base, pipeline.application, workspace)
     tokenized = tokenize_rows(pipeline, workspace, validated, found.base)
     return PreparedData(validated, tokenized, found.base)
 

@@ -35,21 +35,24 @@ class Inputs:
     base: InitialModel
 
 
-def locate(config: Pipeline, workspace: Workspace) -> Inputs:
+def locate(config: Pipeline) -> Inputs:
     """Find the files and the base model.
 
     Raises:
         DataError: a declared file is missing.
-        ModelError: the base model cannot be used, or its parts do not fit each other.
+        ModelError: the base model cannot be used.
     """
     base = initial_model.find(config.model, config.application)
     sources = splits.locate(config.data, applications.get(config.application).sources)
-    _compare_once(base, config.application, workspace)
     return Inputs(sources, base)
 
 
-def _compare_once(base: InitialModel, application: str, workspace: Workspace) -> None:
-    """Compare weights, config and tokenizer of a pretrained model, once for each content."""
+def require_fit(base: InitialModel, application: str, workspace: Workspace) -> None:
+    """Compare weights, config and tokenizer of a pretrained model, once for each content.
+
+    Raises:
+        ModelError: they do not fit each other.
+    """
     if base.path is None:
         return
     head = families.choose_head(base.family, application, pair=base.decoder is not None)

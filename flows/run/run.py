@@ -183,7 +183,8 @@ class Run:
         self.config = config
         self.trial = trial
         self.workspace = workspace
-        self.inputs = inputs.locate(config, workspace)
+        self.inputs = inputs.locate(config)
+        inputs.require_fit(self.inputs.base, config.application, workspace)
         versions = [stage.version for stage in stages]
         self.fingerprint, self.digests = fingerprint(config, self.inputs, versions)
         tags = self.digests | descriptive_tags(config, self.inputs.base)

@@ -47,6 +47,7 @@ def test_identical_runs_compute_each_stage_once(finished: Finished, tmp_path: Pa
 def test_different_pipelines_do_not_meet(finished: Finished, tmp_path: Path) -> None:
     home = finished.copy(tmp_path / "home")
     options = ("--set", "name=other", "--set", "training.epochs=1")
+    options += ("--set", "gate.beat_baseline=false")
     one, two = (json.loads(done.out) for done in two_at_once(home, finished.file, *options))
     assert one["metrics"] == finished.record["metrics"]
     assert two["training"]["epochs"] == 1

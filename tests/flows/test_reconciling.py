@@ -188,7 +188,7 @@ def test_a_half_made_version_is_withdrawn_once_a_later_one_is_settled(store: Sto
 
 def test_a_version_that_is_served_is_not_withdrawn(store: Store) -> None:
     workspace, client = store
-    model = "served"
+    model = "in-use"
     version(store, model, "served-1")
     version(store, model, "served-2", "promoted")
     client.set_registered_model_alias(model, "champion", "1")

@@ -115,7 +115,7 @@ def _run(home: Path, file: Path, template: Path) -> None:
     record = json.dumps({"out": done.out, "err": done.err})
     home.with_name("printed.json").write_text(record, encoding="utf-8")
     assert_nothing_runs(home)
-    for part in ("prefect", "stages/validation", "stages/tokenization"):
+    for part in ("prefect", "bases", "stages/validation", "stages/tokenization"):
         shutil.copytree(home / part, template / part)
 
 

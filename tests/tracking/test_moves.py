@@ -33,19 +33,19 @@ mlflow.models.set_model(Length())
 
 def register(workspace: Workspace, client: MlflowClient, folder: Path) -> str:
     """Register a model with a file of its run; return the id of the run."""
-    run_id = runs.open_run(client, workspace, "moved", "f", "a run")
+    run_id = runs.open_run(client, workspace, "relocated", "f", "a run")
     client.log_text(run_id, "<p>", "report.html")
     code = folder / "length.py"
     code.write_text(CODE)
     mlflow.pyfunc.save_model(folder / "model", python_model=str(code), pip_requirements=[])
     runs.log_folder(client, run_id, folder / "model", "model")
     source = f"{client.get_run(run_id).info.artifact_uri}/model"
-    registry.create(client, "moved", source, run_id, {})
+    registry.create(client, "relocated", source, run_id, {})
     return run_id
 
 
 def lengths(workspace: Workspace, client: MlflowClient) -> list[int]:
-    version = client.get_model_version("moved", "1")
+    version = client.get_model_version("relocated", "1")
     found: list[int] = runs.load_model(workspace, version).predict(["a", "bcd"])
     return found
 
@@ -64,9 +64,9 @@ def test_a_home_may_have_any_name_and_be_moved(
     first.rename(second)
     with embedded_store(second) as (workspace, client):
         assert lengths(workspace, client) == [1, 3]
-        assert runs.open_run(client, workspace, "moved", "f", "a run") == run_id
+        assert runs.open_run(client, workspace, "relocated", "f", "a run") == run_id
         assert runs.has_artifact(client, run_id, "report.html")
-        new = runs.open_run(client, workspace, "moved", "g", "another run")
+        new = runs.open_run(client, workspace, "relocated", "g", "another run")
         client.log_text(new, "<p>", "report.html")
     assert not first.exists()
     assert len([*second.rglob("report.html")]) == 2
@@ -97,4 +97,4 @@ def test_a_version_number_that_no_database_takes_is_unknown(
     from configs.errors import ModelError
 
     with pytest.raises(ModelError):
-        registry.look_up(store[1], registry.Reference.parse(f"moved/{version}"))
+        registry.look_up(store[1], registry.Reference.parse(f"relocated/{version}"))

@@ -429,7 +429,9 @@ def asked() -> list[Row]:
 
 
 def same(found: list[Row], expected: list[Row]) -> bool:
-    scores = np.allclose([row["score"] for row in found], [row["score"] for row in expected])
+    # Other shapes of batches take other kernels, whose sums differ in the last digits of fp32.
+    mine, theirs = ([row["score"] for row in rows] for rows in (found, expected))
+    scores = np.allclose(mine, theirs, rtol=1e-4)
     names = ("answer", "start", "end", "answered")
     return scores and all(
         one[name] == other[name]

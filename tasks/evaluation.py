@@ -163,14 +163,8 @@ class _Evaluation:
             "extra_metrics": code_digests(extra_metrics(self.config)),
             "settings": self._settings(),
             "confidence": self.config.gate.confidence_level,
-            "slices": self._slice_inputs(),
+            "slices": self.config.gate.slices.model_dump(mode="json", exclude={"max_drop"}),
         }
-
-    def _slice_inputs(self) -> dict[str, Any]:
-        """Inputs of the slices; columns of the files are not among the validated rows."""
-        declared = self.config.gate.slices.model_dump(mode="json", exclude={"max_drop"})
-        sources = {"sources": self.validated.sources.digest} if declared["columns"] else {}
-        return declared | sources
 
     def _settings(self) -> dict[str, Any]:
         """Settings of the served model, as in ``predictor.json``."""

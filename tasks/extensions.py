@@ -12,7 +12,6 @@ import hashlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import EntryPoints, entry_points
 from importlib.util import find_spec
@@ -68,13 +67,13 @@ class Extensions(Generic[T]):
 
     def refusal(self, name: str) -> str:
         """Why no extension has this name, with a suggestion; empty if one has it."""
+        # Here, so that a training process loads no reader of YAML.
+        from configs.reading import did_you_mean
+
         known = self.names()
         if name in known:
             return ""
-        near = get_close_matches(name, known, 1)
-        advice = (
-            f"did you mean `{near[0]}`?" if near else f"or install a package with `{self.group}`"
-        )
+        advice = did_you_mean(name, known) or f"or install a package with `{self.group}`"
         return f"expected one of {', '.join(known)}, found {name!r} ({advice})"
 
 

@@ -8,34 +8,26 @@ import io
 import json
 import threading
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from flows.models.reading import Row
 from tasks.contract.rows.layout import quote_names
 from tasks.contract.sources import delimited
-from tasks.contract.sources.json_files import REPEATED, has_repeated, json_object
+from tasks.contract.sources.json_files import REPEATED, has_repeated, is_unicode, json_object
 
 LARGEST_BATCH = 4096
 LARGEST_BODY = 2_000_000
 """Bytes of a request, about five hundred texts of a page each."""
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 JSON, CSV = "application/json", "text/csv"
-OK, BAD_REQUEST, NOT_FOUND, NO_METHOD, TOO_LARGE, NO_TYPE, BROKEN = (
-    200,
-    400,
-    404,
-    405,
-    413,
-    415,
-    500,
-)
 Answer = tuple[int, str]
 
 
 class RequestError(Exception):
     """A request without an answer: its status, and the reason in a sentence that quotes no row."""
 
-    def __init__(self, why: str, status: int = BAD_REQUEST) -> None:
+    def __init__(self, why: str, status: int = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(why)
         self.status = status
 
@@ -64,11 +56,11 @@ class ScoringServer:
     async def _answer(self, scope: Any, receive: Any) -> Answer:
         path, method = scope["path"], scope["method"]
         if path in ("/ping", "/health"):
-            return OK, "\n"
+            return HTTPStatus.OK, "\n"
         if path != "/invocations":
-            raise RequestError("expected /invocations, /ping or /health", NOT_FOUND)
+            raise RequestError("expected /invocations, /ping or /health", HTTPStatus.NOT_FOUND)
         if method != "POST":
-            raise RequestError(f"expected POST, found {method}", NO_METHOD)
+            raise RequestError(f"expected POST, found {method}", HTTPStatus.METHOD_NOT_ALLOWED)
         body = await _body(receive)
         return await asyncio.to_thread(self._predict, body, _content_type(scope["headers"]))
 
@@ -77,7 +69,7 @@ class ScoringServer:
         if self._inputs:
             rows = [self._checked(number, row) for number, row in enumerate(rows)]
         if not rows:
-            return OK, json.dumps({"predictions": []})
+            return HTTPStatus.OK, json.dumps({"predictions": []})
         import pandas as pd
         from mlflow.pyfunc.scoring_server import predictions_to_json
 
@@ -88,8 +80,10 @@ class ScoringServer:
             predictions_to_json(answers, written)  # type: ignore[no-untyped-call]
         except Exception as error:
             self._say(f"a request failed: {type(error).__name__}")
-            return BROKEN, _error(f"the model failed: {type(error).__name__}", "INTERNAL_ERROR")
-        return OK, written.getvalue()
+            return HTTPStatus.INTERNAL_SERVER_ERROR, _error(
+                f"the model failed: {type(error).__name__}", "INTERNAL_ERROR"
+            )
+        return HTTPStatus.OK, written.getvalue()
 
     def _checked(self, number: int, row: Row) -> Row:
         """The inputs of a row under their preferred names, all of them text."""
@@ -128,7 +122,10 @@ async def _body(receive: Any) -> bytes:
         more = message.get("more_body", False)
     if size > LARGEST_BODY:
         limit = f"expected at most {LARGEST_BODY:,} bytes in a request, found {size:,}"
-        raise RequestError(f"{limit}; send fewer rows at a time, or use onestep predict", TOO_LARGE)
+        raise RequestError(
+            f"{limit}; send fewer rows at a time, or use onestep predict",
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        )
     return body
 
 
@@ -150,7 +147,9 @@ def parse(body: bytes, content_type: str) -> tuple[list[Row], dict[str, int]]:
     if content_type == CSV:
         return list(_csv_rows(text)), {}
     if content_type != JSON:
-        raise RequestError(f"expected the content type {JSON} or {CSV}", NO_TYPE)
+        raise RequestError(
+            f"expected the content type {JSON} or {CSV}", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        )
     request = _json(text)
     given = [name for name in FORMATS if name in request] if isinstance(request, dict) else []
     if len(given) != 1:
@@ -229,17 +228,9 @@ def _not_text(value: Any) -> str:
     """What stands in place of a text; empty for a text."""
     from tasks.predictor import describe_other
 
-    if isinstance(value, str) and not value.isascii() and not _is_unicode(value):
+    if isinstance(value, str) and not value.isascii() and not is_unicode(value):
         return "half of a surrogate pair"
     return describe_other(value)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _error(why: str, code: str = "BAD_REQUEST") -> str:

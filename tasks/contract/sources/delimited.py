@@ -40,9 +40,7 @@ class Reader:
     def __next__(self) -> list[str]:
         self._record.clear()
         fields = next(self._fields)
-        if self._quotes and any(
-            field.lstrip(" ")[:1] == '"' for field in fields if field[:1] == " "
-        ):
+        if self._quotes and any(map(_begins_with_mark, fields)):
             lines = chain(list(self._record), self._lines)
             fields = next(csv.reader(lines, strict=True, skipinitialspace=True, **self._options))
         return fields

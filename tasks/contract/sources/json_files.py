@@ -58,7 +58,7 @@ class JsonLines(JsonFile):
                 except (ValueError, RecursionError):
                     yield Unreadable(number, "not valid JSON", line.rstrip("\r\n"))
                     continue
-                if "\\u" in line and not _is_unicode(row):
+                if "\\u" in line and not is_unicode(row):
                     yield Unreadable(number, "half of a surrogate pair", line.rstrip("\r\n"))
                 elif has_repeated(row):
                     yield Unreadable(number, REPEATED, line.rstrip("\r\n"))
@@ -90,7 +90,7 @@ class JsonDocument(JsonFile):
         for number, row in enumerate(_records(self.path, text), 1):
             if not isinstance(row, dict):
                 yield Unreadable(number, "expected a JSON object", json.dumps(row))
-            elif escaped and not _is_unicode(row):
+            elif escaped and not is_unicode(row):
                 yield Unreadable(number, "half of a surrogate pair", json.dumps(row))
             elif has_repeated(row):
                 raw = row.pairs if isinstance(row, _Repeated) else row
@@ -200,7 +200,7 @@ def has_repeated(value: object) -> bool:
     return False
 
 
-def _is_unicode(value: object) -> bool:
+def is_unicode(value: object) -> bool:
     """Whether no string of a value holds half of a surrogate pair."""
     try:
         json.dumps(value, ensure_ascii=False).encode()

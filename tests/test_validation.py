@@ -156,7 +156,7 @@ def test_numbers_in_place_of_names_are_asked_for(
     tmp_path: Path, raw: tuple[Any, ...], labels: Any, found: str, readings: str
 ) -> None:
     message = refused(tmp_path, labelled(*raw), {"labels": labels})
-    assert message.startswith(f"column 'label': {found}")
+    assert f"train.jsonl column 'label': {found}" in message
     assert f"say which is which: data.labels: {readings}" in message
 
 

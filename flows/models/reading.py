@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
 from tasks.contract.rows.layout import quote_names
+from tasks.contract.rules.cells import is_number
 from tasks.contract.sources import formats, splits
 from tasks.contract.sources.base import FileSource, Options, Unreadable
 from tasks.contract.sources.text_files import STDIN
@@ -165,7 +166,7 @@ def require_texts(
             found = [Problem(words.row(item.row), item.reason)]
         else:
             found = list(_problems(*item, inputs, words, optional))
-            numeric = {own for own in numeric if _is_number(item[1].get(own))}
+            numeric = {own for own in numeric if is_number(item[1].get(own))}
         broken += bool(found)
         first += found if broken <= FEW else []
     if broken > FEW:
@@ -198,10 +199,3 @@ def _only_numbers(own: str, words: Words) -> Problem:
     """One number may be a text; in a column of numbers, another column is meant."""
     message = f"expected text in column {own!r}, found only numbers"
     return Problem(words.where, message, words.rename(own))
-
-
-def _is_number(value: object) -> bool:
-    try:
-        return isinstance(value, str) and float(value) is not None
-    except ValueError:
-        return False

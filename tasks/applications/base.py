@@ -8,7 +8,7 @@ costs nothing. ``docs/extending/applications.md`` shows how to add one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol
@@ -160,8 +160,14 @@ class Rows(Generic[F]):
         ``names`` are label names that the data set itself declares.
         """
 
-    def ambiguities(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> Problems:
-        """Raw target values that can be read in two ways: what is found, and what to write."""
+    def readings(self, frame: pd.DataFrame, data: Data) -> Iterable[Any]:
+        """Raw target values that may have two readings; none by default."""
+        return ()
+
+    def ambiguities(
+        self, values: Iterable[Any], data: Data, names: Sequence[str] | None
+    ) -> Problems:
+        """Distinct :meth:`readings` of a file that have two: what is found, and what to write."""
         yield from ()
 
     def realign(self, target: Any, rewritten: Mapping[str, RewrittenText]) -> Any:

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks import cores
-from tasks.contract.passes import row_checks
+from tasks.contract.passes import misread_values, row_checks
 from tasks.contract.passes.row_checks import PartResult, Task
 from tasks.contract.rows import catalogue, quarantine
 from tasks.contract.rows.catalogue import Catalogue
@@ -107,18 +107,20 @@ def check_rows(
     """Check every row of every source by itself, in ``workers`` processes.
 
     Raises:
-        DataError: sources that cannot be read.
+        DataError: sources that cannot be read, or whose values are surely or maybe misread.
     """
     whole = splits.parts(sources)
     divided = whole if workers < 2 else [piece for part in whole for piece in _divide(part)]
     tasks = [_task(config, layout, folders, part, number) for number, part in enumerate(divided)]
     try:
-        return join(layout, run_in_processes(row_checks.check_part, tasks, workers))
+        parts = run_in_processes(row_checks.check_part, tasks, workers)
     except DataError:
         if workers < 2:
             raise
         # Once more from the beginning, to name the line in the file rather than in the block.
         return check_rows(config, layout, sources, folders, 1)
+    misread_values.require_one_reading(config, layout, parts)
+    return join(layout, parts)
 
 
 def _divide(part: Part) -> list[Part]:

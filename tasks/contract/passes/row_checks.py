@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from configs.errors import DataError, Problem
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Reasons
+from tasks.contract.passes.misread_values import Values
 from tasks.contract.rows import layout as layouts
 from tasks.contract.rows import quarantine, rewriting, window
 from tasks.contract.rows.catalogue import Catalogue, Cataloguer
@@ -31,8 +31,6 @@ from tasks.contract.sources.splits import SPLITS, Part
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
-SAMPLE = 1000
-"""Values of a text column that show whether it holds numbers."""
 NOT_REJECTING = ("warn", "redact", "repair")
 Rejection = tuple[int, list[tuple[str, str]], Any]
 """Number, broken rules and original of a row."""
@@ -66,6 +64,7 @@ class PartResult:
         rejected: rows that break a rule and leave.
         changed: how many rows were repaired, and how many redacted.
         window_kinds: whether the column of the window holds dates, numbers or both.
+        values: what shows that another column is meant, or that targets have two readings.
     """
 
     task: Task
@@ -75,6 +74,7 @@ class PartResult:
     findings: Findings = field(default_factory=Findings)
     changed: Counter[str] = field(default_factory=Counter)
     window_kinds: frozenset[str] = frozenset()
+    values: Values = field(default_factory=Values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def check_part(task: Task) -> PartResult:
     data, part = task.config.data, task.part
     split, position = SPLITS.index(part.split), task.layout.files.index(part.file)
     fixes = Fixes(task.fixes)
-    checker = RowChecker(task.config, application, task.layout, fixes, file=part.file)
+    checker = RowChecker(task.config, application, task.layout, fixes)
     cataloguer = Cataloguer(application, data)
     columns = [c for c in application.rows.columns(data) if c.name in task.layout.mapping]
     result = PartResult(task, cataloguer.finish())
@@ -127,6 +127,7 @@ def check_part(task: Task) -> PartResult:
             _count(result, found)
     result.catalogue = cataloguer.finish()
     result.window_kinds = frozenset(checker.window_kinds)
+    result.values = checker.values
     return result
 
 
@@ -155,10 +156,10 @@ class RowChecker:
         application: its application.
         layout: columns of the sources.
         fixes: rows that a person repaired.
-        few_rows: too few rows to refuse a text column that holds numbers.
 
     Attributes:
         window_kinds: whether the column of the window holds dates, numbers or both, so far.
+        values: what the text columns and the targets hold, so far.
     """
 
     def __init__(
@@ -167,19 +168,15 @@ class RowChecker:
         application: Application,
         layout: Layout,
         fixes: Fixes,
-        *,
-        few_rows: bool = False,
-        file: str = "",
     ) -> None:
         self._config = config
         self._application = application
         self._layout = layout
-        self._file = file or layout.files[0]
         self._fixes = fixes
         self._rewriter = Rewriter(config, application)
         self._texts = layout.texts(config, application)
-        self._first = not few_rows
         self.window_kinds: set[str] = set()
+        self.values = Values()
 
     @cached_property
     def _cells(self) -> DataFrameSchema:
@@ -191,13 +188,11 @@ class RowChecker:
 
     def check(self, batch: Batch) -> BatchResult:
         """Rewrite the rows, run every check, and divide the rows into valid and rejected ones."""
+        rows = self._application.rows
         batch = self._with_fixes(batch) if self._fixes else batch
         frame = batch.frame(self._texts)
-        if self._first:
-            self._refuse_numbers(frame)
-            self._refuse_ambiguities(frame)
-            self._first = False
-        self._application.rows.normalize(frame, self._config.data, self._layout.names)
+        self.values.add(frame, self._texts, rows.readings(frame, self._config.data))
+        rows.normalize(frame, self._config.data, self._layout.names)
         changed = self._rewriter.apply(frame)
         targets = self._rewriter.private_targets(frame)
         reasons = rules.merge(
@@ -285,28 +280,6 @@ class RowChecker:
         reasons = [reason for reason in reasons if reason[0] != rules.REPAIRED]
         return sorted(reasons, key=lambda it: rules.severity(it[0], contract) in NOT_REJECTING)
 
-    def _refuse_numbers(self, frame: pd.DataFrame) -> None:
-        """Refuse a text column that holds numbers, since another one is meant."""
-        problems = []
-        for column in self._texts:
-            sample = frame[column].dropna().head(SAMPLE)
-            if len(sample) and all(map(_is_number, sample)):
-                message = f"expected text in column {column!r}, found only numbers"
-                advice = f"name the column with the text in data.columns.{column}"
-                problems.append(Problem(self._file, message, advice))
-        if problems:
-            raise DataError(problems)
-
-    def _refuse_ambiguities(self, frame: pd.DataFrame) -> None:
-        """Refuse target values that can be read in two ways."""
-        data, rows = self._config.data, self._application.rows
-        target = next((c.name for c in rows.columns(data) if c.kind == "target"), "")
-        where = f"column {self._layout.mapping.get(target, target)!r}"
-        found = rows.ambiguities(frame, data, self._layout.names)
-        problems = [Problem(where, message, advice) for message, advice in found]
-        if problems:
-            raise DataError(problems)
-
 
 def _unreadable(reason: str) -> list[tuple[str, str]]:
     return [(rules.UNREADABLE, reason)]
@@ -323,13 +296,3 @@ def _changes(changed: Mapping[int, set[str]]) -> Reasons:
         ]
         for index, done in changed.items()
     }
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(value)  # type: ignore[arg-type]
-    except OverflowError:
-        return True
-    except (TypeError, ValueError):
-        return False
-    return True

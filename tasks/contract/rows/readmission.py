@@ -94,7 +94,7 @@ def _reasons(config: Pipeline, sources: Sources, repairs: Sequence[Repair]) -> d
     """Why repaired rows still break the contract, by position."""
     application = applications.get(config.application)
     found = layout.find_columns(config.data, application, sources)
-    checker = RowChecker(config, application, found, Fixes(), few_rows=True)
+    checker = RowChecker(config, application, found, Fixes())
     reasons: dict[int, str] = {}
     # Training rows have one more column, if there is a window.
     for training in (True, False):

@@ -160,3 +160,14 @@ def private_kinds(contract: Contract) -> tuple[str, ...]:
     privacy = contract.privacy
     kinds = (*privacy.treated("redact"), *privacy.treated("refuse"))
     return tuple(kind for kind in kinds if kind != "national_id" or privacy.countries)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number, or the text of one."""
+    try:
+        float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return True
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from configs.errors import DataError
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.contract.passes import row_checks
@@ -135,30 +134,6 @@ def test_a_repaired_row_is_judged_as_it_is_then() -> None:
     found = judged([row], repair=True)
     assert found.valid["text"].to_list() == ["café au lait"]
     assert found.changed["repaired"] == 1
-
-
-@pytest.mark.parametrize("value", [1, 2.5, "1", "2.5e3", 10**400, True, "nan"])
-def test_numbers_as_text_are_refused(value: object) -> None:
-    rows = [{"text": value, "label": "a"}, {"text": "7", "label": "b"}]
-    message = "expected text in column 'text', found only numbers"
-    with pytest.raises(DataError, match=message) as caught:
-        judged(rows)
-    assert "data.columns.text" in str(caught.value)
-
-
-def test_some_numbers_among_text_are_text() -> None:
-    assert len(judged([{"text": "1", "label": "a"}, {"text": "one", "label": "b"}]).valid) == 2
-
-
-def test_later_rows_may_be_numbers() -> None:
-    checker = RowChecker(config(), TOPICS, LAYOUT, Fixes())
-    checker.check(batch([GOOD]))
-    assert len(checker.check(batch([{"text": "1", "label": "a"}], start=2)).valid) == 1
-
-
-def test_few_rows_say_nothing_about_their_column() -> None:
-    checker = RowChecker(config(), TOPICS, LAYOUT, Fixes(), few_rows=True)
-    assert len(checker.check(batch([{"text": "1", "label": "a"}])).valid) == 1
 
 
 def test_a_repaired_row_takes_the_place_of_the_broken_one(tmp_path: Path) -> None:

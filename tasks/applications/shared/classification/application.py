@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -70,9 +70,13 @@ class ClassificationRows(Rows[ClassificationFacts]):
         # An object column, since others have NaN for None.
         frame[kind.target] = pd.Series(named, index=frame.index, dtype=object)
 
-    def ambiguities(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> Problems:
-        kind = LABELLINGS[data.labelling]
-        return kind.ambiguities(frame[kind.target], data, names)
+    def readings(self, frame: pd.DataFrame, data: Data) -> Iterable[Any]:
+        return frame[LABELLINGS[data.labelling].target]
+
+    def ambiguities(
+        self, values: Iterable[Any], data: Data, names: Sequence[str] | None
+    ) -> Problems:
+        return LABELLINGS[data.labelling].ambiguities(values, data, names)
 
     def target_keys(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
         return frame["labels"].map(tuple) if "labels" in frame else frame["label"]

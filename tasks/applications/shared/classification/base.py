@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Data, Pipeline
@@ -53,7 +53,7 @@ class Labelling:
         return [key and known.get(key, key) for key in keys]
 
     def ambiguities(
-        self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
+        self, values: Iterable[Any], data: Data, names: Sequence[str] | None
     ) -> Problems:
         """Raw labels that can be read in two ways: what is found, and what to write."""
         keys = (raw_labels.one(value, names) for value in values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Data, Pipeline
@@ -53,7 +53,7 @@ class MultiLabel(Labelling):
         return [_label_set(value, data.label_separator, known, names) for value in values]
 
     def ambiguities(
-        self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
+        self, values: Iterable[Any], data: Data, names: Sequence[str] | None
     ) -> Problems:
         """Rows of flags besides, which are no names either."""
         read = (raw_labels.pieces(value, data.label_separator) for value in values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ class Ordinal(Labelling):
         return [named(key) if isinstance(key, str) else key for key in keys]
 
     def ambiguities(
-        self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
+        self, values: Iterable[Any], data: Data, names: Sequence[str] | None
     ) -> Problems:
         keys = (raw_labels.one(value, names) for value in values)
         tidy = (_tidy(key) if isinstance(key, str) else None for key in keys)

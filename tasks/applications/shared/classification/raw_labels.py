@@ -102,21 +102,31 @@ def undeclared(keys: Iterable[Any], data: Data, names: Sequence[str] | None) -> 
 
 
 def flags(rows: Sequence[Sequence[Any]], data: Data, names: Sequence[str] | None) -> Problems:
-    """Rows of as many zeros and ones, which mark labels or are their numbers."""
+    """Rows of zeros and ones, which mark labels or are their numbers.
+
+    One label twice in a row, and rows of one length, are the sign of marks; another number in the
+    column is the sign of numbers.
+    """
     known = translation(data, names)
+    keys = [[one(value) for value in row] for row in rows]
     # A row without labels says nothing about the others.
-    keys = [[one(value) for value in row] for row in rows if row]
-    lengths = {len(row) for row in keys}
-    if len(lengths) != 1 or lengths == {1} or not all(map(FLAGS.issuperset, keys)):
+    vectors = [row for row in keys if row and FLAGS.issuperset(row)]
+    lengths = {len(row) for row in vectors}
+    if lengths <= {1} or any(map(_has_number, (row for row in keys if row not in vectors))):
         return
-    repeated = any(len(set(row)) < len(row) for row in keys)
-    if repeated or not all(one(value, names) in known for row in rows for value in row):
+    repeated = any(len(set(row)) < len(row) for row in vectors)
+    declared = all(one(value, names) in known for row in rows for value in row)
+    if repeated or (len(lengths) == 1 and not declared):
         yield (
-            f"each row has {len(keys[0])} zeros and ones: they may mark the labels that it has, or "
+            f"rows of {max(lengths)} zeros and ones: they may mark the labels that it has, or "
             "be the numbers of its labels",
             "write the names of each row's labels; of numbers, name each with data.labels, "
             "as in {0: sports, 1: music}",
         )
+
+
+def _has_number(keys: Iterable[Any]) -> bool:
+    return any(isinstance(key, str) and NUMBER.fullmatch(key) for key in keys)
 
 
 def _mapping(found: Sequence[str], names: Sequence[str]) -> str:

@@ -127,8 +127,8 @@ def ambiguities(
     pipeline: Pipeline, values: list[Any], names: list[str] | None = None
 ) -> list[tuple[str, str]]:
     """What is asked about labels."""
-    frame = frame_of(pipeline.data.labelling, values)
-    return list(APPLICATION.rows.ambiguities(frame, pipeline.data, names))
+    readings = APPLICATION.rows.readings(frame_of(pipeline.data.labelling, values), pipeline.data)
+    return list(APPLICATION.rows.ambiguities(readings, pipeline.data, names))
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,9 @@ def ambiguities(
         (None, [[1, 0, 0], [0, 1, 0]], None),
         ({0: "late", 1: "broken"}, [[1, 0], [1, 1]], None),
         (None, [[1, 0], [1, 1]], ["late", "broken"]),
+        (None, [["late"], [1, 0]], None),
+        (None, ["late|broken", "", "0|1|1", "1|0"], None),
+        (["late", "broken"], [["late"], [True, False]], None),
     ],
 )
 def test_flags_of_labels_are_asked_for(labels: Any, values: list[Any], names: Any) -> None:
@@ -156,6 +159,7 @@ def test_flags_of_labels_are_asked_for(labels: Any, values: list[Any], names: An
         (None, [[1, 0], [0, 1]], ["late", "broken"]),
         (["0", "1"], [[1, 0]], None),
         (None, [[1], [0], [1, 0]], None),
+        (None, [[1, 0], [2], [1, 1]], None),
         (["late", "broken"], [[], ["late"], ["late", "broken"]], None),
     ],
 )

@@ -1,0 +1,89 @@
+"""Values that no single row shows to be misread: columns of numbers, targets with two readings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from configs.errors import DataError, Problem
+from configs.schema import Pipeline
+from tasks.applications import registry as applications
+from tasks.contract.rows.layout import Layout
+from tasks.contract.rules.cells import is_number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tasks.contract.passes.row_checks import PartResult
+
+MOST_READINGS: Final = 10_000
+"""Distinct target values that are kept of a part."""
+
+
+@dataclass
+class Values:
+    """What the rows of a file hold.
+
+    Attributes:
+        numeric: of each text column with values, whether all of them are numbers.
+        readings: target values that may have two readings, each once.
+    """
+
+    numeric: dict[str, bool] = field(default_factory=dict)
+    readings: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, frame: pd.DataFrame, texts: Iterable[str], readings: Iterable[Any]) -> None:
+        """Take the values of a batch."""
+        for column in texts:
+            if self.numeric.get(column, True) and len(values := frame[column].dropna()):
+                self.numeric[column] = all(map(is_number, values))
+        for value in readings:
+            key = value if isinstance(value, str) else f"\0{value!r}"
+            if key not in self.readings and len(self.readings) < MOST_READINGS:
+                self.readings[key] = value
+
+    def merge(self, other: Values) -> None:
+        """Take the values of another part of the file."""
+        for column, numeric in other.numeric.items():
+            self.numeric[column] = numeric and self.numeric.get(column, True)
+        self.readings = other.readings | self.readings
+
+
+def require_one_reading(config: Pipeline, layout: Layout, parts: Sequence[PartResult]) -> None:
+    """Refuse text columns that hold only numbers, and targets that can be read in two ways.
+
+    No row decides by its place: all rows of a file are looked at together.
+
+    Raises:
+        DataError: with those of every file.
+    """
+    files: dict[str, Values] = {}
+    for part in parts:
+        files.setdefault(part.task.part.file, Values()).merge(part.values)
+    problems = [
+        problem
+        for file, values in files.items()
+        for problem in (
+            *_numbers(file, values, layout),
+            *_ambiguities(config, file, values, layout),
+        )
+    ]
+    if problems:
+        raise DataError(problems)
+
+
+def _numbers(file: str, values: Values, layout: Layout) -> Iterator[Problem]:
+    for column, numeric in values.numeric.items():
+        if numeric:
+            own = layout.mapping.get(column, column)
+            message = f"expected text in column {own!r}, found only numbers"
+            yield Problem(file, message, f"name the column with the text in data.columns.{column}")
+
+
+def _ambiguities(config: Pipeline, file: str, values: Values, layout: Layout) -> Iterator[Problem]:
+    rows = applications.get(config.application).rows
+    target = next((c.name for c in rows.columns(config.data) if c.kind == "target"), "")
+    where = f"{file} column {layout.mapping.get(target, target)!r}"
+    for message, advice in rows.ambiguities(values.readings.values(), config.data, layout.names):
+        yield Problem(where, message, advice)

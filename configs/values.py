@@ -63,6 +63,10 @@ UNSEEN: Final = re.compile(
     "|(?<![^\x00-\u024f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\u024f])"
 )
 """Characters of no width; joiners only beside Latin letters, since other scripts show them."""
+ABSENT: Final = frozenset(
+    {"NaN", "nan", "NaT", "NULL", "null", "None", "N/A", "#N/A", "<NA>", "\\N"}
+)
+"""What programs write for a missing value; a reader cannot tell it from a name."""
 WHOLE: Final = re.compile(r"-?(0)(?:\.0+)?|(-?[1-9][0-9]*)\.0+")
 """A whole number that may have a fraction of zeros."""
 

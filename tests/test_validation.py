@@ -26,6 +26,7 @@ from tests.support.tables import (
 )
 
 SECRET = "xylophone-7431"
+ONE_LABEL = "expected one label: text, a number or a truth value"
 
 
 def labelled(*labels: Any, rows: int = 40) -> list[Row]:
@@ -167,6 +168,16 @@ def test_numbers_in_place_of_names_are_asked_for(
         (("1.5", "1.50", "2"), "'1.5' (8 rows) and '1.50' (8 rows) may be one label"),
         (("1", "01", "2"), "'01' (8 rows) and '1' (8 rows) may be one label"),
         ((True, 1, 0), "'1' (8 rows) and 'true' (8 rows) may be one label"),
+        (("1e0", "1", "2"), "'1' (8 rows) and '1e0' (8 rows) may be one label"),
+        (("\u0661", "1", "2"), "'1' (8 rows) and '\u0661' (8 rows) may be one label"),
+        (("'neg'", "neg", "pos"), "\"'neg'\" (8 rows) and 'neg' (8 rows) may be one label"),
+        (("'neg'", "'pos'"), "\"'neg'\" may be a label with its quotation marks or without"),
+        (
+            ("\u00abneg\u00bb", "\u00abpos\u00bb"),
+            "may be a label with its quotation marks or without",
+        ),
+        (("neg", "pos", "nan"), "'nan' (8 rows) may be a label, or mean that there is none"),
+        (("neg", "pos", "NULL"), "'NULL' (8 rows) may be a label, or mean that there is none"),
         (("late", "wrong", "late|wrong"), "'late|wrong' may be one label, or several with '|'"),
         (("late", "wrong", "late, wrong"), "'late, wrong' may be one label, or several with ','"),
     ],
@@ -176,7 +187,7 @@ def test_labels_that_may_be_one_or_several_are_asked_for(
 ) -> None:
     assert what in refused(tmp_path, labelled(*raw))
     kept = check(tmp_path / "kept", labelled(*raw), {"labels": list(map(str, raw))})
-    assert len(kept.facts.labels) == 3
+    assert len(kept.facts.labels) == len(raw)
 
 
 def test_bytes_are_text(tmp_path: Path) -> None:
@@ -191,12 +202,12 @@ def test_bytes_are_text(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "train.parquet")
     validated = run(pipeline(tmp_path, {"train": "train.parquet"}))
     assert validated.facts.labels == ("neg", "pos")
-    assert reasons(validated) == {8: ["label: expected a label"]}
+    assert reasons(validated) == {8: [f"label: {ONE_LABEL}"]}
 
 
 def test_a_printed_list_is_no_label(tmp_path: Path) -> None:
     rows = [*labelled("[other]", "b"), {"text": "one more", "label": "['b']"}]
-    assert reasons(check(tmp_path, rows)) == {41: ["label: expected a label"]}
+    assert reasons(check(tmp_path, rows)) == {41: [f"label: {ONE_LABEL}"]}
 
 
 def test_numbers_that_are_names_are_not_positions(tmp_path: Path) -> None:

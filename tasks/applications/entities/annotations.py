@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 from configs.values import label_key
 from tasks.applications.entities.tags import Scheme, TagError, entities_of
+from tasks.applications.shared.classification import raw_labels
 
 Span = dict[str, Any]
 Reason = tuple[str, str]
@@ -39,9 +40,10 @@ def canonical(
     """The text and the spans of a row.
 
     Args:
-        text: a text, or a list of tokens, which are joined by spaces.
+        text: a text, or a list of tokens, also a printed one, which are joined by spaces.
         entities: spans as objects with ``start``, ``end`` and ``label`` or as triples, or a tag for
-            each token; also as JSON text, and tags as text with spaces between them.
+            each token; also as JSON text or as Python prints them, and tags as text with spaces
+            between them.
         scheme: of the tags.
         names: of tags that are numbers.
 
@@ -59,6 +61,9 @@ def canonical(
         return text, _hashable(entities)
     tags = _tags(values, names)
     if tags and values:
+        if tokens is None and raw_labels.is_printed(text):
+            tokens = _tokens(raw_labels.read_printed(text))
+            text = text if tokens is None else " ".join(tokens)
         return text, _from_tags(tokens if tokens is not None else text.split(" "), tags, scheme)
     spans = [_span(value) for value in values]
     known = [span for span in spans if span is not None]
@@ -84,6 +89,8 @@ def _tokens(value: object) -> list[str] | None:
 def _listed(value: object) -> list[Any] | None:
     """The values of a cell; None if it has no list."""
     if isinstance(value, str):
+        if raw_labels.is_printed(value):
+            return raw_labels.read_printed(value)
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
@@ -112,10 +119,15 @@ def _span(value: object) -> Span | None:
     if len(parts) != len(PARTS):
         return None
     start, end, label = parts
-    places = all(isinstance(at, int) and not isinstance(at, bool) for at in (start, end))
-    if not places or not isinstance(label, str) or not label_key(label):
+    if not (_is_whole(start) and _is_whole(end) and isinstance(label, str) and label_key(label)):
         return None
-    return dict(zip(PARTS, parts, strict=True))
+    return {"start": int(start), "end": int(end), "label": label}
+
+
+def _is_whole(value: object) -> TypeGuard[float]:
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _from_tags(tokens: list[str], tags: list[str], scheme: Scheme) -> list[Span] | Broken:

@@ -49,7 +49,7 @@ class EntityLearning(Learning[EntityFacts, EntityPipeline]):
             message = f"expected the types of entities, found {len(counts)} different ones"
             raise DataError(Problem(where, message, "are the entities' texts in their labels?"))
         if not (types := labels.declared(data)):
-            labels.require_distinct(counts, where)
+            labels.require_one_reading(counts, where)
             types = tuple(sorted(counts))
         return EntityFacts(inputs=("text",), labels=types)
 

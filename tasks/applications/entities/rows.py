@@ -41,10 +41,10 @@ class EntityRows(Rows[EntityFacts]):
         import pandas as pd
 
         scheme = data.tag_scheme if isinstance(data, EntityData) else "auto"
-        columns = frame["text"], frame["entities"]
-        rows = [canonical(*cells, scheme, names) for cells in zip(*columns, strict=True)]
-        if any(isinstance(text, list | tuple) for text in frame["text"]):
-            texts = [text for text, _ in rows]
+        cells = list(zip(frame["text"], frame["entities"], strict=True))
+        rows = [canonical(*pair, scheme, names) for pair in cells]
+        texts = [text for text, _ in rows]
+        if any(new is not old for new, (old, _) in zip(texts, cells, strict=True)):
             frame["text"] = pd.Series(texts, index=frame.index, dtype=object)
         known = raw_labels.translation(data, None)
         spans = [renamed(spans, known) for _, spans in rows]

@@ -40,7 +40,10 @@ class EntityRules(Rules[EntityFacts, EntityPipeline]):
 
         from tasks.applications.shared.checks import cell, text_column
 
-        words = "expected a list of `start`, `end` and `label`, or a tag for each token"
+        words = (
+            "expected a list of `start` and `end`, whole numbers, and `label`, a text; or a tag, a "
+            "text, for each token"
+        )
         entities = Checked(object, [cell("wrong_type", words, is_read)], nullable=False)
         return DataFrameSchema({"text": text_column(), "entities": entities})
 

@@ -48,7 +48,13 @@ def _have_content(values: pd.Series[Any]) -> pd.Series[bool]:
 
 def label_column(declared: Iterable[str] | None) -> Column:
     """A label, one of the declared ones if any are."""
-    checks = [cell("wrong_type", "expected a label", lambda value: isinstance(value, str))]
+    checks = [
+        cell(
+            "wrong_type",
+            "expected one label: text, a number or a truth value",
+            lambda value: isinstance(value, str),
+        )
+    ]
     if declared is not None:
         allowed = frozenset(declared)
         words = "unknown_label: the label is not declared"
@@ -58,7 +64,13 @@ def label_column(declared: Iterable[str] | None) -> Column:
 
 def label_set_column(declared: Iterable[str] | None) -> Column:
     """A list of labels, all of them declared if any are; it may be empty."""
-    checks = [cell("wrong_type", "expected a list of labels", _are_labels)]
+    checks = [
+        cell(
+            "wrong_type",
+            "expected a list of labels, or text with the separator between them",
+            _are_labels,
+        )
+    ]
     if declared is not None:
         allowed = frozenset(declared)
         checks.append(

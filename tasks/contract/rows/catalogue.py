@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pandas.util import hash_array
 
 from configs.schema import Data
-from configs.values import label_key
+from configs.values import ABSENT, label_key
 from tasks import arrow
 from tasks.applications.base import Application
 from tasks.applications.facts import Census
@@ -208,5 +208,7 @@ def _group(frame: pd.DataFrame) -> Hashes:
 def value_key(value: Any) -> str:
     """What a value is to a reader, however it is stored; empty if it is missing."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, str) and value.strip() in ABSENT:
         return ""
     return label_key(_written(value) if isinstance(value, list | dict | bytes) else value)

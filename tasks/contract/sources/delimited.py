@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
@@ -43,7 +44,15 @@ class Reader:
         if self._quotes and any(map(_begins_with_mark, fields)):
             lines = chain(list(self._record), self._lines)
             fields = next(csv.reader(lines, strict=True, skipinitialspace=True, **self._options))
+            if any(self._is_bare(field) for field in fields if _begins_with_mark(field)):
+                raise csv.Error("white space other than blanks before a quotation mark")
         return fields
+
+    def _is_bare(self, field: str) -> bool:
+        """Whether a field of the record is without quotation marks around it."""
+        mark = re.escape(self._options["delimiter"])
+        found = re.search(f"(^|{mark}) *{re.escape(field)}", "".join(self._record), re.MULTILINE)
+        return found is not None
 
     def _counted(self, stream: Iterable[str]) -> Iterator[str]:
         for line in stream:
@@ -53,8 +62,8 @@ class Reader:
 
 
 def _begins_with_mark(field: str) -> bool:
-    """Whether a field begins with a quotation mark after blanks."""
-    return field[:1] == " " and field.lstrip(" ")[:1] == '"'
+    """Whether a field begins with a quotation mark after white space."""
+    return field[:1].isspace() and field.lstrip()[:1] == '"'
 
 
 class CommaSeparated(FileSource):

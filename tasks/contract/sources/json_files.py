@@ -18,6 +18,8 @@ from tasks.contract.sources.base import BLOCK_BYTES, Block, FileSource, Row, Row
 
 REPEATED: Final = "a key is there twice"
 ONE_PER_LINE: Final = "a file with one JSON object a line is JSONL; rename it to .jsonl"
+IN_A_LIST: Final = "a file with all rows in one list is JSON; rename it to .json"
+BY_COLUMN: Final = "write each row as an object, in pandas with to_json(orient='records')"
 
 
 class JsonFile(FileSource):
@@ -25,6 +27,8 @@ class JsonFile(FileSource):
 
     same_columns = False
     expected: ClassVar[str]
+    lists: ClassVar[str]
+    """What to do if rows are lists."""
 
     def columns(self) -> list[str]:
         return self._keys
@@ -33,14 +37,19 @@ class JsonFile(FileSource):
     def _keys(self) -> list[str]:
         """The keys of all rows that can be read, so that no row decides by its place."""
         keys: dict[str, None] = {}
+        first: Unreadable | None = None
         readable = False
         for item in self.rows():
-            if not isinstance(item, Unreadable):
+            if isinstance(item, Unreadable):
+                first = first or item
+            else:
                 keys |= dict.fromkeys(item[1])
                 readable = True
         if not readable:
-            message = f"expected {self.expected}, found none that parses"
-            raise DataError(Problem(self.place, message))
+            reason = f"; row {first.row}: {first.reason}" if first else ""
+            message = f"expected {self.expected}, found none that can be read{reason}"
+            advice = self.lists if first and first.raw.lstrip().startswith("[") else ""
+            raise DataError(Problem(self.place, message, advice))
         return list(keys)
 
 
@@ -48,6 +57,7 @@ class JsonLines(JsonFile):
     """A file with one JSON object per line."""
 
     expected = "one JSON object a line"
+    lists = IN_A_LIST
 
     def rows(self, block: Block | None = None) -> Rows:
         """Each object; another line that is not blank cannot be read."""
@@ -81,6 +91,7 @@ class JsonDocument(JsonFile):
     """A file with one JSON document, which is read into memory."""
 
     expected = "a list of JSON objects"
+    lists = BY_COLUMN
 
     def rows(self, block: Block | None = None) -> Rows:
         """Each object of the list; another element cannot be read."""
@@ -111,7 +122,10 @@ def _records(path: Path, text: str) -> list[Any]:
     records = document.get("data") if isinstance(document, dict) else document
     if not isinstance(records, list):
         message = "expected a list of JSON objects, an object with one as `data`, or SQuAD's layout"
-        raise DataError(Problem(str(path), message, ONE_PER_LINE))
+        nested = isinstance(document, dict) and any(
+            isinstance(v, list | dict) for v in document.values()
+        )
+        raise DataError(Problem(str(path), message, BY_COLUMN if nested else ONE_PER_LINE))
     if isinstance(document, _Repeated) or (is_squad(records) and has_repeated(records)):
         raise DataError(Problem(str(path), REPEATED))
     if not is_squad(records):

@@ -31,14 +31,16 @@ JOINED = "Dana paid on 3 March ."
         [tuple(one.values()) for one in SPANS],
         [list(one.values()) for one in SPANS],
         json.dumps(SPANS),
+        str(SPANS),
+        [{**one, "start": float(one["start"])} for one in SPANS],
     ],
 )
 def test_spans_are_read_in_every_form(cell: object) -> None:
     assert canonical(TEXT, cell) == (TEXT, SPANS)
 
 
-@pytest.mark.parametrize("text", [TOKENS, tuple(TOKENS), JOINED])
-@pytest.mark.parametrize("tags", [TAGS, json.dumps(TAGS), " ".join(TAGS)])
+@pytest.mark.parametrize("text", [TOKENS, tuple(TOKENS), JOINED, str(TOKENS)])
+@pytest.mark.parametrize("tags", [TAGS, json.dumps(TAGS), " ".join(TAGS), str(TAGS)])
 def test_tokens_with_tags_become_a_text_with_spans(text: object, tags: object) -> None:
     assert canonical(text, tags) == (JOINED, SPANS)
 

@@ -75,14 +75,18 @@ def test_translations_are_the_same_by_both_texts_and_leak_by_their_source() -> N
 
 
 def test_groups_are_the_same_if_a_reader_sees_the_same() -> None:
-    groups = [None, "None", 7, "7", " 7.0 ", 7.0, "07", True, "cafe\u0301", "caf\u00e9\ufeff"]
+    groups = [None, "none", 7, "7", " 7.0 ", 7.0, "07", True, "cafe\u0301", "caf\u00e9\ufeff"]
     rows = [topic(str(n), group=group) for n, group in enumerate(groups)]
     assert alike(catalogued((TRAIN, rows)).group) == [0, 1, 2, 2, 2, 2, 6, 7, 8, 8]
 
 
-def test_a_missing_group_is_none() -> None:
-    rows = [topic(str(n), group=group) for n, group in enumerate([None, "", " ", float("nan"), 0])]
-    assert (catalogued((TRAIN, rows)).group == NO_GROUP).tolist() == [True] * 4 + [False]
+MISSING = [None, "", " ", float("nan"), "nan", "NULL", "None", " <NA>", "N/A", "\\N"]
+
+
+def test_a_missing_group_is_none_however_a_program_writes_it() -> None:
+    rows = [topic(str(n), group=group) for n, group in enumerate([*MISSING, 0, "NA"])]
+    missing = (catalogued((TRAIN, rows)).group == NO_GROUP).tolist()
+    assert missing == [True] * len(MISSING) + [False] * 2
     assert len(catalogued((TRAIN, [topic("x")])).group) == 0
 
 

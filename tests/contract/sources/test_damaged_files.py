@@ -1251,7 +1251,20 @@ REFUSALS = [
         "a JSON list as JSONL",
         "train.jsonl",
         lambda content: json.dumps([json.loads(x) for x in content.splitlines()]).encode(),
-        "FILE: expected one JSON object a line, found none that parses",
+        "FILE: expected one JSON object a line, found none that can be read; row 1: expected a "
+        "JSON object (a file with all rows in one list is JSON; rename it to .json)",
+    ),
+    Refusal(
+        "JSON by column",
+        "train.json",
+        instead(b'{"text": ["x"], "label": ["y"]}'),
+        "(write each row as an object, in pandas with to_json(orient='records'))",
+    ),
+    Refusal(
+        "keys that are there twice",
+        "train.jsonl",
+        instead(b'{"text": "x", "label": "y", "label": "z"}\n'),
+        "found none that can be read; row 1: a key is there twice",
     ),
     Refusal(
         "SQuAD without paragraphs",

@@ -144,6 +144,16 @@ def test_a_blank_before_a_quotation_mark_is_no_part_of_the_field(tmp_path: Path,
     assert items(path, quotes=False)[0] == (1, {"id": "0", "text": ' "a b"', "label": ' "neg"'})
 
 
+@pytest.mark.parametrize("blank", ["\u00a0", " \u3000", "\t"])
+def test_other_white_space_before_a_quotation_mark_is_refused(tmp_path: Path, blank: str) -> None:
+    path = write(tmp_path, "rows.csv", f'text,label\nx,{blank}"neg"\n')
+    with pytest.raises(DataError, match="white space other than blanks before a quotation mark"):
+        rows(path)
+    assert rows(write(tmp_path, "rows.csv", f'text,label\nx,"{blank}""neg"""\n')) == [
+        {"text": "x", "label": f'{blank}"neg"'}
+    ]
+
+
 @given(
     fields=st.lists(st.text(' ,"\n\tab', max_size=8), min_size=2, max_size=6),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),

@@ -49,7 +49,7 @@ class Labelling:
         An undeclared label stays as it is.
         """
         known = raw_labels.translation(data, names)
-        keys = (raw_labels.one(value, names) for value in values)
+        keys = (raw_labels.one(value, names, known) for value in values)
         return [key and known.get(key, key) for key in keys]
 
     def ambiguities(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from configs.errors import DataError, Problem
 from configs.schema import Data
 from configs.training import Loss
-from configs.values import label_key
+from configs.values import ABSENT, label_key
 from tasks.applications.facts import Census, Facts
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 MOST_LABELS = 1000
 LONGEST_SHOWN = 40
 SEPARATORS = "|,;"
-DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{0,20})?")
+DECIMAL = re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,3})?")
+MARKS = {"'": "'", '"': '"', "`": "`", "\u2018": "\u2019", "\u201c": "\u201d", "\u00ab": "\u00bb"}
+"""Quotation marks that open, and those that close."""
 VARIATIONS = "".join(map(chr, range(0xFE00, 0xFE10)))
 """Variation selectors, by which a sign is drawn in colour or not."""
 INTEGER = re.compile(r"-?[0-9]{1,20}")
@@ -103,21 +105,50 @@ def vocabulary(counts: Mapping[str, int], data: Data, target: str = "label") -> 
     names = declared(data)
     if names is not None:
         return list(names)
-    require_distinct(counts, where)
+    require_one_reading(counts, where)
     _require_separate(present, where, data)
     return sorted(present, key=natural)
 
 
-def require_distinct(counts: Mapping[str, int], where: str) -> None:
-    """Refuse undeclared labels that may be one label in two ways of writing.
+def require_one_reading(counts: Mapping[str, int], where: str) -> None:
+    """Refuse undeclared labels that can be read in two ways.
 
     Raises:
         DataError: with all of them.
     """
+    problems = [*_alike(counts, where), *_absent(counts, where), *_quoted(counts, where)]
+    if problems:
+        raise DataError(problems)
+
+
+def _absent(counts: Mapping[str, int], where: str) -> Iterator[Problem]:
+    """Labels that are what programs write for a missing value."""
+    for label in sorted(ABSENT & counts.keys()):
+        yield Problem(
+            where,
+            f"{shown(label)} ({_rows(counts[label])}) may be a label, or mean that there is none",
+            "for a label, list every label in data.labels; otherwise leave these cells empty",
+        )
+
+
+def _quoted(counts: Mapping[str, int], where: str) -> Iterator[Problem]:
+    """Labels all of which are in quotation marks."""
+    if all(len(label) > 2 and MARKS.get(label[0]) == label[-1] for label in counts):
+        first = shown(min(counts))
+        yield Problem(
+            where,
+            f"{first} may be a label with its quotation marks or without",
+            f"for labels without, map every value in data.labels, as in {{{first}: name}}; for "
+            "labels with them, list every label in data.labels",
+        )
+
+
+def _alike(counts: Mapping[str, int], where: str) -> Iterator[Problem]:
+    """Labels that may be one label in two ways of writing."""
     looks: dict[str, list[str]] = defaultdict(list)
     for label in sorted(counts):
         looks[_look(label)].append(label)
-    problems = [
+    yield from (
         Problem(
             where,
             f"{' and '.join(f'{shown(one)} ({_rows(counts[one])})' for one in alike)} may be one "
@@ -128,9 +159,7 @@ def require_distinct(counts: Mapping[str, int], where: str) -> None:
         )
         for alike in looks.values()
         if len(alike) > 1
-    ]
-    if problems:
-        raise DataError(problems)
+    )
 
 
 def _rows(count: int) -> str:
@@ -138,11 +167,13 @@ def _rows(count: int) -> str:
 
 
 def _look(label: str) -> str:
-    """What a label has in common with one that differs by case, width or the way of a number."""
+    """What a label has in common with one that differs by case, width, marks or as a number."""
     text = {"true": "1", "false": "0"}.get(label, label)
+    text = "".join(str(unicodedata.decimal(sign, sign)) for sign in text)
     if DECIMAL.fullmatch(text):
         return str(Decimal(text).normalize())
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    marks = "".join([*MARKS, *MARKS.values()])
+    folded = unicodedata.normalize("NFKC", text.strip(marks)).casefold()
     return "".join(c for c in folded if unicodedata.category(c) != "Cf" and c not in VARIATIONS)
 
 

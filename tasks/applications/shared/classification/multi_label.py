@@ -101,7 +101,7 @@ def _label_set(
 ) -> object:
     pieces = raw_labels.pieces(value, separator)
     # A missing value is not an empty set: nobody has labelled that row.
-    keys = [None] if pieces is None else [raw_labels.one(piece, names) for piece in pieces]
+    keys = [None] if pieces is None else [raw_labels.one(piece, names, known) for piece in pieces]
     if not all(isinstance(key, str) for key in keys):
         return value
     return list(dict.fromkeys(known.get(str(key), str(key)) for key in keys))

@@ -54,7 +54,7 @@ class Ordinal(Labelling):
             tidy = _tidy(label)
             return known.get(label) or known.get(tidy, tidy)
 
-        keys = (raw_labels.one(value, names) for value in values)
+        keys = (raw_labels.one(value, names, known) for value in values)
         return [named(key) if isinstance(key, str) else key for key in keys]
 
     def ambiguities(

@@ -6,7 +6,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, Final
 
 from configs.schema import Data
@@ -16,8 +16,15 @@ from tasks.applications.shared.classification.labels import declared, natural, s
 
 MOST_SHOWN: Final = 5
 NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?|true|false")
-PRINTED: Final = re.compile(r"\[\s*\]|\[[\s.,+-]*\d[\d\s.,+-]*\]|[\[({]\s*['\"].*[\])}]", re.DOTALL)
-"""A list of numbers or of texts as a program prints it."""
+PRINTED: Final = re.compile(
+    r"\[\s*\]|\[[\s.,+-]*\d[\d\s.,+-]*\]"  # numbers
+    r"|[\[({]\s*['\"].*[\])}]|b'.*'|b\".*\""  # texts, bytes
+    r"|\[[^\[\]]*,[^\[\]]*\]|\{[^{}]*,[^{}]*\}"  # names
+    r"|(array|list|tuple|set|frozenset)\(.*\)",
+    re.DOTALL,
+)
+"""A list, or bytes, as a program prints them."""
+FLAGS_AS_TEXT: Final = re.compile(r"[01](\s*[01])+")
 ADJACENT: Final = re.compile(r"['\"]\s+['\"]")
 FLAGS: Final = {"0", "1", "true", "false"}
 
@@ -29,11 +36,16 @@ def canonical(value: object) -> str | None:
     return label_key(value) or None
 
 
-def one(value: object, names: Sequence[str] | None = None) -> Any:
+def one(
+    value: object, names: Sequence[str] | None = None, known: Container[str] = frozenset()
+) -> Any:
     """The key of a raw label; a value that cannot be one becomes a tuple, which has a hash.
 
-    ``names`` are those that the data set itself gives to numbers; another number is missing.
+    ``names`` are those that the data set itself gives to numbers; another number is missing. What
+    is ``known`` as a label is one, also if a program prints lists in this way.
     """
+    if isinstance(value, str) and label_key(value) in known:
+        return label_key(value)
     if names and type(value) is int:
         value = names[value] if 0 <= value < len(names) else None
     if isinstance(value, bytes | list | dict | tuple) or is_printed(value):
@@ -42,7 +54,7 @@ def one(value: object, names: Sequence[str] | None = None) -> Any:
 
 
 def is_printed(value: object) -> bool:
-    """Whether a text is what a program prints for a list, such as ``['a', 'b']``."""
+    """Whether a text is what a program prints for a list or bytes, such as ``['a', 'b']``."""
     return isinstance(value, str) and bool(PRINTED.fullmatch(value.strip()))
 
 
@@ -108,7 +120,7 @@ def flags(rows: Sequence[Sequence[Any]], data: Data, names: Sequence[str] | None
     column is the sign of numbers.
     """
     known = translation(data, names)
-    keys = [[one(value) for value in row] for row in rows]
+    keys = [[one(value) for value in row] for row in _spelled_out(rows, known)]
     # A row without labels says nothing about the others.
     vectors = [row for row in keys if row and FLAGS.issuperset(row)]
     lengths = {len(row) for row in vectors}
@@ -123,6 +135,22 @@ def flags(rows: Sequence[Sequence[Any]], data: Data, names: Sequence[str] | None
             "write the names of each row's labels; of numbers, name each with data.labels, "
             "as in {0: sports, 1: music}",
         )
+
+
+def _spelled_out(rows: Sequence[Sequence[Any]], known: Container[str]) -> Sequence[Sequence[Any]]:
+    """The rows, texts such as ``1 0 1`` or ``011`` as lists of their zeros and ones."""
+    texts = {
+        row[0]
+        for row in rows
+        if len(row) == 1
+        and isinstance(row[0], str)
+        and FLAGS_AS_TEXT.fullmatch(row[0].strip())
+        and label_key(row[0]) not in known
+    }
+    # Without a blank or a leading zero they are numbers.
+    if not any(" " in text.strip() or text.strip()[0] == "0" for text in texts):
+        return rows
+    return [re.findall("[01]", row[0]) if row and row[0] in texts else row for row in rows]
 
 
 def _has_number(keys: Iterable[Any]) -> bool:

@@ -144,6 +144,8 @@ def ambiguities(
         (None, [["late"], [1, 0]], None),
         (None, ["late|broken", "", "0|1|1", "1|0"], None),
         (["late", "broken"], [["late"], [True, False]], None),
+        (None, ["1 0 1", "0 1 1"], None),
+        (None, ["10", "01", "11"], None),
     ],
 )
 def test_flags_of_labels_are_asked_for(labels: Any, values: list[Any], names: Any) -> None:
@@ -160,6 +162,9 @@ def test_flags_of_labels_are_asked_for(labels: Any, values: list[Any], names: An
         (["0", "1"], [[1, 0]], None),
         (None, [[1], [0], [1, 0]], None),
         (None, [[1, 0], [2], [1, 1]], None),
+        (None, ["10", "11"], None),
+        (None, ["01", "02", "11"], None),
+        (["01", "10", "11"], ["01", "10", "11"], None),
         (["late", "broken"], [[], ["late"], ["late", "broken"]], None),
     ],
 )
@@ -223,7 +228,8 @@ def test_a_whole_number_is_one_label(number: int, zeros: int) -> None:
 def test_what_is_not_a_set_of_declared_labels_is_found() -> None:
     pipeline = config("multiple", labels=["sports", "politics", "other"])
     values = [["sports"], "", None, 7.5, ["sports", None], ["x"], "sports|x", {"sports": 1}]
-    malformed = [("wrong_type", "labels: expected a list of labels")]
+    words = "expected a list of labels, or text with the separator between them"
+    malformed = [("wrong_type", f"labels: {words}")]
     unknown = [("unknown_label", "labels: a label is not declared")]
     assert reasons(pipeline, values) == {
         2: [("missing", "labels: the value is missing")],

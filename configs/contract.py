@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from configs.language import english
 from configs.values import Country, Fraction, Section, Severity
 
 Strict = Literal["refuse", "quarantine"]
@@ -148,5 +149,5 @@ class Contract(Section):
     @model_validator(mode="after")
     def _bounds_are_ordered(self) -> Contract:
         if self.min_characters > self.max_characters:
-            raise ValueError("`min_characters` is greater than `max_characters`")
+            raise ValueError(english("`min_characters` is greater than `max_characters`"))
         return self

@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from configs.language import translated
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -32,6 +34,10 @@ class Problem:
     where: str
     what: str
     advice: str = ""
+
+    def translated(self) -> Problem:
+        """A problem that is stored in English, in the reader's language."""
+        return Problem(self.where, translated(self.what), translated(self.advice))
 
     def __str__(self) -> str:
         """Render as ``where: what (advice)``."""

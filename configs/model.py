@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from configs.language import english
 from configs.values import Activation, LanguageCode, Section
 
 STARTER = "starter"
@@ -61,9 +62,9 @@ class Scratch(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> Scratch:
         if self.hidden_size % self.num_heads:
-            raise ValueError("`num_heads` must divide `hidden_size`")
+            raise ValueError(english("`num_heads` must divide `hidden_size`"))
         if self.vectors and self.tokenizer != "words":
-            raise ValueError("`vectors` hold whole words, so they need `tokenizer: words`")
+            raise ValueError(english("`vectors` hold whole words, so they need `tokenizer: words`"))
         return self
 
 
@@ -116,8 +117,12 @@ class Model(Section):
     @model_validator(mode="after")
     def _one_origin(self) -> Model:
         if self.scratch and (self.base != STARTER or self.decoder):
-            raise ValueError("a model from `scratch` has no `base` and no `decoder`; leave one out")
+            raise ValueError(
+                english("a model from `scratch` has no `base` and no `decoder`; leave one out")
+            )
         if self.activation and not self.scratch and not self.change_activation:
-            message = "another `activation` changes what a pretrained model computes"
-            raise ValueError(f"{message}; confirm it with `change_activation: true`")
+            message = english("another `activation` changes what a pretrained model computes")
+            raise ValueError(
+                english("{message}; confirm it with `change_activation: true`", message=message)
+            )
         return self

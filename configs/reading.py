@@ -18,6 +18,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from configs.errors import ConfigError, Problem
+from configs.language import _, english, translated
 from configs.renames import renamed
 from configs.schema import Applications, Pipeline
 
@@ -26,6 +27,26 @@ Check = Callable[[Pipeline], Iterable[tuple[str, str]]]
 OVERRIDE = "--set"
 # ruamel also raises errors of Python's own constructors, for a date such as 2024-99-99.
 BROKEN = (YAMLError, ValueError, KeyError, RecursionError)
+PYDANTIC = (
+    english("expected a finite number"),
+    english("expected a valid boolean"),
+    english("expected a valid dictionary"),
+    english("expected a valid integer"),
+    english("expected a valid list"),
+    english("expected a valid number"),
+    english("expected a valid string"),
+    english("expected a valid tuple"),
+    english("expected a section like {name}"),
+    english("expected greater than {bound:g}"),
+    english("expected greater than or equal to {bound:g}"),
+    english("expected less than {bound:g}"),
+    english("expected less than or equal to {bound:g}"),
+    english("expected '{values}'"),
+    english("String should have at least {count:d} character"),
+    english("String should have at least {count:d} characters"),
+    english("String should have at most {count:d} characters"),
+)
+"""What Pydantic says of values, with `expected` for `Input should be`."""
 UNION_TAG = re.compile(r"\]$|^(constrained-)?(int|float|str|bool)$")
 
 
@@ -108,14 +129,16 @@ def parse(path: Path) -> Source:
     except MarkedYAMLError as error:
         raise ConfigError(_syntax_problem(path, error)) from None
     except BROKEN as error:
-        raise ConfigError(Problem(str(path), f"not valid YAML: {error}")) from None
+        raise ConfigError(Problem(str(path), _("not valid YAML: {error}", error=error))) from None
     if not isinstance(values, dict):
-        raise ConfigError(Problem(str(path), "expected a mapping of sections", _HELP))
+        raise ConfigError(
+            Problem(str(path), _("expected a mapping of sections"), translated(_HELP))
+        )
     source.values = values
     return source
 
 
-_HELP = "`onestep init APPLICATION` writes a file to start from"
+_HELP = english("`onestep init APPLICATION` writes a file to start from")
 
 
 def _text(path: Path) -> str:
@@ -124,22 +147,27 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         others = {p.stem: p for p in path.parent.glob("*.y*ml")}
         near = difflib.get_close_matches(path.stem, others, 1)
-        advice = f"did you mean {others[near[0]]}?" if near else _HELP
-        raise ConfigError(Problem(str(path), "no such file", advice)) from None
+        advice = _("did you mean {others}?", others=others[near[0]]) if near else translated(_HELP)
+        raise ConfigError(Problem(str(path), _("no such file"), advice)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(
-            Problem(str(path), f"expected UTF-8 text, found other bytes at offset {error.start}")
+            Problem(
+                str(path),
+                _("expected UTF-8 text, found other bytes at offset {start}", start=error.start),
+            )
         ) from None
     except OSError as error:
-        raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
+        raise ConfigError(
+            Problem(str(path), _("cannot be read: {strerror}", strerror=error.strerror))
+        ) from None
 
 
 def _syntax_problem(path: Path, error: MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     line = f":{mark.line + 1}" if mark else ""
     message = (error.problem or str(error)).strip()
-    advice = "indent with spaces" if "\\t" in message else ""
-    return Problem(f"{path}{line}", f"not valid YAML: {message}", advice)
+    advice = _("indent with spaces") if "\\t" in message else ""
+    return Problem(f"{path}{line}", _("not valid YAML: {message}", message=message), advice)
 
 
 def _index(node: Node, location: Path_, source: Source) -> Iterator[Problem]:
@@ -157,8 +185,8 @@ def _index(node: Node, location: Path_, source: Source) -> Iterator[Problem]:
             first = source.lines[here]
             yield Problem(
                 f"{source.path}:{line}: {_dotted(here)}",
-                f"duplicate key, already given on line {first}",
-                "keep one of the two",
+                _("duplicate key, already given on line {first}", first=first),
+                _("keep one of the two"),
             )
         source.lines[here] = line
         yield from _index(value, here, source)
@@ -179,18 +207,20 @@ def _apply(source: Source, text: str) -> Iterator[Problem]:
     dotted, equals, raw = text.partition("=")
     location = tuple(dotted.strip().split("."))
     if not equals or not all(location):
-        yield Problem(f"{OVERRIDE} {text}", "expected KEY=VALUE, such as training.epochs=3")
+        yield Problem(f"{OVERRIDE} {text}", _("expected KEY=VALUE, such as training.epochs=3"))
         return
     try:
         value = YAML(typ="safe", pure=True).load(raw)
     except BROKEN:
-        yield Problem(f"{OVERRIDE} {dotted}", f"the value {raw!r} is not valid YAML")
+        yield Problem(f"{OVERRIDE} {dotted}", _("the value {raw!r} is not valid YAML", raw=raw))
         return
     target = source.values
     for part in location[:-1]:
         child = target.setdefault(part, {})
         if not isinstance(child, dict):
-            yield Problem(f"{OVERRIDE} {dotted}", f"`{part}` is a value, not a section")
+            yield Problem(
+                f"{OVERRIDE} {dotted}", _("`{part}` is a value, not a section", part=part)
+            )
             return
         target = child
     target[location[-1]] = value
@@ -212,7 +242,7 @@ def validate(source: Source, applications: Applications) -> Pipeline:
         found = [problem for one in error.errors() for problem in _problems(source, one, *kinds)]
         raise ConfigError(sorted(_merged(problems + found), key=source.line)) from None
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(_merged(problems))
     return pipeline
 
 
@@ -220,7 +250,7 @@ def _json(source: Source) -> str:
     try:
         return json.dumps(source.values, default=str)
     except (TypeError, ValueError) as error:
-        message = f"expected plain values and keys: {error}"
+        message = _("expected plain values and keys: {error}", error=error)
         raise ConfigError(Problem(str(source.path), message)) from None
 
 
@@ -234,7 +264,9 @@ def _application_problems(source: Source, names: Sequence[str]) -> list[Problem]
     value = source.values.get("application")
     if not isinstance(value, str) or value in names:
         return []
-    message = f"expected one of {', '.join(names)}, found {value!r}"
+    message = english(
+        "expected one of {names}, found {value!r}", names=", ".join(names), value=value
+    )
     return [Problem(source.where(("application",)), message, did_you_mean(value, names))]
 
 
@@ -250,8 +282,17 @@ def _problems(
     if news := renamed(_dotted(location), details["input"]):
         return [Problem(source.where(tuple(old.split("."))), what) for old, what in news.items()]
     if details["type"] == "extra_forbidden" and (owners := _owners(location, applications)):
-        message = f"{source.values['application']} has no use for it; leave it out"
-        return [Problem(source.where(location), message, f"it belongs to {', '.join(owners)}")]
+        message = english(
+            "{application} has no use for it; leave it out",
+            application=source.values["application"],
+        )
+        return [
+            Problem(
+                source.where(location),
+                message,
+                english("it belongs to {owners}", owners=", ".join(owners)),
+            )
+        ]
     return [_problem(source, location, details, kind)]
 
 
@@ -263,15 +304,23 @@ def _problem(
     if error == "extra_forbidden":
         section = section_at(location[:-1], kind)
         names = tuple(section.model_fields) if section else ()
-        advice = did_you_mean(str(location[-1]), names) or f"known here: {', '.join(names)}"
-        return Problem(where, "unknown key", advice)
+        advice = did_you_mean(str(location[-1]), names) or english(
+            "known here: {names}", names=", ".join(names)
+        )
+        return Problem(where, english("unknown key"), advice)
     if error == "missing":
-        return Problem(where, "required, but not given")
+        return Problem(where, english("required, but not given"))
     if error == "string_pattern_mismatch":
         if "language" in location:
-            message = f"expected a code such as `en`, `deu` or `zh_CN`, found {found!r}"
+            message = english(
+                "expected a code such as `en`, `deu` or `zh_CN`, found {found!r}", found=found
+            )
             return Problem(where, message)
-        return Problem(where, f"expected letters, digits, `.`, `_` and `-`, found {found!r}")
+        return Problem(
+            where,
+            english("expected letters, digits, `.`, `_` and `-`, found {found!r}", found=found),
+        )
+    # Pydantic's own texts are in the catalogue by ``PYDANTIC``.
     message = details["msg"].removeprefix("Value error, ")
     message = message.replace("Input should be", "expected").replace(
         "valid dictionary or instance of", "section like"
@@ -280,21 +329,29 @@ def _problem(
         return Problem(where, message)
     allowed = re.findall(r"'([^']*)'", str(details.get("ctx", {}).get("expected", "")))
     advice = did_you_mean(found, allowed) if isinstance(found, str) else ""
-    return Problem(where, f"{message}, found {json.dumps(found, default=str)}", advice)
+    return Problem(
+        where,
+        english("{message}, found {found}", message=message, found=json.dumps(found, default=str)),
+        advice,
+    )
 
 
 def _merged(problems: list[Problem]) -> list[Problem]:
-    """Join the expectations of the branches of one union."""
-    merged: dict[str, Problem] = {}
+    """Join the expectations of the branches of one union, in the reader's language."""
+    groups: dict[str, dict[str, Problem]] = {}
     for problem in problems:
         key = problem.where if problem.what.startswith("expected ") else str(problem)
-        if (earlier := merged.get(key)) is None:
-            merged[key] = problem
-        elif earlier.what != problem.what:
-            first = earlier.what.rsplit(", found", 1)[0]
-            what = f"{first} or {problem.what.removeprefix('expected ')}"
-            merged[key] = Problem(problem.where, what, earlier.advice or problem.advice)
-    return list(merged.values())
+        groups.setdefault(key, {}).setdefault(problem.what, problem)
+    return [_joined(list(group.values())) for group in groups.values()]
+
+
+def _joined(group: list[Problem]) -> Problem:
+    *others, last = [problem.what for problem in group]
+    parts = [translated(what) for what in [*(o.rsplit(", found", 1)[0] for o in others), last]]
+    rest = [part.removeprefix(_("expected ")) for part in parts[1:]]
+    what = _(" or ").join([parts[0], *rest]).replace("' or '", f"'{_(' or ')}'")
+    advice = next((problem.advice for problem in group if problem.advice), "")
+    return Problem(group[0].where, what, translated(advice))
 
 
 def _without_union_tags(location: Path_) -> Path_:
@@ -332,4 +389,4 @@ def _without_none(kind: Any) -> Any:
 def did_you_mean(value: str, names: Sequence[str]) -> str:
     """The most similar name as advice; empty if none is similar."""
     near = difflib.get_close_matches(value, names, 1, cutoff=0.6)
-    return f"did you mean `{near[0]}`?" if near else ""
+    return _("did you mean `{near}`?", near=near[0]) if near else ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from configs.language import english
+
 KEYS: Final[Mapping[str, str]] = {
     "contract.characters": "contract.min_characters` and `contract.max_characters",
     "contract.drift.confidence": "contract.drift.confidence_level",
@@ -46,10 +48,10 @@ VALUES: Final[Mapping[tuple[str, object], str]] = {
 def renamed(key: str, value: object) -> dict[str, str]:
     """Messages for a key with an old name or value, and for old names below it, by dotted key."""
     if isinstance(value, str) and (key, value) in VALUES:
-        return {key: f"`{value}` is now `{VALUES[key, value]}`"}
+        return {key: english("`{value}` is now `{new}`", value=value, new=VALUES[key, value])}
     if key not in KEYS:
         return {}
     below = value if isinstance(value, dict) else {}
     moved = {f"{key}.{name}": KEYS.get(f"{KEYS[key]}.{name}") for name in below}
     news = {key: KEYS[key]} | {old: new for old, new in moved.items() if new}
-    return {old: f"`{old}` is now `{new}`" for old, new in news.items()}
+    return {old: english("`{old}` is now `{new}`", old=old, new=new) for old, new in news.items()}

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 from pydantic import Field, field_validator, model_validator
 
+from configs.language import english
 from configs.values import Section
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -45,13 +46,15 @@ class Retraining(Section):
         if value is None:
             return value
         if len(value.split()) != 5:
-            raise ValueError("expected five cron fields: minute hour day month weekday")
+            raise ValueError(english("expected five cron fields: minute hour day month weekday"))
         try:
             next(CronSim(value, datetime(2000, 1, 1)))
         except CronSimError as error:
-            raise ValueError(f"expected valid cron fields: {str(error).lower()}") from None
+            raise ValueError(
+                english("expected valid cron fields: {error}", error=str(error).lower())
+            ) from None
         except StopIteration:
-            raise ValueError("this cron expression never fires") from None
+            raise ValueError(english("this cron expression never fires")) from None
         return value
 
     @field_validator("interval")
@@ -60,22 +63,24 @@ class Retraining(Section):
         if value is None:
             return value
         if not (found := INTERVAL.fullmatch(value)):
-            raise ValueError("expected a number and s, m, h, d or w, such as `6h`")
+            raise ValueError(english("expected a number and s, m, h, d or w, such as `6h`"))
         if len(found[1]) > DIGITS or timedelta(**{UNITS[found[2]]: int(found[1])}) > LONGEST:
-            raise ValueError(f"expected a time of at most {LONGEST.days}d")
+            raise ValueError(english("expected a time of at most {days}d", days=LONGEST.days))
         return value
 
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
         if value not in available_timezones():
-            raise ValueError("expected a time zone of the IANA database, such as Europe/Paris")
+            raise ValueError(
+                english("expected a time zone of the IANA database, such as Europe/Paris")
+            )
         return ZoneInfo(value).key
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Retraining:
         if self.cron is not None and self.interval is not None:
-            raise ValueError("expected `cron` or `interval`, found both")
+            raise ValueError(english("expected `cron` or `interval`, found both"))
         return self
 
     @property

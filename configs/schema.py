@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from configs.contract import Contract
+from configs.language import english
 from configs.model import Language, Model
 from configs.promotion import Gate
 from configs.retraining import Retraining
@@ -44,11 +45,11 @@ class Window(Section):
     @model_validator(mode="after")
     def _one_size(self) -> Window:
         if self.rows is not None and self.days is not None:
-            raise ValueError("expected `rows` or `days`, found both")
+            raise ValueError(english("expected `rows` or `days`, found both"))
         if self.days is not None and self.column is None:
-            raise ValueError("`days` needs a `column` with dates")
+            raise ValueError(english("`days` needs a `column` with dates"))
         if self.column is not None and self.rows is None and self.days is None:
-            raise ValueError("`column` needs `rows` or `days`")
+            raise ValueError(english("`column` needs `rows` or `days`"))
         return self
 
     @property
@@ -109,12 +110,14 @@ class Data(Section):
     @model_validator(mode="after")
     def _enough_is_named(self) -> Data:
         if self.dataset is None and "train" not in self.model_fields_set:
-            raise ValueError("expected `train` files, or a `dataset`")
+            raise ValueError(english("expected `train` files, or a `dataset`"))
         if self.dataset is None and (self.subset or self.revision):
-            raise ValueError("`subset` and `revision` belong to a `dataset`, and none is named")
+            raise ValueError(
+                english("`subset` and `revision` belong to a `dataset`, and none is named")
+            )
         fractions = [s for s in (self.validation, self.test) if isinstance(s, float)]
         if sum(fractions) >= 1:
-            raise ValueError("`validation` and `test` together leave no row to train on")
+            raise ValueError(english("`validation` and `test` together leave no row to train on"))
         return self
 
 
@@ -151,10 +154,17 @@ class Registry(Section):
     def _free_names(cls, value: dict[str, str]) -> dict[str, str]:
         for name in value:
             if not TAG.match(name):
-                raise ValueError(f"expected letters, digits, `_`, `-`, `.` or spaces in {name!r}")
+                raise ValueError(
+                    english(
+                        "expected letters, digits, `_`, `-`, `.` or spaces in {name!r}", name=name
+                    )
+                )
             if name.startswith(("onestep.", "mlflow.")):
                 raise ValueError(
-                    f"{name!r} is reserved for onestep and MLflow; choose another name"
+                    english(
+                        "{name!r} is reserved for onestep and MLflow; choose another name",
+                        name=name,
+                    )
                 )
         return value
 

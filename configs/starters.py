@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from configs.errors import ConfigError, Problem
 from configs.files import write_atomic
+from configs.language import _
 from configs.reading import did_you_mean
 from configs.schema import Applications, Pipeline, Section, json_schema
 
@@ -31,11 +32,17 @@ def write_starter(application: str, output: Path | None, applications: Applicati
     """
     names = tuple(applications)
     if application not in names:
-        message = f"expected one of {', '.join(names)}, found {application!r}"
+        message = _(
+            "expected one of {names}, found {application!r}",
+            names=", ".join(names),
+            application=application,
+        )
         raise ConfigError(Problem("APPLICATION", message, did_you_mean(application, names)))
     path = output or Path(f"{application}.yaml")
     if path.exists():
-        raise ConfigError(Problem(str(path), "the file exists", "choose another with --output"))
+        raise ConfigError(
+            Problem(str(path), _("the file exists"), _("choose another with --output"))
+        )
     # Both texts before either file: an application that cannot be loaded leaves nothing behind.
     schema, text = _schema(applications), starter(application, applications[application])
     write_atomic(path.parent / SCHEMA_FILE, schema)

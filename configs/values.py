@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
 from pydantic.json_schema import WithJsonSchema
 
+from configs.language import english
+
 Severity = Literal["refuse", "quarantine", "warn"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 DecayRate = Annotated[float, Field(ge=0, lt=1)]
@@ -82,14 +84,14 @@ SCALAR: dict[str, Any] = {"type": ["string", "integer", "boolean"]}
 def _texts(value: object) -> tuple[str, ...]:
     values = value if isinstance(value, list | tuple) else [value]
     if not values or not all(isinstance(v, str) and v for v in values):
-        raise ValueError("expected a file name, or a list of them")
+        raise ValueError(english("expected a file name, or a list of them"))
     return tuple(values)
 
 
 def _split(value: object) -> float | tuple[str, ...]:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if not 0 < value < 1:
-            raise ValueError("expected a fraction between 0 and 1, or file names")
+            raise ValueError(english("expected a fraction between 0 and 1, or file names"))
         return float(value)
     return _texts(value)
 
@@ -119,12 +121,14 @@ def label_key(value: object) -> str:
 
 
 def _labels(value: object) -> tuple[str, ...] | dict[str, str]:
-    message = "expected at least two distinct label names, or a mapping of value to name"
+    message = english("expected at least two distinct label names, or a mapping of value to name")
     if isinstance(value, dict):
         pairs = {(label_key(k), label_name(v)) for k, v in value.items()}
         mapping = {label_key(k): label_name(v) for k, v in value.items()}
         if len(mapping) < len(pairs):
-            raise ValueError("expected one name for each value, found two names for the same value")
+            raise ValueError(
+                english("expected one name for each value, found two names for the same value")
+            )
         names: Collection[str] = set(mapping.values())
         found: tuple[str, ...] | dict[str, str] = mapping
     elif isinstance(value, list | tuple) and all(isinstance(v, str | int | bool) for v in value):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from configs.errors import TrackingFailure
 from configs.files import PARTIAL
+from configs.language import _, english
 from flows.servers import outbox
 from tasks import claims
 from tasks.claims import DeadClaim
@@ -54,13 +55,13 @@ class CleanupReport:
     def note(self) -> str:
         """One line for people; empty if there was nothing to do."""
         counts = {
-            "Prefect runs marked as crashed": self.crashed,
-            "MLflow runs marked as killed": self.killed,
-            "MLflow runs completed with metrics": self.sent,
-            "unfinished versions withdrawn": self.withdrawn,
-            "leftovers removed": self.swept,
+            english("{count} Prefect runs marked as crashed"): self.crashed,
+            english("{count} MLflow runs marked as killed"): self.killed,
+            english("{count} MLflow runs completed with metrics"): self.sent,
+            english("{count} unfinished versions withdrawn"): self.withdrawn,
+            english("{count} leftovers removed"): self.swept,
         }
-        return ", ".join(f"{len(found)} {what}" for what, found in counts.items() if found)
+        return ", ".join(what.format(count=len(found)) for what, found in counts.items() if found)
 
 
 def reconcile(
@@ -170,7 +171,7 @@ def _run_of(client: MlflowClient, entry: Mapping[str, str]) -> Run | None:
         runs = client.search_runs([experiment.experiment_id], tag, max_results=1)
         return runs[0] if runs else None
 
-    return patiently(look, "find the runs of dead processes", PATIENCE_SECONDS)
+    return patiently(look, _("find the runs of dead processes"), PATIENCE_SECONDS)
 
 
 def _send(sender: StepSender, run_id: str, folder: Path) -> bool:
@@ -182,7 +183,7 @@ def _send(sender: StepSender, run_id: str, folder: Path) -> bool:
     known = len(client.get_metric_history(run_id, MARKER))
     relay = Relay(client, lambda: run_id, folder, sender, lambda _: None).start()
     if not relay.close(PATIENCE_SECONDS):
-        raise TrackingFailure(f"the steps in {folder} have not reached MLflow yet")
+        raise TrackingFailure(_("the steps in {folder} have not reached MLflow yet", folder=folder))
     return len(client.get_metric_history(run_id, MARKER)) > known
 
 
@@ -205,7 +206,7 @@ def _withdraw(
                     client.set_model_version_tag(model, str(number), registry.VERDICT, WHY)
                     found.withdrawn.append(f"{model}/{number}")
 
-    patiently(settle, f"look for unfinished versions of {model}", PATIENCE_SECONDS)
+    patiently(settle, _("look for unfinished versions of {model}", model=model), PATIENCE_SECONDS)
 
 
 def _superseded(version: ModelVersion, versions: Iterable[ModelVersion]) -> bool:

@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from configs.errors import TrackingFailure
+from configs.language import _, english
 from flows.pipeline import pipeline
 from flows.prefect_run.flow import (
     Trigger,
@@ -106,18 +107,22 @@ def nothing_to_do(run: Run) -> str:
     versions = _versions(run)
     for version in versions:
         if version.tags.get(FINGERPRINT) == run.fingerprint:
-            return f"nothing new: same data digest as version {version.version}"
+            return english(
+                "nothing new: same data digest as version {version}", version=version.version
+            )
     alike = [v for v in versions if all(v.tags.get(tag) == run.digests[tag] for tag in SAME)]
     if when == "changed" and not alike:
         return ""
     validated = validate(run.config, run.workspace, run.inputs.sources)
     for version in alike:
         if _rows(run, version) == validated.digest:
-            return f"nothing new: same rows as version {version.version}"
+            return english("nothing new: same rows as version {version}", version=version.version)
     if when == "changed":
         return ""
     drifted = against_champion(run.config, run.workspace, run.tracker.client, validated)
-    return "" if drifted is None or drifted.found else f"nothing to do: {drifted.note}"
+    if drifted is None or drifted.found:
+        return ""
+    return english("nothing to do: {note}", note=drifted.note)
 
 
 def _versions(run: Run) -> list[ModelVersion]:
@@ -127,13 +132,13 @@ def _versions(run: Run) -> list[ModelVersion]:
     def look() -> list[ModelVersion]:
         return [v for v in registry.versions(client, name) if registry.settled(v)]
 
-    return patiently(look, f"look up the versions of {name}")
+    return patiently(look, _("look up the versions of {name}", name=name))
 
 
 def _rows(run: Run, version: ModelVersion) -> str:
     """Digest of the rows that a version was trained on."""
     client = run.tracker.client
     tags = patiently(
-        lambda: client.get_run(str(version.run_id)).data.tags, "look up the rows of a version"
+        lambda: client.get_run(str(version.run_id)).data.tags, _("look up the rows of a version")
     )
     return str(tags.get(ROWS, ""))

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from threading import Thread
 
+from configs.language import english
 from flows.prefect_run import events
 from flows.run import drift
 from flows.run.run import Run, Stage
@@ -91,9 +92,9 @@ def _register(run: Run) -> RegistrationResult:
 
 
 STAGES: list[Stage] = [
-    Stage("validation", _validate, validation.VERSION),
-    Stage("tokenization", _tokenize, tokenization.VERSION),
-    Stage("fine-tuning", _finetune, finetuning.VERSION),
-    Stage("evaluation", _evaluate, evaluation.VERSION),
-    Stage("registration", _register),
+    Stage(english("validation"), _validate, validation.VERSION),
+    Stage(english("tokenization"), _tokenize, tokenization.VERSION),
+    Stage(english("fine-tuning"), _finetune, finetuning.VERSION),
+    Stage(english("evaluation"), _evaluate, evaluation.VERSION),
+    Stage(english("registration"), _register),
 ]

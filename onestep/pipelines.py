@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from configs.errors import ConfigError, DataError, Problem
+from configs.language import _
 from configs.reading import parse
 from configs.schema import Pipeline
 from onestep import display, tables
@@ -64,12 +65,13 @@ def run(
 
     def work(workspace: Workspace) -> RunResult:
         from flows import execution
+        from flows.cli.progress import heading
         from flows.run import inputs
 
         changes = [*_changes(config, data, workspace), *overrides]
         pipeline = _read(config, changes)
         inputs.require(pipeline)
-        title = f"{pipeline.name}: {pipeline.application} from {pipeline.model.origin}"
+        title = heading(pipeline)
         source = (Path(config), changes) if isinstance(config, str | Path) else (pipeline,)
         with display.progress(title, verbose=verbose) as shown:
             shown.started = began
@@ -143,7 +145,8 @@ def _values(config: Config) -> Mapping[str, Any]:
     if isinstance(config, Mapping):
         return config
     found = type(config).__name__
-    raise ConfigError(Problem(str(GIVEN), f"expected a path, a dict or a Pipeline, found {found}"))
+    message = _("expected a path, a dict or a Pipeline, found {found}", found=found)
+    raise ConfigError(Problem(str(GIVEN), message))
 
 
 def _changes(config: Config, data: Data | None, workspace: Workspace) -> Iterator[str]:
@@ -166,7 +169,10 @@ def _splits(data: Any) -> dict[str, Any]:
     if not isinstance(data, Mapping):
         return {TRAIN: data}
     if TRAIN not in data or not set(data) <= {TRAIN, *REST}:
-        found = ", ".join(map(repr, data)) or "none"
-        message = f"expected tables by split: {TRAIN} and, if you like, {' and '.join(REST)}"
-        raise DataError(Problem("data", f"{message}; found {found}"))
+        found = ", ".join(map(repr, data)) or _("none")
+        message = _(
+            "expected tables by split: train and, if you like, validation and test; found {found}",
+            found=found,
+        )
+        raise DataError(Problem("data", message))
     return dict(data)

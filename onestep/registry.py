@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
+from configs.language import _
 from onestep import display, tables
 from onestep.session import Home, call
 from onestep.tables import Row
@@ -87,11 +88,13 @@ class Model:
         names = ", ".join(self.inputs)
         for at, text in enumerate(texts):
             if not isinstance(text, str):
-                message = f"expected text or a dict, found {type(text).__name__}"
+                message = _("expected text or a dict, found {found}", found=type(text).__name__)
                 raise DataError(Problem(f"rows[{at}]", message))
         if len(self.inputs) > 1:
-            advice = "give dicts or a table"
-            raise DataError(Problem("rows", f"expected the columns {names}, found texts", advice))
+            advice = _("give dicts or a table")
+            raise DataError(
+                Problem("rows", _("expected the columns {names}, found texts", names=names), advice)
+            )
         return [{names: text} for text in texts]
 
     def _merged(
@@ -122,7 +125,7 @@ class Model:
 
 
 def _rename(missing: str) -> str:
-    return f"rename it with columns={{{missing!r}: YOURS}}"
+    return _("rename it with columns={{{missing!r}: YOURS}}", missing=missing)
 
 
 class ModelTable(display.Shown, list[Row]):
@@ -138,7 +141,7 @@ class ModelTable(display.Shown, list[Row]):
         from flows.cli import tables as drawings
 
         if not self:
-            return "no model is registered yet; onestep.run registers one"
+            return _("no model is registered yet; onestep.run registers one")
         return drawings.models(self, time.time())
 
 

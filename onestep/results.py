@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import Problem, UserError
+from configs.language import _, translated
 from onestep import display
 from onestep.registry import NO_COLUMNS, Model, load
 
@@ -76,8 +77,8 @@ class RunResult(display.Shown):
             UserError: the run was a trial, which registers nothing.
         """
         if self.version is None:
-            advice = "run it with register=True"
-            raise UserError(Problem(self.name, "a trial has no registered version", advice))
+            advice = _("run it with register=True")
+            raise UserError(Problem(self.name, _("a trial has no registered version"), advice))
         return load(f"{self.name}/{self.version}", home=self._home)
 
     def predict(
@@ -137,7 +138,9 @@ class CheckResult(display.Shown):
         if self.report:
             parts.append(reports.contract(self.report, self._home))
         if self._checked.prepared:
-            parts.append(Text(f"valid: {self._checked.prepared.validated.note}"))
+            parts.append(
+                Text(_("valid: {note}", note=translated(self._checked.prepared.validated.note)))
+            )
         return Group(*parts, *(Text(str(problem)) for problem in self.problems))
 
 

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from configs.errors import DataError, Problem
+from configs.language import _
 from tasks.store import commit_folder, file_digest, lock, storage_errors
 from tasks.workspace import Workspace
 
@@ -29,7 +30,6 @@ Table: TypeAlias = "pd.DataFrame | pa.Table | datasets.Dataset | ArrowTable"
 Row: TypeAlias = dict[str, Any]
 FOLDER = "tables"
 DIGITS = 32
-EXPECTED = "expected a pandas or polars data frame, a pyarrow table or a datasets.Dataset"
 
 
 def library(value: object) -> str:
@@ -58,11 +58,18 @@ def to_arrow(table: Any, where: str) -> pa.Table:
     import pyarrow as pa
 
     if not is_table(table):
-        raise DataError(Problem(where, f"{EXPECTED}, found {type(table).__name__}"))
+        message = _(
+            "expected a pandas or polars data frame, a pyarrow table or a datasets.Dataset, "
+            "found {found}",
+            found=type(table).__name__,
+        )
+        raise DataError(Problem(where, message))
     if library(table) == "pandas" and not table.columns.is_unique:
         repeated = ", ".join(sorted({str(n) for n in table.columns[table.columns.duplicated()]}))
-        message = f"each column needs a name of its own, found twice: {repeated}"
-        raise DataError(Problem(where, message, "rename or drop one of them"))
+        message = _(
+            "each column needs a name of its own, found twice: {repeated}", repeated=repeated
+        )
+        raise DataError(Problem(where, message, _("rename or drop one of them")))
     try:
         if library(table) == "pandas":
             found = pa.Table.from_pandas(table, preserve_index=False)
@@ -85,9 +92,11 @@ def _mixed(table: Any, where: str) -> list[Problem]:
         try:
             pa.array(table[name], from_pandas=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError):
-            advice = "convert it, for example with .astype(str)"
-            problems.append(Problem(where, f"column {name!r} has values of several types", advice))
-    return problems or [Problem(where, "Arrow cannot convert the table")]
+            advice = _("convert it, for example with .astype(str)")
+            problems.append(
+                Problem(where, _("column {name!r} has values of several types", name=name), advice)
+            )
+    return problems or [Problem(where, _("Arrow cannot convert the table"))]
 
 
 def _from_dataset(dataset: datasets.Dataset) -> pa.Table:
@@ -158,7 +167,11 @@ def records(table: Any, where: str) -> tuple[pa.Table | None, list[str], list[Ro
     if library(table) == "pandas":
         named = table.set_axis(map(str, table.columns), axis=1)
         if twice := sorted(set(named.columns[named.columns.duplicated()])):
-            raise DataError(Problem(where, f"two columns have the name {twice[0]!r}", "rename one"))
+            raise DataError(
+                Problem(
+                    where, _("two columns have the name {twice!r}", twice=twice[0]), _("rename one")
+                )
+            )
         return None, list(named.columns), named.to_dict("records")
     arrow = to_arrow(table, where)
     return arrow, arrow.column_names, arrow.to_pylist()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from configs.language import _, translated
 from flows.cli.options import File, Json, Overrides, console, open_workspace, show, write_data
 
 
@@ -34,7 +35,7 @@ def init(
     from tasks.applications.registry import PIPELINES
 
     path = write_starter(application, output, PIPELINES)
-    typer.echo(f"wrote {path}; name your files in it, then: onestep check {path}")
+    typer.echo(_("wrote {path}; name your files in it, then: onestep check {path}", path=path))
 
 
 def schema() -> None:
@@ -68,8 +69,10 @@ def check(file: File, set_: Overrides = None, as_json: Json = False) -> None:
     if found.error or found.prepared is None:
         raise found.error or AssertionError("neither checked nor refused")
     if not as_json:
-        typer.echo(f"tokens: {found.prepared.tokenized.note}")
-        typer.echo(f"{file} is valid: {found.prepared.validated.note}")
+        typer.echo(_("tokens: {note}", note=translated(found.prepared.tokenized.note)))
+        typer.echo(
+            _("{file} is valid: {note}", file=file, note=translated(found.prepared.validated.note))
+        )
 
 
 def drift(file: File, set_: Overrides = None, as_json: Json = False) -> None:
@@ -80,7 +83,10 @@ def drift(file: File, set_: Overrides = None, as_json: Json = False) -> None:
 
     pipeline, workspace = read(file, set_ or []), open_workspace()
     found = check.drift(pipeline, workspace)
-    none = f"{pipeline.model_name} has no champion with a profile to compare with"
+    none = _(
+        "{model_name} has no champion with a profile to compare with",
+        model_name=pipeline.model_name,
+    )
     record = found.record() if found else {"drift": []}
     show(record, as_json, lambda: reports.drift(found) if found else none)
     drift.require_none(pipeline, found)
@@ -119,7 +125,13 @@ def quarantine(
         problems = [str(problem) for problem in returned.problems]
         typer.echo(json.dumps({"accepted": len(returned.accepted), "problems": problems}, indent=2))
     else:
-        typer.echo(f"{len(returned.accepted)} rows taken back; `onestep run {file}` uses them")
+        typer.echo(
+            _(
+                "{accepted} rows taken back; `onestep run {file}` uses them",
+                accepted=len(returned.accepted),
+                file=file,
+            )
+        )
     if returned.problems:
         raise DataError(returned.problems)
 

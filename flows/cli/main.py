@@ -18,13 +18,14 @@ import typer
 from typer.core import TyperGroup
 
 from configs.errors import OneStepError, UserError
+from configs.language import _, translated
 from flows.cli import data, models, run
 from flows.cli.stopping import ENDINGS, received
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
 
-TERMINATED, _ = ENDINGS[signal.SIGTERM]
+TERMINATED = ENDINGS[signal.SIGTERM][0]
 AGAIN_SECONDS = 0.05
 COLLECTION_THRESHOLDS = (100_000, 50, 100)
 """Rarely enough that loading modules, which makes no garbage, is an eighth faster."""
@@ -99,7 +100,7 @@ def _guarded(command: Callable[[], object]) -> int:
         if error.code == TERMINATED:
             return _stopped(signal.SIGTERM)
         if isinstance(error.code, str):
-            typer.echo(f"error: {error.code}", err=True)
+            typer.echo(_("error: {line}", line=error.code), err=True)
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except Exception as error:
         # Servers that were stopped too are not what failed.
@@ -110,14 +111,14 @@ def _guarded(command: Callable[[], object]) -> int:
 
 def _stopped(number: int) -> int:
     code, sentence = ENDINGS[number]
-    typer.echo(sentence, err=True)
+    typer.echo(translated(sentence), err=True)
     return code
 
 
 def _failed(error: Exception) -> int:
     if isinstance(error, OneStepError):
         for line in str(error).splitlines():
-            typer.echo(f"error: {line}", err=True)
+            typer.echo(_("error: {line}", line=line), err=True)
         return error.exit_code
     if hasattr(error, "exit_code") and hasattr(error, "show"):
         error.show()
@@ -131,10 +132,11 @@ def _unexpected(error: Exception) -> int:
 
     path = Path(os.environ.get("ONESTEP_HOME", "mlruns")) / "crash.log"
     first = (str(error).splitlines() or [""])[0][:200]
-    typer.echo(f"error: {type(error).__name__}: {first}", err=True)
+    line = f"{type(error).__name__}: {first}"
+    typer.echo(_("error: {line}", line=line), err=True)
     try:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        typer.echo(f"error: the full trace is in {path}", err=True)
+        typer.echo(_("error: the full trace is in {path}", path=path), err=True)
     except OSError:
         traceback.print_exception(error)
     return 1

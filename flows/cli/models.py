@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from configs.language import _, translated
 from flows.cli.options import Json, open_workspace, show, write_data
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def models(
         show(events, as_json, lambda: tables.history(events))
         return
     records = query.registered(workspace, name)
-    none = "no model is registered yet; `onestep run FILE` registers one"
+    none = _("no model is registered yet; `onestep run FILE` registers one")
     show(records, as_json, lambda: tables.models(records, time.time()) if records else none)
 
 
@@ -109,14 +110,20 @@ def _deliver(workspace: Workspace) -> None:
 
 def _tell(change: ChampionChange, as_json: bool) -> None:
     if change.note:
-        typer.echo(change.note, err=True)
+        typer.echo(translated(change.note), err=True)
     if as_json:
         typer.echo(json.dumps(asdict(change), indent=2))
         return
-    instead = f" instead of version {change.before}" if change.before else ""
-    typer.echo(f"models:/{change.name}/{change.version} is @champion{instead}")
+    instead = _(" instead of version {before}", before=change.before) if change.before else ""
+    typer.echo(
+        _(
+            "models:/{change.name}/{change.version} is @champion{instead}",
+            instead=instead,
+            change=change,
+        )
+    )
     if change.verdict:
-        typer.echo(f"the gate had said: {change.verdict}")
+        typer.echo(_("the gate had said: {verdict}", verdict=translated(change.verdict)))
 
 
 def lineage(model: Reference, as_json: Json = False) -> None:
@@ -145,7 +152,13 @@ def export(
     from flows.models import export as exports
 
     exports.export(open_workspace(), model, folder)
-    typer.echo(f"{folder}: weights, tokenizer and {exports.CARD}; add a licence to the card")
+    typer.echo(
+        _(
+            "{folder}: weights, tokenizer and {card}; add a licence to the card",
+            folder=folder,
+            card=exports.CARD,
+        )
+    )
     typer.echo(f"publish:  hf upload OWNER/NAME {folder}")
 
 
@@ -193,7 +206,7 @@ def ui(
         else:
             typer.echo(f"Prefect  {addresses['prefect']}")
             typer.echo(f"MLflow   {addresses['mlflow']}")
-            typer.echo("Ctrl-C ends both.")
+            typer.echo(_("Ctrl-C ends both."))
         sys.stdout.flush()
         signal.pause()
 

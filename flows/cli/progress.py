@@ -5,19 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from configs.language import _, translated
 from tasks.progress import Notice, StageFinished, StageStarted, Update, listening
 from tasks.progress import Progress as Training
 from tasks.report.page import duration, size
 
+if TYPE_CHECKING:
+    from configs.schema import Pipeline
+
 PLAIN_SECONDS = 10.0
 AFTER_TRAINING_SECONDS = 5.0
 """Time of loading the model, plots and registration, measured on two cores."""
+
+
+def heading(config: Pipeline) -> str:
+    """What a run makes out of what."""
+    return _("{config.name}: {config.application} from {config.model.origin}", config=config)
+
+
+def padded(text: str, width: int) -> str:
+    """Text with blanks up to a width, in columns of a terminal: a Chinese character has two."""
+    return text + " " * (width - cell_len(text))
 
 
 class Bar(Protocol):
@@ -55,23 +70,23 @@ class Display:
     def __call__(self, event: Update) -> None:
         if isinstance(event, StageStarted):
             if not self.console.is_terminal:
-                self.console.print(f"{event.stage} ...")
+                self.console.print(f"{translated(event.stage)} ...")
         elif isinstance(event, StageFinished):
             self._stage(event)
         elif isinstance(event, Notice):
-            self.console.print(f"  note: {event.text}", style="yellow")
+            self.console.print(_("  note: {text}", text=translated(event.text)), style="yellow")
         else:
             self._training(event)
 
     def _stage(self, event: StageFinished) -> None:
         self.close()
         self.stages.append(event)
-        how = "reused" if event.reused else "done"
+        how = _("reused") if event.reused else _("done")
         line = Text.assemble(
-            (f"{event.stage:<13}", "bold"),
-            (f"{how:<7}", "cyan" if event.reused else "green"),
+            (padded(translated(event.stage), 13), "bold"),
+            (padded(how, 7), "cyan" if event.reused else "green"),
             f"{duration(event.seconds):>8}  ",
-            event.note,
+            translated(event.note),
         )
         self.console.print(line, soft_wrap=True)
 
@@ -81,35 +96,56 @@ class Display:
             self._forecast(values)
         elif event.kind == "started":
             self.pace = Pace(total=values["total_steps"], epochs=values["epochs"])
-            self._show("training", values["total_steps"])
+            self._show(_("training"), values["total_steps"])
         elif event.kind == "resumed":
-            self.console.print(f"  resumed after step {values['step']}")
+            self.console.print(_("  resumed after step {step}", step=values["step"]))
         elif event.kind == "step":
             self._step(values)
         elif event.kind == "validation":
             self._validation(values)
         elif event.kind == "evaluating":
-            self._show("evaluating", values["total"])
-            self._advance(values["done"], f"{values['done']:,} of {values['total']:,} rows")
+            self._show(_("evaluating"), values["total"])
+            self._advance(
+                values["done"],
+                _("{done:,} of {total:,} rows", done=values["done"], total=values["total"]),
+            )
 
     def _forecast(self, values: Mapping[str, Any]) -> None:
         left = values["training_seconds"] + values["test_seconds"] + AFTER_TRAINING_SECONDS
         self.predicted = time.monotonic() - self.started + left
         seconds, memory = duration(values["training_seconds"]), size(values["peak_memory"])
-        line = f"  expected: {values['steps']} steps in {seconds}, {memory} at the peak"
+        line = _(
+            "  expected: {steps} steps in {seconds}, {memory} at the peak",
+            steps=values["steps"],
+            seconds=seconds,
+            memory=memory,
+        )
         self.console.print(line)
 
     def _step(self, values: Mapping[str, Any]) -> None:
         state = self.pace.take(values)
         self._advance(values["step"], state)
         if not self.console.is_terminal and self.pace.due():
-            self.console.print(f"  step {values['step']}/{self.pace.total}  {state}")
+            self.console.print(
+                _(
+                    "  step {step}/{total}  {state}",
+                    step=values["step"],
+                    total=self.pace.total,
+                    state=state,
+                )
+            )
 
     def _validation(self, values: Mapping[str, Any]) -> None:
         metrics = values["metrics"]
         shown = "  ".join(f"{k} {metrics[k]:.4f}" for k in ("loss", *list(metrics)[:2]))
-        best = "  best so far" if values["improved"] else ""
-        line = f"  epoch {values['epoch']}/{self.pace.epochs}  validation {shown}{best}"
+        best = _("  best so far") if values["improved"] else ""
+        line = _(
+            "  epoch {epoch}/{epochs}  validation {shown}{best}",
+            epoch=values["epoch"],
+            epochs=self.pace.epochs,
+            shown=shown,
+            best=best,
+        )
         self.console.print(line)
 
     def _show(self, name: str, total: int) -> None:
@@ -147,9 +183,13 @@ class Pace:
         self.samples = keep * self.samples + values["samples"]
         self.steps = keep * self.steps + 1
         left = (self.total - values["step"]) * self.seconds / self.steps
-        return (
-            f"epoch {values['epoch']:.2f}/{self.epochs}  loss {values['loss']:.4f}  "
-            f"{self.samples / max(self.seconds, 1e-9):.0f} samples/s  {duration(left)} left"
+        return _(
+            "epoch {values[epoch]:.2f}/{epochs}  loss {values[loss]:.4f}  {samples:.0f} "
+            "samples/s  {left} left",
+            epochs=self.epochs,
+            samples=self.samples / max(self.seconds, 1e-09),
+            left=duration(left),
+            values=values,
         )
 
     def due(self) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from configs.errors import ConfigError
+from configs.language import translated
 from flows.cli import stopping
 from flows.cli.options import (
     File,
@@ -39,7 +40,7 @@ def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None
     pipeline, workspace = read(file, set_ or []), open_workspace()
     ready, report = check.preflight(pipeline, workspace)
     if not as_json:
-        typer.echo(f"{file}: {ready.validated.note}")
+        typer.echo(f"{file}: {translated(ready.validated.note)}")
     show(report, as_json, lambda: reports.preflight(report))
 
 
@@ -63,10 +64,9 @@ def run(
     inputs.require(config)
     open_workspace()
     screen = console(stderr=as_json)
-    title = f"{config.name}: {config.application} from {config.model.origin}"
-    screen.print(title)
     from flows.cli import progress, reports
 
+    screen.print(progress.heading(config))
     with stopping.bounded(), progress.watching(screen) as display:
         display.started = clock
         outcome = execution.run(file, set_ or [], fresh=fresh, trial=trial)
@@ -94,7 +94,8 @@ def retrain(
 
     with stopping.bounded(), progress.watching(console(stderr=as_json)):
         done = execution.retrain(file, set_ or [], "scheduled" if scheduled else "manual")
-    typer.echo(json.dumps(done.record(), indent=2) if as_json else f"{done.pipeline}: {done.note}")
+    line = f"{done.pipeline}: {translated(done.note)}"
+    typer.echo(json.dumps(done.record(), indent=2) if as_json else line)
 
 
 def schedule(

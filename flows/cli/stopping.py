@@ -15,11 +15,12 @@ from urllib.request import getproxies, proxy_bypass
 
 import typer
 
+from configs.language import english, translated
 from flows.servers.prefect import configured
 
 ENDINGS: Final = {
-    int(signal.SIGINT): (130, "interrupted; the same command goes on from here"),
-    int(signal.SIGTERM): (143, "terminated; the same command goes on from here"),
+    int(signal.SIGINT): (130, english("interrupted; the same command goes on from here")),
+    int(signal.SIGTERM): (143, english("terminated; the same command goes on from here")),
 }
 """Exit code and sentence of each signal."""
 LOOK_SECONDS: Final = 0.5
@@ -67,7 +68,7 @@ def _end_without_server(number: int) -> None:
         silent = 0 if _answers(configured() or "") else silent + 1
     code, sentence = ENDINGS[number]
     with suppress(OSError, ValueError):
-        typer.echo(sentence, err=True)
+        typer.echo(translated(sentence), err=True)
     os._exit(code)
 
 

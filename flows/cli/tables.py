@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from configs.language import _, translated, words
 from tasks.report.page import duration, visible
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 SHORT = 12
 MARK = "*"
-WORDS = frozenset({"severity", "first", "split", "why", "file", "schedule", "next run", ""})
 
 
 class PlainConsole(Console):
@@ -39,13 +39,13 @@ def table(
     columns: Sequence[str],
     rows: Sequence[Sequence[object]],
     title: str = "",
-    words: frozenset[str] = frozenset(),
+    left: Collection[int] = (),
 ) -> Table:
-    """A table whose numbers are aligned; columns of ``words`` begin at the left."""
+    """A table of numbers; the first column and those at ``left`` begin at the left."""
     drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(columns):
         drawn.add_column(
-            column, justify="left" if index == 0 or column in words else "right", no_wrap=index == 0
+            column, justify="left" if index == 0 or index in left else "right", no_wrap=index == 0
         )
     for row in rows:
         drawn.add_row(*(f"{v:.4f}" if isinstance(v, float) else visible(str(v)) for v in row))
@@ -62,10 +62,12 @@ def models(records: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
         age = duration(now - record["created"])
         row = [record["name"], str(record["version"]), aliases, value, record["data"][:SHORT]]
         rows.append([*row, record["base_model"], age])
-    drawn = table(["model", "version", "aliases", "metric", "data", "base model", "age"], rows)
+    drawn = table(words("model", "version", "aliases", "metric", "data", "base model", "age"), rows)
     if all(record["comparable"] for record in records):
         return drawn
-    return Group(drawn, Text(f"{MARK} on other test rows than the champion's: not comparable"))
+    return Group(
+        drawn, Text(_("{mark} on other test rows than the champion's: not comparable", mark=MARK))
+    )
 
 
 def history(events: Sequence[Mapping[str, Any]]) -> Table:
@@ -78,7 +80,9 @@ def history(events: Sequence[Mapping[str, Any]]) -> Table:
         ]
         for event in events
     ]
-    return table(["UTC", "model", "version", "event", "instead of", "by", "why"], rows, words=WORDS)
+    return table(
+        words("UTC", "model", "version", "event", "instead of", "by", "why"), rows, left={6}
+    )
 
 
 def lineage(record: Mapping[str, Any]) -> RenderableType:
@@ -88,39 +92,62 @@ def lineage(record: Mapping[str, Any]) -> RenderableType:
     counts = ", ".join(f"{count:,} {split}" for split, count in data["rows"].items())
     files = [f"{split}: {', '.join(names)}" for split, names in data["sources"].items()]
     facts = [
-        ["version", record["uri"]],
-        ["aliases", " ".join(f"@{alias}" for alias in record["aliases"]) or "none"],
-        ["registered", created],
-        ["verdict", record["verdict"]],
-        ["predecessor", record["predecessor"] or "none"],
-        ["rows", f"{counts}; {data['quarantined']:,} quarantined"],
-        ["files", "; ".join(files)],
-        ["data digest", data["digest"]],
-        ["base model", f"{base['name']} ({base['digest'][:SHORT]})"],
-        ["code", f"onestep {code['onestep']} {code['revision'][:SHORT]}".rstrip()],
-        ["libraries", ", ".join(f"{k} {v}" for k, v in record["libraries"].items())],
-        ["pipeline", f"{record['config']['name']}, in {record['folder']}"],
-        ["fingerprint", record["fingerprint"]],
-        ["MLflow run", record["run_id"]],
+        [_("version"), record["uri"]],
+        [_("aliases"), " ".join(f"@{alias}" for alias in record["aliases"]) or _("none")],
+        [_("registered"), created],
+        [_("verdict"), translated(record["verdict"])],
+        [_("predecessor"), record["predecessor"] or _("none")],
+        [
+            _("rows"),
+            _(
+                "{counts}; {quarantined:,} quarantined",
+                counts=counts,
+                quarantined=data["quarantined"],
+            ),
+        ],
+        [_("files"), "; ".join(files)],
+        [_("data digest"), data["digest"]],
+        [_("base model"), f"{base['name']} ({base['digest'][:SHORT]})"],
+        [_("code"), f"onestep {code['onestep']} {code['revision'][:SHORT]}".rstrip()],
+        [_("libraries"), ", ".join(f"{k} {v}" for k, v in record["libraries"].items())],
+        [
+            _("pipeline"),
+            _("{name}, in {folder}", name=record["config"]["name"], folder=record["folder"]),
+        ],
+        [_("fingerprint"), record["fingerprint"]],
+        [_("MLflow run"), record["run_id"]],
     ]
     metrics = [[name, value] for name, value in record["metrics"].items()]
-    parts: list[RenderableType] = [table(["lineage", ""], facts, words=WORDS)]
-    parts += ["", table(["test metric", "value"], metrics)]
-    return Group(*parts, "", Text("settings: onestep lineage --json"))
+    parts: list[RenderableType] = [table(words("lineage", ""), facts, left={1})]
+    parts += ["", table(words("test metric", "value"), metrics)]
+    return Group(*parts, "", Text(_("settings: onestep lineage --json")))
 
 
 def reproduced(found: Reproduction) -> RenderableType:
     """A version and its reproduction, side by side."""
     rows = [
-        [name, then, now, "same" if then == now else now - then]
+        [name, then, now, _("same") if then == now else now - then]
         for name, (then, now) in found.metrics.items()
     ]
-    same_rows = "the same rows" if found.same_rows else "other rows"
-    weights = "the same weights, bit by bit" if found.same_weights else "other weights"
+    same_rows = _("the same rows") if found.same_rows else _("other rows")
+    weights = _("the same weights, bit by bit") if found.same_weights else _("other weights")
     style = "green" if found.identical else "yellow"
-    parts: list[RenderableType] = [table(["metric", "then", "now", "difference"], rows), ""]
-    parts += [Text(f"changed since: {change}") for change in found.changed]
-    return Group(*parts, Text(f"{found.uri}: {same_rows} and {weights}", style=style))
+    parts: list[RenderableType] = [table(words("metric", "then", "now", "difference"), rows), ""]
+    parts += [
+        Text(_("changed since: {change}", change=translated(change))) for change in found.changed
+    ]
+    return Group(
+        *parts,
+        Text(
+            _(
+                "{uri}: {same_rows} and {weights}",
+                uri=found.uri,
+                same_rows=same_rows,
+                weights=weights,
+            ),
+            style=style,
+        ),
+    )
 
 
 def difference(found: Difference) -> RenderableType:
@@ -128,17 +155,17 @@ def difference(found: Difference) -> RenderableType:
     heads = list(found.versions)
     parts: list[RenderableType] = []
     sections = (
-        ("setting", found.config),
-        ("data", found.data),
-        ("test metric", found.metrics),
-        ("slice", found.slices),
+        (_("setting"), found.config),
+        (_("data"), found.data),
+        (_("test metric"), found.metrics),
+        (_("slice"), found.slices),
     )
     for name, pairs in sections:
         rows = [[key, *map(_shown, pair)] for key, pair in pairs.items()]
-        parts += [table([name, *heads], rows, words=WORDS) if rows else f"{name}: no difference"]
+        parts += [table([name, *heads], rows) if rows else _("{name}: no difference", name=name)]
         parts += [""]
     if found.examples is None:
-        return Group(*parts, "examples: no test row that both have, measured by one metric")
+        return Group(*parts, _("examples: no test row that both have, measured by one metric"))
     return Group(*parts, *_examples(found.examples))
 
 
@@ -148,18 +175,23 @@ def _shown(value: Any) -> Any:
 
 def _place(one: Mapping[str, Any]) -> str:
     """A test row by its file, row, line and id."""
-    line = f", line {one['line']}" if "line" in one else ""
+    line = _(", line {line}", line=one["line"]) if "line" in one else ""
     name = f" ({one['id']})" if "id" in one else ""
-    return f"{one['file']} row {one['row']}{line}{name}"
+    return _("{file} row {row}{line}{name}", file=one["file"], row=one["row"], line=line, name=name)
 
 
 def _examples(found: Examples) -> list[RenderableType]:
-    line = (
-        f"{found.shared:,} test rows in both; the second answers {found.better:,} better "
-        f"and {found.worse:,} worse"
+    line = _(
+        "{found.shared:,} test rows in both; the second answers {found.better:,} better and "
+        "{found.worse:,} worse",
+        found=found,
     )
     if found.rows != (found.shared, found.shared):
         first, second = found.rows
-        line += f"\nthe test metrics are of other rows too: {first:,} and {second:,}"
+        line += _(
+            "\nthe test metrics are of other rows too: {first:,} and {second:,}",
+            first=first,
+            second=second,
+        )
     rows = [[_place(one), one["before"], one["after"]] for one in (*found.worst, *found.best)]
-    return [line, table(["row", "before", "after"], rows)] if rows else [line]
+    return [line, table(words("row", "before", "after"), rows)] if rows else [line]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from configs.errors import ModelError, Problem, UserError
+from configs.language import _
 from tasks.evaluation import OUTCOMES
 from tasks.tracking import lineage, registry, runs
 from tasks.tracking.client import reach
@@ -88,8 +89,8 @@ def references(first: str, second: str, third: str = "") -> tuple[Reference, Ref
     found = Reference.parse(first), Reference.parse(second)
     for one in found:
         if one.version is not None and not one.version.isdigit():
-            advice = "give NAME 1 2, or two of NAME, NAME@ALIAS and NAME/VERSION"
-            raise UserError(Problem(one.uri, "expected the number of a version", advice))
+            advice = _("give NAME 1 2, or two of NAME, NAME@ALIAS and NAME/VERSION")
+            raise UserError(Problem(one.uri, _("expected the number of a version"), advice))
     return found
 
 
@@ -151,7 +152,7 @@ class _Evaluation:
             found = runs.fetch_artifact(self._client, self._run, path, Path(folder))
             if found is None:
                 where = runs.uri_of(self._known.version)
-                raise ModelError(Problem(where, "its evaluation is gone"))
+                raise ModelError(Problem(where, _("its evaluation is gone")))
             return pd.read_parquet(found)
 
     def _read(self, path: str) -> Any:

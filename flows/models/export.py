@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from configs.errors import ModelError, Problem, UserError
+from configs.language import _
 from tasks.store import read_json, storage_errors
 from tasks.tracking import lineage, registry
 from tasks.tracking.client import reach, transfer
@@ -41,7 +42,9 @@ def export(workspace: Workspace, model: str, folder: Path) -> Path:
         UserError: the folder exists and is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(Problem(str(folder), "expected a new or empty folder", "name another"))
+        raise UserError(
+            Problem(str(folder), _("expected a new or empty folder"), _("name another"))
+        )
     client = reach(workspace)
     version = registry.look_up(client, Reference.parse(model))
     known = lineage.of(client, workspace, version)

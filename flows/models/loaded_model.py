@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
+from configs.language import _
 from flows.models.reading import Row
 from tasks.contract.sources.base import Options
 from tasks.tracking import runs
@@ -81,7 +82,7 @@ class LoadedModel:
             own = self.own_names
             name = self.inputs[own.index(given)] if given in own else given
             if name not in found or name in renamed:
-                message = f"expected the name of an input, each once: {', '.join(own)}"
+                message = _("expected the name of an input, each once: {own}", own=", ".join(own))
                 raise DataError(Problem(f"{option} {given}", message))
             renamed[name] = actual
         return found | {name: [actual] for name, actual in renamed.items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import DataError, ModelError, Problem
+from configs.language import _
 from flows.models import reading, writing
 from flows.models.loaded_model import LoadedModel
 from flows.models.reading import Row, Words
@@ -70,8 +71,10 @@ def stream(workspace: Workspace, request: Request) -> Iterator[str]:
     model = LoadedModel.load(workspace, version)
     if passages and not {"question", CONTEXT} <= set(model.inputs):
         found = ", ".join(model.own_names)
-        message = f"its input is {found}; only a model for questions looks answers up"
-        raise ModelError(Problem(request.model, message, "leave --documents out"))
+        message = _(
+            "its input is {found}; only a model for questions looks answers up", found=found
+        )
+        raise ModelError(Problem(request.model, message, _("leave --documents out")))
     names = _Names(model, request, passages)
     if path is None:
         yield _answer(names, request.output)
@@ -113,8 +116,8 @@ class _Names:
 
     def rename_or_look_up(self, missing: str) -> str:
         """What to do about a missing column."""
-        advice = f"rename it with --column {missing}=YOURS"
-        looked_up = ", or name a folder of texts with --documents"
+        advice = _("rename it with --column {missing}=YOURS", missing=missing)
+        looked_up = _(", or name a folder of texts with --documents")
         return advice + (looked_up if missing == self.model.own_name(CONTEXT) else "")
 
 
@@ -160,29 +163,32 @@ def look_up(workspace: Workspace, reference: str) -> ModelVersion:
 def _require_sense(request: Request) -> None:
     """Refuse arguments that do not go together."""
     if request.output not in ("", "csv", "jsonl"):
-        raise DataError(Problem("--to", f"expected csv or jsonl, found {request.output!r}"))
+        raise DataError(
+            Problem("--to", _("expected csv or jsonl, found {output!r}", output=request.output))
+        )
     if request.question is None:
         return
     if not request.question.strip():
-        raise DataError(Problem("--question", "the question is empty"))
+        raise DataError(Problem("--question", _("the question is empty")))
     if request.documents is None:
-        advice = "add --documents FOLDER"
-        raise DataError(Problem("--question", "expected documents to look it up in", advice))
+        advice = _("add --documents FOLDER")
+        raise DataError(Problem("--question", _("expected documents to look it up in"), advice))
     if request.file != "-":
-        raise DataError(Problem("--question", "expected a question or a file, found both"))
+        raise DataError(Problem("--question", _("expected a question or a file, found both")))
     if request.columns or request.quotes is not None:
         option = "--column" if request.columns else "--quotes"
-        raise DataError(Problem(option, "a question has no columns", "leave it out"))
+        raise DataError(Problem(option, _("a question has no columns"), _("leave it out")))
 
 
 def _renames(columns: Sequence[str]) -> dict[str, str]:
     renames: dict[str, str] = {}
     for text in columns:
-        name, _, actual = text.partition("=")
-        if not name or not actual:
-            raise DataError(Problem(f"--column {text}", "expected NAME=YOURS, such as text=review"))
+        name, equals, actual = text.partition("=")
+        if not equals or not name or not actual:
+            message = _("expected NAME=YOURS, such as text=review")
+            raise DataError(Problem(f"--column {text}", message))
         if name in renames:
-            raise DataError(Problem(f"--column {text}", f"{name} is renamed twice"))
+            raise DataError(Problem(f"--column {text}", _("{name} is renamed twice", name=name)))
         renames[name] = actual
     return renames
 
@@ -192,8 +198,8 @@ def _options(request: Request, model: LoadedModel, path: Path) -> Options:
     if request.quotes is None:
         return model.options
     if (kind := formats.format_of(path)) not in DELIMITED:
-        message = f"only CSV and TSV have fields that may be quoted, found {kind}"
-        raise DataError(Problem("--quotes", message, "leave it out"))
+        message = _("only CSV and TSV have fields that may be quoted, found {kind}", kind=kind)
+        raise DataError(Problem("--quotes", message, _("leave it out")))
     return replace(model.options, quotes=request.quotes)
 
 
@@ -217,7 +223,7 @@ def _look_up(model: LoadedModel, table: list[Row], passages: Passages) -> list[R
         tried += [(at, passage.reference, row | {CONTEXT: passage.text}) for passage in found]
     best: dict[int, Row] = {}
     predicted = model.predict([row for _, _, row in tried]) if tried else []
-    for (at, source, _), answer in zip(tried, predicted, strict=True):
+    for (at, source, _row), answer in zip(tried, predicted, strict=True):
         answer["source"] = source if answer["answered"] else ""
         if at not in best or _is_better(answer, best[at]):
             best[at] = answer
@@ -232,5 +238,5 @@ def _is_better(answer: Row, other: Row) -> bool:
 
 def _sentence(answer: Row) -> str:
     if not answer["answered"]:
-        return "I do not know.\n"
-    return f"{answer['answer']}\n({answer['source']}, score {answer['score']:.2f})\n"
+        return _("I do not know.\n")
+    return _("{answer[answer]}\n({answer[source]}, score {answer[score]:.2f})\n", answer=answer)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError, Problem, UserError
+from configs.language import _, english
 from flows.prefect_run import events
 from flows.servers.leases import shared
 from tasks.tracking import lineage as origins
@@ -62,8 +63,8 @@ def _names(client: MlflowClient, name: str | None) -> list[str]:
     if name is None:
         return names
     if name not in names:
-        known = ", ".join(names) or "none yet"
-        raise ModelError(Problem(name, "no such model", f"registered: {known}"))
+        known = ", ".join(names) or _("none yet")
+        raise ModelError(Problem(name, _("no such model"), _("registered: {known}", known=known)))
     return [name]
 
 
@@ -138,7 +139,8 @@ def _change(
         url = _run_url(client, workspace, version)
         events.note_champion_change(workspace, change.name, registry.trail(version)[-1], url)
     except Exception as error:
-        return replace(change, note=f"its event was not recorded ({type(error).__name__})")
+        note = english("its event was not recorded ({kind})", kind=type(error).__name__)
+        return replace(change, note=note)
     return change
 
 
@@ -155,7 +157,7 @@ def _run_url(client: MlflowClient, workspace: Workspace, version: ModelVersion) 
 def _require_reason(reason: str) -> str:
     given = reason.strip()
     if not given:
-        raise UserError(Problem("--reason", "expected a reason, found nothing"))
+        raise UserError(Problem("--reason", _("expected a reason, found nothing")))
     if any("\ud800" <= letter <= "\udfff" for letter in given):
-        raise UserError(Problem("--reason", "expected text in UTF-8"))
+        raise UserError(Problem("--reason", _("expected text in UTF-8")))
     return given

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, ModelError, Problem, UserError
+from configs.language import _, english
 from configs.schema import Pipeline
 from flows.run.fingerprint import code_digest
 from flows.run.inputs import Inputs, quiet
@@ -110,12 +111,16 @@ def inputs_of(known: Lineage, workspace: Workspace, config: Pipeline) -> Inputs:
         base = initial_model.find(config.model, config.application)
         if base.digest != known.version.tags.get("onestep.base_model"):
             problems.append(
-                Problem("model.base", f"the base model {base.name} has changed", "restore it")
+                Problem(
+                    "model.base",
+                    _("the base model {name} has changed", name=base.name),
+                    _("restore it"),
+                )
             )
     except UserError as error:
         problems += error.problems
     if Fixes(quarantine.fixes_of(workspace.root, config.name)).digest != known.record["fixes"]:
-        message = "the fixes of quarantined rows have changed since"
+        message = _("the fixes of quarantined rows have changed since")
         problems.append(Problem("quarantine", message))
     if problems or sources is None or base is None:
         raise DataError(problems)
@@ -127,10 +132,17 @@ def _changed_files(known: Lineage, sources: Sources) -> Iterator[Problem]:
         found = [sources.digests[name] for name in sources.files.get(split, ())]
         for at, (name, digest) in enumerate(files.items()):
             if at >= len(found) or found[at] != digest:
-                message = f"the {split} file has changed; expected SHA-256 {digest[:12]}"
-                yield Problem(name, message, "restore it")
+                message = _(
+                    "the {split} file has changed; expected SHA-256 {digest}",
+                    split=split,
+                    digest=digest[:12],
+                )
+                yield Problem(name, message, _("restore it"))
         if len(found) > len(files):
-            yield Problem(f"data.{split}", f"{len(found)} files match, there were {len(files)}")
+            yield Problem(
+                f"data.{split}",
+                _("{found} files match, there were {files}", found=len(found), files=len(files)),
+            )
 
 
 def _copy_fixes(config: Pipeline, workspace: Workspace, elsewhere: Workspace) -> None:
@@ -148,7 +160,7 @@ def _registered_weights(
     path = f"{PACKAGE}/manifest.json"
     manifest = runs.read_artifact(client, workspace, str(known.version.run_id), path)
     if manifest is None:
-        raise ModelError(Problem(runs.uri_of(known.version), "its artifacts are gone"))
+        raise ModelError(Problem(runs.uri_of(known.version), _("its artifacts are gone")))
     return _weights(manifest)
 
 
@@ -168,11 +180,16 @@ def _other_changes(known: Lineage, config: Pipeline) -> Iterator[str]:
     now = lineage.libraries()
     for library, then in known.record["libraries"].items():
         if now.get(library) != then:
-            yield f"{library} was {then}, and is {now.get(library, 'gone')}"
+            other = now.get(library, english("gone"))
+            yield english(
+                "{library} was {then}, and is {now}", library=library, then=then, now=other
+            )
     from flows.stages import STAGES
 
     if code_digest(config, [stage.version for stage in STAGES]) != known.version.tags.get(
         "onestep.code"
     ):
-        then = known.version.tags.get("onestep.version", "another version")
-        yield f"the code of a stage or of the served model has changed since onestep {then}"
+        then = known.version.tags.get("onestep.version", english("another version"))
+        yield english(
+            "the code of a stage or of the served model has changed since onestep {then}", then=then
+        )

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from configs.language import _
 from flows.models.scoring import ScoringServer
 from flows.run.inputs import quiet
 from flows.servers.prefect import HOST
@@ -62,7 +63,7 @@ class Follower:
             try:
                 self._look()
             except Exception as error:
-                self._complain(f"{type(error).__name__} while looking at the registry")
+                self._complain(_("{kind} while looking at the registry", kind=type(error).__name__))
 
     def _look(self) -> None:
         version = registry.look_up(self._client, self._reference)
@@ -73,9 +74,9 @@ class Follower:
         try:
             self._take(version)
         except Exception as error:
-            self._complain(f"{uri} does not load: {type(error).__name__}")
+            self._complain(_("{uri} does not load: {kind}", uri=uri, kind=type(error).__name__))
         else:
-            self._say(f"now serving {uri}")
+            self._say(_("now serving {uri}", uri=uri))
 
     def _take(self, version: ModelVersion) -> None:
         uri = runs.uri_of(version)
@@ -87,7 +88,7 @@ class Follower:
         """Report a failure once."""
         if why != self._refused:
             self._refused = why
-            self._say(f"{why}; {self._uri} stays")
+            self._say(_("{why}; {uri} stays", why=why, uri=self._uri))
 
 
 def serve(workspace: Workspace, model: str, port: int, say: Say) -> None:
@@ -109,7 +110,14 @@ def serve(workspace: Workspace, model: str, port: int, say: Say) -> None:
     server = uvicorn.Server(config)
     ended = threading.Event()
     threading.Thread(target=follower.follow, args=(ended,), daemon=True).start()
-    say(f"serving {follower.uri} at http://{HOST}:{port}/invocations")
+    say(
+        _(
+            "serving {uri} at http://{host}:{port}/invocations",
+            uri=follower.uri,
+            host=HOST,
+            port=port,
+        )
+    )
     try:
         server.run()
     finally:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from configs.errors import DataError, Problem
+from configs.language import _, english, translated
 from flows.models.reading import Numbered, Row, Words
 from tasks.contract.rows.layout import quote_names
 from tasks.contract.sources.base import Unreadable
 
 PROBABILITIES: Final = "probabilities"
-AS_JSON: Final = "write JSON Lines instead: --to jsonl"
+AS_JSON: Final = english("write JSON Lines instead: --to jsonl")
 
 
 def prediction_names(
@@ -29,8 +30,8 @@ def prediction_names(
         DataError: the model gives no probabilities.
     """
     if probabilities and PROBABILITIES not in outputs:
-        message = f"this model gives no probabilities, only {', '.join(outputs)}"
-        raise DataError(Problem(where, message, "leave it out"))
+        message = _("this model gives no probabilities, only {outputs}", outputs=", ".join(outputs))
+        raise DataError(Problem(where, message, _("leave it out")))
     names: dict[str, str] = {}
     for output in outputs:
         if output != PROBABILITIES or probabilities:
@@ -64,8 +65,10 @@ class Output:
             if self.kind == "csv" and not isinstance(item, Unreadable):
                 for name, value in item[1].items():
                     if isinstance(value, str) and "\0" in value:
-                        message = f"column {name!r} has a zero byte, which CSV cannot hold"
-                        raise DataError(Problem(words.row(item[0]), message, AS_JSON))
+                        message = _(
+                            "column {name!r} has a zero byte, which CSV cannot hold", name=name
+                        )
+                        raise DataError(Problem(words.row(item[0]), message, translated(AS_JSON)))
             yield item
 
     def start(self) -> str:
@@ -78,8 +81,11 @@ class Output:
             return ""
         stripped = [name.strip() for name in self.columns]
         if same := sorted({name for name in stripped if stripped.count(name) > 1}):
-            message = f"CSV cannot tell columns apart that differ in spaces: {quote_names(same)}"
-            raise DataError(Problem("--to csv", message, AS_JSON))
+            message = _(
+                "CSV cannot tell columns apart that differ in spaces: {same}",
+                same=quote_names(same),
+            )
+            raise DataError(Problem("--to csv", message, translated(AS_JSON)))
         return _csv_line(self.columns)
 
     def lines(self, rows: Iterable[Row]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import DataError, Problem
+from configs.language import _, english
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.arrow import MappedTable
@@ -69,7 +70,9 @@ def against_champion(
     The champion also answers as many rows as ``predictions`` says, for a comparison with its
     answers to its own test rows.
     """
-    version = patiently(lambda: registry.champion(client, config.model_name), "find the champion")
+    version = patiently(
+        lambda: registry.champion(client, config.model_name), _("find the champion")
+    )
     if version is None or (before := _json(client, workspace, version, PROFILE)) is None:
         return None
     settings = config.contract.drift
@@ -103,12 +106,12 @@ def require_none(config: Pipeline, drifted: DriftReport | None) -> None:
         DataError: it drifted, and ``contract.drift.severity`` is ``refuse``.
     """
     if problem := _refusal(config, drifted):
-        raise DataError(problem)
+        raise DataError(problem.translated())
 
 
 def _refusal(config: Pipeline, drifted: DriftReport | None) -> Problem | None:
     if drifted and drifted.found and config.contract.drift.severity == "refuse":
-        advice = "see the report, or set contract.drift.severity: warn"
+        advice = english("see the report, or set contract.drift.severity: warn")
         return Problem("contract.drift", drifted.note, advice)
     return None
 
@@ -120,7 +123,7 @@ def _json(
     if not (run_id := version.run_id):
         return None
     record: dict[str, Any] | None = patiently(
-        lambda: runs.read_artifact(client, workspace, run_id, path), f"read {path}"
+        lambda: runs.read_artifact(client, workspace, run_id, path), _("read {path}", path=path)
     )
     return record
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final
 
+from configs.language import english
 from configs.schema import Pipeline
 from tasks.evaluation import EvaluationResult
 from tasks.finetuning import FinetuningResult
@@ -37,14 +38,26 @@ def of_losses(config: Pipeline, losses: Sequence[float]) -> Iterator[str]:
         return
     part = len(known) // 5
     first, last = (sum(some) / part for some in (known[:part], known[-part:]))
-    words = f"undertrained: the training loss was {first:.4f} at first and {last:.4f} at last"
+    words = english(
+        "undertrained: the training loss was {first:.4f} at first and {last:.4f} at last",
+        first=first,
+        last=last,
+    )
     training = config.training
     if last > first * (1 + MOVED):
-        yield f"{words}; try a lower training.learning_rate than {training.learning_rate:g}"
+        yield english(
+            "{words}; try a lower training.learning_rate than {learning_rate:g}",
+            words=words,
+            learning_rate=training.learning_rate,
+        )
     elif last > first * (1 - MOVED):
         yield (
-            f"{words}; try more training.epochs than {training.epochs}, or a higher "
-            f"training.learning_rate than {training.learning_rate:g}"
+            english(
+                "{words}; try more training.epochs than {training.epochs}, or a higher "
+                "training.learning_rate than {training.learning_rate:g}",
+                words=words,
+                training=training,
+            )
         )
 
 
@@ -54,12 +67,27 @@ def of_labels(config: Pipeline, details: Sequence[Mapping[str, Any]]) -> Iterato
     missed = [str(row["label"]) for row in counted if row["f1"] == 0]
     if not missed:
         return
-    more = f" and {len(missed) - MOST_LABELS} more" if len(missed) > MOST_LABELS else ""
-    ways = ["more rows of them", f"more training.epochs than {config.training.epochs}"]
+    more = (
+        english(" and {missed} more", missed=len(missed) - MOST_LABELS)
+        if len(missed) > MOST_LABELS
+        else ""
+    )
+    ways = [
+        english("more rows of them"),
+        english("more training.epochs than {epochs}", epochs=config.training.epochs),
+    ]
     weighted = getattr(config.data, "labelling", "") in ("single", "multiple")
     if weighted and config.training.loss.class_weights != "balanced":
         ways.append("training.loss.class_weights: balanced")
     yield (
-        f"undertrained: {len(missed)} of {len(counted)} labels have F1 0.0 "
-        f"({', '.join(missed[:MOST_LABELS])}{more}); try {', '.join(ways[:-1])} or {ways[-1]}"
+        english(
+            "undertrained: {missed} of {counted} labels have F1 0.0 "
+            "({names}{more}); try {ways} or {last}",
+            missed=len(missed),
+            counted=len(counted),
+            names=", ".join(missed[:MOST_LABELS]),
+            more=more,
+            ways=", ".join(ways[:-1]),
+            last=ways[-1],
+        )
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from configs.language import _
 from configs.reading import load
 from configs.schema import Pipeline
 from tasks import metrics
@@ -52,7 +53,14 @@ def _metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
     scoring = registry.get(config.application).scoring
     own = {metric.name: metric for metric in scoring.metrics(config.data)}
     for name in sorted(own.keys() & METRICS.names()):
-        yield "application", f"an installed package and {config.application} both have `{name}`"
+        yield (
+            "application",
+            _(
+                "an installed package and {application} both have `{name}`",
+                application=config.application,
+                name=name,
+            ),
+        )
     known: dict[str, Metric | metrics.RowMetric] = {**own}
     for where, name in _named_metrics(config):
         try:
@@ -64,13 +72,26 @@ def _metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
             yield where, str(error)
     for name, value in config.gate.thresholds.items():
         if name in known and not known[name].low <= value <= known[name].high:
-            bounds = f"from {known[name].low:g} to {known[name].high:g}"
+            bounds = _("from {low:g} to {high:g}", low=known[name].low, high=known[name].high)
             where = f"gate.thresholds.{name}"
-            yield where, f"expected a value {bounds}, the range of {name}, found {value:g}"
+            yield (
+                where,
+                _(
+                    "expected a value {bounds}, the range of {name}, found {value:g}",
+                    bounds=bounds,
+                    name=name,
+                    value=value,
+                ),
+            )
     name = config.evaluation.primary_metric or scoring.primary_metric(config.data)
     if name in known and (width := known[name].high - known[name].low) < config.gate.min_gain:
-        expected = f"expected at most {width:g}, the width of the range of {name}"
-        yield "gate.min_gain", f"{expected}, found {config.gate.min_gain:g}"
+        expected = _(
+            "expected at most {width:g}, the width of the range of {name}", width=width, name=name
+        )
+        yield (
+            "gate.min_gain",
+            _("{expected}, found {min_gain:g}", expected=expected, min_gain=config.gate.min_gain),
+        )
 
 
 def _named_metrics(config: Pipeline) -> Iterator[tuple[str, str]]:
@@ -85,8 +106,8 @@ def _metric_refusal(name: str, own: Mapping[str, Metric], extensible: bool) -> s
     """Why the application has no such metric; empty if it has."""
     if extensible or name in own:
         return Extensions(METRICS.group, own).refusal(name)
-    foreign = "; a metric of a package needs rows with one label each"
-    reason = f"expected one of {', '.join(own)}, found {name!r}"
+    foreign = _("; a metric of a package needs rows with one label each")
+    reason = _("expected one of {own}, found {name!r}", own=", ".join(own), name=name)
     return reason + foreign * (name in METRICS.names())
 
 
@@ -95,10 +116,10 @@ def _settings(config: Pipeline) -> Iterator[tuple[str, str]]:
     yield from registry.get(config.application).rules.check(config)
     training = config.training
     if training.loss.name == "focal" and training.loss.label_smoothing:
-        yield "training.loss.label_smoothing", "`focal` has no smoothing: set it to 0"
+        yield "training.loss.label_smoothing", _("`focal` has no smoothing: set it to 0")
     if config.schedule.retrain_when == "drift" and config.contract.drift.severity == "refuse":
-        yield "schedule.retrain_when", "`drift` waits for what `contract.drift.severity` refuses"
+        yield "schedule.retrain_when", _("`drift` waits for what `contract.drift.severity` refuses")
     if config.model.scratch and training.adapter.name != "none":
-        yield "training.adapter", "an adapter needs pretrained weights, and `scratch` has none"
+        yield "training.adapter", _("an adapter needs pretrained weights, and `scratch` has none")
     if config.model.scratch and training.frozen_layers:
-        yield "training.frozen_layers", "frozen random weights learn nothing: set it to 0"
+        yield "training.frozen_layers", _("frozen random weights learn nothing: set it to 0")

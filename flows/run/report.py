@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.files import write_atomic
+from configs.language import english
 from flows.run.run import Outcome, Run, StageRun
 from flows.tracking import records
 from tasks.contract.report import record as contract
@@ -22,12 +23,12 @@ from tasks.workspace import Workspace
 
 MOST_MISTAKES = 100
 ORIGIN = {
-    "onestep.base_model_name": "Base model",
-    "onestep.base_model": "Digest of the base model",
-    "onestep.data": "Digest of the files",
-    "onestep.config": "Digest of the config",
-    "onestep.code": "Digest of the code",
-    "mlflow.source.git.commit": "Git commit",
+    "onestep.base_model_name": english("Base model"),
+    "onestep.base_model": english("Digest of the base model"),
+    "onestep.data": english("Digest of the files"),
+    "onestep.config": english("Digest of the config"),
+    "onestep.code": english("Digest of the code"),
+    "mlflow.source.git.commit": english("Git commit"),
     "onestep.version": "onestep",
 }
 Record = dict[str, Any]
@@ -136,4 +137,4 @@ def _package_bytes(stored: StoredOutput) -> int:
 def _origin(run: Run, outcome: Outcome) -> dict[str, str]:
     tags = run.origin.tags
     known = {name: tags[tag] for tag, name in ORIGIN.items() if tags.get(tag)}
-    return known | {"Digest of the rows": outcome.results[ValidationResult].digest}
+    return known | {english("Digest of the rows"): outcome.results[ValidationResult].digest}

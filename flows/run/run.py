@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from configs.language import english
 from configs.schema import Pipeline
 from flows.run import hints, inputs
 from flows.run.fingerprint import descriptive_tags, fingerprint
@@ -126,9 +127,13 @@ class Outcome:
         summary, test = self.results[FinetuningResult].summary, self.evaluated.stored.seconds
         forecast = summary.get("forecast") or {}
         return [
-            Cost("Training", "seconds", forecast.get("training_seconds"), summary["seconds"]),
-            Cost("Evaluation", "seconds", forecast.get("test_seconds"), test),
-            Cost("Peak memory", "bytes", forecast.get("peak_memory"), summary["peak_memory"]),
+            Cost(
+                english("Training"), "seconds", forecast.get("training_seconds"), summary["seconds"]
+            ),
+            Cost(english("Evaluation"), "seconds", forecast.get("test_seconds"), test),
+            Cost(
+                english("Peak memory"), "bytes", forecast.get("peak_memory"), summary["peak_memory"]
+            ),
         ]
 
     def record(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 from configs.errors import ConfigError, Problem, UserError
+from configs.language import _, english
 from configs.schema import Pipeline
 from flows.run.reading import read
 from flows.schedule.timetable import Timetable
@@ -55,8 +56,8 @@ def find(paths: Iterable[Path]) -> list[ScheduledPipeline]:
             problems += error.problems
             continue
         if config.schedule.declared and config.name in found:
-            other = f"{found[config.name].file} has the same name and a schedule, too"
-            problems.append(Problem(f"{file}: name", other, "give each a name of its own"))
+            other = _("{file} has the same name and a schedule, too", file=found[config.name].file)
+            problems.append(Problem(f"{file}: name", other, _("give each a name of its own")))
         elif config.schedule.declared:
             found[config.name] = ScheduledPipeline(file, config, before)
     if problems:
@@ -67,8 +68,8 @@ def find(paths: Iterable[Path]) -> list[ScheduledPipeline]:
 def none_yet(paths: Iterable[Path]) -> Problem:
     """The problem that nothing can be served."""
     where = ", ".join(map(str, paths))
-    advice = "for example `schedule: {interval: 6h}`"
-    return Problem(where, "no pipeline declares a schedule", advice)
+    advice = _("for example `schedule: {interval: 6h}`")
+    return Problem(where, _("no pipeline declares a schedule"), advice)
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -94,7 +95,7 @@ def next_runs(one: ScheduledPipeline, now: datetime, count: int) -> list[datetim
     """The next times at which a pipeline runs, in its own time zone."""
     times, moment = [], now
     zone = ZoneInfo(one.config.schedule.timezone)
-    for _ in range(count):
+    for _turn in range(count):
         moment = one.table.after(moment)
         times.append(one.table.start(moment).astimezone(zone))
     return times
@@ -138,7 +139,7 @@ class Reservations:
         for one in pipelines:
             if not self.take(one):
                 self.close()
-                raise UserError(Problem(str(one.file), "another `onestep schedule` serves it"))
+                raise UserError(Problem(str(one.file), _("another `onestep schedule` serves it")))
 
     def take(self, one: ScheduledPipeline) -> bool:
         with ExitStack() as stack:
@@ -213,6 +214,8 @@ class Folders:
         if self._reservations.take(one):
             return one
         if file not in self._refused:
-            self._complain(file, f"a schedule of the name {one.name!r} is served already")
+            self._complain(
+                file, english("a schedule of the name {name!r} is served already", name=one.name)
+            )
         self._refused.add(file)
         return None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from configs.errors import Failure
+from configs.language import _, english
 from flows.schedule.files import Folders, Reservations, ScheduledPipeline, none_yet
 from flows.schedule.server import Job, JobResult, Memory, ScheduleEvent, Server
 from flows.servers.prefect import prefect_api
@@ -77,9 +78,10 @@ class Process:
 
     def _reason(self, code: int) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        said = "; ".join(errors[:LAST_LINES]) or f"it ended with code {code}"
-        return f"{said}; its output is in {self.log}"
+        mark = _("error: {line}", line="")
+        errors = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+        said = "; ".join(errors[:LAST_LINES]) or english("it ended with code {code}", code=code)
+        return english("{said}; its output is in {log}", said=said, log=self.log)
 
     def stop(self) -> None:
         """End it as Ctrl-C does, then kill what is left."""

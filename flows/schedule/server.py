@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from configs.errors import UserError
+from configs.language import english
 from configs.retraining import Retraining
 from flows.run.reading import read
 from flows.schedule.files import Folders, ScheduledPipeline, stamp
@@ -184,7 +185,11 @@ class Server:
             self._follow_file(served)
         for one in self.folders.arrivals([served.one for served in self.served]):
             self.served.append(self._begin(one))
-            self._tell(self.served[-1], "added", f"it is served from {one.file}")
+            self._tell(
+                self.served[-1],
+                english("added"),
+                english("it is served from {file}", file=one.file),
+            )
         times = [self._take(served) for served in sorted(self.served, key=_turn)]
         return min((time for time in times if time is not None), default=None)
 
@@ -205,7 +210,7 @@ class Server:
             return
         served.job = None
         self.memory.remember(served.one, served.since)
-        kind = "failed" if ended.code else "ended"
+        kind = english("failed") if ended.code else english("ended")
         self._tell(served, kind, ended.note, due=served.due, record=ended.record)
 
     def _follow_file(self, served: ScheduleState) -> None:
@@ -216,7 +221,7 @@ class Server:
         """
         file, now = served.one.file, stamp(served.one.file)
         if not file.exists():
-            self._drop(served, f"{file} is gone")
+            self._drop(served, english("{file} is gone", file=file))
             return
         if now == served.one.stamp:
             return
@@ -224,26 +229,28 @@ class Server:
         try:
             config = read(file)
         except UserError as error:
-            self._tell(served, "failed", str(error))
+            self._tell(served, english("failed"), str(error))
             return
         if config.name != served.one.name:
-            self._drop(served, f"{file} is the file of {config.name!r} now")
+            self._drop(
+                served, english("{file} is the file of {name!r} now", file=file, name=config.name)
+            )
         elif not config.schedule.declared:
-            self._drop(served, f"{file} declares no schedule any more")
+            self._drop(served, english("{file} declares no schedule any more", file=file))
         else:
             self._change(served, ScheduledPipeline(file, config, now))
 
     def _drop(self, served: ScheduleState, why: str) -> None:
         self.served.remove(served)
         self.folders.leave(served.one)
-        self._tell(served, "removed", why)
+        self._tell(served, english("removed"), why)
 
     def _change(self, served: ScheduleState, one: ScheduledPipeline) -> None:
         before, served.one = served.one, one
         if _when(before.config.schedule) != _when(one.config.schedule):
             served.since = self.clock.now()
             self.memory.remember(served.one, served.since)
-            self._tell(served, "changed", "its schedule was changed")
+            self._tell(served, english("changed"), english("its schedule was changed"))
 
     def _take(self, served: ScheduleState) -> datetime | None:
         """Take the step that is due for a pipeline; return the time of the next one."""
@@ -254,17 +261,21 @@ class Server:
             return self._take(served)
         if step.action == "skip":
             served.since = step.due
-            self._tell(served, "skipped", "the run before it goes on", due=step.due)
+            self._tell(
+                served, english("skipped"), english("the run before it goes on"), due=step.due
+            )
             return self._take(served)
         if step.action == "hold" and not served.held:
             served.held = True
-            self._tell(served, "held", "it follows the run that goes on", due=step.due)
+            self._tell(
+                served, english("held"), english("it follows the run that goes on"), due=step.due
+            )
         return step.until
 
     def _start(self, served: ScheduleState, first: datetime, due: datetime) -> None:
         served.job, served.since, served.due, served.held = self.launch(served.one), due, due, False
-        note = "" if first == due else f"one run for all since {first:%Y-%m-%d %H:%M} UTC"
-        self._tell(served, "started", note, due=due)
+        note = english("one run for all since {first:%Y-%m-%d %H:%M} UTC", first=first)
+        self._tell(served, english("started"), "" if first == due else note, due=due)
 
 
 def _turn(served: ScheduleState) -> tuple[datetime, str]:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 from configs.errors import TrackingFailure
+from configs.language import _
 from flows.servers.prefect import configured, hidden
 from tasks.progress import Notice, announce
 from tasks.tracking.client import public
@@ -44,7 +45,9 @@ def lease(key: str, seconds: float = LEASE_SECONDS) -> Iterator[None]:
             _reach(stack, f"{PREFIX}{key}", seconds)
             yield
         except CancelledError as error:
-            message = f"Prefect did not renew the lease {key!r}; run the same command again"
+            message = _(
+                "Prefect did not renew the lease {key!r}; run the same command again", key=key
+            )
             raise TrackingFailure(message) from error
 
 
@@ -54,7 +57,9 @@ def _reach(stack: ExitStack, name: str, seconds: float) -> None:
     try:
         _acquire(stack, name, seconds)
     except httpx.HTTPError as error:
-        raise TrackingFailure(f"Prefect does not answer at {public(configured() or '')}") from error
+        raise TrackingFailure(
+            _("Prefect does not answer at {url}", url=public(configured() or ""))
+        ) from error
 
 
 def _acquire(stack: ExitStack, name: str, seconds: float) -> None:
@@ -66,9 +71,14 @@ def _acquire(stack: ExitStack, name: str, seconds: float) -> None:
         with suppress(TimeoutError):
             stack.enter_context(held)
             return
-        announce(Notice(f"waiting for another run, which has the lease {name}"))
-    advice = f"if none goes on: prefect global-concurrency-limit update {name} --active-slots 0"
-    raise TrackingFailure(f"another run kept the lease {name} for an hour; {advice}")
+        announce(Notice(_("waiting for another run, which has the lease {name}", name=name)))
+    advice = _(
+        "if none goes on: prefect global-concurrency-limit update {name} --active-slots 0",
+        name=name,
+    )
+    raise TrackingFailure(
+        _("another run kept the lease {name} for an hour; {advice}", name=name, advice=advice)
+    )
 
 
 def _create(name: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid5
 
+from configs.language import _
 from flows.servers.prefect import configured, hidden_api
 from tasks.store import canonical, storage_errors, write_json
 from tasks.tracking.client import public
@@ -89,7 +90,11 @@ def _deliver(workspace: Workspace, api: str, post: Post) -> str:
         post(api, list(notes.values()))
     except httpx.HTTPError as error:
         why = type(error).__name__
-        return f"Prefect at {public(api)} takes no events ({why}); the next run sends them"
+        return _(
+            "Prefect at {api} takes no events ({why}); the next run sends them",
+            api=public(api),
+            why=why,
+        )
     return _forget(notes)
 
 
@@ -98,7 +103,10 @@ def _forget(paths: Iterable[Path]) -> str:
         for path in paths:
             path.unlink(missing_ok=True)
     except OSError as error:
-        return f"{error.filename} cannot be deleted: {error.strerror}; its event will come again"
+        return _(
+            "{error.filename} cannot be deleted: {error.strerror}; its event will come again",
+            error=error,
+        )
     return ""
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.request import getproxies
 
 from configs.errors import Failure, Problem, UserError
+from configs.language import _
 from tasks.store import lock, read_json, write_json
 from tasks.workspace import Workspace, sqlite_uri
 
@@ -121,11 +122,11 @@ def _require_access(url: str) -> None:
     except httpx.HTTPStatusError as error:
         if error.response.status_code not in (401, 403):
             raise
-        advice = "set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY for Prefect Cloud"
-        problem = Problem("PREFECT_API_URL", "Prefect refuses the login", advice)
+        advice = _("set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY for Prefect Cloud")
+        problem = Problem("PREFECT_API_URL", _("Prefect refuses the login"), advice)
         raise UserError(problem) from None
     except httpx.HTTPError as error:
-        raise Failure(f"Prefect does not answer at {url}") from error
+        raise Failure(_("Prefect does not answer at {url}", url=url)) from error
 
 
 def hidden(workspace: Workspace) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from configs.errors import Failure, Problem, UserError
+from configs.language import _
 from flows.servers.prefect import HOST, bypass_proxy, prefect_api
 from tasks import child_processes
 from tasks.tracking.client import connect, reach, ui_address
@@ -76,7 +77,9 @@ def refuse_taken(port: int, option: str) -> None:
         try:
             probe.bind((HOST, port))
         except OSError:
-            raise UserError(Problem(option, f"port {port} is taken", "name another one")) from None
+            raise UserError(
+                Problem(option, _("port {port} is taken", port=port), _("name another one"))
+            ) from None
 
 
 def _wait(url: str) -> None:
@@ -85,4 +88,4 @@ def _wait(url: str) -> None:
         with suppress(OSError), urllib.request.urlopen(url, timeout=5):
             return
         time.sleep(0.2)
-    raise Failure(f"no answer from {url} within {READY_SECONDS:.0f} s")
+    raise Failure(_("no answer from {url} within {seconds:.0f} s", url=url, seconds=READY_SECONDS))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import types
 
+from configs.language import _
 from flows.tracking.tracker import Tracker
 from tasks.arrow import MappedTable
 from tasks.contract.report.page import render
@@ -60,7 +61,7 @@ def log_data(tracker: Tracker, validated: ValidationResult, report: Report) -> N
         client.log_artifact(run_id, profile, "validation")
         client.log_text(run_id, render(report), "validation/report.html")
 
-    tracker.send(log, "log the data report")
+    tracker.send(log, _("log the data report"))
 
 
 def _datasets(validated: ValidationResult) -> list[DatasetInput]:
@@ -123,7 +124,7 @@ def log_evaluation(tracker: Tracker, evaluated: EvaluationResult, tuned: Finetun
             known = {entry.path for entry in found} if kept and not workspace.fresh else ()
             runs.log_files(client, run_id, evaluated.stored.path, "evaluation", known)
 
-    tracker.send(log, "log the evaluation")
+    tracker.send(log, _("log the evaluation"))
 
 
 def _figures(evaluated: EvaluationResult, tuned: FinetuningResult) -> dict[str, float]:
@@ -161,7 +162,7 @@ def log_comparison(tracker: Tracker, gate: Mapping[str, Any]) -> None:
         with runs.lease(tracker.workspace, tracker.fingerprint):
             log_comparison_run(client, run_id, gate)
 
-    tracker.send(log, "log the comparison")
+    tracker.send(log, _("log the comparison"))
 
 
 def log_comparison_run(client: MlflowClient, parent: str, gate: Mapping[str, Any]) -> str:
@@ -216,5 +217,5 @@ def _metric_names(names: Sequence[str]) -> list[str]:
 def log_report(tracker: Tracker, html: str) -> None:
     """Log the report of the run, replacing an earlier one."""
     tracker.send(
-        lambda client, run_id: client.log_text(run_id, html, "report.html"), "log the report"
+        lambda client, run_id: client.log_text(run_id, html, "report.html"), _("log the report")
     )

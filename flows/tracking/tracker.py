@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import TrackingFailure
+from configs.language import _
 from configs.schema import Pipeline
 from tasks.claims import Claim
 from tasks.progress import Notice, announce
@@ -108,14 +109,16 @@ class Tracker:
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Tag the run, for instance with the Prefect run that made it."""
-        self.send(lambda client, run_id: runs.log_tags(client, run_id, tags), "tag the run")
+        self.send(lambda client, run_id: runs.log_tags(client, run_id, tags), _("tag the run"))
 
     def end(self, status: str) -> None:
         """Set the final status; until MLflow has it, the claim stays."""
         self.claim.owed = True
         complete = self.training.close()
         if status == "FINISHED":
-            self.send(lambda client, run_id: client.set_terminated(run_id, status), "end the run")
+            self.send(
+                lambda client, run_id: client.set_terminated(run_id, status), _("end the run")
+            )
         elif self._run_id is not None and not self._end_failed(self._run_id, status):
             return
         self.claim.owed = not complete
@@ -132,7 +135,7 @@ class Tracker:
                 self.client.set_terminated(run_id, status)
 
         try:
-            patiently(finish, "end the run", ENDING_SECONDS)
+            patiently(finish, _("end the run"), ENDING_SECONDS)
         except TrackingFailure:
             return False
         return True
@@ -176,8 +179,8 @@ class TrainingLog:
             self._relay = None
             return
         self._tracker.claim.owed = True
-        who = "another run" if relay.waiting else "the next run of this pipeline"
-        announce(Notice(f"some steps have not reached MLflow yet; {who} sends them"))
+        who = _("another run") if relay.waiting else _("the next run of this pipeline")
+        announce(Notice(_("some steps have not reached MLflow yet; {who} sends them", who=who)))
 
     def close(self) -> bool:
         """Stop sending; return whether everything was sent."""

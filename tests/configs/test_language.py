@@ -1,0 +1,132 @@
+"""Messages in the reader's language, and the catalogue that has all of them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from configs.errors import Problem
+from configs.language import PLACEHOLDER, VARIABLES, _, english, language, translated
+from tests.docs.markdown import ROOT
+from tests.support.messages import MO, PO, calls, catalogue, compiled, completed, sources
+
+CONSTRUCTORS = ("Problem", "ConfigError", "DataError", "ModelError", "UserError")
+CONSTRUCTORS += ("Failure", "StorageFailure", "WorkerFailure", "TrackingFailure", "Notice")
+TO_DO = ("flows/models/reading.py", "tasks/")
+"""Where messages are in English only."""
+
+
+@pytest.fixture
+def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    speak(monkeypatch, LANGUAGE="zh_CN.UTF-8")
+
+
+def speak(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh_CN"),
+        ({"LANG": "zh_CN.GB18030"}, "zh_CN"),
+        ({"LANG": "zh_CN"}, "zh_CN"),
+        ({"LANG": "zh"}, "zh_CN"),
+        ({"LANG": "zh-Hans"}, "zh_CN"),
+        ({"LANG": "zh_TW.UTF-8"}, "en"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LANG": "C.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8", "LC_MESSAGES": "en_US.UTF-8"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "zh_CN.UTF-8"}, "zh_CN"),
+        ({"LC_MESSAGES": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LC_ALL": "en_US.UTF-8", "LANGUAGE": "zh_CN:en"}, "zh_CN"),
+        ({"LC_ALL": "zh_CN.UTF-8", "LANGUAGE": "en:zh_CN"}, "en"),
+        ({"LANGUAGE": "fr:zh_CN"}, "zh_CN"),
+        ({"LANGUAGE": "", "LANG": "zh_CN.UTF-8"}, "zh_CN"),
+    ],
+)
+def test_the_first_variable_that_is_set_decides(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str
+) -> None:
+    speak(monkeypatch, **variables)
+    assert language() == expected
+
+
+@pytest.mark.usefixtures("chinese")
+def test_values_are_filled_in_and_never_formatted() -> None:
+    assert _("unknown key") == "未知的键"
+    assert _("not valid YAML: {message}", message="{0} {x") == "不是合法的 YAML：{0} {x"
+
+
+@pytest.mark.usefixtures("chinese")
+def test_a_stored_text_is_found_by_the_message_that_made_it() -> None:
+    one = english(
+        "{words}; try a lower training.learning_rate than {learning_rate:g}",
+        words=english("more rows of them"),
+        learning_rate=2e-5,
+    )
+    assert translated(one) == "这些标签的更多数据行；可以尝试比 2e-05 更小的 training.learning_rate"
+    assert translated("its schedule was changed; none yet") == ("它的定时计划有变化; 还没有")
+    assert translated("what nobody says") == "what nobody says"
+    assert translated("") == ""
+
+
+@pytest.mark.usefixtures("chinese")
+def test_values_that_look_like_messages_stay_as_they_are() -> None:
+    assert (
+        translated(english("did you mean `{near}`?", near="training")) == "是不是想写 `training`？"
+    )
+    assert translated("text: unknown key (none)") == "text: 未知的键 (无)"
+    found = Problem("data", "unknown key", "name another").translated()
+    assert str(found) == "data: 未知的键 (请换一个)"
+
+
+def test_the_catalogue_has_every_message_and_no_other() -> None:
+    assert PO.read_bytes() == completed(catalogue()), "run: python -m tests.docs"
+    assert MO.read_bytes() == compiled(catalogue()), "run: python -m tests.docs"
+
+
+def test_every_message_is_translated_with_its_placeholders() -> None:
+    for message in catalogue():
+        if message.id:
+            places = [
+                sorted(map(str, PLACEHOLDER.findall(text))) for text in (message.id, message.string)
+            ]
+            assert message.string.strip()
+            assert not message.fuzzy, message.id
+            assert places[0] == places[1], message.id
+
+
+def test_a_message_has_a_value_for_each_placeholder() -> None:
+    for path in set(sources("*.py")) - {ROOT / "configs" / "language.py"}:
+        for call in calls(path, ("_", "english")):
+            where = f"{path.relative_to(ROOT)}:{call.lineno}"
+            text = call.args[0]
+            assert isinstance(text, ast.Constant), f"{where}: not a literal"
+            given = {keyword.arg for keyword in call.keywords}
+            if given and None not in given:
+                names = {place[1] for place in PLACEHOLDER.finditer(str(text.value))}
+                assert {name.split(".")[0].split("[")[0] for name in names} == given, where
+
+
+def test_errors_and_notices_are_translated() -> None:
+    assert [*bare_texts()] == []
+
+
+def bare_texts() -> Iterator[str]:
+    """Where an error or a notice gets a text that is not a message."""
+    for path in sources("*.py"):
+        name = str(path.relative_to(ROOT))
+        for call in () if name.startswith(TO_DO) else calls(path, CONSTRUCTORS):
+            texts = call.args[1:] if getattr(call.func, "id", "") == "Problem" else call.args
+            yield from (f"{name}:{text.lineno}" for text in texts if is_bare(text))
+
+
+def is_bare(text: ast.expr) -> bool:
+    return isinstance(text, ast.JoinedStr) or bool(isinstance(text, ast.Constant) and text.value)

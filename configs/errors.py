@@ -68,6 +68,10 @@ class UserError(OneStepError):
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[UserError], tuple[tuple[Problem, ...]]]:
+        """Pickle the problems, from which the message is made."""
+        return type(self), (self.problems,)
+
 
 class ConfigError(UserError):
     """The pipeline file, or an override of it, is not valid."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
-from threading import Thread
-
 from configs.language import english
 from flows.prefect_run import events
 from flows.run import drift
@@ -14,6 +10,7 @@ from flows.tracking import records
 from tasks import evaluation, finetuning, tokenization, validation
 from tasks.evaluation import EvaluationResult, evaluate
 from tasks.finetuning import FinetuningResult, finetune
+from tasks.processes import calls
 from tasks.progress import Notice, announce
 from tasks.registration import RegistrationResult, register
 from tasks.tokenization import TokenizationResult, tokenize_rows
@@ -24,7 +21,7 @@ def _validate(run: Run) -> ValidationResult:
     """Check the labelled rows against the contract, and measure their drift from the champion's."""
     from flows.prefect_run import artifacts
 
-    validated = validate(run.config, run.workspace, run.inputs.sources)
+    validated = validate(run.config, run.workspace, run.inputs.sources, calls.prepare)
     _compare_with_champion(run, validated)
     artifacts.contract(run.config.name, run.contract)
     return validated
@@ -51,26 +48,11 @@ def _finetune(run: Run) -> FinetuningResult:
     """Train with live progress, and send every step to MLflow."""
     from flows.prefect_run import artifacts
 
-    def watch(folder: Path) -> None:
-        _load_ahead()
-        run.tracker.training.watch(folder)
-
     inputs = run[ValidationResult], run[TokenizationResult], run.inputs.base
     with artifacts.progress():
-        tuned = finetune(run.config, run.workspace, *inputs, watch)
+        tuned = finetune(run.config, run.workspace, *inputs, run.tracker.training.watch)
     run.tracker.training.complete(tuned.stored.path)
     return tuned
-
-
-def _load_ahead() -> None:
-    """Import the libraries of evaluation while the worker starts and a core is idle."""
-
-    def load() -> None:
-        import_module("matplotlib.figure")
-        import_module("tasks.predictor")
-        import_module("transformers.modeling_utils")
-
-    Thread(target=load, daemon=True).start()
 
 
 def _evaluate(run: Run) -> EvaluationResult:

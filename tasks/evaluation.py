@@ -22,6 +22,7 @@ from tasks.contract.rows import origins
 from tasks.contract.sources.splits import options_of
 from tasks.finetuning import FinetuningResult, extra_metrics, primary_metric_of
 from tasks.metrics import code_digests
+from tasks.processes import calls
 from tasks.store import StoredOutput, StoredResult, digest, files_below, read_json, write_json
 from tasks.tokenization import TokenizationResult
 from tasks.tracking import packaging
@@ -96,9 +97,13 @@ def evaluate(
 ) -> EvaluationResult:
     """Measure the fine-tuned model on the test split."""
     application = applications.get(config.application)
-    stage = _Evaluation(config, application, validated, tokenized, tuned)
+    stage = _Evaluation(config, validated, tokenized, tuned)
+
+    def build(folder: Path) -> dict[str, Any]:
+        return calls.call(stage.build, folder)
+
     inputs, fresh = stage.inputs(), workspace.fresh
-    stored = workspace.store.produce("evaluation", inputs, stage.build, fresh=fresh)
+    stored = workspace.store.produce("evaluation", inputs, build, fresh=fresh)
     return _read(stored, stage.primary_metric, application.baseline.name(config.data))
 
 
@@ -138,10 +143,14 @@ class _Evaluation:
     """The evaluation of one fine-tuned model."""
 
     config: Pipeline
-    application: Application
     validated: ValidationResult
     tokenized: TokenizationResult
     tuned: FinetuningResult
+
+    @property
+    def application(self) -> Application:
+        """The application of the pipeline."""
+        return applications.get(self.config.application)
 
     @property
     def primary_metric(self) -> str:

@@ -19,6 +19,7 @@ from tasks.applications import registry as applications
 from tasks.applications.base import Application, EncodedRows, Facts
 from tasks.applications.codec import Codec
 from tasks.contract.sources.splits import SPLITS
+from tasks.processes import calls
 from tasks.store import StoredResult
 from tasks.training.model import preparation
 from tasks.training.model.initial_model import InitialModel
@@ -95,7 +96,7 @@ def tokenize_rows(
     }
 
     def build(folder: Path) -> dict[str, Any]:
-        return _build(folder, config, validated, base, application, facts)
+        return calls.call(_build, folder, config, validated, base, facts)
 
     stored = workspace.store.produce("tokenization", inputs, build, fresh=workspace.fresh)
     summary = stored.summary
@@ -109,9 +110,9 @@ def _build(
     config: Pipeline,
     validated: ValidationResult,
     base: InitialModel,
-    application: Application,
     facts: Facts,
 ) -> dict[str, Any]:
+    application = applications.get(config.application)
     splits = {s: arrow.MappedTable(validated.stored.path / f"{s}.arrow") for s in SPLITS}
     coverage = preparation.train_tokenizers(folder, config, base, application, splits["train"])
     codec, lengths = preparation.choose_lengths(folder, config, base, application, splits["train"])

@@ -8,7 +8,7 @@ breaks the contract goes to the quarantine with its file, row number and reasons
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +91,13 @@ class ValidationResult(StoredResult):
         return note + (f", {outside:,} outside the window" if outside else "")
 
 
-def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> ValidationResult:
-    """Check the rows against the contract.
+def validate(
+    config: Pipeline,
+    workspace: Workspace,
+    sources: Sources,
+    on_build: Callable[[], None] = lambda: None,
+) -> ValidationResult:
+    """Check the rows against the contract; ``on_build`` is called before, unless that was done.
 
     Raises:
         DataError: the files cannot be read, lack a column, or break the contract as a whole.
@@ -116,12 +121,11 @@ def validate(config: Pipeline, workspace: Workspace, sources: Sources) -> Valida
         "seed": config.seed,
     }
 
-    stored = workspace.store.produce(
-        "validation",
-        inputs,
-        lambda folder: _build(folder, config, application, sources, workspace),
-        fresh=workspace.fresh,
-    )
+    def build(folder: Path) -> dict[str, Any]:
+        on_build()
+        return _build(folder, config, application, sources, workspace)
+
+    stored = workspace.store.produce("validation", inputs, build, fresh=workspace.fresh)
     rows = {split: stored.summary["counts"][split] for split in SPLITS}
     facts = application.facts.read(read_json(stored.path / "facts.json"))
     if problems := list(application.rules.check_facts(config, facts)):

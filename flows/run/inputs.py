@@ -8,10 +8,12 @@ from importlib.metadata import version
 
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
+from tasks.applications.base import Head
 from tasks.contract.sources import splits
 from tasks.contract.sources.splits import Sources
+from tasks.processes import calls
+from tasks.processes.calls import CPU_SETTINGS
 from tasks.store import digest, storage_errors, write_json
-from tasks.training.launchers import CPU_SETTINGS
 from tasks.training.model import families, initial_model
 from tasks.training.model.initial_model import InitialModel
 from tasks.workspace import Workspace
@@ -62,12 +64,16 @@ def require_fit(base: InitialModel, application: str, workspace: Workspace) -> N
     done = workspace.root / "bases" / f"{digest(record)[:32]}.json"
     if done.exists():
         return
-    from tasks.training.model import architecture
-
-    architecture.check(base, head)
+    calls.call(_check, base, head)
     with storage_errors():
         done.parent.mkdir(parents=True, exist_ok=True)
         write_json(done, record)
+
+
+def _check(base: InitialModel, head: Head) -> None:
+    from tasks.training.model import architecture
+
+    architecture.check(base, head)
 
 
 def require(config: Pipeline) -> None:

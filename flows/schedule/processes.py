@@ -18,7 +18,7 @@ from configs.language import _, english
 from flows.schedule.files import Folders, Reservations, ScheduledPipeline, none_yet
 from flows.schedule.server import Job, JobResult, Memory, ScheduleEvent, Server
 from flows.servers.prefect import prefect_api
-from tasks import child_processes
+from tasks.processes import children
 from tasks.workspace import Workspace
 
 POLL_SECONDS: Final = 0.2
@@ -57,13 +57,13 @@ class Process:
         command = [sys.executable, "-m", "flows.cli.main", "retrain", str(file)]
         command += ["--scheduled", "--json"]
         with output.open("wb") as out, log.open("wb") as err:
-            self._process = child_processes.start(
-                [*child_processes.GUARD, *command], stdout=out, stderr=err, env=environment
+            self._process = children.start(
+                [*children.GUARD, *command], stdout=out, stderr=err, env=environment
             )
 
     def poll(self) -> JobResult | None:
         if self._ended is None and (code := self._process.poll()) is not None:
-            child_processes.stop(self._process)
+            children.stop(self._process)
             record = self._record()
             if code == 0 and record:
                 self._ended = JobResult(0, record["note"], record)
@@ -88,7 +88,7 @@ class Process:
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE_SECONDS)
-        child_processes.stop(self._process)
+        children.stop(self._process)
 
 
 def serve(

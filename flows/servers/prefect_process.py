@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from tasks.child_processes import no_collection
+from tasks.processes.children import no_collection
 
 POLL_SECONDS = 0.5
 IDLE_POLLS = 4

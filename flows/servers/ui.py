@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from configs.errors import Failure, Problem, UserError
 from configs.language import _
 from flows.servers.prefect import HOST, bypass_proxy, prefect_api
-from tasks import child_processes
+from tasks.processes import children
 from tasks.tracking.client import connect, reach, ui_address
 from tasks.workspace import Workspace
 
@@ -53,8 +53,8 @@ def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
     arguments += ["--port", str(port), "--workers", "1"]
     arguments += ["--default-artifact-root", workspace.artifacts.as_uri()]
     with (workspace.root / "mlflow-ui.log").open("wb") as log:
-        server = child_processes.start(
-            [*child_processes.GUARD, sys.executable, "-m", "mlflow", *arguments],
+        server = children.start(
+            [*children.GUARD, sys.executable, "-m", "mlflow", *arguments],
             stdout=log,
             stderr=subprocess.STDOUT,
             env=os.environ | MLFLOW_SETTINGS,
@@ -63,7 +63,7 @@ def _mlflow(workspace: Workspace, port: int) -> Iterator[str]:
         _wait(f"http://{HOST}:{port}/health")
         yield f"http://{HOST}:{port}"
     finally:
-        child_processes.stop(server)
+        children.stop(server)
 
 
 def refuse_taken(port: int, option: str) -> None:

@@ -8,34 +8,20 @@ package goes into the table ``LAUNCHERS`` instead.
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
 from configs.errors import ModelError, Problem, WorkerFailure
-from tasks import child_processes
 from tasks.extensions import Extensions
+from tasks.processes.calls import CPU_SETTINGS, RunningCall, how_it_ended
+from tasks.training import worker
 from tasks.training.events import Record, Tail
 
 LOG = "worker.log"
 """The file, in the folder of the job, for what the workers print."""
-CPU_SETTINGS = {
-    # Threads sleep while they wait, so that another busy process does not stall them.
-    "OMP_WAIT_POLICY": "PASSIVE",
-    # Each batch length makes oneDNN build kernels; keeping all of them costs 10 MB per length and
-    # gains nothing.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
-    "LRU_CACHE_CAPACITY": "64",
-    # Activations go back to the heap instead of the kernel, which would have to zero the pages
-    # of the next step.
-    "MALLOC_MMAP_THRESHOLD_": "1073741824",
-    "MALLOC_TRIM_THRESHOLD_": "8589934592",
-}
 RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 POLL_SECONDS = 0.1
 CUDA_OUT_OF_MEMORY = "OutOfMemoryError"
@@ -46,7 +32,7 @@ class Launcher(Protocol):
 
     Keep the standard input of a worker open while it runs: when it closes, the worker ends its
     process group. So start the worker in its own session, as
-    ``tasks.child_processes.start`` does.
+    ``tasks.processes.children.start`` does.
     """
 
     def start(self, folder: Path) -> None:
@@ -84,23 +70,18 @@ class LocalLauncher:
     """Starts one worker on this machine, in its own process group."""
 
     def __init__(self) -> None:
-        self._worker: subprocess.Popen[bytes] | None = None
+        self._worker: RunningCall[None] | None = None
 
     def start(self, folder: Path) -> None:
-        with (folder / LOG).open("wb") as log:
-            self._worker = child_processes.start(
-                command(folder), stdout=log, stderr=subprocess.STDOUT, env=environment()
-            )
+        self._worker = RunningCall(worker.run, (folder,), folder / LOG, environment())
 
     def watch(self, seconds: float) -> int | None:
         assert self._worker is not None
-        with suppress(subprocess.TimeoutExpired):
-            self._worker.wait(seconds)
-        return self._worker.returncode
+        return self._worker.watch(seconds)
 
     def stop(self) -> None:
         if self._worker is not None:
-            child_processes.stop(self._worker)
+            self._worker.stop()
 
 
 LAUNCHERS: Final[Extensions[Callable[[], Launcher]]] = Extensions(
@@ -162,9 +143,7 @@ def _reason(folder: Path, code: int, last: Record) -> str:
             message += "; lower training.batch_size and raise gradient_accumulation_steps"
         return message
     if code < 0:
-        name = signal.Signals(-code).name
-        hint = "; out of memory is the usual cause" if -code == signal.SIGKILL else ""
-        return f"the training process was killed by {name}{hint}; run again to resume"
+        return f"the training process {how_it_ended(code)}; run again to resume"
     said = f" ({lines[-1][:200]})" if (lines := _lines(log)) else ""
     return f"the training process ended with code {code}{said}; its output is in {log}"
 

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks import child_processes
+from tasks.processes import children
 from tasks.store import lock, write_json
 from tasks.training import ranks
 from tasks.training.events import EventLog, NullLog
@@ -29,9 +29,17 @@ if TYPE_CHECKING:
 LOCK = "worker.lock"
 
 
+def run(folder: Path) -> None:
+    """Run the job of a folder, and exit: with 0 when it is done, 1 after an error, which is logged.
+
+    Raises:
+        SystemExit: always.
+    """
+    sys.exit(main(folder))
+
+
 def main(folder: Path) -> int:
     """Run the job of a folder; return 0 when it is done, 1 after an error, which is logged."""
-    child_processes.end_with_parent()
     rank = Rank.read()
     with _event_log(folder, rank) as events:
         try:
@@ -69,7 +77,7 @@ def _log_error(events: EventLog, error: Exception) -> None:
 
 def _work(folder: Path, events: EventLog, rank: Rank = ALONE) -> None:
     started = time.perf_counter()
-    with child_processes.no_collection():
+    with children.no_collection():
         _quiet()
         from tasks.training import preflight, session
 
@@ -128,4 +136,5 @@ def _quiet() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    children.end_with_parent()
+    run(Path(sys.argv[1]))

@@ -24,7 +24,7 @@ from typing import Any
 import boto3
 import psycopg2
 
-from tasks import child_processes
+from tasks.processes import children
 from tests.docs.markdown import ROOT
 from tests.server.compose import LOOPBACK, PORTS, Composition, example
 from tests.support.commands import environment
@@ -63,7 +63,7 @@ class Stand:
     def stop(self, *services: str) -> None:
         """End services."""
         for service in services:
-            child_processes.stop(self.running.pop(service))
+            children.stop(self.running.pop(service))
 
     def worker(self, **changes: str) -> dict[str, str]:
         """The environment of a worker, without its home."""
@@ -198,8 +198,8 @@ START = {"database": _start_database, "store": _start_store, "mlflow": _start_ml
 def _spawn(stand: Stand, service: str, command: Sequence[str], own: dict[str, str]) -> None:
     """Start a process that ends with this one, even if this one is killed."""
     with (stand.folder / f"{service}.log").open("ab") as log:
-        stand.running[service] = child_processes.start(
-            [*child_processes.GUARD, *command], env=own, cwd=stand.folder, stdout=log, stderr=log
+        stand.running[service] = children.start(
+            [*children.GUARD, *command], env=own, cwd=stand.folder, stdout=log, stderr=log
         )
 
 

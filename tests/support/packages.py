@@ -10,7 +10,7 @@ import pytest
 
 TWO_RANKS = """
 import socket, subprocess, time
-from tasks import child_processes
+from tasks.processes import children
 from tasks.training import launchers
 
 
@@ -26,7 +26,7 @@ class TwoRanks:
             for rank in ("1", "0"):
                 environment = launchers.environment(meet | {"RANK": rank, "LOCAL_RANK": rank})
                 command = launchers.command(folder)
-                self.workers.append(child_processes.start(
+                self.workers.append(children.start(
                     command, stdout=log, stderr=subprocess.STDOUT, env=environment))
 
     def watch(self, seconds):
@@ -36,7 +36,7 @@ class TwoRanks:
 
     def stop(self):
         for worker in self.workers:
-            child_processes.stop(worker)
+            children.stop(worker)
 """
 """A launcher that starts two workers, which meet through gloo."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import psutil
 
 from tasks.training.events import Record, Tail
 from tasks.training.job import Job
-from tasks.training.launchers import LocalLauncher
+from tasks.training.launchers import LOG, LocalLauncher
 from tasks.training.launchers import run as run_job
 
 PATIENCE = 120.0
@@ -29,13 +30,12 @@ def run(job: Job, folder: Path, timeout_seconds: float | None = None) -> list[Re
 
 def workers_of(folder: Path) -> list[psutil.Process]:
     """The training processes of a folder that still run; a zombie has ended."""
-    found = []
+    log, found = str(folder / LOG), []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            command = process.cmdline()
-            if "tasks.training.worker" in command and str(folder) in command:
+            if log in (file.path for file in process.open_files()):
                 found.append(process)
-    return [process for process in found if alive(process)]
+    return [process for process in found if process.pid != os.getpid() and alive(process)]
 
 
 def alive(process: psutil.Process) -> bool:

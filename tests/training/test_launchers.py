@@ -6,6 +6,9 @@ import json
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from tasks.training.events import FILE, EventLog, Record
 from tasks.training.launchers import LAUNCHERS, LOG, LocalLauncher, run
 from tests.support import packages
 from tests.support.pipelines import Prepared
+from tests.support.workers import alive, wait_until, workers_of
 
 pytest_plugins = ["tests.support.fixtures"]
 pytestmark = pytest.mark.xdist_group("workers")
@@ -25,9 +29,20 @@ pytestmark = pytest.mark.xdist_group("workers")
 STEP, DONE = {"kind": "step", "step": 1}, {"kind": "done"}
 
 
-def launch(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> LocalLauncher:
-    """Start a worker that runs some code."""
-    monkeypatch.setattr(launchers, "command", lambda folder: [sys.executable, "-c", code])
+def end(code: int, folder: Path) -> None:
+    print(f"works in {folder.name}")
+    sys.exit(code)
+
+
+def wait(folder: Path) -> None:
+    time.sleep(600)
+
+
+def launch(
+    work: Callable[[Path], None], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> LocalLauncher:
+    """Start a worker that does something else."""
+    monkeypatch.setattr(launchers.worker, "run", work)
     launcher = LocalLauncher()
     launcher.start(folder)
     return launcher
@@ -37,20 +52,21 @@ def launch(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> LocalLau
 def test_the_exit_code_is_that_of_the_worker(
     code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    launcher = launch(f"print('said'); exit({code})", tmp_path, monkeypatch)
+    launcher = launch(partial(end, code), tmp_path, monkeypatch)
     assert launcher.watch(60) == code
-    assert (tmp_path / LOG).read_text() == "said\n"
+    assert (tmp_path / LOG).read_text() == f"works in {tmp_path.name}\n"
     launcher.stop()
 
 
 def test_a_stopped_worker_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    launcher = launch("input()", tmp_path, monkeypatch)
-    assert launcher.watch(0) is None
-    worker = launcher._worker
-    assert worker is not None
+    launcher = launch(wait, tmp_path, monkeypatch)
+    wait_until(lambda: len(workers_of(tmp_path)) == 1)
+    (worker,) = workers_of(tmp_path)
     assert os.getpgid(worker.pid) == worker.pid
+    assert launcher.watch(0) is None
     launcher.stop()
-    assert launcher.watch(0) not in (None, 0)
+    assert launcher.watch(0) == -signal.SIGTERM
+    assert not alive(worker)
 
 
 def test_a_launcher_may_be_stopped_before_it_starts() -> None:

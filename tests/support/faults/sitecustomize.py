@@ -22,6 +22,8 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+import psutil
+
 PARENT_SECONDS = 5.0
 FAULT = os.environ.get("ONESTEP_TEST_FAULT", "")
 
@@ -34,13 +36,22 @@ def act(action: str) -> None:
     if what == "full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if argument in ("parent", "both"):
-        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(command(), signal.SIGKILL)
     if argument in ("self", "both"):
         os.kill(os.getpid(), signal.SIGKILL)
     if argument == "parent":
         # The kernel takes a while to free a large process before it closes what tells of its end,
         # and the steps of a tiny model take none.
         time.sleep(PARENT_SECONDS)
+
+
+def command() -> int:
+    """The parent of this process, or if it is a fork of a server, that of the server."""
+    process = psutil.Process().parent()
+    while process is not None and "tasks.processes.fork_server" in process.cmdline():
+        process = process.parent()
+    assert process is not None
+    return process.pid
 
 
 def faulty(function: Callable[..., Any], call: int, action: str) -> Callable[..., Any]:

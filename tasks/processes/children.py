@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-GUARD = (sys.executable, "-m", "tasks.child_processes")
+GUARD = (sys.executable, "-m", "tasks.processes.children")
 """Before a command: run it, and end it with the process that started this."""
 GRACE_SECONDS = 5.0
 

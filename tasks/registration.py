@@ -272,7 +272,7 @@ class _Registration:
 
     def _compare(self, champion: ModelVersion) -> Comparison:
         tags = {**self.origin.tags, PROBLEM: _problem(self.evaluated)}
-        made = self.config, self.workspace, self.client, self.evaluated, self.validated
+        made = self.config, self.workspace, self.evaluated, self.validated
         return compare(Challenger(*made), champion, tags)
 
     def _create(self) -> ModelVersion:

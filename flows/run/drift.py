@@ -19,8 +19,9 @@ from tasks.contract.report.record import Report
 from tasks.contract.statistics import drift
 from tasks.contract.statistics.drift import Measure
 from tasks.contract.statistics.profile import Profile
+from tasks.processes import calls
 from tasks.tracking import registry, runs
-from tasks.tracking.client import patiently
+from tasks.tracking.client import connect, patiently
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
@@ -83,7 +84,8 @@ def against_champion(
         return None
     known = _json(client, workspace, version, PREDICTIONS) if predictions else None
     if known:
-        answers = _answers(config, workspace, version, validated, predictions)
+        made = config, workspace, version, validated, predictions
+        answers = calls.call(_answers, *made)
         measures.append(drift.shares("predictions", answers, known, settings))
     return DriftReport(runs.uri_of(version), measures)
 
@@ -136,6 +138,7 @@ def _answers(
     size: int,
 ) -> Counter[str]:
     """The champion's answers to a sample of the training rows, by category."""
+    connect(workspace)
     application = applications.get(config.application)
     rows = MappedTable(validated.stored.path / "train.arrow")
     size = min(size, len(rows))

@@ -21,9 +21,10 @@ from tasks.champion.paired import Comparison, MetricComparison
 from tasks.evaluation import ANSWERS, SLICES, EvaluationResult
 from tasks.finetuning import extra_metrics
 from tasks.metrics import code_digests
+from tasks.processes import calls
 from tasks.store import read_json, write_json
 from tasks.tracking import runs
-from tasks.tracking.client import unreachable
+from tasks.tracking.client import connect, unreachable
 from tasks.tracking.packaging import package_digest
 from tasks.tracking.runs import FINGERPRINT, load_model, uri_of
 from tasks.validation import ValidationResult
@@ -55,7 +56,6 @@ class Challenger:
 
     config: Pipeline
     workspace: Workspace
-    client: MlflowClient
     evaluated: EvaluationResult
     validated: ValidationResult
 
@@ -91,13 +91,18 @@ def compare(challenger: Challenger, champion: ModelVersion, tags: Mapping[str, s
 
 def _compared(challenger: Challenger, champion: ModelVersion, reference: str) -> Comparison:
     def build(folder: Path) -> dict[str, Any]:
-        found = _Models(challenger, champion).compare(reference)
+        found = calls.call(_compare_models, challenger, champion, reference)
         write_json(folder / RESULT, asdict(found))
         return {"reference": reference, "rows": found.rows}
 
     inputs, fresh = _inputs(challenger, champion, reference), challenger.workspace.fresh
     stored = challenger.workspace.store.produce("comparison", inputs, build, fresh=fresh)
     return Comparison.of(read_json(stored.path / RESULT))
+
+
+def _compare_models(challenger: Challenger, champion: ModelVersion, reference: str) -> Comparison:
+    client = connect(challenger.workspace)
+    return _Models(challenger, champion, client).compare(reference)
 
 
 def _inputs(challenger: Challenger, champion: ModelVersion, reference: str) -> dict[str, Any]:
@@ -135,8 +140,11 @@ def _require_same_problem(tags: Mapping[str, str], champion: ModelVersion) -> No
 class _Models:
     """Both models on the test rows."""
 
-    def __init__(self, challenger: Challenger, champion: ModelVersion) -> None:
+    def __init__(
+        self, challenger: Challenger, champion: ModelVersion, client: MlflowClient
+    ) -> None:
         self._challenger = challenger
+        self._client = client
         self._version = champion
         self._config, self._evaluated = challenger.config, challenger.evaluated
         self._application: Application = applications.get(challenger.config.application)
@@ -182,14 +190,14 @@ class _Models:
     def _load(self) -> Any:
         """The champion as it is served."""
         run_id = str(self._version.run_id)
-        if not runs.has_artifact(self._challenger.client, run_id, MODEL_FILE):
+        if not runs.has_artifact(self._client, run_id, MODEL_FILE):
             raise FileNotFoundError(f"its run has no {MODEL_FILE}")
         return load_model(self._challenger.workspace, self._version)
 
     def _unseen(self, inputs: Sequence[str]) -> answers.Mask:
         """The test rows that the champion has not trained on."""
-        client, workspace = self._challenger.client, self._challenger.workspace
-        known = row_hashes.read(client, workspace, str(self._version.run_id))
+        workspace = self._challenger.workspace
+        known = row_hashes.read(self._client, workspace, str(self._version.run_id))
         if known is None:
             raise _UnknownRowsError
         return ~np.isin(row_hashes.of(self._rows, inputs), known)

@@ -171,7 +171,7 @@ class _Server:
                 [sys.executable, "-m", "tasks.processes.fork_server"],
                 stdin=theirs.fileno(),
                 start_new_session=True,
-                env=CPU_SETTINGS | os.environ,
+                env=CPU_SETTINGS | {"MLFLOW_DISABLE_TELEMETRY": "true"} | os.environ,
             )
         self.control = ours
 

@@ -33,6 +33,7 @@ PRELOADED: Final = (
     "transformers.models.auto.tokenization_auto",
     "tasks.training.preflight",
     "tasks.evaluation",
+    "tasks.predictor",
     "matplotlib.figure",
 )
 GPU_DRIVERS: Final = ("/dev/nvidiactl", "/dev/kfd")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.applications.base import Application
+from tasks.processes import calls
 from tasks.store import digest, file_digest, files_below, read_json
 
 DECODING = "decoding.py"
@@ -72,10 +73,10 @@ def save(path: Path, package: Path, batch_size: int) -> Path:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ParamSchema, ParamSpec
 
-    from tasks.predictor import accepted_names, load_module
+    from tasks.predictor import accepted_names
 
     settings = read_json(package / "predictor.json")
-    inputs, outputs, example = load_module(package / DECODING).describe(settings)
+    inputs, outputs, example = calls.call(_describe, package / DECODING, settings)
     names = {name: accepted_names(settings, name) for name in inputs}
     params = ParamSchema([ParamSpec("batch_size", "long", batch_size)])
     signature = ModelSignature(
@@ -91,6 +92,14 @@ def save(path: Path, package: Path, batch_size: int) -> Path:
         metadata={"application": settings["application"]},
     )
     return path
+
+
+def _describe(decoding: Path, settings: dict[str, Any]) -> tuple[Any, Any, dict[str, str]]:
+    """Types of the inputs and outputs of a served model, and an example."""
+    from tasks.predictor import load_module
+
+    described: tuple[Any, Any, dict[str, str]] = load_module(decoding).describe(settings)
+    return described
 
 
 def _schema(columns: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> Any:

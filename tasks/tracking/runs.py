@@ -10,6 +10,7 @@ import shlex
 import time
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from math import isnan
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -213,13 +214,15 @@ def load_model(workspace: Workspace, version: ModelVersion) -> Any:
     import mlflow.pyfunc
 
     uri, plain = uri_of(version), workspace.root.as_uri() == f"file://{workspace.root}"
+    # The warnings are not shown, and finding their reasons takes a second.
+    load = partial(mlflow.pyfunc.load_model, uri, suppress_warnings=True)
     if workspace.embedded and plain:
-        return mlflow.pyfunc.load_model(uri)
+        return load()
     with TemporaryDirectory(dir=workspace.temporary) as folder, transfer():
         if plain:
-            return mlflow.pyfunc.load_model(uri, dst_path=folder)
+            return load(dst_path=folder)
         # MLflow would read the name of the folder as an address, with a query or escapes.
         with TemporaryDirectory() as outside:
             link = Path(outside) / "link"
             link.symlink_to(folder)
-            return mlflow.pyfunc.load_model(uri, dst_path=str(link))
+            return load(dst_path=str(link))

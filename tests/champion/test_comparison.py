@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("stages")
 def challenger(
     prepared: Prepared, evaluated: EvaluationResult, store: tuple[Workspace, MlflowClient]
 ) -> Challenger:
-    return Challenger(prepared.config, *store, evaluated, prepared.validated)
+    return Challenger(prepared.config, store[0], evaluated, prepared.validated)
 
 
 def champion(**tags: str) -> ModelVersion:
@@ -53,8 +53,10 @@ def test_other_test_rows_are_not_compared(challenger: Challenger) -> None:
     assert not found.other_problem
 
 
-def test_a_champion_without_a_model_is_a_result(challenger: Challenger) -> None:
-    run_id = challenger.client.create_run("0").info.run_id
+def test_a_champion_without_a_model_is_a_result(
+    challenger: Challenger, store: tuple[Workspace, MlflowClient]
+) -> None:
+    run_id = store[1].create_run("0").info.run_id
     version = ModelVersion("reviews", "7", 0, run_id=run_id)
     found = compare(challenger, version, {})
     assert "the champion, version 7, cannot be run: FileNotFoundError" in found.problem

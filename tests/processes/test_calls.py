@@ -78,7 +78,7 @@ def test_a_call_has_its_own_process_and_the_place_of_the_caller(
         found = call.result()
     assert found["pid"] == found["group"] != os.getpid()
     assert (found["folder"], found["variable"]) == (str(tmp_path), "set")
-    assert found["loaded"] == {"torch", "transformers"}
+    assert found["loaded"] == {"torch", "transformers", "mlflow"}
     assert seen == [Notice("stage began")]
     assert call.watch() == 0
     assert (tmp_path / "log").read_text() == "stage prints\n"

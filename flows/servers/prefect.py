@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import getproxies
 
@@ -69,17 +69,22 @@ def prefect_api(workspace: Workspace) -> Iterator[str]:
         _require_access(url)
         yield url
         return
-    users = workspace.locks / "prefect-users.lock"
-    with ExitStack() as stack:
-        stack.enter_context(lock(users, shared=True))
-        with lock(workspace.locks / "prefect-start.lock"):
-            port = _running(workspace) or _start(workspace, users)
-        url = _address(port)
+    with hidden_server(workspace) as url:
         os.environ.update(_environment(workspace, url))
         bypass_proxy()
         if "prefect" in sys.modules:
             read_environment()
         yield url
+
+
+@contextmanager
+def hidden_server(workspace: Workspace) -> Iterator[str]:
+    """Keep the hidden server of the workspace running for the block, and yield its URL."""
+    users = workspace.locks / "prefect-users.lock"
+    with lock(users, shared=True):
+        with lock(workspace.locks / "prefect-start.lock"):
+            port = _running(workspace) or _start(workspace, users)
+        yield _address(port)
 
 
 def bypass_proxy() -> None:

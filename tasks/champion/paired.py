@@ -165,10 +165,10 @@ def _draws(rows: int, samples: int) -> Iterator[NDArray[np.int64]]:
 
 def mcnemar(challenger: NDArray[np.bool_], champion: NDArray[np.bool_]) -> float:
     """The exact two-sided p-value of McNemar's test (1947) on which rows each model gets right."""
-    from scipy.stats import binomtest
+    # Not from scipy.stats, which takes half a second to import.
+    from scipy.special import bdtr
 
     only_ours = int((challenger & ~champion).sum())
     only_theirs = int((champion & ~challenger).sum())
-    if not only_ours + only_theirs:
-        return 1.0
-    return float(binomtest(only_ours, only_ours + only_theirs).pvalue)
+    fewer, differing = min(only_ours, only_theirs), only_ours + only_theirs
+    return min(1.0, 2 * float(bdtr(fewer, differing, 0.5)))

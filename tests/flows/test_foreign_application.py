@@ -30,6 +30,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_prefect")
 def test_an_application_of_a_package_trains_and_is_served(
     installed: Path, finished: Finished, tmp_path: Path
 ) -> None:

@@ -21,7 +21,11 @@ from tests.support.reader import Reader, reading
 from tests.support.reading import load
 
 __all__ = ["elsewhere"]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("shipped")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("shipped"),
+    pytest.mark.usefixtures("one_prefect"),
+]
 
 PIPELINES = sorted((ROOT / "configs").glob("*.yaml"))
 ROWS = {"train": 48, "validation": 16, "test": 12}

@@ -16,6 +16,8 @@ import psutil
 ONESTEP = Path(sys.executable).with_name("onestep")
 FAULTS = Path(__file__).parent / "faults"
 FOREIGN = ("PREFECT_", "MLFLOW_", "ONESTEP_", "PYTEST_", "COV_CORE_")
+ONE_PREFECT = "TEST_PREFECT_API_URL"
+"""A variable of the test process: the Prefect server of all commands that it starts."""
 HANG_SECONDS = 240.0
 ORPHAN_SECONDS = 15.0
 
@@ -24,6 +26,8 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
     """This process's environment without settings of its own, and a home."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     own = {"ONESTEP_HOME": str(home), "PREFECT_HOME": str(home / "prefect"), "COLUMNS": "100"}
+    if url := os.environ.get(ONE_PREFECT):
+        own["PREFECT_API_URL"] = url
     return kept | own | extra
 
 

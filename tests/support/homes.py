@@ -9,16 +9,25 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows.servers.prefect import hidden_server
 from tasks.store import lock
 from tasks.training import events
-from tests.support.commands import Done, assert_nothing_runs, leftovers, onestep, succeed
+from tasks.workspace import Workspace
+from tests.support.commands import (
+    ONE_PREFECT,
+    Done,
+    assert_nothing_runs,
+    leftovers,
+    onestep,
+    succeed,
+)
 from tests.support.models import tiny_bert
 from tests.support.rows import reviews, write_rows
 
@@ -122,6 +131,21 @@ def _run(home: Path, file: Path, template: Path) -> None:
 def _succeeded(done: Done) -> Done:
     assert done.code == 0, done.output
     return done
+
+
+@pytest.fixture(scope="session")
+def prefect_server(shared: Path) -> Iterator[str]:
+    """A Prefect server for the tests of all processes that are about something else."""
+    with hidden_server(Workspace.open(shared / "prefect")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def one_prefect(prefect_server: str) -> Iterator[None]:
+    """Commands use one server, as with a configured one, and start none of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ONE_PREFECT, prefect_server)
+        yield
 
 
 def query(home: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:

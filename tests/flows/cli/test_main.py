@@ -204,6 +204,7 @@ def test_preflight_takes_one_step_and_forecasts_the_run(finished: Finished, tmp_
     assert leftovers(home) == []
 
 
+@pytest.mark.usefixtures("one_prefect")
 @pytest.mark.xdist_group("cli-run")
 class TestRun:
     """What the first run of a pipeline prints, records and leaves behind."""
@@ -253,6 +254,7 @@ def plain(text: str) -> bool:
     return not any(sign in text for sign in ("\x1b", "\r", "━", "█"))
 
 
+@pytest.mark.usefixtures("one_prefect")
 @pytest.mark.xdist_group("cli-again")
 def test_a_second_run_reuses_and_a_fresh_one_recomputes(
     finished: Finished, own_finished: Path

@@ -17,7 +17,11 @@ from tests.support.homes import Finished, once
 from tests.support.models import tiny_bert
 from tests.support.rows import SUBJECTS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("answering")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("answering"),
+    pytest.mark.usefixtures("one_prefect"),
+]
 
 Row = dict[str, Any]
 NAME = "prices"

@@ -18,7 +18,7 @@ from tests.support.commands import succeed as run
 from tests.support.homes import NAME, Finished, aliases
 from tests.support.stores import closed_port
 
-pytestmark = pytest.mark.xdist_group("models")
+pytestmark = [pytest.mark.xdist_group("models"), pytest.mark.usefixtures("one_prefect")]
 TEXTS = {"dataframe_records": [{"text": "the coffee was wonderful"}]}
 
 

@@ -48,6 +48,7 @@ def my_focal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_prefect")
 def test_loss_and_metric_of_a_package(finished: Finished, my_focal: Path, tmp_path: Path) -> None:
     """The loss trains, the metric decides, and the served model has nothing of them."""
     home = finished.copy(tmp_path / "home")

@@ -28,6 +28,7 @@ RMSPROP = OptimizerFactory(build=build, hyperparameters=("betas",), moments=1)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_prefect")
 def test_launcher_and_optimizer_of_a_package(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,7 +139,7 @@ class Cell:
     def stop(self) -> None:
         """Do nothing: the cell stays."""
 
-    def add_task(self, description: str, *, total: float, state: str) -> TaskID:
+    def add_task(self, description: str, *, total: float | None, state: str) -> TaskID:
         self._bar = {"description": description, "total": total, "completed": 0, "state": state}
         return TaskID(0)
 
@@ -161,5 +161,7 @@ class Cell:
     def _bar_html(self) -> str:
         if not self._bar:
             return ""
-        bar = '<progress value="{completed}" max="{total}"></progress>'.format(**self._bar)
+        form = '<progress value="{completed}" max="{total}"></progress>'
+        # Without a value the bar only moves.
+        bar = "<progress></progress>" if self._bar["total"] is None else form.format(**self._bar)
         return f"<div>{self._bar['description']} {bar} {escape(self._bar['state'])}</div>"

@@ -58,12 +58,13 @@ def config(file: File, set_: Overrides = None, as_json: Json = False) -> None:
 
 def check(file: File, set_: Overrides = None, as_json: Json = False) -> None:
     """Check the config and the data against the contract; train nothing."""
-    from flows.cli import reports
+    from flows.cli import progress, reports
     from flows.run import check
     from flows.run.reading import read
 
     pipeline, workspace = read(file, set_ or []), open_workspace()
-    found = check.check(pipeline, workspace)
+    with progress.watching(console(stderr=as_json), "check"):
+        found = check.check(pipeline, workspace)
     if as_json or found.report:
         show(found.record(), as_json, lambda: reports.contract(found.report or {}, workspace.root))
     if found.error or found.prepared is None:
@@ -77,12 +78,13 @@ def check(file: File, set_: Overrides = None, as_json: Json = False) -> None:
 
 def drift(file: File, set_: Overrides = None, as_json: Json = False) -> None:
     """Compare the data with what the champion was trained on."""
-    from flows.cli import reports
+    from flows.cli import progress, reports
     from flows.run import check, drift
     from flows.run.reading import read
 
     pipeline, workspace = read(file, set_ or []), open_workspace()
-    found = check.drift(pipeline, workspace)
+    with progress.watching(console(stderr=as_json), "drift"):
+        found = check.drift(pipeline, workspace)
     none = _(
         "{model_name} has no champion with a profile to compare with",
         model_name=pipeline.model_name,

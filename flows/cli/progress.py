@@ -39,7 +39,7 @@ class Bar(Protocol):
     """The part of rich's progress bar that is used."""
 
     def start(self) -> None: ...
-    def add_task(self, description: str, *, total: float, state: str) -> TaskID: ...
+    def add_task(self, description: str, *, total: float | None, state: str) -> TaskID: ...
     def update(self, task_id: TaskID, *, completed: float, state: str) -> None: ...
     def remove_task(self, task_id: TaskID) -> None: ...
     def stop(self) -> None: ...
@@ -62,6 +62,7 @@ class Display:
             disable=not console.is_terminal,
         )
         self.task: TaskID | None = None
+        self.shown = ""
         self.pace = Pace()
         self.stages: list[StageFinished] = []
         self.started = time.monotonic()
@@ -69,7 +70,9 @@ class Display:
 
     def __call__(self, event: Update) -> None:
         if isinstance(event, StageStarted):
-            if not self.console.is_terminal:
+            if self.console.is_terminal:
+                self.show(translated(event.stage))
+            else:
                 self.console.print(f"{translated(event.stage)} ...")
         elif isinstance(event, StageFinished):
             self._stage(event)
@@ -96,7 +99,7 @@ class Display:
             self._forecast(values)
         elif event.kind == "started":
             self.pace = Pace(total=values["total_steps"], epochs=values["epochs"])
-            self._show(_("training"), values["total_steps"])
+            self.show(_("training"), values["total_steps"])
         elif event.kind == "resumed":
             self.console.print(_("  resumed after step {step}", step=values["step"]))
         elif event.kind == "step":
@@ -104,7 +107,7 @@ class Display:
         elif event.kind == "validation":
             self._validation(values)
         elif event.kind == "evaluating":
-            self._show(_("evaluating"), values["total"])
+            self.show(_("evaluating"), values["total"])
             self._advance(
                 values["done"],
                 _("{done:,} of {total:,} rows", done=values["done"], total=values["total"]),
@@ -148,10 +151,12 @@ class Display:
         )
         self.console.print(line)
 
-    def _show(self, name: str, total: int) -> None:
-        if self.task is None:
+    def show(self, name: str, total: int | None = None) -> None:
+        """Show a bar, unless it is the one that is shown; without a total it only moves."""
+        if name != self.shown:
+            self.close()
             self.bar.start()
-            self.task = self.bar.add_task(name, total=total, state="")
+            self.task, self.shown = self.bar.add_task(name, total=total, state=""), name
 
     def _advance(self, done: int, state: str) -> None:
         if self.task is not None:
@@ -162,7 +167,7 @@ class Display:
         if self.task is not None:
             self.bar.remove_task(self.task)
             self.bar.stop()
-            self.task = None
+            self.task, self.shown = None, ""
 
 
 class Pace:
@@ -201,9 +206,11 @@ class Pace:
 
 
 @contextmanager
-def watching(console: Console) -> Iterator[Display]:
-    """Show the progress of the block."""
+def watching(console: Console, name: str = "") -> Iterator[Display]:
+    """Show the progress of the block, in a terminal with a bar of that name until there is more."""
     display = Display(console)
+    if name and console.is_terminal:
+        display.show(name)
     try:
         with listening(display):
             yield display

@@ -33,12 +33,13 @@ if TYPE_CHECKING:
 
 def preflight(file: File, set_: Overrides = None, as_json: Json = False) -> None:
     """Check, then take exactly one optimizer step and predict the cost of the run."""
-    from flows.cli import reports
+    from flows.cli import progress, reports
     from flows.run import check
     from flows.run.reading import read
 
     pipeline, workspace = read(file, set_ or []), open_workspace()
-    ready, report = check.preflight(pipeline, workspace)
+    with progress.watching(console(stderr=as_json), "preflight"):
+        ready, report = check.preflight(pipeline, workspace)
     if not as_json:
         typer.echo(f"{file}: {translated(ready.validated.note)}")
     show(report, as_json, lambda: reports.preflight(report))

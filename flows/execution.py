@@ -39,7 +39,9 @@ def run(
         from flows.pipeline import pipeline
 
         folder = str(home) if home else None
-        return pipeline(file, list(overrides), fresh, settings, folder, trial)
+        # Prefect resolves the states that the flows return.
+        outcome: Any = pipeline(file, list(overrides), fresh, settings, folder, trial)
+        return cast("Outcome", outcome)
 
 
 def retrain(
@@ -49,7 +51,6 @@ def retrain(
     with _servers():
         from flows.retraining import retraining
 
-        # Prefect resolves the state that the flow returns.
         result: Any = retraining(str(file), list(overrides), trigger)
         return cast("RetrainingResult", result)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 
 from flows.prefect_run.flow import (
+    decided_state,
     execute,
     explained,
     first_name,
@@ -27,7 +29,7 @@ def pipeline(
     settings: dict[str, Any] | None = None,
     home: str | None = None,
     trial: bool = False,
-) -> Outcome:
+) -> State[Outcome]:
     """Run every stage of a pipeline, reusing what is already computed.
 
     Args:
@@ -42,4 +44,5 @@ def pipeline(
         rename(run)
         for stage in STAGES:
             execute(stage, run)
-        return report_outcome(run)
+        outcome = report_outcome(run)
+    return decided_state(outcome, outcome)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -20,6 +20,7 @@ from flows.pipeline import pipeline
 from flows.prefect_run.flow import (
     Trigger,
     claimed_flow,
+    decided_state,
     explained,
     first_name,
     rename,
@@ -83,9 +84,10 @@ def retraining(
             name, note = run.config.name, nothing_to_do(run)
         if note:
             return Completed(name="Unchanged", message=note, data=RetrainingResult(name, note))
-        outcome = pipeline(file, list(overrides))
+        # Prefect resolves the state that the flow returns.
+        outcome = cast("Outcome", pipeline(file, list(overrides)))
         note = outcome.registered.note
-        return Completed(message=note, data=RetrainingResult(name, note, outcome))
+        return decided_state(outcome, RetrainingResult(name, note, outcome))
 
 
 def _clean_up(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -285,13 +286,12 @@ class _Evaluation:
     def _outcomes(self, scorer: Scorer) -> pd.DataFrame:
         """The score of each answer by file, row, line, id and inputs as a digest, not as text."""
         rows, files = self.rows, self.validated.stored.summary["files"]
-        columns = [rows.column(name).to_pylist() for name in self.validated.facts.inputs]
         return pd.DataFrame(
             {
                 "file": [files[position] for position in rows.column("file").to_pylist()],
                 "row": rows.column("row").to_pylist(),
                 **self.origin,
-                "input": [digest(list(texts))[:32] for texts in zip(*columns, strict=True)],
+                "input": input_digests(rows, self.validated.facts.inputs),
                 "merit": answers.answer_scores(scorer, self.primary_metric, len(rows)),
             }
         )
@@ -309,6 +309,12 @@ class _Evaluation:
             | {k: v for k, v in mistake.items() if k != "position"}
             for (file, row), mistake in zip(places, mistakes, strict=True)
         ]
+
+
+def input_digests(rows: arrow.MappedTable, inputs: Sequence[str]) -> list[str]:
+    """A digest of the inputs of each row."""
+    columns = [rows.column(name).to_pylist() for name in inputs]
+    return [digest(list(texts))[:32] for texts in zip(*columns, strict=True)]
 
 
 def _use_threads(threads: int | None) -> None:

@@ -79,6 +79,15 @@ class RegistrationResult:
         return bool(checks) and all(check["passed"] for check in checks)
 
     @property
+    def decision(self) -> str:
+        """The decision in a word or two, as a title."""
+        if self.version is None:
+            return "Trial"
+        if self.promoted:
+            return "Promoted"
+        return "Waiting for approval" if self.waits else "Not promoted"
+
+    @property
     def note(self) -> str:
         """One line for people."""
         if self.version is None:

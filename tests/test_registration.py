@@ -369,6 +369,7 @@ def test_approved_by_hand_only(shop: Shop, constant: EvaluationResult) -> None:
     second = gated.register("second")
     assert second.alias == "challenger"
     assert "waits for approval" in second.verdict
+    assert second.decision == "Waiting for approval"
     assert shop.aliases() == {"champion": 1, "challenger": 2}
     promoting.promote(shop.workspace, shop.client, shop.name, 2, "looked at by hand")
     assert shop.aliases() == {"champion": 2, "previous": 1}
@@ -418,7 +419,7 @@ def test_a_trial_registers_nothing_and_says_what_the_gate_would(
     shop.register("old", constant)
     judged = shop.register("trial", trial=True)
     assert (judged.version, judged.uri, judged.alias, judged.promoted) == (None, "", None, False)
-    assert not judged.waits
+    assert (judged.waits, judged.decision) == (False, "Trial")
     assert judged.verdict.startswith("a trial, not registered; the gate says: promoted: accuracy 1")
     assert judged.gate["reference"] == f"models:/{shop.name}/1"
     assert (shop.numbers(), shop.aliases()) == ([1], {"champion": 1})

@@ -43,6 +43,7 @@ def report(outcome: Outcome, display: Display, seconds: float) -> RenderableType
         names = list(evaluated.details[0])
         parts += ["", table(names, [[row[n] for n in names] for row in evaluated.details])]
     parts += ["", *_costs(outcome, display, seconds), "", *_links(outcome), ""]
+    parts += [Text(outcome.changes.note)] if outcome.changes else []
     parts += [Text(translated(hint), style="yellow") for hint in outcome.hints]
     style = "green" if registered.alias == "champion" else "yellow"
     parts.append(Text(translated(registered.verdict), style=style))

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from math import isnan, nan
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from configs.errors import ModelError, Problem, UserError
+from configs.errors import Problem, UserError
 from configs.language import _
-from tasks.evaluation import OUTCOMES
+from flows.tracking.versions import Evaluation, Pair, both, different
 from tasks.tracking import lineage, registry, runs
 from tasks.tracking.client import reach
-from tasks.tracking.lineage import PACKAGE, Lineage
 from tasks.tracking.registry import Reference
 from tasks.tracking.runs import flatten
 from tasks.workspace import Workspace
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
 MOST_EXAMPLES = 20
-Pair = tuple[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,68 +96,18 @@ def compare(workspace: Workspace, first: Reference, second: Reference) -> Differ
     client = reach(workspace)
     versions = [registry.look_up(client, reference) for reference in (first, second)]
     one, two = (lineage.of(client, workspace, version) for version in versions)
-    seen = [_Evaluation(client, workspace, known) for known in (one, two)]
+    seen = [Evaluation(client, workspace, known) for known in (one, two)]
     headlines = (seen[0].primary_metric, seen[1].primary_metric)
     same = headlines[0] == headlines[1]
     return Difference(
         (runs.uri_of(versions[0]), runs.uri_of(versions[1])),
-        _different(flatten(one.record["config"]), flatten(two.record["config"])),
-        _different(seen[0].data(), seen[1].data()),
-        _both(*(registry.metrics_of(client, version) for version in versions)),
+        different(flatten(one.record["config"]), flatten(two.record["config"])),
+        different(seen[0].data(), seen[1].data()),
+        both(*(registry.metrics_of(client, version) for version in versions)),
         headlines,
-        _both(*(version.slices() for version in seen)) if same else {},
+        both(*(version.slices() for version in seen)) if same else {},
         examples(*(version.outcomes() for version in seen), same=same),
     )
-
-
-class _Evaluation:
-    """The artifacts of a version's run."""
-
-    def __init__(self, client: MlflowClient, workspace: Workspace, known: Lineage) -> None:
-        self._client = client
-        self._workspace = workspace
-        self._known = known
-        self._run = str(known.version.run_id)
-
-    def data(self) -> dict[str, Any]:
-        """Counts, digests and labels of the training rows."""
-        record = self._known.record
-        files = {f"files.{s}": ", ".join(f.values()) for s, f in record["sources"].items()}
-        rows = {f"rows.{split}": count for split, count in record["rows"].items()}
-        labels = (self._read(f"{PACKAGE}/profile.json") or {}).get("labels") or {}
-        counted = {f"labels.{label}": count for label, count in labels.items()}
-        quarantined = {"quarantined": record["quarantined"]}
-        return {**rows, **quarantined, **counted, **files, "rows_digest": record["rows_digest"]}
-
-    def slices(self) -> dict[str, float]:
-        found = self._read("evaluation/slices.json") or []
-        return {
-            one["name"]: one[self.primary_metric] for one in found if self.primary_metric in one
-        }
-
-    @property
-    def primary_metric(self) -> str:
-        return str(self._known.version.tags.get(registry.PRIMARY_METRIC, ""))
-
-    def outcomes(self) -> pd.DataFrame:
-        path = f"evaluation/{OUTCOMES}"
-        with TemporaryDirectory(dir=self._workspace.temporary) as folder:
-            found = runs.fetch_artifact(self._client, self._run, path, Path(folder))
-            if found is None:
-                where = runs.uri_of(self._known.version)
-                raise ModelError(Problem(where, _("its evaluation is gone")))
-            return pd.read_parquet(found)
-
-    def _read(self, path: str) -> Any:
-        return runs.read_artifact(self._client, self._workspace, self._run, path)
-
-
-def _different(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Pair]:
-    return {name: pair for name, pair in _both(one, two).items() if pair[0] != pair[1]}
-
-
-def _both(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Pair]:
-    return {name: (one.get(name), two.get(name)) for name in dict.fromkeys([*one, *two])}
 
 
 def examples(one: pd.DataFrame, two: pd.DataFrame, *, same: bool) -> Examples | None:

@@ -24,6 +24,7 @@ from flows.run.run import Outcome, StageRun
 from tasks.contract.report.record import Report
 from tasks.progress import Progress, Update, announce, listening
 from tasks.report.page import visible
+from tasks.tracking.runs import REPORT, artifact_url, view_url
 
 SECONDS_BETWEEN_UPDATES = 2.0
 FAILED, FELL = "**failed**", "**fell too far**"
@@ -105,18 +106,21 @@ class _Updater:
 def results(outcome: Outcome) -> None:
     """The verdict, the results table, and links to the MLflow run and the report."""
     registered = outcome.registered
+    create_markdown_artifact(
+        "\n\n".join(_summary(outcome)),
+        key=_key(registered.name, "summary"),
+        description=f"**{registered.decision}**: {plain(registered.verdict)}",
+    )
     create_table_artifact(
         list(_metrics(outcome)),
         key=_key(registered.name, "results"),
         description=f"Test metrics of {registered.uri or 'a trial'}",
     )
     create_link_artifact(
-        outcome.run_url, link_text="MLflow run", key=_key(registered.name, "mlflow-run")
-    )
-    create_markdown_artifact(
-        "\n\n".join(_summary(outcome)),
-        key=_key(registered.name, "summary"),
-        description="Verdict",
+        outcome.run_url,
+        link_text="MLflow run",
+        key=_key(registered.name, "mlflow-run"),
+        description="MLflow run",
     )
 
 
@@ -133,20 +137,36 @@ def _metrics(outcome: Outcome) -> Iterator[dict[str, Any]]:
 
 def _summary(outcome: Outcome) -> Iterator[str]:
     """The parts of the summary, in Markdown."""
-    evaluated, registered = outcome.evaluated, outcome.registered
-    low, high = evaluated.interval
-    yield f"# {registered.uri or registered.name}"
+    registered = outcome.registered
+    yield f"# {registered.decision}: {registered.uri or registered.name}"
     yield plain(registered.verdict)
-    yield (
-        f"{evaluated.primary_metric} **{evaluated.metrics[evaluated.primary_metric]:.4f}** "
-        f"[{low:.4f}, {high:.4f}]; {evaluated.baseline_name} "
-        f"{evaluated.baseline[evaluated.primary_metric]:.4f}"
-    )
+    yield _headline(outcome)
     yield from map(plain, outcome.hints)
     yield from gate_tables(registered.gate)
-    report = f"{outcome.run_url}/artifacts/report.html"
-    place = plain(str(outcome.report))
-    yield f"[MLflow run]({outcome.run_url}) · [report]({report}), also in {place}"
+    yield f"{_links(outcome)} · page: {plain(str(outcome.report))}"
+
+
+def _headline(outcome: Outcome) -> str:
+    """The primary metric with its interval, and that of the baseline."""
+    evaluated = outcome.evaluated
+    metric, (low, high) = evaluated.primary_metric, evaluated.interval
+    return (
+        f"{plain(metric)} **{evaluated.metrics[metric]:.4f}** [{low:.4f}, {high:.4f}]; "
+        f"{plain(evaluated.baseline_name)} {evaluated.baseline[metric]:.4f}"
+    )
+
+
+def _links(outcome: Outcome) -> str:
+    report = artifact_url(outcome.run_url, REPORT)
+    return f"[MLflow run]({outcome.run_url}) · [report]({report})"
+
+
+def description(outcome: Outcome, flow_run_url: str) -> str:
+    """The verdict, the primary metric and links, for MLflow, in Markdown."""
+    links = f"{_links(outcome)} · [all runs]({view_url(outcome.run_url)})"
+    parts = [plain(outcome.registered.verdict), _headline(outcome)]
+    parts.append(f"{links} · Prefect run [{plain(flow_run.get_name() or '')}]({flow_run_url})")
+    return "\n\n".join([*parts, f"page: {plain(str(outcome.report))}"])
 
 
 def gate_tables(record: Mapping[str, Any]) -> Iterator[str]:
@@ -194,10 +214,8 @@ def _key(model: str, kind: str) -> str:
     return f"{re.sub('[^a-z0-9]+', '-', model.lower()).strip('-')}-{kind}"
 
 
-def run_tags() -> dict[str, str]:
-    """MLflow tags that link to this Prefect run."""
+def flow_run_url() -> str:
+    """The address of this Prefect run."""
     api = os.environ.get("PREFECT_UI_URL") or os.environ.get("PREFECT_API_URL", "")
     base = api.removesuffix("/api").rstrip("/")
-    url = f"{base}/runs/flow-run/{flow_run.get_id()}"
-    note = f"Prefect run: [{flow_run.get_name()}]({url})"
-    return {"prefect.flow_run_url": url, "mlflow.note.content": note}
+    return f"{base}/runs/flow-run/{flow_run.get_id()}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -18,9 +18,9 @@ from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
 from prefect.states import Completed, Failed
 
-from configs.errors import OneStepError, UserError
+from configs.errors import Failure, OneStepError, UserError
 from flows.prefect_run import artifacts, events
-from flows.run import report
+from flows.run import changes, report
 from flows.run.inputs import quiet
 from flows.run.reading import read
 from flows.run.run import Outcome, Run, Stage, StageRun
@@ -80,6 +80,12 @@ def failed_state(error: Exception) -> Any:
     return Failed(message=sentence(error), data=error)
 
 
+def decided_state(outcome: Outcome, result: R) -> State[R]:
+    """A completed state that is named after the decision of the gate, with its verdict."""
+    registered = outcome.registered
+    return Completed(name=registered.decision, message=registered.note, data=result)
+
+
 def explained(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate the function of a flow: an error becomes a failed state with its reason.
 
@@ -127,6 +133,10 @@ def _report(subject: Subject, error: Exception) -> None:
         name, url = subject.run.config.name, subject.run.tracker.known_url
     artifacts.failure(name, str(error) if known else sentence(error))
     events.emit_failure(name, sentence(error), url)
+    if subject.run is not None:
+        # The failure may be a full disk.
+        with suppress(Failure, OSError):
+            report.publish_failure(subject.run, error, sentence(error))
 
 
 @contextmanager
@@ -199,13 +209,14 @@ def _completed(run: StageRun) -> State[StageRun]:
 
 def report_outcome(run: Run) -> Outcome:
     """Send the gate's decision to Prefect; show the run in MLflow, in Prefect and on a page."""
-    outcome = run.outcome
+    outcome = replace(run.outcome, changes=changes.of(run))
     if late := outbox.deliver(run.workspace):
         announce(Notice(late))
-    tags = artifacts.run_tags()
-    run.tracker.tag(tags)
+    flow_run_url = artifacts.flow_run_url()
     records.log_comparison(run.tracker, outcome.registered.gate)
-    links = {"MLflow run": outcome.run_url, "Prefect run": tags["prefect.flow_run_url"]}
-    report.publish(run, outcome, links)
+    links = {"MLflow run": outcome.run_url, "Prefect run": flow_run_url}
+    outcome = replace(outcome, report=report.publish(run, outcome, links))
+    described = outcome.evaluated, outcome.registered, artifacts.description(outcome, flow_run_url)
+    records.describe(run.tracker, *described, {"prefect.flow_run_url": flow_run_url})
     artifacts.results(outcome)
     return outcome

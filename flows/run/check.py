@@ -16,7 +16,6 @@ from tasks.contract.report.record import Report
 from tasks.contract.rows import quarantine
 from tasks.contract.sources import splits
 from tasks.finetuning import preflight as take_one_step
-from tasks.store import read_json
 from tasks.tokenization import TokenizationResult, tokenize_rows
 from tasks.training.model.initial_model import InitialModel
 from tasks.validation import ValidationResult, validate
@@ -82,14 +81,11 @@ def preflight(pipeline: Pipeline, workspace: Workspace) -> tuple[PreparedData, d
 
 def check(pipeline: Pipeline, workspace: Workspace) -> DataCheck:
     """Check the data against the contract; the error of refused data is part of the result."""
-    path = record.paths(workspace.root, pipeline.name).json
     began = time.time()
     try:
         prepared = prepare(pipeline, workspace)
     except DataError as error:
-        # Written only if the rows could be read.
-        fresh = path.exists() and path.stat().st_mtime >= began
-        return DataCheck(read_json(path) if fresh else None, error=error)
+        return DataCheck(record.published(workspace.root, pipeline.name, began), error=error)
     validated, drifted = prepared.validated, None
     if workspace.database.exists() or not workspace.embedded:
         drifted = measure(pipeline, workspace, validated)

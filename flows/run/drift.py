@@ -74,7 +74,22 @@ def against_champion(
     version = patiently(
         lambda: registry.champion(client, config.model_name), _("find the champion")
     )
-    if version is None or (before := _json(client, workspace, version, PROFILE)) is None:
+    if version is None:
+        return None
+    return against_version(config, workspace, client, validated, version, predictions=predictions)
+
+
+def against_version(
+    config: Pipeline,
+    workspace: Workspace,
+    client: MlflowClient,
+    validated: ValidationResult,
+    version: ModelVersion,
+    *,
+    predictions: int = 0,
+) -> DriftReport | None:
+    """Compare the training rows with those of a version, as :func:`against_champion` does."""
+    if (before := _json(client, workspace, version, PROFILE)) is None:
         return None
     settings = config.contract.drift
     try:

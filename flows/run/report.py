@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from configs.files import write_atomic
+from configs.errors import DataError
 from configs.language import english
+from flows.run import pages
 from flows.run.run import Outcome, Run, StageRun
 from flows.tracking import records
 from tasks.contract.report import record as contract
 from tasks.contract.report.record import Report
 from tasks.finetuning import FinetuningResult
 from tasks.report import run_page
-from tasks.store import MANIFEST, StoredOutput, lock, read_json, storage_errors
+from tasks.store import MANIFEST, StoredOutput, read_json
 from tasks.training import events
 from tasks.validation import ValidationResult
-from tasks.workspace import Workspace
 
 MOST_MISTAKES = 100
 ORIGIN = {
@@ -34,18 +34,29 @@ ORIGIN = {
 Record = dict[str, Any]
 
 
-def publish(run: Run, outcome: Outcome, links: Mapping[str, str]) -> None:
-    """Render the report, write it and log it."""
+def publish(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Path:
+    """Render the report, keep it and log it; return the page."""
     record = assemble(run, outcome, links)
-    write(run.workspace, outcome.report, run.config.name, run_page.render(record))
-    record["contract"]["page"] = "validation/report.html"
-    records.log_report(run.tracker, run_page.render(record))
+
+    def draw(data: str, index: str) -> str:
+        return run_page.render(record | {"data_page": data, "index": index})
+
+    records.log_report(run.tracker, draw("validation/report.html", ""))
+    metric = record["headline"]
+    entry = {name: record[name] for name in ("decision", "verdict", "model", "headline")}
+    entry |= {"value": record["metrics"][metric], "interval": record["interval"]}
+    return _keep(run, entry, run.contract, draw)
 
 
-def write(workspace: Workspace, path: Path, name: str, page: str) -> None:
-    """Replace the report of a pipeline, under a lock: two runs of it may end at once."""
-    with storage_errors(), lock(workspace.locks / f"report-{name}.lock"):
-        write_atomic(path, page)
+def publish_failure(run: Run, error: Exception, reason: str) -> None:
+    """List a run that ended without a result, with the page about its data if there is one."""
+    found = run.contract or contract.published(run.workspace.root, run.config.name, run.began)
+    decision = "Refused" if isinstance(error, DataError) else "Failed"
+    _keep(run, {"decision": decision, "verdict": reason}, found or {})
+
+
+def _keep(run: Run, entry: Record, found: Report, draw: pages.Draw | None = None) -> Path:
+    return pages.keep(run.workspace, run.config.name, run.fingerprint, entry, found, draw)
 
 
 def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
@@ -59,8 +70,8 @@ def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
         "model": registered.uri,
         "alias": registered.alias,
         "verdict": registered.verdict,
+        "decision": registered.decision,
         "promoted": registered.promoted,
-        "waits": registered.waits,
         "headline": evaluated.primary_metric,
         "metrics": evaluated.metrics,
         "interval": list(evaluated.interval),
@@ -73,7 +84,8 @@ def assemble(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Record:
         "rows": outcome.results[ValidationResult].rows,
         "gate": registered.gate,
         "history": _history(outcome.results[FinetuningResult]),
-        "contract": _contract(run.contract, run.workspace),
+        "contract": _contract(run.contract),
+        "changes": outcome.changes.record() if outcome.changes else None,
         "stages": [_stage(run) for run in outcome.results],
         "cost": _cost(outcome),
         "origin": _origin(run, outcome),
@@ -93,13 +105,12 @@ def _history(tuned: FinetuningResult) -> Record:
     }
 
 
-def _contract(report: Report, workspace: Workspace) -> Record:
+def _contract(report: Report) -> Record:
     found = [rule for rule in report["rules"] if rule["found"]]
     record = {
         "verdict": report["verdict"],
         "rows": report["rows"],
         "found": [{key: rule[key] for key in ("name", "severity", "found")} for rule in found],
-        "page": contract.paths(workspace.root, report["pipeline"]).html.name,
     }
     if measures := report.get("drift"):
         drifted = sum(measure["drifted"] for measure in measures)

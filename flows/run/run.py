@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from configs.language import english
 from configs.schema import Pipeline
@@ -20,6 +21,9 @@ from tasks.registration import Origin, RegistrationResult
 from tasks.store import Result
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from flows.run.changes import Changes
 
 R = TypeVar("R", bound=Result)
 
@@ -103,12 +107,14 @@ class Outcome:
         results: of the stages.
         run_url: of the MLflow run.
         report: the HTML page about the run.
+        changes: since the previous run, if there was one.
         hints: what suggests that the model was trained too little.
     """
 
     results: Results
     run_url: str
     report: Path
+    changes: Changes | None = None
     hints: Sequence[str] = ()
 
     @property
@@ -153,6 +159,7 @@ class Outcome:
             "baseline": {"name": evaluated.baseline_name} | evaluated.baseline,
             "rows": validated.rows,
             "quarantined": validated.quarantined,
+            "changes": self.changes.record() if self.changes else None,
             "hints": list(self.hints),
             "training": self.results[FinetuningResult].summary,
             "reused": {run.stage.key: run.result.reused for run in self.results},
@@ -186,6 +193,7 @@ class Run:
         trial: bool = False,
     ) -> None:
         self.config = config
+        self.began = time.time()
         self.trial = trial
         self.workspace = workspace
         self.inputs = inputs.locate(config)
@@ -207,4 +215,4 @@ class Run:
         """The outcome, once all stages have completed."""
         report = self.workspace.root / "reports" / f"{self.config.name}.run.html"
         found = hints.find(self.config, self[FinetuningResult], self[EvaluationResult])
-        return Outcome(self.results, self.tracker.url(), report, found)
+        return Outcome(self.results, self.tracker.url(), report, hints=found)

@@ -20,6 +20,7 @@ from tasks.contract.report.record import Report
 from tasks.contract.sources.splits import SPLITS
 from tasks.evaluation import EvaluationResult
 from tasks.finetuning import FinetuningResult
+from tasks.registration import RegistrationResult
 from tasks.report import page
 from tasks.store import digest, lock
 from tasks.tracking import registry, runs
@@ -35,6 +36,8 @@ DIGITS = 8
 PLACES = frozenset({"file", "row"})
 """Columns with the origin of a row."""
 PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"
+"""The description of a run."""
 FORBIDDEN = re.compile(r"[^\w\-. :/]")
 """Characters that MLflow does not allow in metric names."""
 LONGEST_NAME = 150
@@ -217,5 +220,26 @@ def _metric_names(names: Sequence[str]) -> list[str]:
 def log_report(tracker: Tracker, html: str) -> None:
     """Log the report of the run, replacing an earlier one."""
     tracker.send(
-        lambda client, run_id: client.log_text(run_id, html, "report.html"), _("log the report")
+        lambda client, run_id: client.log_text(run_id, html, runs.REPORT), _("log the report")
     )
+
+
+def describe(
+    tracker: Tracker,
+    evaluated: EvaluationResult,
+    registered: RegistrationResult,
+    description: str,
+    tags: Mapping[str, str],
+) -> None:
+    """Describe the run and its version; a version keeps the description that it has."""
+    metrics = [f"{TEST}{name}" for name in evaluated.metrics if name != "rows"]
+
+    def log(client: MlflowClient, run_id: str) -> None:
+        runs.log_tags(client, run_id, {**tags, NOTE: description})
+        runs.save_view(client, run_id, metrics)
+        if registered.version is not None:
+            version = registered.name, str(registered.version)
+            if not client.get_model_version(*version).description:
+                client.update_model_version(*version, description)
+
+    tracker.send(log, _("describe the run"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
@@ -106,10 +106,6 @@ class Tracker:
             TrackingFailure: the server did not answer in time.
         """
         patiently(lambda: log(self.client, self.run_id()), what)
-
-    def tag(self, tags: Mapping[str, str]) -> None:
-        """Tag the run, for instance with the Prefect run that made it."""
-        self.send(lambda client, run_id: runs.log_tags(client, run_id, tags), _("tag the run"))
 
     def end(self, status: str) -> None:
         """Set the final status; until MLflow has it, the claim stays."""

@@ -157,7 +157,7 @@ def _primary_metric(evidence: Evidence) -> Check:
     note = f"{evidence.primary_metric} {value:.4f}"
     if not math.isfinite(value):
         note = f"{evidence.primary_metric} is missing or not a number"
-    return Check("headline", math.isfinite(value), note, alone=True)
+    return Check(evidence.primary_metric, math.isfinite(value), note, alone=True)
 
 
 def _floors(metrics: Mapping[str, float], floors: Mapping[str, float]) -> Iterator[Check]:

@@ -39,7 +39,7 @@ def write(folder: Path, validated: ValidationResult) -> None:
     """Write the hashes of the inputs that a version has seen."""
     import pandas as pd
 
-    tables = [_split(validated, split) for split in SPLITS]
+    tables = [split_rows(validated, split) for split in SPLITS]
     found = np.unique(np.concatenate([of(table, validated.facts.inputs) for table in tables]))
     pd.DataFrame({"input": found}).to_parquet(folder / FILE, index=False)
 
@@ -58,10 +58,11 @@ def read(client: MlflowClient, workspace: Workspace, run_id: str) -> Hashes | No
 
 def digest_of_test(validated: ValidationResult) -> str:
     """A digest of the test rows with their labels, in any order and any file."""
-    rows = _split(validated, "test")
+    rows = split_rows(validated, "test")
     columns = [name for name in rows.schema.names if name not in PLACE]
     return digest([f"{one:016x}" for one in np.sort(of(rows, columns))])
 
 
-def _split(validated: ValidationResult, split: str) -> MappedTable:
+def split_rows(validated: ValidationResult, split: str) -> MappedTable:
+    """The valid rows of a split."""
     return MappedTable(validated.stored.path / f"{split}.arrow")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from markupsafe import Markup
 
 LONGEST_TEXT = 300
 UNIT_BYTES = 1024.0
@@ -33,7 +34,7 @@ def template(name: str, **filters: Callable[..., Any]) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    common = {"clipped": _clipped, "counted": counted, "moment": _moment}
+    common = {"clipped": _clipped, "coded": _coded, "counted": counted, "moment": _moment}
     environment.filters |= {**common, "number": number, "of": percent, **filters}
     return environment.get_template(name)
 
@@ -52,6 +53,17 @@ def _clipped(text: object) -> str:
     return shown if len(shown) <= LONGEST_TEXT else f"{shown[:LONGEST_TEXT]}…"
 
 
+def _coded(text: str) -> Markup:
+    """Text with what is between backticks as code."""
+    from markupsafe import Markup, escape
+
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    parts[1::2] = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    return Markup("").join(parts)
+
+
 def number(value: Any) -> str:
     """Write a number for people: thousands separators, three significant digits of a fraction."""
     if not isinstance(value, int | float):
@@ -59,6 +71,13 @@ def number(value: Any) -> str:
     if not isfinite(value):
         return "–"
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"
+
+
+def figure(value: Any) -> str:
+    """A metric with four digits after the point; a dash where there is none."""
+    if not isinstance(value, int | float) or not isfinite(value):
+        return "–"
+    return f"{value:.4f}"
 
 
 def counted(count: Any, noun: str) -> str:

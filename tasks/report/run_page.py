@@ -5,7 +5,7 @@ This module computes the values and the points of curves; ``run_page.html.j2`` d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -24,6 +24,7 @@ LARGEST_MATRIX = 20
 LARGEST_SHADE = 40
 Points = Sequence[tuple[float, float]]
 Record = Mapping[str, Any]
+Pair = Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def render(record: Record) -> str:
         run=record,
         gate=record.get("gate") or {},
         metrics=list(_metrics(record)),
+        changed=list(_changed(record.get("changes") or {})),
         strip=_strip(record),
         charts=list(_charts(record)),
         epochs=list(_epochs(record)),
@@ -118,18 +120,11 @@ def _template() -> Template:
     return page.template(
         "report/run_page.html.j2",
         duration=page.duration,
-        figure=_figure,
+        figure=page.figure,
         size=page.size,
         cell=_cell,
         energy=page.energy,
     )
-
-
-def _figure(value: Any) -> str:
-    """A metric with four digits after the point; a dash where there is none."""
-    if not isinstance(value, int | float) or not isfinite(value):
-        return "–"
-    return f"{value:.4f}"
 
 
 def _cell(value: Any) -> str:
@@ -139,7 +134,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     whole = not isinstance(value, float) or value.is_integer()
-    return number(value) if whole else _figure(value)
+    return number(value) if whole else page.figure(value)
 
 
 def _metrics(record: Record) -> Iterator[dict[str, Any]]:
@@ -163,6 +158,28 @@ def _metrics(record: Record) -> Iterator[dict[str, Any]]:
 
 def _finite(*values: Any) -> bool:
     return all(isinstance(value, int | float) and isfinite(value) for value in values)
+
+
+def _changed(changes: Record) -> Iterator[dict[str, Any]]:
+    """Tables of the values that differ from those of the previous run."""
+    star = "" if changes.get("same_test_rows") else "*"
+    metrics = dict(changes.get("metrics") or {})
+    metrics.pop("rows", None)
+    for title, head, pairs, draw, mark in (
+        ("Settings", "Setting", changes.get("config"), str, ""),
+        ("Rows", "Count", changes.get("data"), number, ""),
+        ("Labels of the training rows", "Label", changes.get("labels"), number, ""),
+        ("Test metrics", "Metric", metrics, page.figure, star),
+    ):
+        rows = [_pair(name, pair, draw, mark) for name, pair in (pairs or {}).items()]
+        if rows:
+            yield {"id": f"changed-{head.lower()}", "title": title, "head": head, "rows": rows}
+
+
+def _pair(name: str, pair: Pair, draw: Callable[[Any], str], mark: str) -> dict[str, str]:
+    before, now = ("" if value is None else draw(value) for value in pair)
+    new = "new" if pair[0] is None else "gone" if pair[1] is None else ""
+    return {"name": name, "mark": new, "before": before and f"{before}{mark}", "now": now}
 
 
 def _strip(record: Record) -> Strip | None:

@@ -6,9 +6,10 @@ run and logs nothing twice.
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from math import isnan
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 
 FINGERPRINT = "onestep.fingerprint"
 PARAMS_PER_CALL = 100
+REPORT = "report.html"
+"""The page about a run, an artifact of it."""
+MODE = "workflowType=machine_learning"
+"""Query of MLflow's pages: without it they open for assistants, whatever the experiment's kind."""
+VIEW = "onestep"
+"""Key and name of the saved view of an experiment."""
 
 
 def lease(workspace: Workspace, fingerprint: str) -> AbstractContextManager[None]:
@@ -201,7 +208,34 @@ def has_artifact(client: MlflowClient, run_id: str, path: str) -> bool:
 def run_url(client: MlflowClient, workspace: Workspace, run_id: str) -> str:
     """The address of a run in the MLflow UI."""
     experiment = client.get_run(run_id).info.experiment_id
-    return f"{ui_address(workspace)}/#/experiments/{experiment}/runs/{run_id}"
+    return f"{ui_address(workspace)}/#/experiments/{experiment}/runs/{run_id}?{MODE}"
+
+
+def artifact_url(run_url: str, path: str) -> str:
+    """The address of an artifact of a run, given that of the run."""
+    page, _, query = run_url.partition("?")
+    return f"{page}/artifacts/{path}?{query}"
+
+
+def view_url(run_url: str) -> str:
+    """The address of the saved view of all runs, given that of one of them."""
+    page, _, query = run_url.partition("?")
+    return f"{page.rpartition('/')[0]}?{query}&viewStateShareKey={VIEW}"
+
+
+def save_view(client: MlflowClient, run_id: str, metrics: Sequence[str]) -> None:
+    """Save a view of the experiment's runs with these metrics as columns, unless there is one.
+
+    MLflow's default columns cannot be chosen; its page has a menu of saved views.
+    """
+    experiment = client.get_experiment(client.get_run(run_id).info.experiment_id)
+    key = f"mlflow.sharedViewState.{VIEW}"
+    if key in experiment.tags:
+        return
+    columns = [f"metrics.`{name}`" for name in metrics]
+    state = json.dumps({"selectedColumns": [*columns, "attributes.`Description`"]})
+    view = {"name": VIEW, "createdAt": int(time.time() * 1000), "state": state}
+    client.set_experiment_tag(experiment.experiment_id, key, json.dumps(view))
 
 
 def uri_of(version: ModelVersion) -> str:

@@ -394,5 +394,6 @@ def test_the_record_holds_what_the_decision_rests_on() -> None:
     assert record["metrics"] == [asdict(found.comparison.metrics[0])]
     assert record["slices"][0]["failed"]
     assert [check["name"] for check in record["checks"] if not check["passed"]] == ["slices"]
+    assert [check["name"] for check in record["checks"]][:3] == ["holdout", "contract", "f1"]
     assert (record["rows"], record["compared_rows"], record["seen_rows"]) == (ROWS, ROWS, 0)
     assert record["cost"] == {"latency_ms": 5.0, "megabytes": 80.0}

@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from tasks.report import run_page
 from tests.support.browser import desk_page, shared_page
 from tests.support.html import CONTRASTS, POINTS_OUTSIDE, SCRIPT, Document
-from tests.support.records import LEAST, gate, run_record
+from tests.support.records import LEAST, changes, gate, run_record
 
 __all__ = ["desk_page", "shared_page"]
 
@@ -32,9 +32,9 @@ def words(page: Document) -> str:
 @pytest.mark.parametrize(
     ("changes", "title"),
     [
-        ({"promoted": True}, "Promoted"),
-        ({"promoted": False, "waits": True}, "Waiting for approval"),
-        ({"promoted": False}, "Not promoted"),
+        ({"promoted": True, "decision": "Promoted"}, "Promoted"),
+        ({"promoted": False, "decision": "Waiting for approval"}, "Waiting for approval"),
+        ({"promoted": False, "decision": "Not promoted"}, "Not promoted"),
     ],
 )
 def test_the_verdict_comes_first_and_in_words(changes: dict[str, Any], title: str) -> None:
@@ -71,6 +71,37 @@ def test_a_first_version_has_no_champion_to_stand_beside() -> None:
         ]
         assert "Gate" not in page.text
         assert "champion" not in page.text.lower()
+
+
+def test_the_previous_run_stands_beside_this_one() -> None:
+    page = rendered(changes=changes("a") | {"model": "models:/reviews/6", "drift": "no drift"})
+    told = "run of models:/reviews/6, which ended 2026-11-23 10:59 UTC. Training rows: no drift."
+    assert told in words(page)
+    assert page.tables["Distinct rows, by their inputs"] == [
+        ["Split", "Added", "From another split", "Gone"],
+        ["training", "12", "1", "3"],
+    ]
+    assert page.table("Rows") == [["rows.train", "3,990", "4,000"]]
+    assert page.table("Labels of the training rows") == [
+        ["a", "1,990", "1,995"],
+        ["a new new", "", "5"],
+        ["a gone gone", "7", ""],
+    ]
+    assert page.table("Settings") == [["a", "a", "a"]]
+    assert page.table("Test metrics") == [["accuracy", "0.9000*", "0.9100"]]
+    assert "* of other test rows, so not comparable." in page.text
+
+
+def test_metrics_of_the_same_test_rows_have_no_mark() -> None:
+    page = rendered(changes=changes() | {"same_test_rows": True})
+    assert page.table("Test metrics") == [["accuracy", "0.9000", "0.9100"]]
+    assert "not comparable" not in page.text
+
+
+def test_a_first_run_has_no_previous_one() -> None:
+    text = "There is no previous run that registered a version."
+    assert text in rendered(changes=None).text
+    assert text not in rendered().text
 
 
 def test_slices_and_checks_say_what_failed() -> None:
@@ -162,7 +193,7 @@ def test_any_part_may_be_missing_or_empty() -> None:
 
 def test_the_page_is_alone() -> None:
     page = Document(run_page.render(run_record("https://example.org/x.png")))
-    links = {"reviews.html", "http://127.0.0.1:5000/#/experiments/1/runs/a"}
+    links = {"run.contract.html", "index.html", "http://127.0.0.1:5000/#/experiments/1/runs/a"}
     outside = [value for name in POINTS_OUTSIDE for value in page.all(name)]
     assert {value for value in outside if value[0] != "#"} == links
     names = {tag for tag, _ in page.tags}

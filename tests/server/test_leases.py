@@ -131,7 +131,7 @@ def test_workers_with_three_homes_agree_on_versions_and_champion(
     versions = "SELECT version FROM model_versions WHERE name = 'rivals' ORDER BY version"
     assert stand.query("mlflow", versions) == [(1,), (2,)]
     assert_one_champion(stand, records["one"], records["other"])
-    assert_logged_once(stand, str(records["one"]["mlflow_run"])[-32:])
+    assert_logged_once(stand, str(records["one"]["mlflow_run"]).partition("?")[0][-32:])
     assert_a_promotion_by_hand_is_told(stand, tmp_path / "other")
 
 

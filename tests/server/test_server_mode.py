@@ -51,7 +51,7 @@ def elsewhere(tmp_path: Path) -> Path:
 def test_the_run_is_on_the_servers_and_not_in_the_home(
     stand: Stand, home: Path, record: dict[str, Any]
 ) -> None:
-    address, _, run = record["mlflow_run"].rpartition("/runs/")
+    address, _, run = record["mlflow_run"].partition("?")[0].rpartition("/runs/")
     assert address.startswith(f"{stand.worker()['ONESTEP_MLFLOW_UI_URL']}/#/experiments/")
     status = f"SELECT status FROM runs WHERE run_uuid = '{run}'"
     assert stand.query("mlflow", status) == [("FINISHED",)]
@@ -61,7 +61,7 @@ def test_the_run_is_on_the_servers_and_not_in_the_home(
     steps = sorted(row[0] for row in stand.query("mlflow", losses))
     assert steps == list(range(1, STEPS + 1))
     states = f"SELECT state_name FROM flow_run WHERE name LIKE '{NAME}-%-manual'"
-    assert stand.query("prefect", states) == [("Completed",)]
+    assert stand.query("prefect", states) == [("Promoted",)]
     assert not (home / "mlflow.db").exists()
     assert not (home / "artifacts").exists()
     assert leftovers(home) == []
@@ -69,7 +69,7 @@ def test_the_run_is_on_the_servers_and_not_in_the_home(
 
 
 def test_the_artifacts_are_in_the_object_store(stand: Stand, record: dict[str, Any]) -> None:
-    run = record["mlflow_run"].rpartition("/")[2]
+    run = record["mlflow_run"].partition("?")[0].rpartition("/")[2]
     sizes = stand.objects()
     found = {name.partition(f"{run}/artifacts/")[2]: sizes[name] for name in sizes}
     weights = "model/artifacts/package/model/model.safetensors"

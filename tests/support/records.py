@@ -39,6 +39,21 @@ def gate(text: str = "text") -> dict[str, Any]:
     }
 
 
+def changes(text: str = "text") -> dict[str, Any]:
+    """What differs from the previous run, the same text wherever text may stand."""
+    return {
+        "model": text,
+        "time": "2026-11-23T10:59:13+00:00",
+        "rows": {"training": {"added": 12, "moved": 1, "gone": 3}},
+        "data": {"rows.train": (3990, 4000)},
+        "labels": {text: (1990, 1995), f"{text} new": (None, 5), f"{text} gone": (7, None)},
+        "config": {text: (text, text)},
+        "metrics": {"accuracy": (0.9, 0.91), "rows": (1199.0, 1200.0)},
+        "same_test_rows": False,
+        "drift": text,
+    }
+
+
 def run_record(text: str = "text") -> dict[str, Any]:
     """A record for the report of a run, the same text wherever text may stand."""
     checks = [{"step": 10 * n, "epoch": n, "loss": 0.6 / n, "improved": n < 3} for n in (1, 2, 3)]
@@ -50,8 +65,8 @@ def run_record(text: str = "text") -> dict[str, Any]:
         "model": text,
         "alias": text,
         "verdict": text,
+        "decision": "Promoted",
         "promoted": True,
-        "waits": False,
         "headline": "accuracy",
         "metrics": {"accuracy": 0.91, "log_loss": 0.25, "rows": 1200.0},
         "interval": [0.89, 0.93],
@@ -74,9 +89,11 @@ def run_record(text: str = "text") -> dict[str, Any]:
             "verdict": text,
             "rows": {"in": 5810, "kept": 5800, "quarantined": 10, "repaired": 2, "redacted": 0},
             "found": [{"name": text, "severity": text, "found": 10}],
-            "page": "reviews.html",
             "drift": text,
         },
+        "data_page": "run.contract.html",
+        "index": "index.html",
+        "changes": changes(text),
         "stages": [stage | {"name": text}, stage | {"name": text, "reused": True}],
         "cost": {
             "compared": [

@@ -51,7 +51,9 @@ def full(text: str, name: str | None = None) -> dict[str, Any]:
     splits = [name] if name else ["train", "validation", "test"]
     example = {"file": text, "row": 17, "split": text, "reason": text, "text": text}
     lengths = [(0, 20, 5), (20, 40, 15)]
-    written: dict[str, Any] = dict.fromkeys(("name", "group", "severity", "documentation"), text)
+    written: dict[str, Any] = dict.fromkeys(("name", "group", "severity"), text)
+    # Ours, not of the data: what is between backticks becomes code.
+    written["documentation"] = text.replace("`", "'")
     kinds = [written | {"severity": kind} for kind in (text, *report.SEVERITIES)]
     measure = {"name": text, "measure": text, "note": text, "threshold": 0.1}
     suspect = {"split": text, "file": text, "row": 17, "given": text, "suggested": text}
@@ -152,6 +154,16 @@ def test_every_rule_is_listed_by_group_with_what_it_looked_at() -> None:
         ["Privacy"],
         ["email redactAn address.", "0", "all 1,000 rows"],
     ]
+
+
+def test_the_documentation_of_a_rule_has_code_and_no_backticks() -> None:
+    told = "As `contract.repair` asks, <b>."
+    page = rendered(
+        rules=[rule("repaired", documentation=told), rule("odd", documentation="a ` b")]
+    )
+    text = "As <code>contract.repair</code> asks, &lt;b&gt;."
+    assert page.html.count(f"<p>{text}</p>") == 2
+    assert "a ` b" in page.text
 
 
 @pytest.mark.parametrize(

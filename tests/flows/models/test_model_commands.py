@@ -16,6 +16,7 @@ import pytest
 from tests.support.commands import Running, assert_nothing_runs, eventually, onestep, started
 from tests.support.commands import succeed as run
 from tests.support.homes import NAME, Finished, aliases
+from tests.support.html import Document
 from tests.support.stores import closed_port
 
 pytestmark = [pytest.mark.xdist_group("models"), pytest.mark.usefixtures("one_prefect")]
@@ -34,7 +35,8 @@ def two(finished: Finished, project: Path, tmp_path_factory: pytest.TempPathFact
     """A home with a champion, and a second version that is worse."""
     home = finished.copy(tmp_path_factory.mktemp("models") / "home")
     run(home, "run", project)
-    run(home, "run", project, "--set", "training.epochs=1")
+    told = run(home, "run", project, "--set", "training.epochs=1", "--json")
+    (home / "told.json").write_text(told, "utf-8")
     assert aliases(home) == {"champion": 1, "challenger": 2}
     return home
 
@@ -79,6 +81,22 @@ def test_diff_names_settings_metrics_and_examples(two: Path) -> None:
     shown = run(two, "diff", NAME, "1", "2")
     assert "training.epochs" in shown
     assert f"reviews.csv row {examples['worst'][0]['row']}" in shown
+
+
+def test_a_run_tells_what_has_changed_since_the_previous_one(two: Path) -> None:
+    told = json.loads((two / "told.json").read_text("utf-8"))
+    found = told["changes"]
+    assert found["model"] == f"models:/{NAME}/1"
+    assert found["config"] == {"training.epochs": ["4", "1"]}
+    assert (found["data"], found["labels"], found["same_test_rows"]) == ({}, {}, True)
+    assert found["rows"]["test"] == {"added": 0, "moved": 0, "gone": 0}
+    page = Document(Path(told["report"]).read_text("utf-8"))
+    assert page.table("Settings") == [["training.epochs", "4", "1"]]
+    kept = Document((two / "reports" / NAME / "index.html").read_text("utf-8"))
+    assert [row[1].split(" not ")[0] for row in kept.table("2 runs, the newest first")] == [
+        "Not promoted",
+        "Promoted promoted: the first version, accuracy 1.0000",
+    ]
 
 
 def test_a_version_can_be_made_again(two: Path) -> None:

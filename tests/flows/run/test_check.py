@@ -183,7 +183,8 @@ def test_drift_is_measured_against_the_champion(finished: Finished, tmp_path: Pa
 
 
 def test_a_run_shows_the_contract_in_both_interfaces(finished: Finished) -> None:
-    run = Path(finished.home / "artifacts" / "reviews" / finished.record["mlflow_run"][-32:])
+    run_id = finished.record["mlflow_run"].partition("?")[0][-32:]
+    run = finished.home / "artifacts" / "reviews" / run_id
     kept = {path.name for path in (run / "artifacts" / "validation").iterdir()}
     assert kept == {"report.json", "report.html", "profile.json"}
     package = run / "artifacts" / "model" / "artifacts" / "package"

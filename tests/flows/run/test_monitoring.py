@@ -23,6 +23,11 @@ REFUSED = "gate.thresholds={log_loss: 1e-9}"
 BROKEN = "data.columns={text: review}"
 
 
+def run_id(finished: Finished) -> str:
+    """The id of the MLflow run."""
+    return str(finished.record["mlflow_run"].partition("?")[0][-32:])
+
+
 @pytest.fixture(scope="module")
 def first(finished: Finished) -> Monitored:
     """What Prefect knows after a first run."""
@@ -66,19 +71,48 @@ class TestFirstRun:
     def test_the_summary_leads_to_the_report(self, first: Monitored, finished: Finished) -> None:
         summary = first.artifact(f"{NAME}-summary")
         assert finished.record["verdict"] in summary
-        assert f"({finished.record['mlflow_run']}/artifacts/report.html)" in summary
+        run = finished.record["mlflow_run"].partition("?")[0]
+        assert f"({run}/artifacts/report.html?workflowType=machine_learning)" in summary
         rows = json.loads(first.artifact(f"{NAME}-results"))
         assert rows[0] == {"metric": "accuracy", "value": 1.0, "majority class": 0.5}
 
     def test_the_report_is_a_file_and_an_artifact(self, finished: Finished) -> None:
-        path = finished.home / "reports" / f"{NAME}.run.html"
-        assert finished.record["report"] == str(path)
-        run = finished.home / "artifacts" / NAME / finished.record["mlflow_run"][-32:]
-        for page in (path, run / "artifacts" / "report.html"):
+        path, latest = Path(finished.record["report"]), finished.home / "reports"
+        assert path.parent == latest / NAME
+        run = finished.home / "artifacts" / NAME / run_id(finished)
+        for page in (path, latest / f"{NAME}.run.html", run / "artifacts" / "report.html"):
             text = page.read_text("utf-8")
             assert finished.record["verdict"] in text
             assert all(row not in text for row, _ in reviews())
-        assert f'href="{NAME}.html"' in path.read_text("utf-8")
+        data = path.with_suffix(".contract.html")
+        assert f'href="{data.name}"' in path.read_text("utf-8")
+        assert "data contract passed" in data.read_text("utf-8")
+        index = (latest / NAME / "index.html").read_text("utf-8")
+        assert f'href="{path.name}"' in index
+        assert finished.record["verdict"] in index
+
+    def test_prefect_says_the_verdict(self, first: Monitored, finished: Finished) -> None:
+        state = first.runs[0]["state"]
+        assert (state["type"], state["name"]) == ("COMPLETED", "Promoted")
+        assert state["message"].endswith(finished.record["verdict"])
+        (summary,) = [one for one in first.artifacts if one["key"] == f"{NAME}-summary"]
+        assert summary["description"] == f"**Promoted**: {finished.record['verdict']}"
+
+    def test_mlflow_says_the_verdict_of_run_and_version(self, finished: Finished) -> None:
+        note = "SELECT value FROM tags WHERE key = 'mlflow.note.content'"
+        description = "SELECT description FROM model_versions"
+        for told in (query(finished.home, note), query(finished.home, description)):
+            ((text,),) = told
+            assert text.startswith(f"{finished.record['verdict']}\n\naccuracy **1.0000** [")
+            assert f"({finished.record['mlflow_run']})" in text
+            assert "/runs/flow-run/" in text
+        view = "SELECT value FROM experiment_tags WHERE key = 'mlflow.sharedViewState.onestep'"
+        ((saved,),) = query(finished.home, view)
+        columns = json.loads(json.loads(saved)["state"])["selectedColumns"]
+        assert columns[0] == "metrics.`test/accuracy`"
+
+    def test_a_first_run_has_no_previous_one(self, finished: Finished) -> None:
+        assert finished.record["changes"] is None
 
     def test_the_energy_of_the_training_is_in_the_report_and_in_mlflow(
         self, finished: Finished
@@ -117,8 +151,9 @@ class TestTrouble:
         self, troubled: Monitored
     ) -> None:
         refused, failed = (run["state"] for run in troubled.runs[-2:])
-        assert refused["type"] == "COMPLETED"
-        assert failed["type"] == "FAILED"
+        assert (refused["type"], refused["name"]) == ("COMPLETED", "Not promoted")
+        assert "not promoted: " in refused["message"]
+        assert (failed["type"], failed["name"]) == ("FAILED", "Failed")
         assert "reviews.csv: expected a column 'review', found 'text'" in failed["message"]
         assert "\n" not in failed["message"]
         (task,) = [task for task in troubled.tasks if task["state"]["type"] == "FAILED"]

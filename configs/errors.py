@@ -37,7 +37,9 @@ class Problem:
 
     def translated(self) -> Problem:
         """A problem that is stored in English, in the reader's language."""
-        return Problem(self.where, translated(self.what), translated(self.advice))
+        # Several words are a sentence; one is a key or a path, such as `data`.
+        where = translated(self.where) if " " in self.where else self.where
+        return Problem(where, translated(self.what), translated(self.advice))
 
     def __str__(self) -> str:
         """Render as ``where: what (advice)``."""
@@ -66,7 +68,7 @@ class UserError(OneStepError):
 
     def __init__(self, problems: Iterable[Problem] | Problem) -> None:
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__("\n".join(str(problem.translated()) for problem in self.problems))
 
     def __reduce__(self) -> tuple[type[UserError], tuple[tuple[Problem, ...]]]:
         """Pickle the problems, from which the message is made."""

@@ -1,7 +1,7 @@
 """Messages in the reader's language: English, or Chinese from the catalogue.
 
 ``locale/zh_CN/LC_MESSAGES/onestep.po`` has the translations; ``python -m tests.docs`` adds new
-messages to it and compiles it. Keys, names and whatever code compares stay English.
+messages to it and compiles it. Keys, names and whatever code compares or stores stay English.
 """
 
 from __future__ import annotations
@@ -19,21 +19,34 @@ CHINESE: Final = "zh_CN"
 VARIABLES: Final = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 TAGS: Final = {"zh": CHINESE, "zh_cn": CHINESE, "zh_hans": CHINESE, "zh_hans_cn": CHINESE}
 FOLDER: Final = Path(__file__).parent / "locale"
+STORED: Final = "stored"
+"""Context of the messages of :func:`english` in the catalogue."""
 PLACEHOLDER: Final = re.compile(r"\{(\w[\w.\[\]]*)(?:![rs])?(?::([^{}]*))?\}")
-NESTED: Final = frozenset(
-    ("advice", "expected", "last", "message", "note", "reason", "said", "ways", "why", "words")
+TOKEN: Final = re.compile(r"\{\{|\}\}|" + PLACEHOLDER.pattern)
+"""A placeholder, or a brace that is written twice."""
+PHRASES: Final = frozenset(
+    ("baseline", "bound", "found", "last", "more", "other", "share", "side", "slice")
+)
+SENTENCES: Final = frozenset(
+    ("advice", "expected", "message", "note", "reason", "said", "ways", "why", "words")
 )
 """Placeholders whose values are messages; other values are data, and stay as they are."""
-ADVISED: Final = re.compile(r"(.+) \((.+)\)", re.DOTALL)
-NUMBER: Final = r"[-+\d.,:%e ]+|-?inf|nan"
+NUMBER: Final = r"[-+\d.,:%e ]*[\d%]|-?inf|nan"
 """What a format makes of a number or a date."""
+DATA: Final = r"(?:(?![;:] ).)*?"
+PHRASE: Final = r"(?:(?!; |\) \().)*?"
+SENTENCE: Final = r"(?:(?!\) \().)*?"
+"""Data and messages within a message, up to where the next one may begin."""
+SHORT: Final = 9
+"""Messages with fewer letters of their own are tried last: they may fit into others."""
+ADVISED: Final = re.compile(r"(.+) \((.+)\)", re.DOTALL)
 
 
 def language() -> str:
     """``zh_CN`` or ``en``: what the first variable that is set names, in gettext's order."""
     wanted = next(filter(None, map(os.environ.get, VARIABLES)), ENGLISH)
     tags = [re.split("[.@]", tag)[0].replace("-", "_").lower() for tag in wanted.split(":")]
-    # Others that the variable names come after what is known: English is never skipped.
+    # Languages without a catalogue are skipped; English and the locale C have none to look for.
     known = [TAGS.get(tag, ENGLISH) for tag in tags if tag in TAGS or tag[:2] in ("en", "c", "po")]
     return known[0] if known else ENGLISH
 
@@ -55,38 +68,58 @@ def english(message: str, /, **values: object) -> str:
 
 
 def translated(stored: str) -> str:
-    """A stored English text in the reader's language, by the message that it was made from.
+    """A text of :func:`english` in the reader's language, by the message that it was made from.
 
     A text that no message makes stays as it is.
     """
     if language() == ENGLISH or not stored:
         return stored
-    if (fixed := _(stored)) != stored:
+    if (fixed := _stored(stored)) != stored:
         return fixed
-    for form, places, message in _forms():
-        if found := form.fullmatch(stored):
-            return _filled(_(message), dict(zip(places, found.groups(), strict=True)))
-    return _in_parts(stored)
+    long, short = _forms()
+    return _found(stored, long) or _in_parts(stored) or _found(stored, short) or stored
 
 
-def _in_parts(stored: str) -> str:
-    """Several messages after one another, and a message with its place and its advice."""
-    if "; " in stored:
-        return "; ".join(map(translated, stored.split("; ")))
+def _stored(message: str) -> str:
+    return _catalogue(language()).pgettext(STORED, message)
+
+
+def _in_parts(stored: str) -> str | None:
+    """Several messages after one another, or a message with its place and its advice."""
+    where, colon, what = stored.partition(": ")
+    if colon and where.count(" ") <= 2:
+        # A place is a key, such as `data`, unless it has several words.
+        place = translated(where) if " " in where else where
+        return f"{place}: {translated(what)}"
     if advised := ADVISED.fullmatch(stored):
         return f"{translated(advised[1])} ({translated(advised[2])})"
-    where, colon, what = stored.partition(": ")
-    return f"{where}: {translated(what)}" if colon else stored
+    for separator in SEPARATORS:
+        first, found, rest = stored.partition(separator)
+        if found:
+            return translated(first) + _stored(separator) + translated(rest)
+    return None
+
+
+Form = tuple[re.Pattern[str], list[str], str]
+
+
+def _found(stored: str, forms: list[Form]) -> str | None:
+    for form, places, message in forms:
+        if found := form.fullmatch(stored):
+            return _filled(_stored(message), dict(zip(places, found.groups(), strict=True)))
+    return None
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
     """A translation with the values of a stored text in its places."""
 
     def fill(place: re.Match[str]) -> str:
+        if place[1] is None:
+            return place[0][0]
         value = values[place[1]]
-        return translated(value) if place[1] in NESTED else value
+        return translated(value) if place[1] in PHRASES | SENTENCES else value
 
-    return PLACEHOLDER.sub(fill, text)
+    return TOKEN.sub(fill, text)
 
 
 @lru_cache
@@ -95,23 +128,43 @@ def _catalogue(name: str) -> NullTranslations:
 
 
 @lru_cache
-def _forms() -> list[tuple[re.Pattern[str], list[str], str]]:
-    """A pattern of what each message makes and its placeholders, the longest message first."""
+def _forms() -> tuple[list[Form], list[Form]]:
+    """What each message with placeholders makes, the longest first; and the short ones."""
     known: Mapping[str, str] = getattr(_catalogue(CHINESE), "_catalog", {})
-    messages = sorted(filter(PLACEHOLDER.search, known), key=lambda m: -len(PLACEHOLDER.sub("", m)))
-    return [_form(message) for message in messages]
+    stored = [key.split("\x04")[1] for key in known if key.startswith(f"{STORED}\x04")]
+    # A number fits into fewer texts than other values.
+    own = {message: len(PLACEHOLDER.sub(_weight, message)) for message in stored}
+    messages = sorted(filter(PLACEHOLDER.search, stored), key=lambda message: -own[message])
+    long = [_form(message) for message in messages if own[message] >= SHORT]
+    return long, [_form(message) for message in messages if own[message] < SHORT]
 
 
-def _form(message: str) -> tuple[re.Pattern[str], list[str], str]:
+def _value(name: str) -> str:
+    if name in SENTENCES:
+        return SENTENCE
+    return PHRASE if name in PHRASES else DATA
+
+
+def _weight(place: re.Match[str]) -> str:
+    return "number" if place[2] else ""
+
+
+def _form(message: str) -> Form:
     pattern, end = "", 0
     places: dict[str, int] = {}
-    for place in PLACEHOLDER.finditer(message):
+    for place in TOKEN.finditer(message):
         name, kind = place[1], place[2]
         pattern += re.escape(message[end : place.start()])
-        if name in places:
+        if name is None:
+            pattern += re.escape(place[0][0])
+        elif name in places:
             pattern += f"\\{places[name]}"
         else:
             places[name] = len(places) + 1
-            pattern += f"({NUMBER})" if kind else "(.+?)"
+            pattern += f"({NUMBER if kind else _value(name)})"
         end = place.end()
     return re.compile(pattern + re.escape(message[end:]), re.DOTALL), list(places), message
+
+
+SEPARATORS: Final = (english("; "), english(": "))
+"""What stands between the messages of one text."""

@@ -55,11 +55,11 @@ class CleanupReport:
     def note(self) -> str:
         """One line for people; empty if there was nothing to do."""
         counts = {
-            english("{count} Prefect runs marked as crashed"): self.crashed,
-            english("{count} MLflow runs marked as killed"): self.killed,
-            english("{count} MLflow runs completed with metrics"): self.sent,
-            english("{count} unfinished versions withdrawn"): self.withdrawn,
-            english("{count} leftovers removed"): self.swept,
+            english("{count:d} Prefect runs marked as crashed"): self.crashed,
+            english("{count:d} MLflow runs marked as killed"): self.killed,
+            english("{count:d} MLflow runs completed with metrics"): self.sent,
+            english("{count:d} unfinished versions withdrawn"): self.withdrawn,
+            english("{count:d} leftovers removed"): self.swept,
         }
         return ", ".join(what.format(count=len(found)) for what, found in counts.items() if found)
 

@@ -141,7 +141,7 @@ class CheckResult(display.Shown):
             parts.append(
                 Text(_("valid: {note}", note=translated(self._checked.prepared.validated.note)))
             )
-        return Group(*parts, *(Text(str(problem)) for problem in self.problems))
+        return Group(*parts, *(Text(str(problem.translated())) for problem in self.problems))
 
 
 class PreflightResult(display.Shown):

@@ -18,6 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from configs.language import _
+
 T = TypeVar("T")
 
 
@@ -73,8 +75,15 @@ class Extensions(Generic[T]):
         known = self.names()
         if name in known:
             return ""
-        advice = did_you_mean(name, known) or f"or install a package with `{self.group}`"
-        return f"expected one of {', '.join(known)}, found {name!r} ({advice})"
+        advice = did_you_mean(name, known) or _(
+            "or install a package with `{group}`", group=self.group
+        )
+        return _(
+            "expected one of {known}, found {name!r} ({advice})",
+            known=", ".join(known),
+            name=name,
+            advice=advice,
+        )
 
 
 @lru_cache(maxsize=32)

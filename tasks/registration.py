@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
+from configs.language import _, english
 from configs.schema import Pipeline
 from tasks.champion import gate, row_hashes
 from tasks.champion.comparison import PROBLEM, Challenger, compare
@@ -92,7 +93,10 @@ class RegistrationResult:
         """One line for people."""
         if self.version is None:
             return self.verdict
-        return f"{self.uri}" + (f" is @{self.alias}" if self.alias else "") + f"; {self.verdict}"
+        uri = self.uri
+        if self.alias:
+            uri = english("{uri} is @{alias}", uri=uri, alias=self.alias)
+        return f"{uri}; {self.verdict}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,10 @@ def register(
     started = time.perf_counter()
     made = evaluated, validated, origin
     stage = _Registration(config, workspace, client, *made, on_decision, started)
-    return patiently(stage.judge if trial else stage.run, f"register {config.model_name}")
+    return patiently(
+        stage.judge if trial else stage.run,
+        _("register {model_name}", model_name=config.model_name),
+    )
 
 
 class State(Enum):
@@ -226,7 +233,9 @@ class _Registration:
         rules = _require_checks(self.evaluated.package)
         evidence = _evidence(self.evaluated, rules, _number(champion), comparison)
         decision = gate.decide(evidence, self.config.gate)
-        verdict = f"a trial, not registered; the gate says: {decision.reason}"
+        verdict = english(
+            "a trial, not registered; the gate says: {reason}", reason=decision.reason
+        )
         record = decision.record(evidence) | {"verdict": verdict, "alias": None}
         seconds = time.perf_counter() - self.started
         return RegistrationResult(self.name, None, None, verdict, False, seconds, record)
@@ -323,7 +332,7 @@ class _Registration:
         """Apply the gate, and write the decision down."""
         decision = gate.decide(evidence, self.config.gate)
         if by_hand:
-            decision = Decision("champion", "promoted by hand before the gate had decided")
+            decision = Decision("champion", english("promoted by hand before the gate had decided"))
         record = decision.record(evidence)
         self.client.log_dict(str(version.run_id), record, lineage.GATE)
         written = {"alias": record["alias"], "before": evidence.champion}
@@ -358,8 +367,8 @@ def _require_checks(package: Path) -> int:
         report = {}
     ran = [rule for rule in report.get("rules", ()) if rule.get("looked_at")]
     if report.get("verdict") != "passed" or not ran:
-        advice = "run the pipeline from its validation stage: --fresh"
-        message = "the data contract has not been checked for the rows of this model"
+        advice = _("run the pipeline from its validation stage: --fresh")
+        message = _("the data contract has not been checked for the rows of this model")
         raise DataError(Problem("registration", message, advice))
     return len(ran)
 

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from configs.errors import StorageFailure, WorkerFailure
 from configs.files import PARTIAL, fsync, write_atomic
+from configs.language import _
 
 MANIFEST = "manifest.json"
 DAMAGED = ".damaged-"
@@ -237,7 +238,7 @@ class Store:
             return ""
         aside = final.with_name(f"{final.name}{DAMAGED}{time.time_ns()}")
         final.rename(aside)
-        return f"{reason}; set aside as {aside.name}"
+        return _("{reason}; set aside as {name}", reason=reason, name=aside.name)
 
     def sweep(self, older_than: float = 7 * 86400) -> list[Path]:
         """Remove the work of killed runs that was not resumed for a week."""
@@ -256,10 +257,12 @@ def damage(folder: Path) -> str:
     try:
         expected = dict(read_json(folder / MANIFEST)["files"])
     except (OSError, ValueError, KeyError, TypeError):
-        return "its manifest is missing or unreadable"
+        return _("its manifest is missing or unreadable")
     found = folder_files(folder)
     changed = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
-    return f"{', '.join(changed[:3])} differs from the manifest" if changed else ""
+    if not changed:
+        return ""
+    return _("{changed} differs from the manifest", changed=", ".join(changed[:3]))
 
 
 @contextmanager
@@ -271,6 +274,13 @@ def storage_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno not in hopeless:
             raise
-        where = f" at {error.filename}" if error.filename else ""
-        advice = "free space or change the permissions, then run the same command again"
-        raise StorageFailure(f"cannot write{where}: {error.strerror}; {advice}") from error
+        where = _(" at {filename}", filename=error.filename) if error.filename else ""
+        advice = _("free space or change the permissions, then run the same command again")
+        raise StorageFailure(
+            _(
+                "cannot write{where}: {strerror}; {advice}",
+                where=where,
+                strerror=error.strerror,
+                advice=advice,
+            )
+        ) from error

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from configs.errors import DataError, ModelError, Problem
+from configs.language import _, english
 from configs.schema import Model, Pipeline
 from tasks import arrow
 from tasks.applications import registry as applications
@@ -58,16 +59,24 @@ class TokenizationResult(StoredResult):
     @property
     def note(self) -> str:
         """One line for people."""
-        total = sum(self.tokens.values())
-        words = f"{total:,} tokens; {self.truncated:,} rows cut to {self.max_length} tokens"
-        for name, count in self.stored.summary["counts"].items():
-            words += f"; {count:,} {name}"
-        for name, share in self.stored.summary["unknown"].items():
+        summary, total = self.stored.summary, sum(self.tokens.values())
+        cut = english(
+            "{rows:,} rows cut to {length} tokens", rows=self.truncated, length=self.max_length
+        )
+        words = [english("{count:,} tokens", count=total), cut]
+        for name, count in summary["counts"].items():
+            words.append(english("{count:,} {note}", count=count, note=name))
+        for name, share in summary["unknown"].items():
             if share >= NOTABLE:
-                words += f"; {share:.1%} of the tokens of the {name} unknown to the tokenizer"
-        if coverage := self.stored.summary["coverage"]:
-            words += f"; vectors for {coverage['with_vectors']:,} of {coverage['words']:,} words"
-        return words
+                unknown = english(
+                    "{share:.1%} of the tokens of the {name} unknown to the tokenizer",
+                    share=share,
+                    name=name,
+                )
+                words.append(unknown)
+        if coverage := summary["coverage"]:
+            words.append(english("vectors for {with_vectors:,} of {words:,} words", **coverage))
+        return "; ".join(words)
 
 
 def tokenize_rows(
@@ -198,11 +207,15 @@ def _refuse_unknown(unknown: dict[str, _UnknownTokens], config: Pipeline) -> Non
     for name, counter in unknown.items():
         if counter.share > limit:
             where, what = _mend(name, config.model)
-            message = (
-                f"{counter.share:.0%} of the tokens of the {name} are unknown to the tokenizer"
+            message = _(
+                "{share:.0%} of the tokens of the {name} are unknown to the tokenizer, "
+                "more than {limit:.0%}",
+                share=counter.share,
+                name=name,
+                limit=limit,
             )
-            advice = f"{what}, or raise contract.max_unknown"
-            problems.append(Problem(where, f"{message}, more than {limit:.0%}", advice))
+            advice = _("{what}, or raise contract.max_unknown", what=what)
+            problems.append(Problem(where, message, advice))
     if problems:
         raise ModelError(problems)
 
@@ -210,10 +223,10 @@ def _refuse_unknown(unknown: dict[str, _UnknownTokens], config: Pipeline) -> Non
 def _mend(name: str, model: Model) -> tuple[str, str]:
     """The setting that decides about unknown tokens of the texts or the targets, and advice."""
     if model.scratch is not None:
-        return "model.scratch.vocab_size", "raise it"
+        return "model.scratch.vocab_size", _("raise it")
     if name == "targets" and model.decoder is not None:
-        return "model.decoder", "train a tokenizer on them: model.decoder.vocab_size"
-    return "model.base", "take a model for their language and script"
+        return "model.decoder", _("train a tokenizer on them: model.decoder.vocab_size")
+    return "model.base", _("take a model for their language and script")
 
 
 def _record_batch(encoded: EncodedRows, start: int) -> pa.RecordBatch:
@@ -233,10 +246,17 @@ def _refuse_too_long(
     limit, rows = config.contract.max_truncated, sum(validated.rows.values())
     if cut <= limit * rows:
         return
-    name, what, length = "max_length", "rows are", codec.max_length
+    name, what, length = "max_length", _("rows are"), codec.max_length
     if 2 * targets > cut:
-        name, what, length = "max_target_length", "targets are", codec.max_target_length
+        name, what, length = "max_target_length", _("targets are"), codec.max_target_length
         cut = targets
-    message = f"{cut} of {rows} {what} longer than {length} tokens, more than {limit:.0%}"
-    advice = f"raise model.{name} or contract.max_truncated"
+    message = _(
+        "{cut} of {rows} {what} longer than {length} tokens, more than {limit:.0%}",
+        cut=cut,
+        rows=rows,
+        what=what,
+        length=length,
+        limit=limit,
+    )
+    advice = _("raise model.{name} or contract.max_truncated", name=name)
     raise DataError(Problem(f"model.{name}", message, advice))

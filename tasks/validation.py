@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError, DataError, Problem
+from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts
@@ -83,12 +84,17 @@ class ValidationResult(StoredResult):
     @property
     def note(self) -> str:
         """One line for people."""
-        kept = ", ".join(f"{self.rows[split]:,} {split}" for split in SPLITS)
+        kept = english(
+            "{train:,} train, {validation:,} validation, {test:,} test rows",
+            **{split: self.rows[split] for split in SPLITS},
+        )
         outside = self.stored.summary["outside"]
-        note = f"{kept} rows; {self.quarantined:,} quarantined"
+        note = english("{count:,} quarantined", count=self.quarantined)
         if dropped := self.stored.summary["dropped"]:
-            note += f", {dropped:,} dropped as copies"
-        return note + (f", {outside:,} outside the window" if outside else "")
+            note = english("{note}, {count:,} dropped as copies", note=note, count=dropped)
+        if outside:
+            note = english("{note}, {count:,} outside the window", note=note, count=outside)
+        return f"{kept}; {note}"
 
 
 def validate(

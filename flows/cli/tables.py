@@ -73,13 +73,11 @@ def models(records: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
 def history(events: Sequence[Mapping[str, Any]]) -> Table:
     """The verdicts and champion changes of a model, oldest first."""
     keys = ("name", "version", "event", "before", "by", "why")
-    rows = [
-        [
-            event["time"].replace("T", " ").removesuffix("+00:00"),
-            *(event[key] or "" for key in keys),
-        ]
-        for event in events
-    ]
+    rows = []
+    for event in events:
+        moment = event["time"].replace("T", " ").removesuffix("+00:00")
+        name, version, kind, before, by, why = (event[key] or "" for key in keys)
+        rows.append([moment, name, version, translated(kind), before, by, translated(why)])
     return table(
         words("UTC", "model", "version", "event", "instead of", "by", "why"), rows, left={6}
     )
@@ -99,11 +97,7 @@ def lineage(record: Mapping[str, Any]) -> RenderableType:
         [_("predecessor"), record["predecessor"] or _("none")],
         [
             _("rows"),
-            _(
-                "{counts}; {quarantined:,} quarantined",
-                counts=counts,
-                quarantined=data["quarantined"],
-            ),
+            f"{counts}; {_('{count:,} quarantined', count=data['quarantined'])}",
         ],
         [_("files"), "; ".join(files)],
         [_("data digest"), data["digest"]],

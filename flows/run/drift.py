@@ -123,7 +123,7 @@ def require_none(config: Pipeline, drifted: DriftReport | None) -> None:
         DataError: it drifted, and ``contract.drift.severity`` is ``refuse``.
     """
     if problem := _refusal(config, drifted):
-        raise DataError(problem.translated())
+        raise DataError(problem)
 
 
 def _refusal(config: Pipeline, drifted: DriftReport | None) -> Problem | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from configs.errors import ConfigError, Problem
+from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications.base import Application
 from tasks.extensions import Extensions
@@ -47,13 +48,19 @@ def get(name: str) -> Application:
         found = APPLICATIONS.load(name)
         found = found.load() if isinstance(found, EntryPoint) else found
     except Exception as error:
-        advice = "repair or uninstall the package that brings it"
+        advice = english("repair or uninstall the package that brings it")
         raise ConfigError(
-            Problem(f"application {name}", f"cannot be loaded: {error}", advice)
+            Problem(
+                english("application {name}", name=name),
+                english("cannot be loaded: {error}", error=error),
+                advice,
+            )
         ) from None
     if not isinstance(found, Application) or found.name != name:
-        message = f"expected an Application named {name!r} behind the entry point"
-        raise ConfigError(Problem(f"application {name}", message))
+        message = english(
+            "expected an Application named {name!r} behind the entry point", name=name
+        )
+        raise ConfigError(Problem(english("application {name}", name=name), message))
     return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import OneStepError
+from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts
@@ -71,21 +72,37 @@ def compare(challenger: Challenger, champion: ModelVersion, tags: Mapping[str, s
     try:
         _require_same_problem(tags, champion)
         if challenger.evaluated.holdout != challenger.validated.digest:
-            changed = "the test rows are no longer those that the new model was measured on"
+            changed = english(
+                "the test rows are no longer those that the new model was measured on"
+            )
             return Comparison(reference, problem=changed)
         return _compared(challenger, champion, reference)
     except _OtherProblemError as error:
-        advice = "give the pipeline a registry.name of its own"
-        problem = f"version {champion.version} has {error}; {advice}"
+        advice = english("give the pipeline a registry.name of its own")
+        problem = english(
+            "version {version} has {reason}; {advice}",
+            version=champion.version,
+            reason=error,
+            advice=advice,
+        )
         return Comparison(reference, problem=problem, other_problem=True)
     except _UnknownRowsError:
-        problem = f"on which rows the champion, version {champion.version}, has trained is unknown"
-        advice = f"its run has no {row_hashes.FILE}; decide with `onestep promote`"
+        problem = english(
+            "on which rows the champion, version {version}, has trained is unknown",
+            version=champion.version,
+        )
+        advice = english(
+            "its run has no {file}; decide with `onestep promote`", file=row_hashes.FILE
+        )
         return Comparison(reference, problem=f"{problem}: {advice}")
     except Exception as error:
         if isinstance(error, OneStepError) or unreachable(error):
             raise
-        problem = f"the champion, version {champion.version}, cannot be run: {_first_line(error)}"
+        problem = english(
+            "the champion, version {version}, cannot be run: {error}",
+            version=champion.version,
+            error=_first_line(error),
+        )
         return Comparison(reference, problem=problem)
 
 
@@ -131,10 +148,10 @@ def _first_line(error: Exception) -> str:
 
 
 def _require_same_problem(tags: Mapping[str, str], champion: ModelVersion) -> None:
-    for tag, what in ((APPLICATION, "application"), (PROBLEM, "labelling or language")):
+    for tag, what in ((APPLICATION, "application"), (PROBLEM, english("labelling or language"))):
         ours, theirs = tags.get(tag), champion.tags.get(tag)
         if ours and theirs and ours != theirs:
-            raise _OtherProblemError(f"another {what}")
+            raise _OtherProblemError(english("another {other}", other=what))
 
 
 class _Models:
@@ -158,7 +175,9 @@ class _Models:
         loaded = self._load()
         theirs = self._application.facts.read(loaded.unwrap_python_model().settings)
         if missing := set(theirs.inputs) - set(self._rows.schema.names):
-            raise _OtherProblemError(f"another input: {', '.join(sorted(missing))}")
+            raise _OtherProblemError(
+                english("another input: {missing}", missing=", ".join(sorted(missing)))
+            )
         kept = self._unseen(theirs.inputs)
         rows, seen = int(kept.sum()), int((~kept).sum())
         if not rows:
@@ -191,7 +210,7 @@ class _Models:
         """The champion as it is served."""
         run_id = str(self._version.run_id)
         if not runs.has_artifact(self._client, run_id, MODEL_FILE):
-            raise FileNotFoundError(f"its run has no {MODEL_FILE}")
+            raise FileNotFoundError(english("its run has no {file}", file=MODEL_FILE))
         return load_model(self._challenger.workspace, self._version)
 
     def _unseen(self, inputs: Sequence[str]) -> answers.Mask:

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from configs.language import english
 from configs.schema import Gate
 from tasks.champion.paired import Comparison, MetricComparison, Slice
 from tasks.metrics import lower_is_better
 
 Alias = Literal["champion", "challenger"]
-REASONS = ("gain", "unseen rows", "slices")
+REASONS = (english("gain"), english("unseen rows"), english("slices"))
 """Checks that are the reason of a promotion; the others can only prevent it."""
 
 
@@ -40,7 +41,7 @@ class Evidence:
     champion: int | None = None
     comparison: Comparison | None = None
     baseline: MetricComparison | None = None
-    baseline_name: str = "the trivial method"
+    baseline_name: str = english("the trivial method")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +99,11 @@ def decide(evidence: Evidence, gate: Gate) -> Decision:
     failed = [check for check in checks if not check.passed]
     if failed:
         alias: Alias | None = None if any(check.alone for check in failed) else "challenger"
-        return Decision(alias, f"not promoted: {_words(failed)}", checks)
+        return Decision(alias, english("not promoted: {reason}", reason=_words(failed)), checks)
     told = [check for check in checks if check.name in REASONS] or [_first(evidence)]
-    reason = f"promoted: {_words(told)}"
+    reason = english("promoted: {reason}", reason=_words(told))
     if gate.approval == "manual":
-        waits = f"waits for approval (`onestep promote`); would be {reason}"
+        waits = english("waits for approval (`onestep promote`); would be {reason}", reason=reason)
         return Decision("challenger", waits, checks)
     return Decision("champion", reason, checks)
 
@@ -113,7 +114,9 @@ def _words(checks: Sequence[Check]) -> str:
 
 def _first(evidence: Evidence) -> Check:
     value = evidence.metrics[evidence.primary_metric]
-    return Check("first", True, f"the first version, {evidence.primary_metric} {value:.4f}")
+    name = evidence.primary_metric
+    note = english("the first version, {name} {value:.4f}", name=name, value=value)
+    return Check("first", True, note)
 
 
 def _checks(evidence: Evidence, gate: Gate) -> Iterator[Check]:
@@ -126,11 +129,16 @@ def _checks(evidence: Evidence, gate: Gate) -> Iterator[Check]:
     yield from _bounds(evidence.cost, gate)
     if (comparison := evidence.comparison) is None:
         if evidence.champion is not None:
-            note = f"it was not compared with the champion, version {evidence.champion}"
-            yield Check("comparison", False, note)
+            note = english(
+                "it was not compared with the champion, version {champion}",
+                champion=evidence.champion,
+            )
+            yield Check(english("comparison"), False, note)
         return
     if comparison.problem:
-        yield Check("comparison", False, comparison.problem, alone=comparison.other_problem)
+        yield Check(
+            english("comparison"), False, comparison.problem, alone=comparison.other_problem
+        )
         return
     yield _compared_rows(evidence, comparison)
     if comparison.seen:
@@ -142,21 +150,27 @@ def _checks(evidence: Evidence, gate: Gate) -> Iterator[Check]:
 
 
 def _holdout(evidence: Evidence) -> Check:
-    note = f"{evidence.rows:,} test rows" if evidence.rows else "the test split is empty"
-    return Check("holdout", evidence.rows > 0, note, alone=True)
+    note = english("{rows:,} test rows", rows=evidence.rows)
+    if not evidence.rows:
+        note = english("the test split is empty")
+    return Check(english("holdout"), evidence.rows > 0, note, alone=True)
 
 
 def _contract(evidence: Evidence) -> Check:
     ran = evidence.contract_rules
-    note = f"{ran} rules of the data contract ran" if ran else "no rule of the data contract ran"
-    return Check("contract", ran > 0, note, alone=True)
+    note = english("{ran:d} rules of the data contract ran", ran=ran)
+    if not ran:
+        note = english("no rule of the data contract ran")
+    return Check(english("contract"), ran > 0, note, alone=True)
 
 
 def _primary_metric(evidence: Evidence) -> Check:
     value = evidence.metrics.get(evidence.primary_metric, math.nan)
     note = f"{evidence.primary_metric} {value:.4f}"
     if not math.isfinite(value):
-        note = f"{evidence.primary_metric} is missing or not a number"
+        note = english(
+            "{primary_metric} is missing or not a number", primary_metric=evidence.primary_metric
+        )
     return Check(evidence.primary_metric, math.isfinite(value), note, alone=True)
 
 
@@ -166,61 +180,79 @@ def _floors(metrics: Mapping[str, float], floors: Mapping[str, float]) -> Iterat
         lower = lower_is_better(name)
         # Written so that NaN fails.
         passed = value <= floor if lower else value >= floor
-        word = "ceiling" if lower else "floor"
-        side = "within" if passed else ("above" if lower else "below")
-        yield Check(
-            f"{word} of {name}",
-            passed,
-            f"{name} {value:.4f} is {side} its {word} {floor:g}",
-            alone=True,
-        )
+        bound = english("ceiling") if lower else english("floor")
+        side = english("above") if lower else english("below")
+        side = english("within") if passed else side
+        values = {"name": name, "value": value, "side": side, "bound": bound, "floor": floor}
+        note = english("{name} {value:.4f} is {side} its {bound} {floor:g}", **values)
+        title = english("ceiling of {name}", name=name)
+        if not lower:
+            title = english("floor of {name}", name=name)
+        yield Check(title, passed, note, alone=True)
 
 
 def _baseline(evidence: Evidence) -> Check:
     """A first version has to be surely better than the trivial method, and none may be worse."""
     paired, name = evidence.baseline, evidence.baseline_name
     if paired is None:
-        return Check("baseline", False, f"it was not compared with {name}", alone=True)
-    words = _figures(paired, f" of {name}")
+        note = english("it was not compared with {baseline}", baseline=name)
+        return Check(english("baseline"), False, note, alone=True)
+    words = _figures(paired, english(" of {baseline}", baseline=name))
     if evidence.champion is not None:
         # Written so that NaN fails.
         passed = paired.gain >= 0
-        return Check("baseline", passed, words + ("" if passed else ": it is below"), alone=True)
+        below = words if passed else english("{words}: it is below", words=words)
+        return Check(english("baseline"), passed, below, alone=True)
     passed = paired.low > 0
-    needed = ": a first version must surely be better (gate.beat_baseline)"
-    return Check("baseline", passed, words + ("" if passed else needed), alone=True)
+    if not passed:
+        words = english(
+            "{words}: a first version must surely be better (gate.beat_baseline)", words=words
+        )
+    return Check(english("baseline"), passed, words, alone=True)
 
 
 def _bounds(cost: Mapping[str, float], gate: Gate) -> Iterator[Check]:
     bounds = {
-        "latency_ms": (gate.max_latency_ms, "a row takes {:.1f} ms, at most {:g} are allowed"),
-        "megabytes": (gate.max_megabytes, "the model has {:.1f} MB, at most {:g} are allowed"),
+        "latency_ms": (
+            gate.max_latency_ms,
+            english("a row takes {value:.1f} ms, at most {most:g} are allowed"),
+        ),
+        "megabytes": (
+            gate.max_megabytes,
+            english("the model has {value:.1f} MB, at most {most:g} are allowed"),
+        ),
     }
     for name, (bound, words) in bounds.items():
         if bound is not None:
             value = cost.get(name, math.nan)
-            yield Check(name, value <= bound, words.format(value, bound), alone=True)
+            yield Check(name, value <= bound, words.format(value=value, most=bound), alone=True)
 
 
 def _compared_rows(evidence: Evidence, comparison: Comparison) -> Check:
     known = comparison.rows + comparison.seen
     same = evidence.rows == known
-    note = f"compared on {known:,} rows, evaluated on {evidence.rows:,}"
+    note = english(
+        "compared on {known:,} rows, evaluated on {rows:,}", known=known, rows=evidence.rows
+    )
     if same:
-        note = f"both models on the same {comparison.rows:,} rows"
-    return Check("same rows", same, note)
+        note = english("both models on the same {rows:,} rows", rows=comparison.rows)
+    return Check(english("same rows"), same, note)
 
 
 def _unseen_rows(evidence: Evidence, comparison: Comparison, gate: Gate) -> Check:
     """Whether enough rows are left without those that the champion has trained on."""
     needed = min(gate.min_unseen_rows, math.ceil(evidence.rows / 2))
     passed = comparison.rows >= needed
-    note = (
-        f"{comparison.seen:,} of {evidence.rows:,} test rows are left out, since the champion has "
-        f"trained on them"
+    note = english(
+        "{seen:,} of {rows:,} test rows are left out, since the champion has trained on them",
+        seen=comparison.seen,
+        rows=evidence.rows,
     )
     if not passed:
-        note += f": {comparison.rows:,} are left, {needed:,} are needed"
+        left = english(
+            "{rows:,} are left, {needed:,} are needed", rows=comparison.rows, needed=needed
+        )
+        note += f": {left}"
     return Check("unseen rows", passed, note)
 
 
@@ -228,7 +260,12 @@ def _gain(comparison: Comparison, primary_metric: str, gate: Gate) -> Iterator[C
     paired = next((one for one in comparison.metrics if one.metric == primary_metric), None)
     if paired is None or not all(map(math.isfinite, (paired.challenger, paired.champion))):
         yield Check(
-            "gain", False, f"there is no {primary_metric} to compare with that of the champion"
+            "gain",
+            False,
+            english(
+                "there is no {primary_metric} to compare with that of the champion",
+                primary_metric=primary_metric,
+            ),
         )
         return
     words = _figures(paired)
@@ -242,14 +279,16 @@ def _gain(comparison: Comparison, primary_metric: str, gate: Gate) -> Iterator[C
 
 def _same(comparison: Comparison) -> str:
     if comparison.mcnemar is None:
-        return "it scores every row as the champion does"
-    return "it is right on the same rows as the champion"
+        return english("it scores every row as the champion does")
+    return english("it is right on the same rows as the champion")
 
 
 def _figures(paired: MetricComparison, other: str = "") -> str:
-    return (
-        f"{paired.metric} {paired.challenger:.4f} against {paired.champion:.4f}{other}, "
-        f"gain {paired.gain:.4f} [{paired.low:.4f}, {paired.high:.4f}]"
+    return english(
+        "{paired.metric} {paired.challenger:.4f} against {paired.champion:.4f}{other}, "
+        "gain {paired.gain:.4f} [{paired.low:.4f}, {paired.high:.4f}]",
+        other=other,
+        paired=paired,
     )
 
 
@@ -257,23 +296,32 @@ def _shortfalls(paired: MetricComparison, gate: Gate, margin: float) -> Iterator
     """Unmet conditions of the gain; written so that NaN meets none."""
     if gate.rule == "superior":
         if not (paired.low > 0 and paired.low >= gate.min_gain):
-            yield f"surely more than {gate.min_gain:g} is needed"
+            yield english("surely more than {min_gain:g} is needed", min_gain=gate.min_gain)
         return
     if gate.rule == "better" and not (paired.gain > 0 and paired.gain >= gate.min_gain):
-        yield f"{gate.min_gain:g} is needed" if gate.min_gain else "more than 0 is needed"
+        some = english("{min_gain:g} is needed", min_gain=gate.min_gain)
+        yield some if gate.min_gain else english("more than 0 is needed")
     if not paired.low >= -margin:
-        yield f"a loss of more than {margin:.4f} cannot be ruled out"
+        yield english("a loss of more than {margin:.4f} cannot be ruled out", margin=margin)
 
 
 def _slices(comparison: Comparison, gate: Gate) -> Iterator[Check]:
     judged = [one for one in comparison.slices if one.judged]
     if not judged:
         return
-    share = f"{gate.slices.max_drop:.3g} of the champion's value"
-    failed = [f"{_fall(one)}, more than {share}" for one in judged if one.failed]
-    fine = f"none of {len(judged)} slices fell by more than {share}"
+    drop = gate.slices.max_drop
+    share = english("{drop:.3g} of the champion's value", drop=drop)
+    failed = [_fall(one, share) for one in judged if one.failed]
+    fine = english(
+        "none of {count} slices fell by more than {share}", count=len(judged), share=share
+    )
     yield Check("slices", not failed, "; ".join(failed) or fine)
 
 
-def _fall(one: Slice) -> str:
-    return f"the slice {one.name} fell from {one.champion:.4f} to {one.challenger:.4f}"
+def _fall(one: Slice, share: str) -> str:
+    return english(
+        "the slice {slice} fell from {one.champion:.4f} to {one.challenger:.4f}, more than {share}",
+        slice=one.name,
+        share=share,
+        one=one,
+    )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import DataError, Problem
+from configs.language import _
 from configs.schema import Pipeline
 from tasks.arrow import MappedTable
 from tasks.contract.rows.layout import quote_names
@@ -61,8 +62,12 @@ def require_columns(config: Pipeline, sources: Sources) -> None:
         found = source.columns() if declared else []
         for column, key in declared:
             if column not in found:
-                message = f"expected a column {column!r}, found {quote_names(found)}"
-                problems.append(Problem(name, message, f"see {key}"))
+                message = _(
+                    "expected a column {column!r}, found {found}",
+                    column=column,
+                    found=quote_names(found),
+                )
+                problems.append(Problem(name, message, _("see {key}", key=key)))
     if problems:
         raise DataError(problems)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, TypeVarTuple
 
 from configs.errors import WorkerFailure
+from configs.language import _
 from tasks.processes.children import GRACE_SECONDS
 from tasks.processes.fork_server import Call
 from tasks.progress import announce
@@ -136,7 +137,7 @@ class RunningCall(Generic[R]):
         if self._error is not None:
             raise self._error
         if not self._result:
-            raise WorkerFailure(f"a process {how_it_ended(code or 0)}")
+            raise WorkerFailure(_("a process {how}", how=how_it_ended(code or 0)))
         return self._result[0]
 
     def stop(self) -> None:
@@ -154,10 +155,10 @@ class RunningCall(Generic[R]):
 def how_it_ended(code: int) -> str:
     """A predicate for an exit code: how the process ended."""
     if code >= 0:
-        return f"ended with code {code}"
+        return _("ended with code {code}", code=code)
     name = signal.Signals(-code).name
-    hint = "; out of memory is the usual cause" if -code == signal.SIGKILL else ""
-    return f"was killed by {name}{hint}"
+    hint = _("; out of memory is the usual cause") if -code == signal.SIGKILL else ""
+    return _("was killed by {name}{hint}", name=name, hint=hint)
 
 
 class _Server:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from configs.language import english
+
 UNSPACED_LANGUAGES: Final = frozenset(  # ISO 639-1 and -3
     {
         *("bo", "bod", "cmn", "ja", "jpn", "khm", "km", "lao", "lo", "my", "mya"),
@@ -55,4 +57,11 @@ def script_problems(text: str, language: str, column: str) -> list[str]:
     script = SCRIPTS.get(re.split("[_-]", language)[0])
     if script is None or script[1].search(text) or not LETTER.search(text):
         return []
-    return [f"{column}: no {script[0]} letter, though the language is declared as {language}"]
+    return [
+        english(
+            "{column}: no {script} letter, though the language is declared as {language}",
+            column=column,
+            script=script[0],
+            language=language,
+        )
+    ]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import DataError, Problem
+from configs.language import _
 from tasks.text.languages import UNSPACED, UNSPACED_CHARACTER
 
 ENDINGS = (".txt", ".md", ".jsonl")
@@ -93,7 +94,9 @@ class Passages:
             DataError: there is no such folder, no text in it, or a file that cannot be read.
         """
         if not folder.is_dir():
-            raise DataError(Problem(str(folder), "no such folder", "expected a folder of texts"))
+            raise DataError(
+                Problem(str(folder), _("no such folder"), _("expected a folder of texts"))
+            )
         found: dict[str, Passage] = {}
         problems: list[Problem] = []
         for path in _documents(folder):
@@ -106,8 +109,8 @@ class Passages:
         if problems:
             raise DataError(problems)
         if not found:
-            message = f"found no text in {', '.join(ENDINGS)} files"
-            raise DataError(Problem(str(folder), message, "name the folder with your documents"))
+            message = _("found no text in {endings} files", endings=", ".join(ENDINGS))
+            raise DataError(Problem(str(folder), message, _("name the folder with your documents")))
         return cls(list(found.values()))
 
     def best(self, question: str, k: int) -> list[Passage]:
@@ -125,10 +128,12 @@ def _texts(path: Path) -> Iterator[str]:
     try:
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        message = f"expected UTF-8, found byte 0x{error.object[error.start]:02x}"
-        raise DataError(Problem(str(path), message, "convert it to UTF-8")) from None
+        message = _("expected UTF-8, found byte 0x{byte:02x}", byte=error.object[error.start])
+        raise DataError(Problem(str(path), message, _("convert it to UTF-8"))) from None
     except OSError as error:
-        raise DataError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
+        raise DataError(
+            Problem(str(path), _("cannot be read: {strerror}", strerror=error.strerror))
+        ) from None
     return _lines(path, content) if path.suffix.lower() == ".jsonl" else _blocks(content)
 
 
@@ -152,10 +157,10 @@ def _lines(path: Path, content: str) -> Iterator[str]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            raise DataError(Problem(f"{path}:{number}", "not valid JSON")) from None
+            raise DataError(Problem(f"{path}:{number}", _("not valid JSON"))) from None
         values = [row.get(name) for name in TEXT_FIELDS] if isinstance(row, dict) else []
         text = next((value for value in values if isinstance(value, str) and value.strip()), None)
         if text is None:
-            message = "expected a JSON object with a `text`"
+            message = _("expected a JSON object with a `text`")
             raise DataError(Problem(f"{path}:{number}", message))
         yield text

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from configs.errors import Problem, TrackingFailure, UserError
+from configs.language import _
 from tasks.progress import Notice, announce
 from tasks.store import lock, storage_errors
 from tasks.workspace import Workspace, sqlite_uri
@@ -163,7 +164,7 @@ def reach(workspace: Workspace) -> MlflowClient:
     """
     client = connect(workspace)
     if not workspace.embedded:
-        where = f"connect to {public(workspace.tracking_uri)}"
+        where = _("connect to {tracking_uri}", tracking_uri=public(workspace.tracking_uri))
         patiently(lambda: client.search_experiments(max_results=1), where, 0.0)
     return client
 
@@ -195,10 +196,12 @@ def patiently(action: Callable[[], T], what: str, seconds: float = PATIENCE_SECO
             now = time.monotonic()
             failing = failing if failing and now - began < FAR_SECONDS else now
             if now - failing >= seconds:
-                advice = "run the same command again when it answers: finished stages are reused"
-                raise TrackingFailure(f"cannot {what}: MLflow does not answer; {advice}") from error
+                advice = _("run the same command again when it answers: finished stages are reused")
+                raise TrackingFailure(
+                    _("cannot {what}: MLflow does not answer; {advice}", what=what, advice=advice)
+                ) from error
             if pause == FIRST_PAUSE:
-                announce(Notice(f"MLflow does not answer; waiting to {what}"))
+                announce(Notice(_("MLflow does not answer; waiting to {what}", what=what)))
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -218,12 +221,12 @@ def ignoring(*codes: str) -> Iterator[None]:
 def _require_access(error: Exception, what: str) -> None:
     status = _status(error)
     if status == UNAUTHORIZED:
-        advice = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        advice = _("set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
         raise UserError(
-            Problem("MLFLOW_TRACKING_URI", "MLflow refuses the login", advice)
+            Problem("MLFLOW_TRACKING_URI", _("MLflow refuses the login"), advice)
         ) from None
     if status == FORBIDDEN:
-        message = f"cannot {what}: this account of MLflow lacks the permission"
+        message = _("cannot {what}: this account of MLflow lacks the permission", what=what)
         raise UserError(Problem("MLFLOW_TRACKING_USERNAME", message)) from None
 
 

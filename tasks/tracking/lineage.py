@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from configs.errors import ModelError, Problem
+from configs.language import _
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.store import MANIFEST, read_json
@@ -48,9 +49,9 @@ class Lineage:
             kind = applications.get(self.record["config"]["application"]).pipeline
             return kind.model_validate_json(written).below(Path(self.record["folder"]))
         except ValidationError:
-            made = self.version.tags.get("onestep.version", "another version")
-            message = "its settings are not those of this version of onestep"
-            problem = Problem(uri_of(self.version), message, f"use onestep {made}")
+            made = self.version.tags.get("onestep.version", _("another version"))
+            message = _("its settings are not those of this version of onestep")
+            problem = Problem(uri_of(self.version), message, _("use onestep {made}", made=made))
             raise ModelError(problem) from None
 
 
@@ -95,10 +96,12 @@ def of(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> Lin
         runs.read_artifact(client, workspace, str(version.run_id), FILE) if version.run_id else None
     )
     if found is None:
-        raise ModelError(Problem(where, f"its run has no {FILE}", "onestep did not register it"))
+        raise ModelError(
+            Problem(where, _("its run has no {file}", file=FILE), _("onestep did not register it"))
+        )
     if lacking := [part for part in PARTS if part not in found]:
-        message = f"its {FILE} lacks {', '.join(lacking)}"
-        raise ModelError(Problem(where, message, "another version of onestep registered it"))
+        message = _("its {file} lacks {lacking}", file=FILE, lacking=", ".join(lacking))
+        raise ModelError(Problem(where, message, _("another version of onestep registered it")))
     return Lineage(version, found)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from configs.errors import ModelError, Problem
+from configs.language import _, english
 from tasks.tracking import registry
 from tasks.tracking.client import patiently
 from tasks.tracking.registry import CHAMPION, PREVIOUS, Move, Reference
@@ -40,9 +41,11 @@ def promote(
     Raises:
         ModelError: there is no such version, or it is the champion already.
     """
-    champion = patiently(lambda: registry.aliases(client, name).get(CHAMPION), f"look at {name}")
+    champion = patiently(
+        lambda: registry.aliases(client, name).get(CHAMPION), _("look at {name}", name=name)
+    )
     if champion == version:
-        raise ModelError(Problem(f"models:/{name}/{version}", "is the champion already"))
+        raise ModelError(Problem(f"models:/{name}/{version}", _("is the champion already")))
     move = Move(name, version, champion, registry.BY_HAND, reason)
     return _carry_out(workspace, client, move)
 
@@ -53,11 +56,13 @@ def roll_back(workspace: Workspace, client: MlflowClient, name: str, reason: str
     Raises:
         ModelError: there is none.
     """
-    known = patiently(lambda: registry.aliases(client, name), f"look at {name}")
+    known = patiently(lambda: registry.aliases(client, name), _("look at {name}", name=name))
     champion, previous = known.get(CHAMPION), known.get(PREVIOUS)
     if previous is None or previous == champion:
-        advice = f"`onestep models {name}` lists its versions; `onestep promote` takes any"
-        raise ModelError(Problem(name, "there is no previous champion", advice))
+        advice = _(
+            "`onestep models {name}` lists its versions; `onestep promote` takes any", name=name
+        )
+        raise ModelError(Problem(name, _("there is no previous champion"), advice))
     move = Move(name, previous, champion, registry.ROLLED_BACK, reason)
     return _carry_out(workspace, client, move)
 
@@ -70,12 +75,14 @@ def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> Champi
         with registry.lease(workspace, move.name):
             champion = registry.aliases(client, move.name).get(CHAMPION)
             if champion not in (move.before, move.version):
-                message = f"version {champion} has become the champion in the meantime"
-                raise ModelError(Problem(move.name, message, "look at it, and decide again"))
+                message = _(
+                    "version {champion} has become the champion in the meantime", champion=champion
+                )
+                raise ModelError(Problem(move.name, message, _("look at it, and decide again")))
             _settle(client, move)
             registry.make_champion(client, move)
 
-    patiently(attempt, f"move the champion of {move.name}")
+    patiently(attempt, _("move the champion of {name}", name=move.name))
     verdict = version.tags.get(registry.VERDICT, "")
     return ChampionChange(move.name, move.version, move.before, verdict)
 
@@ -86,5 +93,5 @@ def _settle(client: MlflowClient, move: Move) -> None:
         return
     before = client.get_model_version(move.name, str(move.before))
     if registry.DECISION in before.tags and not registry.settled(before):
-        words = f"promoted, and replaced by version {move.version} by hand"
+        words = english("promoted, and replaced by version {version} by hand", version=move.version)
         client.set_model_version_tag(move.name, str(move.before), registry.VERDICT, words)

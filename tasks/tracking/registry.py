@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError, Problem, TrackingFailure
+from configs.language import _, english
 from tasks.tracking.client import ignoring, transfer
 from tasks.tracking.runs import FINGERPRINT, uri_of
 from tasks.workspace import Workspace
@@ -26,7 +27,7 @@ DECISION = "onestep.decision"
 """Tag of a version that the gate has decided on; its alias may not have moved yet."""
 WITHDRAWN = "withdrawn: "
 """Prefix of the verdict of a version whose registration was interrupted and may continue."""
-BY_HAND, ROLLED_BACK = "promoted", "rolled back"
+BY_HAND, ROLLED_BACK = english("promoted"), english("rolled back")
 """Events of the audit trail."""
 PRIMARY_METRIC = "onestep.headline"
 TEST_ROWS = "onestep.test_rows"
@@ -119,7 +120,14 @@ def set_alias(client: MlflowClient, name: str, alias: str, version: int) -> None
     """
     client.set_registered_model_alias(name, alias, str(version))
     if aliases(client, name).get(alias) != version:
-        raise TrackingFailure(f"the alias {alias} of {name} did not move to version {version}")
+        raise TrackingFailure(
+            _(
+                "the alias {alias} of {name} did not move to version {version}",
+                alias=alias,
+                name=name,
+                version=version,
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +243,14 @@ def look_up(client: MlflowClient, reference: Reference) -> ModelVersion:
 def _unknown(client: MlflowClient, reference: Reference) -> Problem:
     names = [model.name for model in client.search_registered_models(max_results=1000)]
     if reference.name not in names:
-        known = ", ".join(names) or "none yet; `onestep run` registers one"
-        return Problem(reference.uri, "no such model", f"registered: {known}")
+        known = ", ".join(names) or _("none yet; `onestep run` registers one")
+        return Problem(reference.uri, _("no such model"), _("registered: {known}", known=known))
     known = ", ".join(f"@{alias}" for alias in sorted(aliases(client, reference.name)))
     numbers = [version.version for version in versions(client, reference.name)]
     return Problem(
-        reference.uri, "no such version", f"aliases: {known or 'none'}; versions: {numbers}"
+        reference.uri,
+        _("no such version"),
+        _("aliases: {known}; versions: {numbers}", known=known or _("none"), numbers=numbers),
     )
 
 

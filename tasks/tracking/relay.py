@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import TrackingFailure
+from configs.language import _
 from tasks.tracking.client import transient
 from tasks.tracking.step_sender import StepSender
 from tasks.training.events import FILE, Record, Tail
@@ -119,7 +120,7 @@ class Relay:
                     self.error = error
                     return
                 if not told:
-                    self.on_trouble(f"{_describe(error)}; training goes on")
+                    self.on_trouble(_("{error}; training goes on", error=_describe(error)))
                 told, pause = True, min(pause * 2, LONGEST_PAUSE)
             else:
                 if complete and ending:
@@ -200,4 +201,4 @@ def _metrics(record: Record) -> list[Metric]:
 def _describe(error: Exception) -> str:
     if isinstance(error, TrackingFailure):
         return str(error)
-    return f"MLflow does not answer ({type(error).__name__})"
+    return _("MLflow does not answer ({kind})", kind=type(error).__name__)

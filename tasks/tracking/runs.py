@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import Problem, UserError
+from configs.language import _
 from tasks.store import read_json
 from tasks.tracking.client import ignoring, public, transfer, ui_address
 from tasks.workspace import Workspace
@@ -100,9 +101,13 @@ def _known_experiment(client: MlflowClient, workspace: Workspace, name: str) -> 
     if found.lifecycle_stage == "deleted":
         place = shlex.quote(public(workspace.tracking_uri))
         command = f"MLFLOW_TRACKING_URI={place} mlflow experiments restore -x {number}"
-        message = f"the experiment {name!r} was deleted in MLflow"
+        message = _("the experiment {name!r} was deleted in MLflow", name=name)
         raise UserError(
-            Problem("name", message, f"restore it with `{command}`, or rename the pipeline")
+            Problem(
+                "name",
+                message,
+                _("restore it with `{command}`, or rename the pipeline", command=command),
+            )
         )
     return number
 
@@ -194,7 +199,9 @@ def fetch_artifact(client: MlflowClient, run_id: str, path: str, folder: Path) -
         return Path(client.download_artifacts(run_id, path, str(folder)))
     except MlflowException as error:
         # The file exists, so the server did not answer; MLflow reports it as missing.
-        raise ConnectionError(f"{path} of run {run_id} was not downloaded") from error
+        raise ConnectionError(
+            _("{path} of run {run_id} was not downloaded", path=path, run_id=run_id)
+        ) from error
 
 
 def has_artifact(client: MlflowClient, run_id: str, path: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from configs.errors import ModelError, Problem
+from configs.language import _
 from tasks import cores
 
 Precision = Literal["fp32", "bf16"]
@@ -27,8 +28,8 @@ def choose_device(declared: str) -> torch.device:
     if declared == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if declared == "cuda" and not torch.cuda.is_available():
-        message = "expected a CUDA device, found none that this build of PyTorch can use"
-        raise ModelError(Problem("compute.device", message, "set it to auto or cpu"))
+        message = _("expected a CUDA device, found none that this build of PyTorch can use")
+        raise ModelError(Problem("compute.device", message, _("set it to auto or cpu")))
     return torch.device(declared)
 
 

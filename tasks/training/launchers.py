@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from configs.errors import ModelError, Problem, WorkerFailure
+from configs.language import _
 from tasks.extensions import Extensions
 from tasks.processes.calls import CPU_SETTINGS, RunningCall, how_it_ended
 from tasks.training import worker
@@ -108,7 +109,7 @@ def run(
         WorkerFailure: a worker died, raised, or ran out of time.
     """
     tail = Tail(folder)
-    for _ in tail.read():
+    for _line in tail.read():
         pass
     last: Record = {}
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
@@ -132,20 +133,33 @@ def run(
 
 def _out_of_time(seconds: float | None) -> str:
     minutes = (seconds or 0) / 60
-    return f"the training process ran longer than compute.timeout_minutes ({minutes:g}); killed"
+    return _(
+        "the training process ran longer than compute.timeout_minutes ({minutes:g}); killed",
+        minutes=minutes,
+    )
 
 
 def _reason(folder: Path, code: int, last: Record) -> str:
     log = folder / LOG
     if last.get("kind") == "error":
-        message = f"training failed: {last['message']}; details in {log.parent / 'events.jsonl'}"
+        message = _(
+            "training failed: {message}; details in {parent}",
+            message=last["message"],
+            parent=log.parent / "events.jsonl",
+        )
         if CUDA_OUT_OF_MEMORY in message:
-            message += "; lower training.batch_size and raise gradient_accumulation_steps"
+            message += _("; lower training.batch_size and raise gradient_accumulation_steps")
         return message
     if code < 0:
-        return f"the training process {how_it_ended(code)}; run again to resume"
+        how = how_it_ended(code)
+        return _("the training process {how}; run again to resume", how=how)
     said = f" ({lines[-1][:200]})" if (lines := _lines(log)) else ""
-    return f"the training process ended with code {code}{said}; its output is in {log}"
+    return _(
+        "the training process ended with code {code}{said}; its output is in {log}",
+        code=code,
+        said=said,
+        log=log,
+    )
 
 
 def _lines(log: Path) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from configs.errors import WorkerFailure
+from configs.language import _
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -61,8 +62,12 @@ def require_world(rank: Rank, accelerator: Accelerator) -> None:
         WorkerFailure: the number of connected workers is not ``WORLD_SIZE``.
     """
     if accelerator.num_processes != rank.world_size:
-        message = f"expected {rank.world_size} workers, as WORLD_SIZE states"
-        raise WorkerFailure(f"{message}; found {accelerator.num_processes}")
+        message = _(
+            "expected {expected} workers, as WORLD_SIZE states; found {found}",
+            expected=rank.world_size,
+            found=accelerator.num_processes,
+        )
+        raise WorkerFailure(message)
 
 
 def require_same_weights(accelerator: Accelerator, model: nn.Module) -> None:
@@ -78,4 +83,4 @@ def require_same_weights(accelerator: Accelerator, model: nn.Module) -> None:
     sums = torch.stack([p.detach().double().sum() for p in model.parameters()])
     gathered = accelerator.gather(sums[None])
     if not torch.equal(gathered, sums.expand_as(gathered)):
-        raise WorkerFailure("the workers hold different weights")
+        raise WorkerFailure(_("the workers hold different weights"))

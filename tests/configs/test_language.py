@@ -60,7 +60,7 @@ def test_the_first_variable_that_is_set_decides(
 
 @pytest.mark.usefixtures("chinese")
 def test_values_are_filled_in_and_never_formatted() -> None:
-    assert _("unknown key") == "未知的键"
+    assert _("no such file") == "没有这个文件"
     assert _("not valid YAML: {message}", message="{0} {x") == "不是合法的 YAML：{0} {x"
 
 
@@ -72,7 +72,9 @@ def test_a_stored_text_is_found_by_the_message_that_made_it() -> None:
         learning_rate=2e-5,
     )
     assert translated(one) == "这些标签的更多数据行；可以尝试比 2e-05 更小的 training.learning_rate"
-    assert translated("its schedule was changed; none yet") == ("它的定时计划有变化; 还没有")
+    assert translated("its schedule was changed; repair it first") == (
+        "它的定时计划有变化；请先修复它"
+    )
     assert translated("what nobody says") == "what nobody says"
     assert translated("") == ""
 
@@ -80,11 +82,19 @@ def test_a_stored_text_is_found_by_the_message_that_made_it() -> None:
 @pytest.mark.usefixtures("chinese")
 def test_values_that_look_like_messages_stay_as_they_are() -> None:
     assert (
-        translated(english("did you mean `{near}`?", near="training")) == "是不是想写 `training`？"
+        translated(
+            english(
+                "unknown column {unknown!r}; {name} has {canonical}",
+                unknown="training",
+                name="x",
+                canonical="none",
+            )
+        )
+        == "未知的列 'training'；x 的列有 none"
     )
     assert translated("text: unknown key (none)") == "text: 未知的键 (无)"
-    found = Problem("data", "unknown key", "name another").translated()
-    assert str(found) == "data: 未知的键 (请换一个)"
+    found = Problem("data", "unknown key", "repair it first").translated()
+    assert str(found) == "data: 未知的键 (请先修复它)"
 
 
 def test_the_catalogue_has_every_message_and_no_other() -> None:

@@ -7,18 +7,20 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from babel.messages import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from jinja2 import Environment
 
-from configs.language import CHINESE, FOLDER
+from configs.language import CHINESE, FOLDER, STORED
 from tests.docs.markdown import ROOT
 
 PACKAGES = ("configs", "flows", "onestep", "tasks")
 PO = FOLDER / CHINESE / "LC_MESSAGES" / "onestep.po"
 MO = PO.with_suffix(".mo")
+TEMPLATES: Any = Environment(extensions=["jinja2.ext.i18n"])
 MARKS = ("_", "english", "words")
 HEADER = """# Messages of onestep in Chinese; `python -m tests.docs` adds new ones, compiles all.
 msgid ""
@@ -41,19 +43,19 @@ def calls(path: Path, names: tuple[str, ...]) -> Iterator[ast.Call]:
             yield node
 
 
-def messages() -> list[str]:
-    """Every message of the modules and the templates, without repetition."""
-    found: dict[str, None] = {}
+def messages() -> list[tuple[str, str | None]]:
+    """Every message of the modules and the templates with its context, without repetition."""
+    found: dict[tuple[str, str | None], None] = {}
     for path in sources("*.py"):
         for call in calls(path, MARKS):
-            marked = call.args if getattr(call.func, "id", "") == "words" else call.args[:1]
+            mark = call.func.id if isinstance(call.func, ast.Name) else ""
+            marked = call.args if mark == "words" else call.args[:1]
             texts = [one.value for one in marked if isinstance(one, ast.Constant)]
-            found |= dict.fromkeys(text for text in texts if isinstance(text, str) and text)
+            context = STORED if mark == "english" else None
+            found |= {(text, context): None for text in texts if isinstance(text, str) and text}
     for path in sources("*.j2"):
-        parts = Environment(extensions=["jinja2.ext.i18n"]).extract_translations(
-            path.read_text(encoding="utf-8")
-        )
-        found |= {text: None for _line, _name, text in parts if isinstance(text, str)}
+        parts = TEMPLATES.extract_translations(path.read_text(encoding="utf-8"))
+        found |= {(text, None): None for _line, _name, text in parts if isinstance(text, str)}
     return list(found)
 
 
@@ -66,9 +68,9 @@ def catalogue() -> Catalog:
 def completed(known: Catalog) -> bytes:
     """The catalogue with every message of the source; a new one has no translation yet."""
     new = Catalog(locale=CHINESE)
-    for text in messages():
-        old = known.get(text)
-        new.add(text, string=old.string if old else "")
+    for text, context in messages():
+        old = known.get(text, context)
+        new.add(text, string=old.string if old else "", context=context)
     file = BytesIO()
     write_po(file, new, width=98, omit_header=True)
     return HEADER.encode() + file.getvalue()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, TypeGuard
 
+from configs.language import english
 from configs.values import label_key
 from tasks.applications.entities.tags import Scheme, TagError, entities_of
 from tasks.applications.shared.classification import raw_labels
@@ -133,7 +134,16 @@ def _is_whole(value: object) -> TypeGuard[float]:
 def _from_tags(tokens: list[str], tags: list[str], scheme: Scheme) -> list[Span] | Broken:
     """Spans of the text that the tokens make with spaces between them."""
     if len(tokens) != len(tags):
-        return Broken((("entity_tags", f"{len(tags)} tags for {len(tokens)} tokens"),))
+        return Broken(
+            (
+                (
+                    "entity_tags",
+                    english(
+                        "{tags:d} tags for {tokens:d} tokens", tags=len(tags), tokens=len(tokens)
+                    ),
+                ),
+            )
+        )
     try:
         found = entities_of(tags, scheme)
     except TagError as error:
@@ -162,18 +172,27 @@ def misplaced(text: str, spans: Sequence[Span]) -> Iterator[Reason]:
     for number, span in enumerate(spans, 1):
         start, end = span["start"], span["end"]
         if not 0 <= start <= end <= len(text):
-            yield "entity_span", f"entity {number}: it is outside of the text"
+            yield (
+                "entity_span",
+                english("entity {number}: it is outside of the text", number=number),
+            )
         elif not text[start:end].strip():
-            yield "entity_span", f"entity {number}: it is empty"
+            yield "entity_span", english("entity {number}: it is empty", number=number)
         elif text[start].isspace() or text[end - 1].isspace():
-            yield "entity_span", f"entity {number}: it begins or ends with white space"
+            yield (
+                "entity_span",
+                english("entity {number}: it begins or ends with white space", number=number),
+            )
         else:
             fine.append((start, end, number))
     fine.sort()
     for (_, end, one), (start, _, two) in pairwise(fine):
         if start < end:
             first, second = sorted((one, two))
-            yield "entity_overlap", f"entities {first} and {second} overlap"
+            yield (
+                "entity_overlap",
+                english("entities {first} and {second} overlap", first=first, second=second),
+            )
 
 
 def _hashable(value: object) -> object:

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from configs.language import english
 from configs.schema import Data
 from tasks.applications.base import Baseline, Predictions
 from tasks.applications.entities.learning import EntityFacts
@@ -31,7 +32,7 @@ class KnownEntities(Baseline[EntityFacts]):
         self._types = types or {}
 
     def name(self, data: Data) -> str:
-        return "dictionary of training entities"
+        return english("dictionary of training entities")
 
     def fit(self, frames: Iterable[pd.DataFrame], facts: EntityFacts) -> KnownEntities:
         counts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)

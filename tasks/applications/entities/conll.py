@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from configs.language import english
 from tasks.contract.sources import text_files
 from tasks.contract.sources.base import Block, FileSource, Rows, Unreadable
 
@@ -55,7 +56,10 @@ def _longer(sentence: Sentence, line: str) -> Sentence:
         return sentence
     elif not sentence.reason:
         number = len(sentence.lines) + 1
-        reason = f"line {number} of the sentence: expected a token and, last, a tag such as B-DATE"
+        reason = english(
+            "line {number} of the sentence: expected a token and, last, a tag such as B-DATE",
+            number=number,
+        )
         sentence = sentence._replace(reason=reason)
     sentence.lines.append(line)
     return sentence

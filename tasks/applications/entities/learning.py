@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from configs.schema import Data
 from configs.training import Loss
 from tasks.applications.base import Batch, Facts, Learning, Objective, Predictions, View
@@ -42,12 +43,16 @@ class EntityLearning(Learning[EntityFacts, EntityPipeline]):
 
     def learn(self, census: Census, data: Data) -> EntityFacts:
         counts = census.labels("train")
-        where = f"column {data.columns.get('entities', 'entities')!r}"
+        where = english("column {entities!r}", entities=data.columns.get("entities", "entities"))
         if not counts:
-            raise DataError(Problem(where, "no training row has an entity"))
+            raise DataError(Problem(where, english("no training row has an entity")))
         if len(counts) > MOST_TYPES:
-            message = f"expected the types of entities, found {len(counts)} different ones"
-            raise DataError(Problem(where, message, "are the entities' texts in their labels?"))
+            message = english(
+                "expected the types of entities, found {counts} different ones", counts=len(counts)
+            )
+            raise DataError(
+                Problem(where, message, english("are the entities' texts in their labels?"))
+            )
         if not (types := labels.declared(data)):
             labels.require_one_reading(counts, where)
             types = tuple(sorted(counts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from configs.language import english
 from configs.schema import Data
 from tasks.applications.base import Column, RewrittenText, Rows
 from tasks.applications.entities.annotations import Broken, canonical, is_valid, renamed
@@ -57,7 +58,7 @@ class EntityRows(Rows[EntityFacts]):
             return target
         spans = [(*text.span(one["start"], one["end"]), one["label"]) for one in target]
         if any(start < 0 for start, _, _ in spans):
-            reason = "an entity was changed when damaged characters were mended"
+            reason = english("an entity was changed when damaged characters were mended")
             return Broken((("entity_span", reason),))
         return [{"start": start, "end": end, "label": label} for start, end, label in spans]
 

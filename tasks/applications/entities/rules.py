@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from configs.language import english
 from tasks.applications.base import Problems, Reasons, Rules, broken_rules
 from tasks.applications.entities.annotations import Broken, is_read, misplaced
 from tasks.applications.entities.config import EntityPipeline
@@ -23,15 +24,25 @@ class EntityRules(Rules[EntityFacts, EntityPipeline]):
     def check(self, config: EntityPipeline) -> Problems:
         loss = config.training.loss
         if config.data.labelling != "single":
-            yield "data.labelling", "rows have any number of entities; leave it out"
+            yield "data.labelling", english("rows have any number of entities; leave it out")
         if loss.class_weights != "none":
-            yield "training.loss.class_weights", "entities weigh all tags alike; leave it out"
+            yield (
+                "training.loss.class_weights",
+                english("entities weigh all tags alike; leave it out"),
+            )
         if config.model.prefix:
-            yield "model.prefix", "entities are characters of the text itself; leave it out"
+            yield (
+                "model.prefix",
+                english("entities are characters of the text itself; leave it out"),
+            )
         length, stride = config.model.max_length, config.tagging.stride
         declared = "stride" in config.tagging.model_fields_set
         if declared and isinstance(length, int) and stride > length // 2:
-            reason = f"expected at most half of model.max_length, {length // 2}, found {stride}"
+            reason = english(
+                "expected at most half of model.max_length, {length}, found {stride}",
+                length=length // 2,
+                stride=stride,
+            )
             yield "tagging.stride", reason
 
     def schema(self, config: EntityPipeline) -> DataFrameSchema:
@@ -40,7 +51,7 @@ class EntityRules(Rules[EntityFacts, EntityPipeline]):
 
         from tasks.applications.shared.checks import cell, text_column
 
-        words = (
+        words = english(
             "expected a list of `start` and `end`, whole numbers, and `label`, a text; or a tag, a "
             "text, for each token"
         )
@@ -55,7 +66,9 @@ class EntityRules(Rules[EntityFacts, EntityPipeline]):
     def dataset_problems(self, census: Census, facts: EntityFacts, minimum: int) -> list[str]:
         """Types with too few training rows, types that training lacks, and splits without any."""
         empty = [split for split in ("validation", "test") if not census.labels(split)]
-        missing = [f"no row of the {split} split has an entity" for split in empty]
+        missing = [
+            english("no row of the {split} split has an entity", split=split) for split in empty
+        ]
         return [*labels.problems(census, facts.labels, minimum), *missing]
 
 
@@ -69,4 +82,7 @@ def _broken(
     yield from misplaced(text, entities)
     for number, entity in enumerate(entities, 1):
         if declared is not None and entity["label"] not in declared:
-            yield "unknown_label", f"entity {number}: its type is not declared"
+            yield (
+                "unknown_label",
+                english("entity {number}: its type is not declared", number=number),
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
+from configs.language import english
 from configs.values import label_key
 
 Scheme = Literal["auto", "bio", "bilou", "iob1"]
@@ -50,7 +51,7 @@ def entities_of(tags: Sequence[str], scheme: Scheme = "auto") -> list[TokenSpan]
     for at, tag in enumerate([*parsed, (OUTSIDE, "")]):
         goes_on = _goes_on(before, tag, scheme)
         if reason := _refusal(before, tag, goes_on, scheme):
-            raise TagError(f"token {at + 1}: {reason}")
+            raise TagError(english("token {at}: {reason}", at=at + 1, reason=reason))
         if not goes_on:
             if before[0] != OUTSIDE:
                 found.append(TokenSpan(start, at, before[1]))
@@ -74,12 +75,12 @@ def _refusal(before: Tag, tag: Tag, goes_on: bool, scheme: Scheme) -> str:
     """Why a tag cannot follow the tag before it; empty if it can."""
     prefix, _ = tag
     if prefix not in (OUTSIDE, *PREFIXES[scheme]):
-        return f"{prefix} is no tag of {scheme.upper()}"
+        return english("{prefix} is no tag of {scheme}", prefix=prefix, scheme=scheme.upper())
     if prefix in NEVER_AFTER_OUTSIDE[scheme] and not goes_on:
-        return f"{prefix} does not continue an entity of its type"
+        return english("{prefix} does not continue an entity of its type", prefix=prefix)
     is_open = before[0] != OUTSIDE and not _is_last(before, scheme)
     if scheme == "bilou" and is_open and not goes_on:
-        return "the entity before it has no last token (L or E)"
+        return english("the entity before it has no last token (L or E)")
     return ""
 
 
@@ -89,5 +90,9 @@ def _parsed(number: int, tag: str) -> Tag:
     prefix, _, label = tag.partition("-")
     prefix = BILOU.get(prefix, prefix)
     if len(prefix) != 1 or prefix not in "BILU" or not label_key(label):
-        raise TagError(f"token {number}: expected O, or a prefix and a type as in B-PERSON")
+        raise TagError(
+            english(
+                "token {number}: expected O, or a prefix and a type as in B-PERSON", number=number
+            )
+        )
     return prefix, label_key(label)

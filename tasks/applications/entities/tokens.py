@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from configs.language import english
 from tasks.applications.base import Batch, Codec, EncodedRows, Tokens
 from tasks.applications.entities.learning import EntityFacts
 from tasks.applications.shared.losses import IGNORED
@@ -43,7 +44,7 @@ class EntityTokens(Tokens[EntityFacts]):
             "labels": tags,
         }
         split = sum(map(len, rows["entities"])) - len(whole)
-        counts = {"windows": len(windows.rows), "entities between tokens": split}
+        counts = {"windows": len(windows.rows), english("entities between tokens"): split}
         return EncodedRows(columns, 0, windows.rows, counts)
 
     def collate(self, table: pa.Table, codec: Codec) -> Batch:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from configs.language import english
 from configs.schema import Data
 from tasks.applications.base import Application, Baseline, Predictions, Scoring, Serving
 from tasks.applications.questions.config import QuestionPipeline
@@ -39,14 +40,16 @@ class QuestionScoring(Scoring[QuestionFacts]):
         return {name: predictions[name].to_list() for name in ("answer", "answered", "score")}
 
     def categories(self, predictions: pd.DataFrame) -> list[str] | None:
-        return ["answered" if answered else "no answer" for answered in predictions["answered"]]
+        return [
+            "answered" if answered else english("no answer") for answered in predictions["answered"]
+        ]
 
 
 class BestSentence(Baseline[QuestionFacts]):
     """The sentence of the context that shares most words with the question."""
 
     def name(self, data: Data) -> str:
-        return "best BM25 sentence"
+        return english("best BM25 sentence")
 
     def predict(self, frame: pd.DataFrame, facts: QuestionFacts) -> Predictions:
         """The sentence of the context that BM25 ranks first; the first one where none fits."""

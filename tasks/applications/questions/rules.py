@@ -6,6 +6,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from configs.language import english
 from tasks.applications.base import Problems, Reasons, Rules, broken_rules
 from tasks.applications.facts import Census
 from tasks.applications.questions.config import QuestionPipeline
@@ -27,21 +28,33 @@ class QuestionRules(Rules[QuestionFacts, QuestionPipeline]):
     def check(self, config: QuestionPipeline) -> Problems:
         loss = config.training.loss
         if config.data.labels is not None:
-            yield "data.labels", "questions have answers and no labels; leave it out"
+            yield "data.labels", english("questions have answers and no labels; leave it out")
         if config.data.labelling != "single":
-            yield "data.labelling", "questions have answers and no labels; leave it out"
+            yield "data.labelling", english("questions have answers and no labels; leave it out")
         if loss.class_weights != "none":
-            yield "training.loss.class_weights", "questions have no classes to weigh; leave it out"
+            yield (
+                "training.loss.class_weights",
+                english("questions have no classes to weigh; leave it out"),
+            )
         if loss.label_smoothing:
-            reason = "the classes are positions, among them padding; questions cannot smooth them"
+            reason = english(
+                "the classes are positions, among them padding; questions cannot smooth them"
+            )
             yield "training.loss.label_smoothing", reason
         length, stride = config.model.max_length, config.answering.stride
         declared = "stride" in config.answering.model_fields_set
         if declared and isinstance(length, int) and stride > length // 2:
-            reason = f"expected at most half of model.max_length, {length // 2}, found {stride}"
+            reason = english(
+                "expected at most half of model.max_length, {length}, found {stride}",
+                length=length // 2,
+                stride=stride,
+            )
             yield "answering.stride", reason
         if config.evaluation.primary_metric in SUBSET_METRICS and not config.answering.unanswerable:
-            reason = f"{config.evaluation.primary_metric} needs answering.unanswerable: true"
+            reason = english(
+                "{primary_metric} needs answering.unanswerable: true",
+                primary_metric=config.evaluation.primary_metric,
+            )
             yield "evaluation.primary_metric", reason
 
     def check_facts(self, config: QuestionPipeline, facts: QuestionFacts) -> Problems:
@@ -52,8 +65,17 @@ class QuestionRules(Rules[QuestionFacts, QuestionPipeline]):
         for split in ("validation", "test"):
             for counts, words in ((facts.answered, "with"), (facts.unanswered, "without")):
                 if not counts.get(split):
-                    reason = f"no row of the {split} split is {words} an answer"
-                    yield "evaluation.primary_metric", f"{primary_metric} needs such rows: {reason}"
+                    reason = english(
+                        "no row of the {split} split is {words} an answer", split=split, words=words
+                    )
+                    yield (
+                        "evaluation.primary_metric",
+                        english(
+                            "{primary_metric} needs such rows: {reason}",
+                            primary_metric=primary_metric,
+                            reason=reason,
+                        ),
+                    )
 
     def inputs(self, config: QuestionPipeline) -> dict[str, Any]:
         return {"unanswerable": config.answering.unanswerable}
@@ -64,7 +86,9 @@ class QuestionRules(Rules[QuestionFacts, QuestionPipeline]):
 
         from tasks.applications.shared.checks import cell, text_column
 
-        words = "expected `text`, a list of texts, and `answer_start`, as many whole numbers"
+        words = english(
+            "expected `text`, a list of texts, and `answer_start`, as many whole numbers"
+        )
         answers = Checked(object, [cell("wrong_type", words, is_canonical)], nullable=False)
         return DataFrameSchema(
             {"context": text_column(), "question": text_column(), "answers": answers}
@@ -75,19 +99,30 @@ class QuestionRules(Rules[QuestionFacts, QuestionPipeline]):
         return broken_rules(frame, ("context", "answers"), check)
 
     def dataset_problems(self, census: Census, facts: QuestionFacts, minimum: int) -> list[str]:
-        return [] if census.counts["train"].get(True) else ["no training row has an answer"]
+        return (
+            [] if census.counts["train"].get(True) else [english("no training row has an answer")]
+        )
 
 
 def _broken(context: str, answers: dict[str, Any], unanswerable: bool) -> Problems:
     if not answers["text"] and not unanswerable:
-        yield "answer_missing", "no answer, and answering.unanswerable is false"
+        yield "answer_missing", english("no answer, and answering.unanswerable is false")
     for number, (text, start) in enumerate(zip(*answers.values(), strict=True), 1):
         if not text.strip():
-            yield "answer_offset", f"answer {number}: the text is empty"
+            yield "answer_offset", english("answer {number}: the text is empty", number=number)
         elif start < 0 or not context.startswith(text, start):
             where = _nearest(context, text, start)
-            place = "it does not occur in the context" if where < 0 else f"it occurs at {where}"
-            words = f"answer {number}: offset {start} does not point at the answer; {place}"
+            place = (
+                english("it does not occur in the context")
+                if where < 0
+                else english("it occurs at {where}", where=where)
+            )
+            words = english(
+                "answer {number}: offset {start} does not point at the answer; {place}",
+                number=number,
+                start=start,
+                place=place,
+            )
             yield "answer_offset", words
 
 

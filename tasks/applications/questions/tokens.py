@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from configs.language import english
 from tasks.applications.base import Batch, Codec, EncodedRows, Tokens
 from tasks.applications.questions.learning import QuestionFacts
 
@@ -47,8 +48,8 @@ class QuestionTokens(Tokens[QuestionFacts]):
         lost = sum(bool(texts) for texts in rows["answer_texts"]) - len(held)
         counts = {
             "windows": len(windows.rows),
-            "answers outside every window": lost,
-            "questions cut": windows.questions_cut,
+            english("answers outside every window"): lost,
+            english("questions cut"): windows.questions_cut,
         }
         return EncodedRows(columns, lost, windows.rows, counts)
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.compute as pc
 from pandera.pandas import Check, Column
 
+from configs.language import english
 from tasks import arrow
 
 
@@ -27,8 +28,8 @@ def cell(rule: str, words: str, holds: Callable[[Any], bool]) -> Check:
 def text_column(*, required: bool = True) -> Column:
     """Text that is not null and has something to see."""
     checks = [
-        Check(_are_texts, name="wrong_type: expected text"),
-        Check(_have_content, name="missing: the text is empty"),
+        Check(_are_texts, name="wrong_type: " + english("expected text")),
+        Check(_have_content, name="missing: " + english("the text is empty")),
     ]
     return Column(None, checks, nullable=False, required=required)
 
@@ -51,13 +52,13 @@ def label_column(declared: Iterable[str] | None) -> Column:
     checks = [
         cell(
             "wrong_type",
-            "expected one label: text, a number or a truth value",
+            english("expected one label: text, a number or a truth value"),
             lambda value: isinstance(value, str),
         )
     ]
     if declared is not None:
         allowed = frozenset(declared)
-        words = "unknown_label: the label is not declared"
+        words = "unknown_label: " + english("the label is not declared")
         checks.append(Check(lambda values: values.isin(allowed), name=words))
     return Column(object, checks, nullable=False)
 
@@ -67,7 +68,7 @@ def label_set_column(declared: Iterable[str] | None) -> Column:
     checks = [
         cell(
             "wrong_type",
-            "expected a list of labels, or text with the separator between them",
+            english("expected a list of labels, or text with the separator between them"),
             _are_labels,
         )
     ]
@@ -76,7 +77,7 @@ def label_set_column(declared: Iterable[str] | None) -> Column:
         checks.append(
             cell(
                 "unknown_label",
-                "a label is not declared",
+                english("a label is not declared"),
                 # What is no list fails the other check.
                 lambda value: not _are_labels(value) or allowed.issuperset(value),
             )

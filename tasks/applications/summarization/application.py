@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.contract import Contract, Rules
+from configs.language import english
 from configs.schema import Data, Pipeline
 from configs.values import Severity
 from tasks.applications.base import (
@@ -89,12 +90,16 @@ def _broken(document: str, summary: str) -> Problems:
 
     document, summary = document.strip(), summary.strip()
     if len(summary) >= len(document):
-        words = f"the summary has {len(summary)} characters, its document {len(document)}"
+        words = english(
+            "the summary has {summary} characters, its document {document}",
+            summary=len(summary),
+            document=len(document),
+        )
         yield "longer_than_document", words
     elif summary in document:
-        yield "copied_verbatim", "the summary stands word for word in the document"
+        yield "copied_verbatim", english("the summary stands word for word in the document")
     elif set(tokens(summary)).isdisjoint(tokens(document)):
-        yield "no_overlap", "the summary has no word of the document"
+        yield "no_overlap", english("the summary has no word of the document")
 
 
 class SummarizationScoring(GenerationScoring):

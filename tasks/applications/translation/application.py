@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import Field
 
 from configs.contract import Contract, Rules
+from configs.language import english
 from configs.schema import Data, Language
 from configs.values import LanguageCode, Severity
 from tasks.applications.base import (
@@ -106,9 +107,12 @@ class TranslationRules(GenerationRules[TranslationPipeline]):
         """The target language, which decides how BLEU counts words, is declared."""
         yield from super().check(config)
         if config.language.target is None:
-            yield "language.target", "expected the language of the translations, such as `zh`"
+            yield (
+                "language.target",
+                english("expected the language of the translations, such as `zh`"),
+            )
         elif config.language.target == config.language.source:
-            yield "language.target", "expected another language than `language.source`"
+            yield "language.target", english("expected another language than `language.source`")
 
     def findings(self, frame: pd.DataFrame, config: TranslationPipeline) -> Reasons:
         from tasks.text.languages import script_problems
@@ -131,7 +135,7 @@ class TranslationRules(GenerationRules[TranslationPipeline]):
 def _copied(source: str, target: str, source_language: str, target_language: str) -> Found:
     if source_language == target_language or source.strip() != target.strip():
         return []
-    return [("copied_source", "the target is a copy of the source")]
+    return [("copied_source", english("the target is a copy of the source"))]
 
 
 def _numbers(source: str, target: str) -> Found:
@@ -140,7 +144,16 @@ def _numbers(source: str, target: str) -> Found:
     if not ours or not theirs or ours <= theirs or theirs <= ours:
         return []
     missing, added = len(ours - theirs), len(theirs - ours)
-    return [("numbers", f"{missing} numbers of the source are not in the target, {added} are new")]
+    return [
+        (
+            "numbers",
+            english(
+                "{missing:d} numbers of the source are not in the target, {added:d} are new",
+                missing=missing,
+                added=added,
+            ),
+        )
+    ]
 
 
 def _value(number: str) -> str:
@@ -151,8 +164,15 @@ def _lengths(source: str, target: str, most: float) -> Found:
     ratio = max(len(source), len(target)) / max(min(len(source), len(target)), 1)
     if ratio <= most:
         return []
-    counts = f"{len(source)} and {len(target)} characters"
-    return [("length_ratio", f"source and target have {counts}, more than {most:g} to 1")]
+    counts = english("{source:d} and {target:d} characters", source=len(source), target=len(target))
+    return [
+        (
+            "length_ratio",
+            english(
+                "source and target have {counts}, more than {most:g} to 1", counts=counts, most=most
+            ),
+        )
+    ]
 
 
 class TranslationScoring(GenerationScoring):
@@ -171,7 +191,7 @@ class SourceCopy(Baseline[GenerationFacts]):
     """No translation at all."""
 
     def name(self, data: Data) -> str:
-        return "copy of the source"
+        return english("copy of the source")
 
     def predict(self, frame: pd.DataFrame, facts: GenerationFacts) -> Predictions:
         return {"text": frame[SOURCE].to_list()}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from configs.contract import Contract
 from configs.errors import DataError, Problem
+from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications.base import Application
 from tasks.applications.facts import Census, labels_of
@@ -180,8 +181,10 @@ class _Checks:
 
     def _conflicts(self) -> Iterator[Broken]:
         for position, first in zip(*repeats.conflicts(self.rows, self.kept), strict=True):
-            where = f"first in {self._row_of(first)}"
-            yield int(position), f"label_conflict: the same input has several targets, {where}"
+            words = english(
+                "the same input has several targets, first in {other}", other=self._row_of(first)
+            )
+            yield int(position), f"label_conflict: {words}"
 
     def _check_duplicates(self) -> None:
         """Apply the rule; of rows with the same input, only those with one target are copies."""
@@ -194,15 +197,19 @@ class _Checks:
     def _duplicates(self, hashes: Hashes) -> Iterator[Broken]:
         found = repeats.duplicates(self.rows, self.kept, hashes)
         for position, first in zip(*found, strict=True):
-            yield int(position), f"duplicate: the same text as {self._row_of(first)}"
+            words = english("the same text as {other}", other=self._row_of(first))
+            yield int(position), f"duplicate: {words}"
 
     def _leaks(self, hashes: Hashes, what: str) -> Iterator[Broken]:
         kept = self.kept & (hashes != NO_GROUP)
         for position, rank in zip(*repeats.leaks(self.rows, kept, hashes), strict=True):
-            yield int(position), f"leakage: the same {what} is in the {KEPT_FIRST[rank]} split"
+            split = KEPT_FIRST[rank]
+            words = english("the same {share} is in the {split} split", share=what, split=split)
+            yield int(position), f"leakage: {words}"
 
     def _row_of(self, position: int) -> str:
-        return f"row {self.rows.row[position]} of the {SPLITS[self.rows.split[position]]} split"
+        split = SPLITS[self.rows.split[position]]
+        return english("row {row} of the {split} split", row=self.rows.row[position], split=split)
 
     def _sample(self) -> Rows:
         return sampling.smallest(self.rows, self.kept, self.config.contract.sample_size)
@@ -245,7 +252,9 @@ class _Checks:
             if not known or leaves in gone or stays in gone:
                 continue
             gone.add(leaves)
-            yield leaves, f"{what}: {similarity:.0%} the same as {self._row_of(stays)}"
+            words = self._row_of(stays)
+            words = english("{share:.0%} the same as {other}", share=similarity, other=words)
+            yield leaves, f"{what}: {words}"
 
     def _turn(self, position: int) -> tuple[int, int]:
         return int(RANK[self.rows.split[position]]), int(self.rows.content[position])
@@ -259,4 +268,5 @@ class _Checks:
         counts = rows.census(self.kept, (), self.first.layout.files).labels("train")
         rare = [any(counts[label] < minimum for label in labels_of(v)) for v in rows.values]
         for position in np.flatnonzero(self.kept & np.array(rare)[rows.target]):
-            yield int(position), f"the label has fewer than {minimum} training rows"
+            words = english("the label has fewer than {minimum} training rows", minimum=minimum)
+            yield int(position), words

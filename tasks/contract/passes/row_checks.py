@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Reasons
@@ -289,9 +290,9 @@ def _changes(changed: Mapping[int, set[str]]) -> Reasons:
     """Changes of rows as broken rules."""
     return {
         index: [
-            (rules.REPAIRED, "damaged characters were mended")
+            (rules.REPAIRED, english("damaged characters were mended"))
             if what == "repair"
-            else (f"privacy.{what}", f"private data: {what}")
+            else (f"privacy.{what}", english("private data: {what}", what=what))
             for what in sorted(done)
         ]
         for index, done in changed.items()

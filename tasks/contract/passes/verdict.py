@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications.base import Application, Facts
 from tasks.contract.passes import cross_row_checks
@@ -39,7 +40,8 @@ def accept(
         raise DataError(checked.problems)
     empty = [split for split in SPLITS if not census.rows(split)]
     problems = [
-        Problem(_file(checked, split), f"no row is left for the {split} split") for split in empty
+        Problem(_file(checked, split), english("no row is left for the {split} split", split=split))
+        for split in empty
     ]
     minimum = cross_row_checks.rare_minimum(config.contract)
     found = application.rules.dataset_problems(census, facts, minimum)
@@ -63,7 +65,7 @@ def _refusals(
         yield from _too_many(config, checked, quarantine)
     else:
         where = checked.first.layout.files[0] if checked.first.total else "data.train"
-        yield Problem(where, "expected rows, found only a header")
+        yield Problem(where, english("expected rows, found only a header"))
 
 
 def _broken_rules(config: Pipeline, checked: CrossRowResult) -> Iterator[Problem]:
@@ -73,8 +75,15 @@ def _broken_rules(config: Pipeline, checked: CrossRowResult) -> Iterator[Problem
             place, reason, _ = checked.findings.examples[rule][0]
             section = "privacy" if rule.startswith("privacy.") else "rules"
             setting = f"contract.{section}.{rule.removeprefix('privacy.')}"
-            rows = "1 row breaks" if count == 1 else f"{count} rows break"
-            message = f"{rows} the rule `{rule}`, and {setting} is `refuse`"
+            rows = english("1 row breaks")
+            if count > 1:
+                rows = english("{count:d} rows break", count=count)
+            message = english(
+                "{words} the rule `{rule}`, and {setting} is `refuse`",
+                words=rows,
+                rule=rule,
+                setting=setting,
+            )
             yield Problem(str(place), message, reason)
 
 
@@ -86,10 +95,20 @@ def _too_many(
     if quarantine.rows <= limit * total or quarantine.first is None:
         return
     ranked = sorted(quarantine.reasons.items(), key=lambda item: (-item[1], item[0]))
-    named = "; ".join(f"{n} x {reason}" for reason, n in ranked[:MOST_REASONS])
+    named = "; ".join(
+        english("{n:d} x {reason}", n=n, reason=reason) for reason, n in ranked[:MOST_REASONS]
+    )
     if len(ranked) > MOST_REASONS:
-        named += f"; and {len(ranked) - MOST_REASONS} more kinds"
-    found = f"{quarantine.rows} of {total} rows break the contract"
-    message = f"{found}, more than {limit:.1%} ({named})"
-    advice = f"see {quarantine.path}, repair the rows, or raise contract.max_quarantined"
+        more = english("and {count:d} more kinds", count=len(ranked) - MOST_REASONS)
+        named += f"; {more}"
+    message = english(
+        "{rows:d} of {total:d} rows break the contract, more than {limit:.1%} ({words})",
+        rows=quarantine.rows,
+        total=total,
+        limit=limit,
+        words=named,
+    )
+    advice = english(
+        "see {path}, repair the rows, or raise contract.max_quarantined", path=quarantine.path
+    )
     yield Problem(str(quarantine.first), message, advice)

@@ -12,6 +12,7 @@ import numpy as np
 
 from configs.errors import Problem
 from configs.files import write_atomic
+from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications.base import Facts
 from tasks.applications.shared.classification.labels import ClassificationFacts
@@ -148,7 +149,7 @@ def _distributions(profiles: Mapping[str, Profile]) -> list[dict[str, Any]]:
     columns = next(iter(profiles.values())).lengths if profiles else {}
     for column in columns:
         counts = {split: profile.lengths[column].counts for split, profile in profiles.items()}
-        title = f"Characters of {column}"
+        title = english("Characters of {column}", column=column)
         plots.append({"title": title, "kind": "histogram", "series": _histogram(counts)})
     return plots
 

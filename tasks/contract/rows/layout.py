@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from configs.schema import Data, Pipeline
 from tasks.applications.base import Application
 from tasks.contract.sources.base import Batch
@@ -21,7 +22,12 @@ WINDOW: Final = "window"
 OTHER_SETTINGS: Final = {"group": "data.group_column", WINDOW: "data.window.column"}
 """Settings that name other columns than the application's."""
 LONGEST_NAME, MOST_WORDS, MOST_NAMES = 40, 4, 12
-SEPARATORS: Final = {";": "semicolons", "|": "vertical bars", "\t": "tabs", ",": "commas"}
+SEPARATORS: Final = {
+    ";": english("semicolons"),
+    "|": english("vertical bars"),
+    "\t": english("tabs"),
+    ",": english("commas"),
+}
 PLAIN: Final = re.compile(r"[A-Za-z_](?:[\w .-]*\w)?")
 YAML_WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
 
@@ -68,7 +74,12 @@ def _label_names(target: str, sources: Sources) -> Sequence[str] | None:
     declared = {name: list(names) for name, names in found.items() if names}
     if len(set(map(tuple, declared.values()))) > 1:
         named = "; ".join(f"{name}: {', '.join(names[:5])}" for name, names in declared.items())
-        raise DataError(Problem(f"column {target!r}", f"the classes have several orders: {named}"))
+        raise DataError(
+            Problem(
+                english("column {target!r}", target=target),
+                english("the classes have several orders: {named}", named=named),
+            )
+        )
     return next(iter(declared.values()), None)
 
 
@@ -90,8 +101,15 @@ def _mapping(data: Data, application: Application, sources: Sources) -> dict[str
     canonical = [column.name for column in columns]
     unknown = [name for name in data.columns if name not in canonical]
     if unknown:
-        message = f"unknown column {unknown[0]!r}; {application.name} has {', '.join(canonical)}"
-        raise DataError(Problem("data.columns", message, "write application's name: your name"))
+        message = english(
+            "unknown column {unknown!r}; {name} has {canonical}",
+            unknown=unknown[0],
+            name=application.name,
+            canonical=", ".join(canonical),
+        )
+        raise DataError(
+            Problem("data.columns", message, english("write application's name: your name"))
+        )
     mapping = {name: data.columns.get(name, name) for name in canonical}
     absent = {c.name for c in columns if c.optional and c.name not in data.columns}
     if absent:
@@ -130,16 +148,23 @@ def _missing(where: str, found: list[str], mapping: Mapping[str, str]) -> Iterat
     for canonical, actual in mapping.items():
         if actual in found:
             continue
-        message = f"expected a column {actual!r}, found {quote_names(found)}"
+        message = english(
+            "expected a column {actual!r}, found {found}", actual=actual, found=quote_names(found)
+        )
         near = get_close_matches(actual.lower(), [name.lower() for name in free], 1, cutoff=0.5)
         original = next((name for name in free if near and name.lower() == near[0]), None)
         setting = OTHER_SETTINGS.get(canonical, f"data.columns.{canonical}")
-        advice = f"set {setting}" + (f": {_yaml(original)}" if original else " to the right name")
+        advice = english("set {setting} to the right name", setting=setting)
+        if original:
+            advice = english("set {setting}: {name}", setting=setting, name=_yaml(original))
         if any(len(name) > LONGEST_NAME for name in found):
-            advice = "does the file begin with a line of column names?"
+            advice = english("does the file begin with a line of column names?")
         elif len(found) == 1 and (marks := [mark for mark in SEPARATORS if mark in found[0]]):
-            columns = f"its columns are separated by {SEPARATORS[marks[0]]}"
-            advice = f"{columns}: save it with commas, or with tabs as a .tsv file"
+            advice = english(
+                "its columns are separated by {note}: save it with commas, or with tabs as a .tsv "
+                "file",
+                note=SEPARATORS[marks[0]],
+            )
         yield Problem(where, message, advice)
 
 
@@ -153,11 +178,12 @@ def quote_names(columns: Iterable[str]) -> str:
     """Column names for a message, without names that may be text of a row."""
     found = list(columns)
     shown = [
-        repr(name) if _is_name(name) else f"a name of {len(name)} characters"
+        repr(name) if _is_name(name) else english("a name of {count} characters", count=len(name))
         for name in found[:MOST_NAMES]
     ]
     more = len(found) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "") or "none"
+    names = ", ".join(shown) or english("none")
+    return english("{names} and {count:d} more", names=names, count=more) if more else names
 
 
 def _is_name(text: str) -> bool:

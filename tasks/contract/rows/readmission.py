@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from configs.errors import DataError, Problem
 from configs.files import write_atomic
+from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.contract.passes.row_checks import RowChecker
@@ -49,13 +50,17 @@ def take_back(config: Pipeline, root: Path, sources: Sources, fixed: Path) -> Re
     path = quarantine.file_of(root, config.name)
     waiting = {_place(entry): entry for entry in quarantine.read(path)}
     if not waiting:
-        raise DataError(Problem(str(path), "the quarantine is empty", "run `onestep check` first"))
+        raise DataError(
+            Problem(
+                str(path), english("the quarantine is empty"), english("run `onestep check` first")
+            )
+        )
     read = list(_read(fixed, waiting))
     problems = [item for item in read if isinstance(item, Problem)]
     repairs = [item for item in read if not isinstance(item, Problem)]
     reasons = _reasons(config, sources, repairs)
     for row in sorted(reasons):
-        words = f"still breaks the contract: {reasons[row]}"
+        words = english("still breaks the contract: {reason}", reason=reasons[row])
         problems.append(Problem(str(repairs[row][0]), words))
     kept = [repair for row, repair in enumerate(repairs) if row not in reasons]
     if kept:
@@ -80,12 +85,12 @@ def _read(fixed: Path, waiting: Mapping[Place, Record]) -> Iterator[Repair | Pro
             place = Place("", "", 0)
         raw = entry.get("raw", {name: v for name, v in entry.items() if name not in NOTES})
         if place not in waiting:
-            message = "no row in the quarantine has its split, file and row"
-            yield Problem(where, message, "keep these three as they are")
+            message = english("no row in the quarantine has its split, file and row")
+            yield Problem(where, message, english("keep these three as they are"))
         elif not isinstance(raw, dict):
-            yield Problem(where, "expected an object with the columns as `raw`")
+            yield Problem(where, english("expected an object with the columns as `raw`"))
         elif raw == waiting[place]["raw"]:
-            yield Problem(where, "the row is as it was", "repair it first")
+            yield Problem(where, english("the row is as it was"), english("repair it first"))
         else:
             yield place, raw
 

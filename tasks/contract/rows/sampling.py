@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from configs.language import english
 from tasks.contract.rows.catalogue import Catalogue
 from tasks.contract.rows.spool import SpoolReader
 from tasks.contract.rules.language_detection import Detector
@@ -41,8 +42,12 @@ def in_wrong_language(
             found = detector.wrong(table[name].to_pylist())
             for row, language in enumerate(found):
                 if language is not None:
-                    words = f"{name}: the text is {language}, declared is {languages[name]}"
-                    yield int(sample[place + row]), words
+                    words = english(
+                        "the text is {language}, declared is {declared}",
+                        language=language,
+                        declared=languages[name],
+                    )
+                    yield int(sample[place + row]), f"{name}: {words}"
 
 
 def texts_of(spool: SpoolReader, sample: Rows, columns: tuple[str, ...]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from configs.schema import Pipeline
 from tasks.contract.rows.catalogue import NO_GROUP, Catalogue, Hashes
 from tasks.contract.rules.repeats import repeated
@@ -60,16 +61,21 @@ def _by_row(
         try:
             chosen = _smallest(_mixed(rows.leakage[pool], seed), share / left, labels)
         except ValueError:
-            kinds = f" of {len(np.unique(labels))} labels" if labels is not None else ""
-            raise _too_few(name, share, f"{len(pool)} rows{kinds}") from None
+            what = english("{rows:d} rows", rows=len(pool))
+            if labels is not None:
+                count = len(np.unique(labels))
+                what = english("{rows:d} rows of {count:d} labels", rows=len(pool), count=count)
+            raise _too_few(name, share, what) from None
         assigned[pool[chosen]] = SPLITS.index(name)
         pool = pool[~chosen]
         left -= share
 
 
 def _too_few(name: str, share: float, what: str) -> DataError:
-    message = f"cannot set aside {share:g} of {what} for {name}"
-    advice = "give more rows, a larger fraction, or files of its own"
+    message = english(
+        "cannot set aside {share:g} of {note} for {name}", share=share, note=what, name=name
+    )
+    advice = english("give more rows, a larger fraction, or files of its own")
     return DataError(Problem(f"data.{name}", message, advice))
 
 
@@ -106,7 +112,9 @@ def _by_group(
                 split[at] = SPLITS.index(name)
                 taken += int(sizes[at])
         if not taken:
-            raise _too_few(name, share, f"{len(pool)} rows in {len(groups)} groups")
+            count = len(groups)
+            what = english("{rows:d} rows in {count:d} groups", rows=len(pool), count=count)
+            raise _too_few(name, share, what)
         free -= taken
     found: NDArray[np.int8] = split[member]
     return found
@@ -148,7 +156,7 @@ def _smallest(ranks: Hashes, share: float, labels: NDArray[np.int32] | None) -> 
         or sizes[present].min() < LEAST
         or not (len(present) <= total <= len(ranks) - len(present))
     ):
-        raise ValueError("too few rows")
+        raise ValueError(english("too few rows"))
     chosen = np.zeros(len(ranks), dtype=bool)
     for kind, wanted in enumerate(_apportioned(sizes, total)):
         if wanted:

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from configs.schema import Window
 from tasks.applications.base import Reasons
 from tasks.contract.rows.catalogue import Catalogue
@@ -34,15 +35,18 @@ def read(values: pd.Series[Any], window: Window) -> tuple[NDArray[np.float64], R
     moments = np.full(len(values), np.nan)
     reasons: Reasons = {}
     kinds: set[str] = set()
-    wanted = "a date in ISO 8601" if window.days else "a date in ISO 8601 or a number"
+    wanted = english("expected a date in ISO 8601 or a number")
+    if window.days:
+        wanted = english("expected a date in ISO 8601")
     for place, (index, absent) in enumerate(zip(values.index, values.isna(), strict=True)):
         value = values.iat[place]
         if absent or (isinstance(value, str) and not value.strip()):
-            reasons[int(index)] = [("missing", f"{window.column}: the value is missing")]
+            missing = english("the value is missing")
+            reasons[int(index)] = [("missing", f"{window.column}: {missing}")]
             continue
         moment, kind = _moment(value, dates_only=window.days is not None)
         if not math.isfinite(moment):
-            reasons[int(index)] = [("wrong_type", f"{window.column}: expected {wanted}")]
+            reasons[int(index)] = [("wrong_type", f"{window.column}: {wanted}")]
             continue
         moments[place] = moment
         kinds.add(kind)
@@ -80,8 +84,12 @@ def outside(rows: Catalogue, window: Window, kinds: set[str]) -> NDArray[np.int6
         DataError: some values of the column are dates and others are numbers.
     """
     if len(kinds) > 1:
-        message = f"expected dates or numbers in column {window.column!r}, found both"
-        raise DataError(Problem("data.window.column", message, "write all of them in one way"))
+        message = english(
+            "expected dates or numbers in column {column!r}, found both", column=window.column
+        )
+        raise DataError(
+            Problem("data.window.column", message, english("write all of them in one way"))
+        )
     train: NDArray[np.int64] = np.flatnonzero(rows.split == SPLITS.index("train"))
     if window.days is not None:
         moments = rows.moment[train]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from configs.contract import Contract, Privacy, Rules
+from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications.base import Application, Reasons
 from tasks.contract.rules import characters
@@ -21,11 +22,11 @@ UNREADABLE: Final = "unreadable"
 REPAIRED: Final = "repaired"
 """Rule that a row breaks whose characters were repaired; the row stays."""
 OWN_WORDS: Final = {
-    UNREADABLE: "A line cannot be parsed.",
-    REPAIRED: "Damaged characters of a row were mended, as `contract.repair` asks.",
+    UNREADABLE: english("A line cannot be parsed."),
+    REPAIRED: english("Damaged characters of a row were mended, as `contract.repair` asks."),
 }
 WORDS: Final = {
-    "not_nullable": ("missing", "the value is missing"),
+    "not_nullable": ("missing", english("the value is missing")),
 }
 SPLIT_RULES: Final = (
     *("duplicates", "label_conflict", "leakage", "group_leakage"),
@@ -64,14 +65,16 @@ def form_schema(texts: Iterable[str], contract: Contract) -> DataFrameSchema:
     from pandera.pandas import Column, DataFrameSchema
 
     least, most = contract.min_characters, contract.max_characters
-    bounds = f"expected {least:,} to {most:,} characters"
+    bounds = english("expected {least:,} to {most:,} characters", least=least, most=most)
     checks = [
-        _arrow_check("missing", "the text has nothing to see", characters.missing),
+        _arrow_check("missing", english("the text has nothing to see"), characters.missing),
         _arrow_check("length", bounds, lambda texts: characters.length(texts, least, most)),
-        _arrow_check("mojibake", "UTF-8 was read in another encoding", characters.mojibake),
-        _arrow_check("replacement", "a replacement character", characters.replacement),
-        _arrow_check("control", "control characters", characters.control),
-        _arrow_check("html", "remains of HTML", characters.html),
+        _arrow_check(
+            "mojibake", english("UTF-8 was read in another encoding"), characters.mojibake
+        ),
+        _arrow_check("replacement", english("a replacement character"), characters.replacement),
+        _arrow_check("control", english("control characters"), characters.control),
+        _arrow_check("html", english("remains of HTML"), characters.html),
     ]
     return DataFrameSchema({name: Column(None, checks, nullable=True) for name in texts})
 

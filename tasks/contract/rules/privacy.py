@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from configs.language import english
 from tasks.contract.rules import privacy_patterns as patterns
 from tasks.contract.rules.privacy_patterns import BLANK, announced
 
@@ -286,7 +287,14 @@ def refuse_unknown(what: str, names: Collection[str], known: Sequence[str]) -> N
     """Raise ValueError for a name that is not known."""
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(f"unknown {what} {unknown[0]!r}; expected some of {', '.join(known)}")
+        raise ValueError(
+            english(
+                "unknown {what} {unknown!r}; expected some of {known}",
+                what=what,
+                unknown=unknown[0],
+                known=", ".join(known),
+            )
+        )
 
 
 def blank(text: str, spans: Iterable[Span]) -> str:

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.contract import Drift
+from configs.language import english
 from tasks.contract.statistics.profile import Lengths, Profile, Vocabulary
 
-W: Final = "Cohen's w: the root of the mean squared relative difference of shares"
-D: Final = "Cohen's d: the difference of mean log lengths in standard deviations"
+W: Final = english("Cohen's w: the root of the mean squared relative difference of shares")
+D: Final = english("Cohen's d: the difference of mean log lengths in standard deviations")
 Counts = NDArray[np.float64]
 
 
@@ -82,9 +83,11 @@ def shares(
     if all(draws):
         changes = ours / draws[0] - theirs / draws[1]
         most = int(np.abs(changes).argmax())
-        note = (
-            f"most of all {names[most]}: {theirs[most] / draws[1]:.1%} before, "
-            f"{ours[most] / draws[0]:.1%} now"
+        note = english(
+            "most of all {name}: {before:.1%} before, {now:.1%} now",
+            name=names[most],
+            before=theirs[most] / draws[1],
+            now=ours[most] / draws[0],
         )
     return _distance(name, (ours, theirs), draws, len(names) - 1, settings, note)
 
@@ -93,7 +96,9 @@ def _words(name: str, now: Vocabulary, before: Vocabulary, settings: Drift) -> M
     ours, theirs = (np.array(one.counts, dtype=np.float64) for one in (now, before))
     freedom = min(now.freedom, before.freedom)
     draws = now.draws, before.draws
-    return _distance(f"vocabulary of {name}", (ours, theirs), draws, freedom, settings)
+    return _distance(
+        english("vocabulary of {name}", name=name), (ours, theirs), draws, freedom, settings
+    )
 
 
 def _distance(
@@ -111,7 +116,7 @@ def _distance(
     """
     totals = counts[0].sum(), counts[1].sum()
     if not all(totals) or not all(draws):
-        return _measure(name, W, 0.0, 0.0, settings, "too few rows to compare")
+        return _measure(name, W, 0.0, 0.0, settings, english("too few rows to compare"))
     ours, theirs = counts[0] / totals[0], counts[1] / totals[1]
     mean = (ours + theirs) / 2
     seen = mean > 0
@@ -137,9 +142,9 @@ def _noncentrality(statistic: float, freedom: float, confidence: float) -> float
 
 def _lengths(name: str, now: Lengths, before: Lengths, settings: Drift) -> Measure:
     """Cohen's d of log lengths, and its lower bound (normal approximation)."""
-    label = f"characters of {name}"
+    label = english("characters of {name}", name=name)
     if now.draws < 2 or before.draws < 2:
-        return _measure(label, D, 0.0, 0.0, settings, "too few rows to compare")
+        return _measure(label, D, 0.0, 0.0, settings, english("too few rows to compare"))
     pooled = math.sqrt((now.std**2 + before.std**2) / 2)
     difference = abs(now.mean - before.mean)
     value = difference / pooled if pooled else (math.inf if difference else 0.0)
@@ -147,7 +152,11 @@ def _lengths(name: str, now: Lengths, before: Lengths, settings: Drift) -> Measu
         1 / now.draws + 1 / before.draws + value**2 / (2 * (now.draws + before.draws))
     )
     low = max(value - NormalDist().inv_cdf(settings.confidence_level) * error, 0.0)
-    means = f"typically {math.expm1(before.mean):,.0f} before, {math.expm1(now.mean):,.0f} now"
+    means = english(
+        "typically {before:,.0f} before, {now:,.0f} now",
+        before=math.expm1(before.mean),
+        now=math.expm1(now.mean),
+    )
     return _measure(label, D, value, low, settings, means)
 
 
@@ -160,5 +169,11 @@ def sentence(measures: Sequence[Measure], reference: str) -> str:
     """The measures that drifted, in one line."""
     drifted = [measure.name for measure in measures if measure.drifted]
     if not drifted:
-        return f"no drift from {reference} in {len(measures)} measures"
-    return f"drift from {reference}: {', '.join(drifted)}"
+        return english(
+            "no drift from {reference} in {measures} measures",
+            reference=reference,
+            measures=len(measures),
+        )
+    return english(
+        "drift from {reference}: {drifted}", reference=reference, drifted=", ".join(drifted)
+    )

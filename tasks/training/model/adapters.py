@@ -17,6 +17,7 @@ from typing import Any
 from torch import nn
 
 from configs.errors import ModelError, Problem
+from configs.language import _
 from configs.training import Adapter
 
 HEADS = (
@@ -125,8 +126,11 @@ def _targets(model: nn.Module, adapter: Adapter, full: set[str]) -> list[str]:
         raise ModelError(
             Problem(
                 "training.adapter.target_modules",
-                f"expected linear layers of the model, found {', '.join(unknown)}",
-                f"it has {known}",
+                _(
+                    "expected linear layers of the model, found {unknown}",
+                    unknown=", ".join(unknown),
+                ),
+                _("it has {known}", known=known),
             )
         )
     adaptable = [
@@ -140,8 +144,8 @@ def _targets(model: nn.Module, adapter: Adapter, full: set[str]) -> list[str]:
         raise ModelError(
             Problem(
                 "training.adapter",
-                "expected a layer to adapt, and all are frozen or trained in full",
-                "lower training.frozen_layers, or choose other training.adapter.target_modules",
+                _("expected a layer to adapt, and all are frozen or trained in full"),
+                _("lower training.frozen_layers, or choose other training.adapter.target_modules"),
             )
         )
     return adaptable

@@ -18,6 +18,7 @@ import torch
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from configs.errors import ModelError, Problem
+from configs.language import _, english, translated
 from tasks.applications.base import Head
 from tasks.training.model import positions, tokenizers, weight_files
 from tasks.training.model.build import AUTO_CLASSES, register_activations
@@ -33,7 +34,7 @@ BUFFERS: Final = re.compile(
 """Constants that earlier versions of Transformers saved with the weights."""
 SHOWN: Final = 8
 FLOATS: Final = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-TOGETHER: Final = "take config.json and the weights from one save_pretrained()"
+TOGETHER: Final = english("take config.json and the weights from one save_pretrained()")
 
 
 def check(base: InitialModel, head: Head) -> None:
@@ -71,7 +72,9 @@ def _problems(base: InitialModel, kind: str, new_head: bool) -> Iterator[Problem
     except Exception as error:
         # Libraries raise exceptions of every kind for a field that is null or out of range.
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        message = f"no {base.family} model can be built from it: {reason}"
+        message = _(
+            "no {family} model can be built from it: {reason}", family=base.family, reason=reason
+        )
         # A library that is missing is named by the reason.
         advice = "" if isinstance(error, ImportError) else TOGETHER
         yield Problem(str(config_file), message, advice)
@@ -98,7 +101,7 @@ def _headers(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
 def _report(model: PreTrainedModel, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
     """What Transformers reports on loading tensors without values into an architecture."""
     kind: Any = type(model)
-    _, report = kind.from_pretrained(
+    _model, report = kind.from_pretrained(
         None,
         config=model.config,
         state_dict=tensors,
@@ -122,28 +125,44 @@ def _differences(
     absent = report["missing_keys"] - _computed(model)
     missing = sorted(name for name in absent if not new_head or name in body)
     if missing and (wrapper := _wrapper(missing, report["unexpected_keys"], body)):
-        message = f"the names of the weights have {wrapper!r} added, as a wrapper of models does"
+        message = _(
+            "the names of the weights have {wrapper!r} added, as a wrapper of models does",
+            wrapper=wrapper,
+        )
         yield Problem(
-            where, message, "save the model inside of the wrapper, by its save_pretrained()"
+            where, message, _("save the model inside of the wrapper, by its save_pretrained()")
         )
         return
     lines = [
-        f"{name}: config.json declares shape {list(declared)}, the weights have {list(found)}"
+        _(
+            "{name}: config.json declares shape {declared}, the weights have {found}",
+            name=name,
+            declared=list(declared),
+            found=list(found),
+        )
         for name, found, declared in sorted(report["mismatched_keys"])
         if not new_head or name in body
     ]
     lines += [
-        f"{name}: config.json declares shape {shapes[name]}, the weights lack it"
+        _(
+            "{name}: config.json declares shape {shapes}, the weights lack it",
+            name=name,
+            shapes=shapes[name],
+        )
         for name in missing
     ]
     lines += [
-        f"{name}: config.json declares no such layer, the weights have {_shape(name, tensors)}"
+        _(
+            "{name}: config.json declares no such layer, the weights have {tensors}",
+            name=name,
+            tensors=_shape(name, tensors),
+        )
         for name in sorted(report["unexpected_keys"])
         if name in body and not BUFFERS.search(name)
     ]
-    yield from (Problem(where, line, TOGETHER) for line in lines[:SHOWN])
+    yield from (Problem(where, line, translated(TOGETHER)) for line in lines[:SHOWN])
     if len(lines) > SHOWN:
-        yield Problem(where, f"and {len(lines) - SHOWN} other tensors do not fit")
+        yield Problem(where, _("and {lines} other tensors do not fit", lines=len(lines) - SHOWN))
 
 
 def _computed(model: PreTrainedModel) -> set[str]:
@@ -156,7 +175,7 @@ def _computed(model: PreTrainedModel) -> set[str]:
 
 
 def _shape(name: str, tensors: dict[str, torch.Tensor]) -> str:
-    return f"shape {list(tensors[name].shape)}" if name in tensors else "it"
+    return _("shape {shape}", shape=list(tensors[name].shape)) if name in tensors else "it"
 
 
 class _Body:
@@ -216,11 +235,17 @@ def _not_finite(files: list[Path], unused: set[str]) -> Iterator[Problem]:
                 finite = tensor.dtype not in FLOATS or tensor.sum(dtype=torch.float64).isfinite()
                 if not finite and name not in unused and not BUFFERS.search(name):
                     found.append((file, name, int((~tensor.isfinite()).sum())))
-    advice = "use the weights of an earlier step, from before training diverged"
+    advice = _("use the weights of an earlier step, from before training diverged")
     for file, name, count in found[:SHOWN]:
-        yield Problem(str(file), f"{name}: {count:,} values are NaN or infinite", advice)
+        yield Problem(
+            str(file),
+            _("{name}: {count:,} values are NaN or infinite", name=name, count=count),
+            advice,
+        )
     if len(found) > SHOWN:
-        message = f"and {len(found) - SHOWN} other tensors have NaN or infinite values"
+        message = _(
+            "and {found} other tensors have NaN or infinite values", found=len(found) - SHOWN
+        )
         yield Problem(str(found[-1][0].parent), message)
 
 
@@ -242,10 +267,12 @@ def _without_embedding(folder: Path, model: PreTrainedModel) -> Iterator[Problem
         return
     padding = getattr(model.config, "pad_token_id", None)
     if tokenizer.pad_token_id != padding and _counts_from_padding(model):
-        message = (
-            f"the tokenizer pads with token {tokenizer.pad_token_id}, config.json with {padding}"
+        message = _(
+            "the tokenizer pads with token {pad_token_id}, config.json with {padding}",
+            pad_token_id=tokenizer.pad_token_id,
+            padding=padding,
         )
-        yield Problem(str(folder), message, "take the tokenizer of the weights")
+        yield Problem(str(folder), message, _("take the tokenizer of the weights"))
     try:
         embeddings: Any = model.get_input_embeddings()
     except NotImplementedError:
@@ -254,6 +281,12 @@ def _without_embedding(folder: Path, model: PreTrainedModel) -> Iterator[Problem
     # No text has the mask, for which some models, such as BART for summaries, have no embedding.
     tokens = 1 + max({*tokenizer.get_vocab().values()} - {tokenizer.mask_token_id})
     if tokens > rows:
-        message = f"the tokenizer has {tokens:,} tokens, the model embeddings for {rows:,}"
-        advice = "call model.resize_token_embeddings(len(tokenizer)), then save both"
-        yield Problem(str(folder), message, f"{advice}, or take the tokenizer of the weights")
+        message = _(
+            "the tokenizer has {tokens:,} tokens, the model embeddings for {rows:,}",
+            tokens=tokens,
+            rows=rows,
+        )
+        advice = _("call model.resize_token_embeddings(len(tokenizer)), then save both")
+        yield Problem(
+            str(folder), message, _("{advice}, or take the tokenizer of the weights", advice=advice)
+        )

@@ -12,6 +12,7 @@ from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from configs.errors import ModelError, Problem
+from configs.language import _
 from configs.model import Scratch
 from configs.schema import Model
 from tasks.applications.base import Head
@@ -115,8 +116,10 @@ def _set_activation(config: PretrainedConfig, activation: str) -> None:
         return
     named = [name for name in ACTIVATIONS if isinstance(getattr(config, name, None), str)]
     if not named:
-        message = f"a {config.model_type} model declares no activation to change"
-        raise ModelError(Problem("model.activation", message, "leave it out"))
+        message = _(
+            "a {model_type} model declares no activation to change", model_type=config.model_type
+        )
+        raise ModelError(Problem("model.activation", message, _("leave it out")))
     setattr(config, named[0], activation)
 
 
@@ -150,8 +153,8 @@ def _with_attention(load: Callable[[str], T], kernels: Sequence[str]) -> T:
         except (ValueError, ImportError) as error:
             if "attention" not in str(error).lower():
                 raise
-    message = f"the model has no {kernels[-1]!r} attention"
-    raise ModelError(Problem("model.attn_implementation", message, "use auto or eager"))
+    message = _("the model has no {kernels!r} attention", kernels=kernels[-1])
+    raise ModelError(Problem("model.attn_implementation", message, _("use auto or eager")))
 
 
 def _pair(spec: ModelSpec, section: Model, codec: Codec, kernels: Sequence[str]) -> BuiltModel:

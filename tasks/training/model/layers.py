@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from configs.errors import ModelError, Problem
+from configs.language import _
 
 LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h|block)\.(\d+)\.")
 EMBEDDING = re.compile(
@@ -92,7 +93,12 @@ def freeze(model: nn.Module, count: int) -> None:
         raise ModelError(
             Problem(
                 "training.frozen_layers",
-                f"expected at most {length}, the layers of the {owner}; found {count}",
+                _(
+                    "expected at most {length}, the layers of the {owner}; found {count}",
+                    length=length,
+                    owner=owner,
+                    count=count,
+                ),
             )
         )
     for name, parameter in model.named_parameters():
@@ -122,7 +128,10 @@ def recompute_activations(model: Any) -> None:
         raise ModelError(
             Problem(
                 "training.gradient_checkpointing",
-                f"a {model.config.model_type} model cannot recompute its activations",
-                "leave it out, or take another model",
+                _(
+                    "a {model_type} model cannot recompute its activations",
+                    model_type=model.config.model_type,
+                ),
+                _("leave it out, or take another model"),
             )
         ) from error

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from configs.errors import ModelError, Problem
+from configs.language import _
 from configs.schema import Model, Pipeline
 from tasks.applications.base import Application
 from tasks.applications.codec import Codec
@@ -154,9 +155,14 @@ def _share(declared: Model, length: int, limit: int) -> tuple[int, int]:
     if declared.max_length == "auto":
         length = min(length, limit // 2)
     if length >= limit:
-        message = f"{length} tokens of input leave no room for a target in the {limit} tokens"
-        advice = "declare a smaller model.max_length"
-        raise ModelError(Problem("model.max_length", f"{message} that the model takes", advice))
+        message = _(
+            "{length} tokens of input leave no room for a target in the {limit} tokens "
+            "that the model takes",
+            length=length,
+            limit=limit,
+        )
+        advice = _("declare a smaller model.max_length")
+        raise ModelError(Problem("model.max_length", message, advice))
     return length, limit - length
 
 
@@ -169,12 +175,16 @@ def require_room(config: Pipeline, lengths: dict[str, int]) -> None:
     wanted = getattr(getattr(config, "generation", None), "max_new_tokens", None)
     if wanted is None or wanted <= lengths["room"]:
         return
-    message = f"expected at most {lengths['room']} tokens, for which the model has positions"
-    advice = "lower it, or model.max_length"
+    message = _(
+        "expected at most {room} tokens, for which the model has positions, found {wanted}",
+        room=lengths["room"],
+        wanted=wanted,
+    )
+    advice = _("lower it, or model.max_length")
     if config.model.scratch is not None:
-        advice = "lower it, or raise model.max_target_length"
+        advice = _("lower it, or raise model.max_target_length")
     where = "generation.max_new_tokens"
-    raise ModelError(Problem(where, f"{message}, found {wanted}", advice))
+    raise ModelError(Problem(where, message, advice))
 
 
 def _limit(most: int | None, codec: Codec) -> int:
@@ -188,6 +198,10 @@ def _chosen(name: str, declared: Any, lengths: list[int], least: int, limit: int
         covering = math.ceil(float(np.quantile(lengths, COVERED, method="higher")) / 8) * 8
         return min(max(covering, least), limit, MOST)
     if declared > limit:
-        message = f"expected at most the {limit} tokens that the model takes, found {declared}"
+        message = _(
+            "expected at most the {limit} tokens that the model takes, found {declared}",
+            limit=limit,
+            declared=declared,
+        )
         raise ModelError(Problem(f"model.{name}", message))
     return int(declared)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from configs.errors import ModelError, Problem
+from configs.language import _
 
 START, PAD, END, UNKNOWN, MASK = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
 SPECIAL: Final = [START, PAD, END, UNKNOWN, MASK]
@@ -42,13 +43,15 @@ def load(
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error)[:200].partition("\n")[0]
-        raise ModelError(Problem(str(path), f"the tokenizer cannot be loaded: {reason}")) from None
+        raise ModelError(
+            Problem(str(path), _("the tokenizer cannot be loaded: {reason}", reason=reason))
+        ) from None
     if exact and not tokenizer.is_fast:
-        advice = "save the model with a tokenizer.json"
-        raise ModelError(Problem(str(path), "expected a fast tokenizer", advice))
+        advice = _("save the model with a tokenizer.json")
+        raise ModelError(Problem(str(path), _("expected a fast tokenizer"), advice))
     if ends and tokenizer.eos_token is None:
-        advice = "name one in tokenizer_config.json"
-        raise ModelError(Problem(str(path), "the tokenizer has no end token", advice))
+        advice = _("name one in tokenizer_config.json")
+        raise ModelError(Problem(str(path), _("the tokenizer has no end token"), advice))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     tokenizer.padding_side = "right"
@@ -101,8 +104,8 @@ def language_code(tokenizer: Any, language: str) -> str:
     for code in dict.fromkeys(known):
         if code == language or code.partition("_")[0] == language:
             return code
-    message = f"the model's tokenizer knows no language {language!r}"
-    raise ModelError(Problem("language", message, "give the model's own code, such as zh_CN"))
+    message = _("the model's tokenizer knows no language {language!r}", language=language)
+    raise ModelError(Problem("language", message, _("give the model's own code, such as zh_CN")))
 
 
 def train(
@@ -137,8 +140,11 @@ def train(
         # The library raises plain exceptions.
         if "vocabulary size is smaller" not in str(error).lower():
             raise
-        message = f"{vocabulary} tokens are too few for the characters of the training rows"
-        raise ModelError(Problem(where, message, "declare a larger vocabulary")) from None
+        message = _(
+            "{vocabulary} tokens are too few for the characters of the training rows",
+            vocabulary=vocabulary,
+        )
+        raise ModelError(Problem(where, message, _("declare a larger vocabulary"))) from None
     backend.post_processor = _template(backend, writes)
     tokenizer = _tokenizer(backend)
     tokenizer.save_pretrained(folder)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import ModelError, Problem
+from configs.language import _
 
 GZIP = b"\x1f\x8b"
 WHERE = "model.scratch.vectors"
@@ -31,8 +32,10 @@ def width(path: Path) -> int:
     except ValueError:
         numbers = []
     if len(numbers) < 2:
-        message = f"expected a Word2Vec header, or a word and its numbers, in {path.name}"
-        raise ModelError(Problem(WHERE, message, "give a Word2Vec or GloVe file, plain or .gz"))
+        message = _(
+            "expected a Word2Vec header, or a word and its numbers, in {name}", name=path.name
+        )
+        raise ModelError(Problem(WHERE, message, _("give a Word2Vec or GloVe file, plain or .gz")))
     return len(numbers)
 
 
@@ -49,7 +52,9 @@ def _first_line(path: Path) -> bytes:
 
 
 def _damaged(path: Path, error: Exception) -> ModelError:
-    return ModelError(Problem(WHERE, f"{path.name} cannot be read: {str(error)[:100]}"))
+    return ModelError(
+        Problem(WHERE, _("{name} cannot be read: {error}", name=path.name, error=str(error)[:100]))
+    )
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -104,5 +109,7 @@ def matrix(path: Path, vocabulary: dict[str, int]) -> tuple[NDArray[np.float32],
         if name in known:
             found[position], covered[position] = known[name], True
     if not np.isfinite(found).all():
-        raise ModelError(Problem(WHERE, f"{path.name} has infinite or missing numbers"))
+        raise ModelError(
+            Problem(WHERE, _("{name} has infinite or missing numbers", name=path.name))
+        )
     return found, covered

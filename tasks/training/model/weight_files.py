@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from configs.errors import Problem
+from configs.language import _, english, translated
 from tasks.store import read_json
 
 WEIGHTS: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
 POINTER: Final = b"version https://git-lfs.github.com/spec/"
 """The first bytes of the file that Git has in place of one that Git LFS stores."""
-AGAIN: Final = "copy or download it again"
+AGAIN: Final = english("copy or download it again")
 
 
 def pointers(files: list[Path]) -> Iterator[Problem]:
@@ -21,8 +22,10 @@ def pointers(files: list[Path]) -> Iterator[Problem]:
     for path in files:
         with path.open("rb") as stream:
             if stream.read(len(POINTER)) == POINTER:
-                message = "expected the file itself, found a pointer of Git LFS to it"
-                advice = f"run 'git lfs install' and 'git lfs pull' in {path.parent}"
+                message = _("expected the file itself, found a pointer of Git LFS to it")
+                advice = _(
+                    "run 'git lfs install' and 'git lfs pull' in {parent}", parent=path.parent
+                )
                 yield Problem(str(path), message, advice)
 
 
@@ -41,22 +44,33 @@ def faults(folder: Path, config: Mapping[str, Any]) -> Iterator[Problem]:
     from safetensors import SafetensorError, safe_open
 
     if (folder / "adapter_config.json").exists():
-        message = "expected a whole model, found the adapter of one"
-        advice = "merge it into its model: merge_and_unload(), then save_pretrained()"
+        message = _("expected a whole model, found the adapter of one")
+        advice = _("merge it into its model: merge_and_unload(), then save_pretrained()")
         yield Problem(str(folder), message, advice)
         return
     try:
         files = loaded(folder, config)
     except (ValueError, KeyError, TypeError, AttributeError):
-        yield Problem(str(folder / INDEX), "not an index of weights", AGAIN)
+        yield Problem(str(folder / INDEX), _("not an index of weights"), translated(AGAIN))
         return
     for path in files:
         if not path.is_file():
-            yield Problem(str(path), "the file is missing", "copy or download the whole folder")
+            yield Problem(
+                str(path), _("the file is missing"), _("copy or download the whole folder")
+            )
             continue
         try:
             with safe_open(path, framework="numpy"):
                 pass
         except SafetensorError as error:
-            message = f"expected a safetensors file, found {path.stat().st_size:,} bytes that are"
-            yield Problem(str(path), f"{message} damaged or incomplete: {error}", AGAIN)
+            message = _(
+                "expected a safetensors file, found {size:,} bytes that are damaged or incomplete: "
+                "{error}",
+                size=path.stat().st_size,
+                error=error,
+            )
+            yield Problem(
+                str(path),
+                message,
+                translated(AGAIN),
+            )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from configs.language import english
 from configs.schema import Data, Pipeline
 from configs.training import Loss
 from configs.values import label_key
@@ -96,7 +97,7 @@ class ClassificationRules(Rules[ClassificationFacts]):
         if config.data.labelling != "multiple" and config.data.label_separator != usual:
             yield (
                 "data.label_separator",
-                "expected none, since only `labelling: multiple` has a use for it",
+                english("expected none, since only `labelling: multiple` has a use for it"),
             )
         yield from LABELLINGS[config.data.labelling].check(config)
 
@@ -108,7 +109,11 @@ class ClassificationRules(Rules[ClassificationFacts]):
         unknown = sorted(name for name in named if label_key(name) not in known)
         if unknown:
             listed = ", ".join(map(label_names.shown, facts.labels[:20]))
-            reason = f"expected labels of the data ({listed}), found {', '.join(unknown)}"
+            reason = english(
+                "expected labels of the data ({listed}), found {unknown}",
+                listed=listed,
+                unknown=", ".join(unknown),
+            )
             yield "training.loss.class_weights", reason
 
     def schema(self, config: Pipeline) -> DataFrameSchema:
@@ -266,7 +271,7 @@ class ClassificationScoring(Scoring[ClassificationFacts]):
         if sorted(theirs.labels) != sorted(ours.labels):
             raise ValueError(label_names.difference(theirs.labels, ours.labels))
         if ours.scale and theirs.labels != ours.labels:
-            raise ValueError("another order of its labels")
+            raise ValueError(english("another order of its labels"))
         threshold = ours.threshold if theirs.threshold is None else theirs.threshold
         facts = replace(ours, threshold=threshold)
         if "probabilities" not in predictions:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from configs.schema import Data
 from configs.training import Loss
 from configs.values import ABSENT, label_key
@@ -92,15 +93,27 @@ def vocabulary(counts: Mapping[str, int], data: Data, target: str = "label") -> 
             be read in two ways.
     """
     present, rows = set(counts), sum(counts.values())
-    where = f"column {data.columns.get(target, target)!r}"
+    where = english("column {target!r}", target=data.columns.get(target, target))
     if len(present) < 2:
-        found = f"found only {shown(next(iter(present)))}" if present else "found none"
-        message = f"expected at least two labels in the training rows, {found}"
-        raise DataError(Problem(where, message, "a classifier needs examples of each class"))
-    if len(present) > MOST_LABELS or len(present) > rows / 2 > MOST_LABELS / 20:
-        message = f"expected labels, found {len(present)} distinct values in {rows} rows"
+        found = english("found none")
+        if present:
+            found = english("found only {label}", label=shown(next(iter(present))))
+        message = english("expected at least two labels in the training rows, {note}", note=found)
         raise DataError(
-            Problem(where, message, f"name the label column with data.columns.{target}")
+            Problem(where, message, english("a classifier needs examples of each class"))
+        )
+    if len(present) > MOST_LABELS or len(present) > rows / 2 > MOST_LABELS / 20:
+        message = english(
+            "expected labels, found {present} distinct values in {rows} rows",
+            present=len(present),
+            rows=rows,
+        )
+        raise DataError(
+            Problem(
+                where,
+                message,
+                english("name the label column with data.columns.{target}", target=target),
+            )
         )
     names = declared(data)
     if names is not None:
@@ -126,8 +139,14 @@ def _absent(counts: Mapping[str, int], where: str) -> Iterator[Problem]:
     for label in sorted(ABSENT & counts.keys()):
         yield Problem(
             where,
-            f"{shown(label)} ({_rows(counts[label])}) may be a label, or mean that there is none",
-            "for a label, list every label in data.labels; otherwise leave these cells empty",
+            english(
+                "{label} ({counts}) may be a label, or mean that there is none",
+                label=shown(label),
+                counts=_rows(counts[label]),
+            ),
+            english(
+                "for a label, list every label in data.labels; otherwise leave these cells empty"
+            ),
         )
 
 
@@ -137,9 +156,12 @@ def _quoted(counts: Mapping[str, int], where: str) -> Iterator[Problem]:
         first = shown(min(counts))
         yield Problem(
             where,
-            f"{first} may be a label with its quotation marks or without",
-            f"for labels without, map every value in data.labels, as in {{{first}: name}}; for "
-            "labels with them, list every label in data.labels",
+            english("{first} may be a label with its quotation marks or without", first=first),
+            english(
+                "for labels without, map every value in data.labels, as in {{{first}: name}}; for "
+                "labels with them, list every label in data.labels",
+                first=first,
+            ),
         )
 
 
@@ -151,11 +173,17 @@ def _alike(counts: Mapping[str, int], where: str) -> Iterator[Problem]:
     yield from (
         Problem(
             where,
-            f"{' and '.join(f'{shown(one)} ({_rows(counts[one])})' for one in alike)} may be one "
-            "label or several",
-            "for one, map every value in data.labels, as in "
-            f"{{{shown(alike[0])}: {shown(alike[-1])}}}; for several, list every label in "
-            "data.labels",
+            english(
+                "{alike} may be one label or several",
+                alike=" and ".join(f"{shown(one)} ({_rows(counts[one])})" for one in alike),
+            ),
+            english(
+                "for one, map every value in data.labels, as in "
+                "{{{alike}: {alike2}}}; for several, list every label in "
+                "data.labels",
+                alike=shown(alike[0]),
+                alike2=shown(alike[-1]),
+            ),
         )
         for alike in looks.values()
         if len(alike) > 1
@@ -163,7 +191,7 @@ def _alike(counts: Mapping[str, int], where: str) -> Iterator[Problem]:
 
 
 def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
+    return english("1 row") if count == 1 else english("{rows:d} rows", rows=count)
 
 
 def _look(label: str) -> str:
@@ -184,10 +212,18 @@ def _require_separate(labels: Collection[str], where: str, data: Data) -> None:
         parts = {part.strip() for label in labels for part in label.split(separator)} - {""}
         if not joined or len(parts) > len(labels) or _are_decimals(parts, separator, data):
             continue
-        message = f"{shown(joined[0])} may be one label, or several with {separator!r} between them"
-        multiple = "" if data.labelling == "multiple" else "data.labelling: multiple and "
-        advice = f"for several, set {multiple}data.label_separator: {separator!r}; for one, list "
-        raise DataError(Problem(where, message, advice + "every label in data.labels"))
+        message = english(
+            "{joined} may be one label, or several with {separator!r} between them",
+            joined=shown(joined[0]),
+            separator=separator,
+        )
+        words = f"data.label_separator: {separator!r}"
+        if data.labelling != "multiple":
+            words = english("data.labelling: multiple and {words}", words=words)
+        advice = english(
+            "for several, set {words}; for one, list every label in data.labels", words=words
+        )
+        raise DataError(Problem(where, message, advice))
 
 
 def _are_decimals(parts: Collection[str], separator: str, data: Data) -> bool:
@@ -201,23 +237,39 @@ def problems(census: Census, labels: Sequence[str], minimum: int) -> Iterator[st
     counts = census.labels("train")
     for label in labels:
         if counts[label] < minimum:
-            found = f"expected at least {minimum} training rows, found {counts[label]}"
-            yield f"label {shown(label)}: {found}"
+            found = english(
+                "expected at least {minimum} training rows, found {counts}",
+                minimum=minimum,
+                counts=counts[label],
+            )
+            yield english("label {label}: {note}", label=shown(label), note=found)
     for split in ("validation", "test"):
         for label, rows in sorted(census.labels(split).items()):
             if label not in labels:
-                where = f"{rows} {split} rows, first at {census.place(split, label)}"
-                yield f"label {shown(str(label))} never occurs in training ({where})"
+                where = english(
+                    "{rows:d} {split} rows, first at {label}",
+                    rows=rows,
+                    split=split,
+                    label=census.place(split, label),
+                )
+                yield english(
+                    "label {label} never occurs in training ({note})",
+                    label=shown(str(label)),
+                    note=where,
+                )
 
 
 def difference(theirs: Sequence[str], ours: Sequence[str]) -> str:
     """How the labels of two models differ."""
-    parts = {
-        "lacks": sorted(set(ours) - set(theirs)),
-        "has besides": sorted(set(theirs) - set(ours)),
-    }
-    named = [f"{verb} {', '.join(labels[:5])}" for verb, labels in parts.items() if labels]
-    return f"other labels: it {' and '.join(named)}"
+    lacks = ", ".join(sorted(set(ours) - set(theirs))[:5])
+    more = ", ".join(sorted(set(theirs) - set(ours))[:5])
+    if lacks and more:
+        return english(
+            "other labels: it lacks {lacks} and has besides {more}", lacks=lacks, more=more
+        )
+    if more:
+        return english("other labels: it has besides {more}", more=more)
+    return english("other labels: it lacks {lacks}", lacks=lacks)
 
 
 def positions(values: pd.Series[Any], labels: Sequence[str]) -> list[int]:
@@ -249,4 +301,6 @@ def natural(label: str) -> tuple[int, int, str]:
 
 def shown(label: str) -> str:
     """A label for a message; long values may be text of a row and are not shown."""
-    return repr(label) if len(label) <= LONGEST_SHOWN else f"a value of {len(label)} characters"
+    if len(label) <= LONGEST_SHOWN:
+        return repr(label)
+    return english("a value of {count} characters", count=len(label))

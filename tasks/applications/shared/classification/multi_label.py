@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from configs.language import english
 from configs.schema import Data, Pipeline
 from configs.training import Loss
 from tasks.applications.base import Batch, Predictions, Problems, texts
@@ -33,7 +34,7 @@ class MultiLabel(Labelling):
         *shares("macro_average_precision"),
     )
     primary_metric = "micro_f1"
-    baseline_name = "label shares"
+    baseline_name = english("label shares")
 
     def stored(self) -> pa.DataType:
         return texts()
@@ -41,9 +42,12 @@ class MultiLabel(Labelling):
     def check(self, config: Pipeline) -> Problems:
         """Label smoothing needs exactly one right class, and here there are any number."""
         if config.training.loss.name not in losses.LOSSES.built_in:
-            yield "training.loss.name", "expected `cross_entropy` or `focal`, the losses of a label"
+            yield (
+                "training.loss.name",
+                english("expected `cross_entropy` or `focal`, the losses of a label"),
+            )
         if config.training.loss.label_smoothing:
-            yield "training.loss.label_smoothing", "expected 0 with `labelling: multiple`"
+            yield "training.loss.label_smoothing", english("expected 0 with `labelling: multiple`")
 
     def normalize(
         self, values: pd.Series[Any], data: Data, names: Sequence[str] | None

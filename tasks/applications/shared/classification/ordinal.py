@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from configs.schema import Data, Pipeline
 from configs.training import Loss
 from tasks.applications.base import Batch, Predictions, Problems
@@ -32,17 +33,20 @@ class Ordinal(Labelling):
         Metric("quadratic_weighted_kappa", low=-1.0),
     )
     primary_metric = "mean_absolute_error"
-    baseline_name = "median label"
+    baseline_name = english("median label")
 
     def check(self, config: Pipeline) -> Problems:
         """The loss is the squared error, which has no classes."""
-        loss, why = config.training.loss, "`labelling: ordinal` minimizes the squared error"
+        loss, why = (
+            config.training.loss,
+            english("`labelling: ordinal` minimizes the squared error"),
+        )
         if loss.name != "cross_entropy":
-            yield "training.loss.name", f"expected none, since {why}"
+            yield "training.loss.name", english("expected none, since {why}", why=why)
         if loss.label_smoothing:
-            yield "training.loss.label_smoothing", f"expected 0, since {why}"
+            yield "training.loss.label_smoothing", english("expected 0, since {why}", why=why)
         if loss.class_weights != "none":
-            yield "training.loss.class_weights", f"expected `none`, since {why}"
+            yield "training.loss.class_weights", english("expected `none`, since {why}", why=why)
 
     def normalize(
         self, values: pd.Series[Any], data: Data, names: Sequence[str] | None
@@ -126,9 +130,11 @@ def _require_numbers(labels: Sequence[str], column: str) -> None:
     words = [label for label in labels if label_names.number(label) is None]
     if words:
         found = label_names.shown(words[0])
-        message = f"expected numbers, or words whose order is declared, found {found}"
-        advice = "list them in data.labels, lowest first"
-        raise DataError(Problem(f"column {column!r}", message, advice))
+        message = english(
+            "expected numbers, or words whose order is declared, found {found}", found=found
+        )
+        advice = english("list them in data.labels, lowest first")
+        raise DataError(Problem(english("column {column!r}", column=column), message, advice))
 
 
 def _scale(labels: Sequence[str]) -> tuple[float, ...]:

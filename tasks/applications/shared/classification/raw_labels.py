@@ -9,6 +9,7 @@ import re
 from collections.abc import Container, Iterable, Sequence
 from typing import Any, Final
 
+from configs.language import english
 from configs.schema import Data
 from configs.values import label_key, label_name
 from tasks.applications.base import Problems
@@ -106,10 +107,15 @@ def undeclared(keys: Iterable[Any], data: Data, names: Sequence[str] | None) -> 
         return
     listed = declared(data) or ()
     readings = " or ".join(_mapping(found, some) for some in (listed, listed[::-1]))
-    words = "the data set names its classes" if names else "found"
+    words = english("the data set names its classes") if names else "found"
     yield (
-        f"{words} {_some(found)}, and data.labels has {_some(known)}",
-        f"say which is which: data.labels: {readings}",
+        english(
+            "{words} {found}, and data.labels has {known}",
+            words=words,
+            found=_some(found),
+            known=_some(known),
+        ),
+        english("say which is which: data.labels: {readings}", readings=readings),
     )
 
 
@@ -130,10 +136,15 @@ def flags(rows: Sequence[Sequence[Any]], data: Data, names: Sequence[str] | None
     declared = all(one(value, names) in known for row in rows for value in row)
     if repeated or (len(lengths) == 1 and not declared):
         yield (
-            f"rows of {max(lengths)} zeros and ones: they may mark the labels that it has, or "
-            "be the numbers of its labels",
-            "write the names of each row's labels; of numbers, name each with data.labels, "
-            "as in {0: sports, 1: music}",
+            english(
+                "rows of {lengths} zeros and ones: they may mark the labels that it has, or "
+                "be the numbers of its labels",
+                lengths=max(lengths),
+            ),
+            english(
+                "write the names of each row's labels; of numbers, name each with data.labels, "
+                "as in {0: sports, 1: music}"
+            ),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from configs.language import english
 from configs.schema import Pipeline
 from configs.training import Loss
 from tasks.applications.base import Batch, Predictions, Problems
@@ -25,13 +26,15 @@ class SingleLabel(Labelling):
         error("log_loss"),
         error("calibration_error", high=1.0),
     )
-    baseline_name = "majority class"
+    baseline_name = english("majority class")
 
     def check(self, config: Pipeline) -> Problems:
         """Focal loss and label smoothing exclude each other."""
         loss = config.training.loss
         if loss.name == "focal" and loss.label_smoothing:
-            why = "expected 0 with `name: focal`, which is defined for targets that are certain"
+            why = english(
+                "expected 0 with `name: focal`, which is defined for targets that are certain"
+            )
             yield "training.loss.label_smoothing", why
 
     def objective(self, facts: ClassificationFacts, loss: Loss) -> CrossEntropy:

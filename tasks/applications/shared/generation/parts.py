@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.language import english
 from configs.schema import Data, Pipeline
 from configs.training import Loss
 from tasks.applications.base import (
@@ -103,11 +104,18 @@ class GenerationRules(PairColumns, Rules[GenerationFacts, C]):
     def check(self, config: C) -> Problems:
         if config.data.labels is not None or config.data.labelling != "single":
             where = "data.labels" if config.data.labels is not None else "data.labelling"
-            yield where, f"{config.application} has no labels: leave it out"
+            yield (
+                where,
+                english(
+                    "{application} has no labels: leave it out", application=config.application
+                ),
+            )
         if config.training.loss.class_weights != "none":
             yield (
                 "training.loss.class_weights",
-                f"{config.application} has no classes: leave it out",
+                english(
+                    "{application} has no classes: leave it out", application=config.application
+                ),
             )
 
     def schema(self, config: C) -> DataFrameSchema:
@@ -261,7 +269,7 @@ def _cut(codec: Codec, inputs: list[list[int]], targets: list[list[int]]) -> int
 
 
 def _cut_targets(codec: Codec, targets: list[list[int]]) -> dict[str, int]:
-    return {"targets cut": sum(len(ids) >= codec.max_target_length for ids in targets)}
+    return {english("targets cut"): sum(len(ids) >= codec.max_target_length for ids in targets)}
 
 
 @dataclass(frozen=True)

@@ -83,10 +83,10 @@ class RegistrationResult:
     def decision(self) -> str:
         """The decision in a word or two, as a title."""
         if self.version is None:
-            return "Trial"
+            return english("Trial")
         if self.promoted:
-            return "Promoted"
-        return "Waiting for approval" if self.waits else "Not promoted"
+            return english("Promoted")
+        return english("Waiting for approval") if self.waits else english("Not promoted")
 
     @property
     def note(self) -> str:

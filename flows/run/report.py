@@ -51,7 +51,7 @@ def publish(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Path:
 def publish_failure(run: Run, error: Exception, reason: str) -> None:
     """List a run that ended without a result, with the page about its data if there is one."""
     found = run.contract or contract.published(run.workspace.root, run.config.name, run.began)
-    decision = "Refused" if isinstance(error, DataError) else "Failed"
+    decision = english("Refused") if isinstance(error, DataError) else english("Failed")
     _keep(run, {"decision": decision, "verdict": reason}, found or {})
 
 
@@ -115,7 +115,12 @@ def _contract(report: Report) -> Record:
     if measures := report.get("drift"):
         drifted = sum(measure["drifted"] for measure in measures)
         reference = report["drift_reference"]
-        record["drift"] = f"{drifted} of {len(measures)} measures drifted from {reference}."
+        record["drift"] = english(
+            "{drifted:d} of {count} measures drifted from {reference}.",
+            drifted=drifted,
+            count=len(measures),
+            reference=reference,
+        )
     return record
 
 

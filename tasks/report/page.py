@@ -8,13 +8,16 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.language import _, english, language, translated
+
 if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
 LONGEST_TEXT = 300
 UNIT_BYTES = 1024.0
-PARTS = {"cpu": "processor", "gpu": "GPU", "ram": "memory"}
+WAYS = {"estimated": english("estimated"), "measured": english("measured")}
+PARTS = {"cpu": english("processor"), "gpu": "GPU", "ram": english("memory")}
 UNSEEN = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"}
 UNSEEN |= dict.fromkeys([*range(0x7F, 0xA0), *range(0xD800, 0xE000)], 0xFFFD)
 """Control characters, which a terminal obeys, and lone surrogates, which UTF-8 forbids."""
@@ -35,6 +38,8 @@ def template(name: str, **filters: Callable[..., Any]) -> Template:
         lstrip_blocks=True,
     )
     common = {"clipped": _clipped, "coded": _coded, "counted": counted, "moment": _moment}
+    common |= {"bdi": _bdi, "code": _code, "time": _time, "translated": translated}
+    environment.globals |= {"_": _message, "language": language}
     environment.filters |= {**common, "number": number, "of": percent, **filters}
     return environment.get_template(name)
 
@@ -46,6 +51,31 @@ def _shown(value: Any) -> Any:
 def visible(text: str) -> str:
     """Replace control characters; what a template itself made stays marked as safe."""
     return text.translate(UNSEEN)
+
+
+def _message(message: str, /, **values: object) -> Markup:
+    """A message in the reader's language; values are text or markup."""
+    from markupsafe import Markup
+
+    return Markup(_(message)).format(**values)
+
+
+def _bdi(text: object) -> Markup:
+    from markupsafe import Markup
+
+    return Markup("<bdi>{}</bdi>").format(text)
+
+
+def _code(text: object) -> Markup:
+    from markupsafe import Markup
+
+    return Markup("<code>{}</code>").format(text)
+
+
+def _time(value: object) -> Markup:
+    from markupsafe import Markup
+
+    return Markup('<time datetime="{}">{}</time>').format(value, _moment(value))
 
 
 def _clipped(text: object) -> str:
@@ -80,9 +110,21 @@ def figure(value: Any) -> str:
     return f"{value:.4f}"
 
 
+NOUNS = {
+    "example": (english("example"), english("examples")),
+    "label": (english("label"), english("labels")),
+    "measure": (english("measure"), english("measures")),
+    "mistake": (english("mistake"), english("mistakes")),
+    "row": (english("row"), english("rows")),
+    "run": (english("run"), english("runs")),
+    "suspect": (english("suspect"), english("suspects")),
+}
+"""What is counted: one, and several."""
+
+
 def counted(count: Any, noun: str) -> str:
     """A count and what is counted."""
-    return f"{number(count)} {noun}" + ("" if count == 1 else "s")
+    return f"{number(count)} {translated(NOUNS[noun][count != 1])}"
 
 
 def percent(part: Any, whole: Any = 1) -> str:
@@ -126,7 +168,7 @@ def size(count: float) -> str:
 
 def energy(used: Mapping[str, Any]) -> str:
     """The energy of a training and how it was found: ``12 Wh, estimated``."""
-    return f"{watt_hours(used['wh'])}, {found(used['how'])}"
+    return _("{energy}, {how}", energy=watt_hours(used["wh"]), how=found(used["how"]))
 
 
 def watt_hours(count: float) -> str:
@@ -138,5 +180,6 @@ def found(how: Mapping[str, str]) -> str:
     """The method by which the energy of each part of the machine was found."""
     ways = {way: [PARTS[part] for part in how if how[part] == way] for way in sorted(how.values())}
     if len(ways) == 1:
-        return next(iter(ways))
-    return ", ".join(f"{' and '.join(parts)} {way}" for way, parts in ways.items())
+        return translated(next(iter(ways)))
+    named = {way: _(" and ").join(map(translated, parts)) for way, parts in ways.items()}
+    return ", ".join(f"{parts} {translated(way)}" for way, parts in named.items())

@@ -12,6 +12,7 @@ from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
+from configs.language import _, english
 from tasks.report import page
 from tasks.report.page import number
 
@@ -130,9 +131,9 @@ def _template() -> Template:
 def _cell(value: Any) -> str:
     """A value of a table with arbitrary columns."""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "none"
+        return ", ".join(map(str, value)) or _("none")
     whole = not isinstance(value, float) or value.is_integer()
     return number(value) if whole else page.figure(value)
 
@@ -162,14 +163,14 @@ def _finite(*values: Any) -> bool:
 
 def _changed(changes: Record) -> Iterator[dict[str, Any]]:
     """Tables of the values that differ from those of the previous run."""
-    star = "" if changes.get("same_test_rows") else "*"
+    star, labels = "" if changes.get("same_test_rows") else "*", changes.get("labels")
     metrics = dict(changes.get("metrics") or {})
     metrics.pop("rows", None)
     for title, head, pairs, draw, mark in (
-        ("Settings", "Setting", changes.get("config"), str, ""),
-        ("Rows", "Count", changes.get("data"), number, ""),
-        ("Labels of the training rows", "Label", changes.get("labels"), number, ""),
-        ("Test metrics", "Metric", metrics, page.figure, star),
+        (english("Settings"), english("Setting"), changes.get("config"), str, ""),
+        (english("Rows"), english("Count"), changes.get("data"), number, ""),
+        (english("Labels of the training rows"), english("Label"), labels, number, ""),
+        (english("Test metrics"), english("Metric"), metrics, page.figure, star),
     ):
         rows = [_pair(name, pair, draw, mark) for name, pair in (pairs or {}).items()]
         if rows:
@@ -178,7 +179,7 @@ def _changed(changes: Record) -> Iterator[dict[str, Any]]:
 
 def _pair(name: str, pair: Pair, draw: Callable[[Any], str], mark: str) -> dict[str, str]:
     before, now = ("" if value is None else draw(value) for value in pair)
-    new = "new" if pair[0] is None else "gone" if pair[1] is None else ""
+    new = _("new") if pair[0] is None else _("gone") if pair[1] is None else ""
     return {"name": name, "mark": new, "before": before and f"{before}{mark}", "now": now}
 
 
@@ -199,7 +200,7 @@ def _strip(record: Record) -> Strip | None:
 
 
 def _trivial(record: Record) -> str:
-    return str((record.get("baseline") or {}).get("name") or "trivial method")
+    return str((record.get("baseline") or {}).get("name") or english("trivial method"))
 
 
 def _padded(values: Sequence[float]) -> tuple[float, float]:
@@ -215,16 +216,16 @@ def _charts(record: Record) -> Iterator[Chart]:
     steps = _points((step, loss) for step, loss in history.get("steps") or ())
     checks = history.get("validation") or ()
     curves = [
-        Series("training, each step", 1, "faint", _means(steps, MOST_POINTS)),
-        Series("training, averaged", 1, "line", _means(steps, MEANS)),
-        Series("validation", 2, "dots", _points((c["step"], c.get("loss")) for c in checks)),
+        Series(_("training, each step"), 1, "faint", _means(steps, MOST_POINTS)),
+        Series(_("training, averaged"), 1, "line", _means(steps, MEANS)),
+        Series(_("validation"), 2, "dots", _points((c["step"], c.get("loss")) for c in checks)),
     ]
-    if chart := _chart("Loss", curves, least=0.0):
+    if chart := _chart(_("Loss"), curves, least=0.0):
         yield chart
     primary_metric = record.get("headline")
     if primary_metric and primary_metric != "loss":
         points = _points((c["step"], c.get(primary_metric)) for c in checks)
-        if chart := _chart(primary_metric, [Series("validation", 2, "dots", points)]):
+        if chart := _chart(primary_metric, [Series(_("validation"), 2, "dots", points)]):
             yield chart
 
 
@@ -264,8 +265,8 @@ def _curve(series: Series, last: float, bottom: float, top: float) -> Curve:
     ]
     path = "M" + "L".join(f"{x:g} {y:g}" for x, y in drawn)
     dots = "".join(f"M{x:g} {y:g}h0" for x, y in drawn) if series.style == "dots" else ""
-    (_, first), (_, final) = series.points[0], series.points[-1]
-    words = f"{series.name}: {number(first)} at first, {number(final)} at last"
+    ends = [number(series.points[at][1]) for at in (0, -1)]
+    words = _("{name}: {ends[0]} at first, {ends[1]} at last", name=series.name, ends=ends)
     return Curve(series.name, series.tint, series.style == "faint", path, dots, words)
 
 

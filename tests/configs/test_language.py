@@ -114,10 +114,13 @@ def test_every_message_is_translated_with_its_placeholders() -> None:
 
 
 def test_a_message_has_a_value_for_each_placeholder() -> None:
-    for path in set(sources("*.py")) - {ROOT / "configs" / "language.py"}:
+    for path in sources("*.py"):
         for call in calls(path, ("_", "english")):
             where = f"{path.relative_to(ROOT)}:{call.lineno}"
             text = call.args[0]
+            if isinstance(text, ast.Name) and text.id == "message":
+                # A function of messages passes its own on.
+                continue
             assert isinstance(text, ast.Constant), f"{where}: not a literal"
             given = {keyword.arg for keyword in call.keywords}
             if given and None not in given:

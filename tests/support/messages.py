@@ -55,7 +55,9 @@ def messages() -> list[tuple[str, str | None]]:
             found |= {(text, context): None for text in texts if isinstance(text, str) and text}
     for path in sources("*.j2"):
         parts = TEMPLATES.extract_translations(path.read_text(encoding="utf-8"))
-        found |= {(text, None): None for _line, _name, text in parts if isinstance(text, str)}
+        # With values, a message is the first of several arguments.
+        texts = [text if isinstance(text, str) else text[0] for _line, _name, text in parts]
+        found |= {(text, None): None for text in texts}
     return list(found)
 
 

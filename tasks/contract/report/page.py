@@ -12,6 +12,7 @@ from functools import cache, cached_property
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
+from configs.language import _, english
 from tasks.contract.sources.splits import SPLITS
 from tasks.report import page
 from tasks.report.page import counted, number
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 SEVERITIES = ("refuse", "quarantine", "drop", "redact", "repair", "warn", "allow")
-GROUPS = ("form", "splits", "application", "privacy")
+GROUPS = {
+    "form": english("Form"),
+    "splits": english("Splits"),
+    "application": english("Application"),
+    "privacy": english("Privacy"),
+    "other": english("Other"),
+}
 MOST_BARS = 20
 TINTS = 6
 
@@ -122,7 +129,7 @@ def _grouped(rules: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, 
     groups: dict[str, list[Mapping[str, Any]]] = {group: [] for group in GROUPS}
     for rule in rules:
         groups.setdefault(rule.get("group") or "other", []).append(rule)
-    return {group: members for group, members in groups.items() if members}
+    return {GROUPS.get(group, group): members for group, members in groups.items() if members}
 
 
 def _plot(distribution: Mapping[str, Any]) -> Plot:
@@ -137,7 +144,7 @@ def _plot(distribution: Mapping[str, Any]) -> Plot:
     return Plot(
         title=distribution.get("title") or "",
         kind="histogram" if histogram else "bars",
-        bins=(*names, f"{len(hidden):,} more") if hidden else tuple(names),
+        bins=(*names, _("{count:,} more", count=len(hidden))) if hidden else tuple(names),
         edges=tuple(edges),
         series=_series(counts, shown, hidden),
         folded=len(hidden),
@@ -162,7 +169,9 @@ def _interval(bounds: tuple[float | None, float | None]) -> tuple[float, float]:
 
 def _range(start: float | None, end: float | None) -> str:
     if start is None or end is None:
-        return f"below {number(end)}" if start is None else f"{number(start)} and more"
+        if start is None:
+            return _("below {end}", end=number(end))
+        return _("{start} and more", start=number(start))
     return f"{number(start)}–{number(end)}"
 
 
@@ -199,11 +208,11 @@ def _coverage(looked_at: Any, rows: Mapping[str, Any]) -> str:
     if not isinstance(looked_at, int):
         return ""
     if looked_at == total:
-        return f"all {counted(total, 'row')}" if total else "no rows"
+        return _("all {rows}", rows=counted(total, "row")) if total else _("no rows")
     if looked_at > total:
         return counted(looked_at, "row")
-    sample = ", a sample" if looked_at < rows.get("kept", 0) else ""
-    return f"{looked_at:,} of {counted(total, 'row')}{sample}"
+    found = _("{count:,} of {rows}", count=looked_at, rows=counted(total, "row"))
+    return found + (_(", a sample") if looked_at < rows.get("kept", 0) else "")
 
 
 def _scaled(value: Any, threshold: float) -> float:

@@ -81,7 +81,7 @@ def describe(
     first = checked.first
     return {
         "application": config.application,
-        "verdict": "refused" if problems else "passed",
+        "verdict": english("refused") if problems else english("passed"),
         "refusals": [str(problem) for problem in problems],
         "files": [Path(name).name for name in first.layout.files],
         "rows": {
@@ -145,7 +145,7 @@ def _distributions(profiles: Mapping[str, Profile]) -> list[dict[str, Any]]:
             {"name": split, "bins": [{"label": k, "count": n} for k, n in counts.items()]}
             for split, counts in labels.items()
         ]
-        plots.append({"title": "Labels", "kind": "bars", "series": series})
+        plots.append({"title": english("Labels"), "kind": "bars", "series": series})
     columns = next(iter(profiles.values())).lengths if profiles else {}
     for column in columns:
         counts = {split: profile.lengths[column].counts for split, profile in profiles.items()}

@@ -18,7 +18,7 @@ from tasks.training.model import families, initial_model
 from tasks.training.model.initial_model import InitialModel
 from tasks.workspace import Workspace
 
-VERSION = 1
+VERSION = 2
 """Of the comparison of a model's parts."""
 QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",

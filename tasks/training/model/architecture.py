@@ -46,7 +46,7 @@ def check(base: InitialModel, head: Head) -> None:
 
     Raises:
         ModelError: a tensor is missing, has another shape, is left over or is not finite, or the
-            tokenizer has more tokens than the model has embeddings.
+            tokenizer has more tokens than the model has embeddings, or other special tokens.
     """
     register_activations()
     sides = [(base, AUTO_CLASSES[head], head not in WRITERS)]
@@ -258,8 +258,14 @@ def _counts_from_padding(model: PreTrainedModel) -> bool:
     )
 
 
+def _reads_end(model: PreTrainedModel) -> bool:
+    """Whether a classifier takes the state of the token that ends a text."""
+    classifier = type(model).__name__.endswith("ForSequenceClassification")
+    return classifier and bool(model.config.is_encoder_decoder)
+
+
 def _without_embedding(folder: Path, model: PreTrainedModel) -> Iterator[Problem]:
-    """The tokenizer, if it gives ids that are beyond the embeddings, or pads with another one."""
+    """The tokenizer, if its ids are beyond the embeddings, or special tokens not the model's."""
     try:
         tokenizer = tokenizers.load(folder, exact=False)
     except ModelError as error:
@@ -273,6 +279,16 @@ def _without_embedding(folder: Path, model: PreTrainedModel) -> Iterator[Problem
             padding=padding,
         )
         yield Problem(str(folder), message, _("take the tokenizer of the weights"))
+    end = getattr(model.config, "eos_token_id", None)
+    if _reads_end(model) and end not in tokenizer("a")["input_ids"]:
+        message = _(
+            "a {family} classifier reads the token that ends a text ({end}), which the tokenizer "
+            "does not add",
+            family=model.config.model_type,
+            end=end,
+        )
+        advice = _("take the tokenizer of the weights, or add the token in its post_processor")
+        yield Problem(str(folder), message, advice)
     try:
         embeddings: Any = model.get_input_embeddings()
     except NotImplementedError:

@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoTokenizer,
+    BartConfig,
+    BartModel,
     GPT2Config,
     GPT2Model,
     PegasusConfig,
@@ -240,3 +242,19 @@ def test_tables_that_a_model_computes_need_not_be_saved(folder: Path) -> None:
     assert len(kept) < len(saved)
     save_file(kept, folder / "model.safetensors")
     check(folder, "seq2seq", "summarization")
+
+
+def test_a_classifier_that_reads_the_end_of_a_text_needs_its_token(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    sizes = {"encoder_layers": 1, "decoder_layers": 1, "d_model": 8, "max_position_embeddings": 16}
+    heads = {"encoder_attention_heads": 1, "decoder_attention_heads": 1}
+    size = {"vocab_size": len(tokenizer), "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
+    ids = {"bos_token_id": tokenizer.cls_token_id, "pad_token_id": tokenizer.pad_token_id}
+    for end in (tokenizer.sep_token_id, tokenizer.unk_token_id):
+        config = BartConfig(eos_token_id=end, **size, **ids, **sizes, **heads)
+        BartModel(config).save_pretrained(folder)
+        if end == tokenizer.sep_token_id:
+            check(folder)
+    (problem,) = refused(folder)
+    assert "a bart classifier reads the token that ends a text" in problem
+    assert "the tokenizer does not add" in problem

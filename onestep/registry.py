@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
@@ -76,9 +76,9 @@ class Model:
             names, answers = self._answers(records, found, columns, probabilities)
             new = {name: [one[output] for one in answers] for output, name in names.items()}
             return tables.with_columns(rows, arrow, new)
-        given: list[Any] = [rows] if isinstance(rows, str) else list(rows)
+        given: list[Any] = _listed(rows)
         if all(isinstance(row, Mapping) for row in given):
-            return self._merged([dict(row) for row in given], columns, probabilities)
+            return self._merged(_records(given), columns, probabilities)
         import pandas as pd
 
         return pd.DataFrame(self._merged(self._texts(given), columns, probabilities))
@@ -89,6 +89,8 @@ class Model:
         for at, text in enumerate(texts):
             if not isinstance(text, str):
                 message = _("expected text or a dict, found {found}", found=type(text).__name__)
+                if isinstance(text, Mapping):
+                    message = _("expected texts alone or dicts alone, found both")
                 raise DataError(Problem(f"rows[{at}]", message))
         if len(self.inputs) > 1:
             advice = _("give dicts or a table")
@@ -113,19 +115,39 @@ class Model:
         from flows.models import prediction, reading, writing
 
         model = self._loaded
-        words = reading.Words("rows", lambda at: f"rows[{at}]", _rename)
+        words = reading.Words("rows", lambda at: f"rows[{at}]", self._rename)
         names = writing.prediction_names(model.outputs, found, probabilities, "probabilities")
         inputs = reading.find_columns(model.accepted(columns, "columns"), found, words)
         reading.require_texts(enumerate(rows), inputs, words)
         chunks = prediction.chunks(iter(rows))
         return names, [one for some in chunks for one in model.predict(model.table(some, inputs))]
 
+    def _rename(self, name: str) -> str:
+        own = self._loaded.own_name(name)
+        return _("name yours with columns={{{name!r}: YOURS}}", name=own)
+
     def __repr__(self) -> str:
         return f"<Model {self.uri} of {', '.join(self.inputs)}>"
 
 
-def _rename(missing: str) -> str:
-    return _("rename it with columns={{{missing!r}: YOURS}}", missing=missing)
+def _listed(rows: Any) -> list[Any]:
+    """The rows of an argument that is no table."""
+    if isinstance(rows, str):
+        return [rows]
+    if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
+        found = type(rows).__name__
+        message = _("expected texts, dicts or a table, found {found}", found=found)
+        raise DataError(Problem("rows", message, _("put one row into a list")))
+    return list(rows)
+
+
+def _records(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
+    for at, row in enumerate(rows):
+        if other := next((key for key in row if not isinstance(key, str)), None):
+            found = type(other).__name__
+            message = _("expected names of columns, found {found}", found=found)
+            raise DataError(Problem(f"rows[{at}]", message))
+    return [dict(row) for row in rows]
 
 
 class ModelTable(display.Shown, list[Row]):

@@ -30,6 +30,8 @@ Table: TypeAlias = "pd.DataFrame | pa.Table | datasets.Dataset | ArrowTable"
 Row: TypeAlias = dict[str, Any]
 FOLDER = "tables"
 DIGITS = 32
+ONE_COLUMN = ("Series", "ChunkedArray")
+"""Classes of Arrow data that are one column without a name."""
 
 
 def library(value: object) -> str:
@@ -39,8 +41,9 @@ def library(value: object) -> str:
 
 def is_table(value: object) -> bool:
     """Whether a value is a table that :func:`to_arrow` reads."""
-    known = (library(value), type(value).__name__) == ("datasets", "Dataset")
-    return known or hasattr(value, "__arrow_c_stream__")
+    name = type(value).__name__
+    known = (library(value), name) == ("datasets", "Dataset")
+    return known or (hasattr(value, "__arrow_c_stream__") and name not in ONE_COLUMN)
 
 
 def to_arrow(table: Any, where: str) -> pa.Table:

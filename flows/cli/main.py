@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from configs.errors import OneStepError, UserError
 from configs.language import _, translated
 from flows.cli import data, models, run
-from flows.cli.stopping import ENDINGS, received
+from flows.cli.stopping import ENDINGS, ending, received
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -110,7 +110,7 @@ def _guarded(command: Callable[[], object]) -> int:
 
 
 def _stopped(number: int) -> int:
-    code, sentence = ENDINGS[number]
+    code, sentence = ending(number)
     typer.echo(translated(sentence), err=True)
     return code
 

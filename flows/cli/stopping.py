@@ -19,13 +19,21 @@ from configs.language import english, translated
 from flows.servers.prefect import configured
 
 ENDINGS: Final = {
-    int(signal.SIGINT): (130, english("interrupted; the same command goes on from here")),
-    int(signal.SIGTERM): (143, english("terminated; the same command goes on from here")),
+    int(signal.SIGINT): (130, english("interrupted")),
+    int(signal.SIGTERM): (143, english("terminated")),
 }
-"""Exit code and sentence of each signal."""
+"""Exit code and word of each signal."""
+GOES_ON: Final = english("the same command goes on from here")
 LOOK_SECONDS: Final = 0.5
 LOOKS: Final = 3
 _received: list[int] = []
+_begun = threading.Event()
+
+
+def ending(number: int) -> tuple[int, str]:
+    """Exit code and sentence of a signal; a server is over, and only a run goes on later."""
+    code, word = ENDINGS[number]
+    return code, f"{word}; {GOES_ON}" if _begun.is_set() else word
 
 
 def received() -> int | None:
@@ -39,6 +47,7 @@ def bounded() -> Iterator[None]:
 
     What is unfinished is settled by the next run, as after a kill. The worker ends by itself.
     """
+    _begun.set()
     _received.clear()
     reader, writer = socket.socketpair()
     writer.setblocking(False)
@@ -66,7 +75,7 @@ def _end_without_server(number: int) -> None:
     while silent < LOOKS:
         time.sleep(LOOK_SECONDS)
         silent = 0 if _answers(configured() or "") else silent + 1
-    code, sentence = ENDINGS[number]
+    code, sentence = ending(number)
     with suppress(OSError, ValueError):
         typer.echo(translated(sentence), err=True)
     os._exit(code)

@@ -114,11 +114,12 @@ class _Names:
             return _look_up(self.model, table, self.passages)
         return self.model.predict(table)
 
-    def rename_or_look_up(self, missing: str) -> str:
-        """What to do about a missing column."""
-        advice = _("rename it with --column {missing}=YOURS", missing=missing)
+    def rename_or_look_up(self, name: str) -> str:
+        """What to do about the missing column of an input."""
+        own = self.model.own_name(name)
+        advice = _("name yours with --column {name}=YOURS", name=own)
         looked_up = _(", or name a folder of texts with --documents")
-        return advice + (looked_up if missing == self.model.own_name(CONTEXT) else "")
+        return advice + (looked_up if name == CONTEXT else "")
 
 
 def _predict(names: _Names, source: FileSource, path: Path) -> Iterator[str]:

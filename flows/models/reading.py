@@ -30,7 +30,7 @@ Numbered = tuple[int, Row] | Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How messages name the input, a row, and the way to rename a column."""
+    """How messages name the file, a row, and the way to name the column of an input."""
 
     where: str
     row: Callable[[int], str]
@@ -130,7 +130,7 @@ def find_columns(
         Problem(
             words.where,
             f"expected a column {names[name][0]!r}, found {others}",
-            words.rename(names[name][0]),
+            words.rename(name),
         )
         for name, own in found.items()
         if own is None and name not in optional
@@ -159,21 +159,26 @@ def require_texts(
     """
     first: list[Problem] = []
     broken = total = 0
-    numeric = set(inputs.values())
+    numeric, others = set(inputs), False
     for item in rows:
         total += 1
         if isinstance(item, Unreadable):
             found = [Problem(words.row(item.row), item.reason)]
         else:
             found = list(_problems(*item, inputs, words, optional))
-            numeric = {own for own in numeric if is_number(item[1].get(own))}
+            numeric = {name for name in numeric if is_number(item[1].get(inputs[name]))}
+            others = others or len(item[1]) > len(inputs)
         broken += bool(found)
         first += found if broken <= FEW else []
     if broken > FEW:
         message = f"found {broken:,} of {total:,} rows that cannot be predicted"
         first.append(Problem(words.where, message, REPAIR))
-    if total > 1 and not first:
-        first += [_only_numbers(own, words) for own in sorted(numeric)]
+    # One number may be a text, and so may a column without another one that could be meant.
+    if total > 1 and others and not first:
+        first += [
+            Problem(words.where, only_numbers(inputs[name]), words.rename(name))
+            for name in sorted(numeric)
+        ]
     if first:
         raise DataError(first)
 
@@ -189,13 +194,12 @@ def _problems(
             continue
         if own not in row:
             message = f"expected a column {own!r}, found {quote_names(row) or 'none'}"
-            yield Problem(words.row(number), message, words.rename(own))
+            yield Problem(words.row(number), message, words.rename(name))
         elif found := describe_other(value):
             message = f"expected text in column {own!r}, found {found}"
             yield Problem(words.row(number), message)
 
 
-def _only_numbers(own: str, words: Words) -> Problem:
-    """One number may be a text; in a column of numbers, another column is meant."""
-    message = f"expected text in column {own!r}, found only numbers"
-    return Problem(words.where, message, words.rename(own))
+def only_numbers(column: str) -> str:
+    """What is wrong with a column of numbers beside others."""
+    return f"expected text in column {column!r}, found only numbers"

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from flows.models.reading import Row
+from flows.models.reading import Row, only_numbers
 from tasks.contract.rows.layout import quote_names
+from tasks.contract.rules.cells import is_number
 from tasks.contract.sources import delimited
 from tasks.contract.sources.json_files import REPEATED, has_repeated, is_unicode, json_object
 
@@ -67,7 +68,9 @@ class ScoringServer:
     def _predict(self, body: bytes, content_type: str) -> Answer:
         rows, params = parse(body, content_type)
         if self._inputs:
-            rows = [self._checked(number, row) for number, row in enumerate(rows)]
+            checked = [self._checked(number, row) for number, row in enumerate(rows)]
+            self._refuse_numbers(rows, checked)
+            rows = checked
         if not rows:
             return HTTPStatus.OK, json.dumps({"predictions": []})
         import pandas as pd
@@ -84,6 +87,13 @@ class ScoringServer:
                 f"the model failed: {type(error).__name__}", "INTERNAL_ERROR"
             )
         return HTTPStatus.OK, written.getvalue()
+
+    def _refuse_numbers(self, rows: Sequence[Row], checked: Sequence[Row]) -> None:
+        """Refuse a column of numbers beside others, since one of them is meant."""
+        others = any(len(row) > len(self._inputs) for row in rows)
+        for name in checked[0] if others and len(rows) > 1 else ():
+            if all(is_number(row[name]) for row in checked):
+                raise RequestError(only_numbers(name))
 
     def _checked(self, number: int, row: Row) -> Row:
         """The inputs of a row under their preferred names, all of them text."""

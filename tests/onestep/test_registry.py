@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -79,12 +80,39 @@ def test_a_row_without_the_column_is_named(model: onestep.Model) -> None:
     (problem,) = caught.value.problems
     assert problem.where == "rows[1]"
     assert problem.what == "expected a column 'text', found 'txt'"
-    assert problem.advice == "rename it with columns={'text': YOURS}"
+    assert problem.advice == "name yours with columns={'text': YOURS}"
 
 
 def test_other_values_are_refused(model: onestep.Model) -> None:
     with pytest.raises(onestep.DataError, match=r"rows\[1\]: expected text or a dict, found int"):
         model.predict(["a", 3])
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (None, "rows: expected texts, dicts or a table, found NoneType"),
+        (5, "rows: expected texts, dicts or a table, found int"),
+        ({"text": "a"}, "rows: expected texts, dicts or a table, found dict"),
+        (["a", {"text": "b"}], r"rows\[1\]: expected texts alone or dicts alone, found both"),
+        ([{"text": "a", 5: 1}], r"rows\[0\]: expected names of columns, found int"),
+    ],
+)
+def test_what_is_no_rows_is_refused(model: onestep.Model, rows: Any, found: str) -> None:
+    with pytest.raises(onestep.DataError, match=found):
+        model.predict(rows)
+
+
+def test_one_column_without_a_name_is_a_list_of_texts(model: onestep.Model) -> None:
+    for texts in (pd.Series(TEXTS), pl.Series(TEXTS), np.array(TEXTS)):
+        assert list(model.predict(texts)["label"]) == LABELS
+    assert len(model.predict(["2020", "42"])) == 2
+
+
+def test_the_advice_about_a_missing_column_works(model: onestep.Model) -> None:
+    with pytest.raises(onestep.DataError, match=r"columns=\{'text': YOURS\}"):
+        model.predict([{"txt": TEXTS[0]}], columns={"text": "review"})
+    assert model.predict([{"txt": TEXTS[0]}], columns={"text": "txt"})[0]["label"] == LABELS[0]
 
 
 def test_an_outcome_predicts_with_its_version(outcome: onestep.RunResult) -> None:

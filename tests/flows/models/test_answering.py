@@ -156,7 +156,7 @@ def test_a_single_question_is_answered_with_its_source(home: Path, documents: Pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["in.csv"], "in.csv: expected a column 'context', found 'question' (rename it with"),
+        (["in.csv"], "in.csv: expected a column 'context', found 'question' (name yours with"),
         (["in.csv"], "--column context=YOURS, or name a folder of texts with --documents)"),
         (["other.csv", "--documents", "texts"], "expected a column 'question', found 'q'"),
         (["in.csv", "--documents", "nowhere"], "nowhere: no such folder"),

@@ -62,11 +62,18 @@ def test_rows_that_lack_a_column_or_cannot_be_read_are_named() -> None:
 
 
 def test_a_column_of_numbers_is_not_the_text() -> None:
-    assert problems("1", "2.5", "1e3") == [
+    rows = [(n, {"text": one, "body": "x"}) for n, one in enumerate(("1", "2.5", "1e3"), 1)]
+    with pytest.raises(DataError) as caught:
+        reading.require_texts(rows, TEXT, WORDS)
+    assert str(caught.value) == (
         "rows.jsonl: expected text in column 'text', found only numbers (rename text)"
-    ]
-    require("1", "two", "3")
-    require("2024")
+    )
+    reading.require_texts([*rows, (4, {"text": "two"})], TEXT, WORDS)
+    reading.require_texts(rows[:1], TEXT, WORDS)
+
+
+def test_numbers_without_another_column_are_texts() -> None:
+    require("2020", "42")
     require()
 
 
@@ -89,8 +96,8 @@ def test_the_preferred_name_is_read_and_a_missing_one_is_named() -> None:
     with pytest.raises(DataError) as caught:
         reading.find_columns(names | {"text_pair": ["Betreff"]}, ["id"], WORDS)
     assert str(caught.value).splitlines() == [
-        "rows.jsonl: expected a column 'review', found 'id' (rename review)",
-        "rows.jsonl: expected a column 'Betreff', found 'id' (rename Betreff)",
+        "rows.jsonl: expected a column 'review', found 'id' (rename text)",
+        "rows.jsonl: expected a column 'Betreff', found 'id' (rename text_pair)",
     ]
 
 

@@ -92,6 +92,16 @@ def test_csv_is_answered(server: ScoringServer) -> None:
     assert (answer.status_code, answer.json()) == (200, {"predictions": TWO})
 
 
+def test_a_column_of_numbers_is_refused_only_beside_others(server: ScoringServer) -> None:
+    numbers = [{"text": "2020"}, {"text": "42"}]
+    assert post(server, {"inputs": numbers}).status_code == 200
+    beside = [row | {"body": "x"} for row in numbers]
+    answer = post(server, {"inputs": beside})
+    message = "expected text in column 'text', found only numbers"
+    assert (answer.status_code, answer.json()["message"]) == (400, message)
+    assert post(server, {"inputs": [*beside, {"text": "one"}]}).status_code == 200
+
+
 def test_no_rows_have_no_predictions(server: ScoringServer) -> None:
     assert post(server, {"dataframe_records": []}).json() == {"predictions": []}
 

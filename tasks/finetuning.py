@@ -26,6 +26,7 @@ from tasks.workspace import Workspace
 
 VERSION = 3
 MODEL = "model"
+WEIGHTS = f"{MODEL}/"
 Watch = Callable[[Path], None]
 
 
@@ -134,8 +135,9 @@ def finetune(
         build,
         fresh=workspace.fresh,
         resumable=not workspace.fresh,
+        pure=(WEIGHTS,),
     )
-    return FinetuningResult(stored, stored.content("model/"), stored.summary)
+    return FinetuningResult(stored, stored.content(WEIGHTS), stored.summary)
 
 
 def make_job(

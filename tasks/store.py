@@ -13,9 +13,9 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -116,6 +116,8 @@ class StoredOutput:
         summary: numbers that the stage reported.
         seconds: time to compute it, in this run or an earlier one.
         repaired: why a damaged output was set aside, if one was.
+        contents: digests of every content that was computed for the key, this one last; more than
+            one if the stage is no function of its inputs. Empty for a stage that need not be one.
     """
 
     path: Path
@@ -125,6 +127,7 @@ class StoredOutput:
     reused: bool
     seconds: float
     repaired: str = ""
+    contents: tuple[str, ...] = ()
 
     def content(self, *prefixes: str) -> str:
         """Digest of the part of the content whose names begin with one of the prefixes."""
@@ -165,6 +168,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.stages = root / "stages"
         self.locks = root / "locks"
+        self.contents = root / "contents"
 
     def produce(
         self,
@@ -174,6 +178,7 @@ class Store:
         *,
         fresh: bool = False,
         resumable: bool = False,
+        pure: Sequence[str] = (),
     ) -> StoredOutput:
         """Return the output for ``inputs``, computing it at most once.
 
@@ -183,6 +188,8 @@ class Store:
             build: fills the folder that it is given and returns the summary.
             fresh: compute even if a verified output exists.
             resumable: hand ``build`` the folder that a killed run left.
+            pure: beginnings of the names of files that depend on nothing but ``inputs``. Their
+                digests are kept, also if the output is deleted, and a later one is compared.
 
         Raises:
             StorageFailure: the disk is full or read-only.
@@ -190,10 +197,13 @@ class Store:
         key = digest({"stage": stage, **inputs})[:32]
         with storage_errors(), lock(self.locks / f"{stage}-{key}.lock"):
             final = self.stages / stage / key
+            self._note(final, pure)
             repaired = "" if fresh else self._set_aside_if_damaged(final)
-            if final.exists() and not fresh:
-                return self._load(final, key)
-            return self._build(final, inputs, build, resumable, repaired)
+            if not final.exists() or fresh:
+                built = self._build(final, inputs, build, resumable, repaired)
+            else:
+                built = self._load(final, key)
+            return replace(built, contents=self._note(final, pure))
 
     def _build(
         self,
@@ -233,6 +243,17 @@ class Store:
         content = content_digest(manifest["files"])
         return StoredOutput(final, key, content, manifest["summary"], True, manifest["seconds"])
 
+    def _note(self, final: Path, pure: Sequence[str]) -> tuple[str, ...]:
+        """Keep the digest of an output that is there; return all that its key has had."""
+        path = self.contents / final.parent.name / f"{final.name}.json"
+        known = [str(one) for one in _read_list(path)]
+        if pure and (files := _files_of(final)) is not None:
+            now = content_digest(files, *pure)
+            if known[-1:] != [now]:
+                known = [*(one for one in known if one != now), now]
+                write_json(path, known)
+        return tuple(known) if pure else ()
+
     def _set_aside_if_damaged(self, final: Path) -> str:
         if not final.exists() or not (reason := damage(final)):
             return ""
@@ -252,11 +273,27 @@ class Store:
         return stale
 
 
+def _read_list(path: Path) -> list[Any]:
+    """A record that is a list; empty if there is none."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _files_of(folder: Path) -> dict[str, Any] | None:
+    """The files that a manifest lists; None without a manifest that can be read."""
+    try:
+        return dict(read_json(folder / MANIFEST)["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def damage(folder: Path) -> str:
     """How a folder differs from its manifest; empty if it does not."""
-    try:
-        expected = dict(read_json(folder / MANIFEST)["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+    expected = _files_of(folder)
+    if expected is None:
         return _("its manifest is missing or unreadable")
     found = folder_files(folder)
     changed = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))

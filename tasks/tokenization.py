@@ -30,6 +30,7 @@ from tasks.workspace import Workspace
 
 VERSION = 4
 BATCH = 2_000
+EVERY_FILE = ("",)
 NOTABLE = 0.01
 """Share of unknown tokens from which it is shown."""
 
@@ -107,7 +108,9 @@ def tokenize_rows(
     def build(folder: Path) -> dict[str, Any]:
         return calls.call(_build, folder, config, validated, base, facts)
 
-    stored = workspace.store.produce("tokenization", inputs, build, fresh=workspace.fresh)
+    stored = workspace.store.produce(
+        "tokenization", inputs, build, fresh=workspace.fresh, pure=EVERY_FILE
+    )
     summary = stored.summary
     preparation.require_room(config, summary["lengths"])
     spec = preparation.specify(config, base, stored.path, summary["lengths"])

@@ -41,6 +41,8 @@ from tasks.workspace import Workspace
 VERSION = 6
 NO_ROWS = {"train", "validation", "test", "id_column"}
 """Settings of the data that do not change the rows, or are inputs of their own."""
+ROWS = ("facts.json", *(f"{split}.arrow" for split in SPLITS))
+"""The files with the rows and what is learned from them."""
 NOT_ROWS = {"max_truncated", "max_unknown", "drift"}
 """Settings of the contract that other stages use."""
 
@@ -68,7 +70,7 @@ class ValidationResult(StoredResult):
     @property
     def digest(self) -> str:
         """Digest of the rows and facts, whatever their files are called."""
-        return self.stored.content("facts.json", *(f"{split}.arrow" for split in SPLITS))
+        return self.stored.content(*ROWS)
 
     @property
     def report(self) -> record.Report:
@@ -131,7 +133,9 @@ def validate(
         on_build()
         return _build(folder, config, application, sources, workspace)
 
-    stored = workspace.store.produce("validation", inputs, build, fresh=workspace.fresh)
+    stored = workspace.store.produce(
+        "validation", inputs, build, fresh=workspace.fresh, pure=ROWS
+    )
     rows = {split: stored.summary["counts"][split] for split in SPLITS}
     facts = application.facts.read(read_json(stored.path / "facts.json"))
     if problems := list(application.rules.check_facts(config, facts)):

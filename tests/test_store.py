@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -85,7 +86,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-def produce(store: Store, build: Build, inputs: Any = None, **options: bool) -> StoredOutput:
+def produce(store: Store, build: Build, inputs: Any = None, **options: Any) -> StoredOutput:
     return store.produce("stage", INPUTS if inputs is None else inputs, build, **options)
 
 
@@ -161,6 +162,56 @@ def test_fresh_computes_again_and_replaces(store: Store) -> None:
     assert not again.reused
     assert (again.path / "a.txt").read_text(encoding="utf-8") == "new"
     assert produce(store, Build()).digest == again.digest
+
+
+def contents(store: Store, content: str, **options: Any) -> list[str]:
+    """The first letters of the contents that the key has had; each is of one letter."""
+    letters = {}
+    for letter in "abc":
+        folder = store.stages.parent / f"scratch-{letter}"
+        folder.mkdir(exist_ok=True)
+        Build(letter)(folder)
+        letters[stores.content_digest(stores.folder_files(folder), "a.txt")] = letter
+    stored = produce(store, Build(content), pure=("a.txt",), **options)
+    return [letters[one] for one in stored.contents]
+
+
+def test_a_key_with_two_contents_is_noticed_when_it_is_computed_again(store: Store) -> None:
+    assert contents(store, "a") == ["a"]
+    assert contents(store, "b") == ["a"]  # reused
+    assert contents(store, "a", fresh=True) == ["a"]
+    assert contents(store, "b", fresh=True) == ["a", "b"]
+    assert contents(store, "c") == ["a", "b"]
+    assert contents(store, "a", fresh=True) == ["b", "a"]
+
+
+def test_a_key_with_two_contents_is_noticed_after_its_output_was_deleted(store: Store) -> None:
+    contents(store, "a")
+    shutil.rmtree(store.stages)
+    assert contents(store, "b") == ["a", "b"]
+
+
+def test_a_key_with_two_contents_is_noticed_in_a_home_with_a_copied_output(
+    store: Store, tmp_path: Path
+) -> None:
+    contents(store, "a")
+    other = Store(tmp_path / "other")
+    shutil.copytree(store.stages, other.stages)
+    assert contents(other, "b", fresh=True) == ["a", "b"]
+
+
+def test_damage_is_no_second_content(store: Store) -> None:
+    contents(store, "a")
+    overwrite(next(store.stages.glob("stage/*")))
+    assert contents(store, "a") == ["a"]
+
+
+def test_a_stage_that_need_not_be_pure_has_no_contents(store: Store) -> None:
+    assert produce(store, Build("a")).contents == ()
+    assert produce(store, Build("b"), fresh=True).contents == ()
+    damaged = store.contents / "stage" / f"{produce(store, Build()).key}.json"
+    stores.write_json(damaged, {"no": "list"})
+    assert contents(store, "b") == ["b"]
 
 
 def overwrite(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hints at the end of a run: signs of a model that was trained too little, and what to change."""
+"""Hints at the end of a run: signs of too little training, and of results that vary."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from configs.language import english
 from configs.schema import Pipeline
 from tasks.evaluation import EvaluationResult
 from tasks.finetuning import FinetuningResult
+from tasks.store import StoredOutput
 from tasks.training import events
 
 LEAST_STEPS: Final = 10
@@ -17,6 +18,8 @@ LEAST_STEPS: Final = 10
 MOVED: Final = 0.05
 """Share of the first loss by which it has to change."""
 MOST_LABELS: Final = 5
+DIGITS: Final = 12
+"""Of a digest, in hints."""
 
 
 def find(config: Pipeline, tuned: FinetuningResult, evaluated: EvaluationResult) -> list[str]:
@@ -29,6 +32,18 @@ def find(config: Pipeline, tuned: FinetuningResult, evaluated: EvaluationResult)
         losses = [record["loss"] for record in events.steps(tuned.stored.path)]
         found = [*of_losses(config, losses), *found]
     return found
+
+
+def of_contents(stages: Mapping[str, StoredOutput]) -> Iterator[str]:
+    """Stages that gave different outputs for the same inputs, in this home and at any time."""
+    for name, stored in stages.items():
+        *earlier, now = [content[:DIGITS] for content in stored.contents] or [""]
+        if earlier:
+            yield (
+                f"not reproducible: {name} has given different outputs for the same inputs, "
+                f"{', '.join(earlier)} before and {now} in this run; an extension, another version "
+                "of a library or other hardware may be the cause"
+            )
 
 
 def of_losses(config: Pipeline, losses: Sequence[float]) -> Iterator[str]:

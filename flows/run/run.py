@@ -108,7 +108,7 @@ class Outcome:
         run_url: of the MLflow run.
         report: the HTML page about the run.
         changes: since the previous run, if there was one.
-        hints: what suggests that the model was trained too little.
+        hints: what suggests that the model was trained too little, or cannot be reproduced.
     """
 
     results: Results
@@ -215,4 +215,7 @@ class Run:
         """The outcome, once all stages have completed."""
         report = self.workspace.root / "reports" / f"{self.config.name}.run.html"
         found = hints.find(self.config, self[FinetuningResult], self[EvaluationResult])
+        found += hints.of_contents(
+            {run.stage.name: run.result.stored for run in self.results if run.result.stored}
+        )
         return Outcome(self.results, self.tracker.url(), report, hints=found)

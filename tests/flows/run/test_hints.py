@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from configs.schema import Pipeline
 from flows.run import hints
+from tasks.store import StoredOutput
 from tests.support import reading
 
 
@@ -60,3 +62,14 @@ def test_a_label_that_is_never_right_is_a_hint(
     found = list(hints.of_labels(config, details))
     assert len(found) == bool(words)
     assert all(words in one and "training.epochs than 3" in one for one in found)
+
+
+def test_a_stage_with_two_contents_is_a_hint_with_both_digests(tmp_path: Path) -> None:
+    def stored(*contents: str) -> StoredOutput:
+        return StoredOutput(tmp_path, "key", contents[-1], {}, False, 1.0, contents=contents)
+
+    one, two = "1" * 64, "2" * 64
+    stages = {"validation": stored(one), "tokenization": stored(one, two)}
+    (found,) = hints.of_contents(stages)
+    assert found.startswith("not reproducible: tokenization has given different outputs for the")
+    assert f"{'1' * 12} before and {'2' * 12} in this run" in found

@@ -133,9 +133,7 @@ def validate(
         on_build()
         return _build(folder, config, application, sources, workspace)
 
-    stored = workspace.store.produce(
-        "validation", inputs, build, fresh=workspace.fresh, pure=ROWS
-    )
+    stored = workspace.store.produce("validation", inputs, build, fresh=workspace.fresh, pure=ROWS)
     rows = {split: stored.summary["counts"][split] for split in SPLITS}
     facts = application.facts.read(read_json(stored.path / "facts.json"))
     if problems := list(application.rules.check_facts(config, facts)):

@@ -39,10 +39,13 @@ def of_contents(stages: Mapping[str, StoredOutput]) -> Iterator[str]:
     for name, stored in stages.items():
         *earlier, now = [content[:DIGITS] for content in stored.contents] or [""]
         if earlier:
-            yield (
-                f"not reproducible: {name} has given different outputs for the same inputs, "
-                f"{', '.join(earlier)} before and {now} in this run; an extension, another version "
-                "of a library or other hardware may be the cause"
+            yield english(
+                "not reproducible: {stage} has given different outputs for the same inputs, "
+                "{earlier} before and {now} in this run; an extension, another version of a "
+                "library or other hardware may be the cause",
+                stage=name,
+                earlier=", ".join(earlier),
+                now=now,
             )
 
 

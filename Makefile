@@ -20,7 +20,7 @@ DATA ?= tests/benchmarks/data
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check fix bench docs ui lock clean install install-dev install-energy \
-	install-server browser postgres
+	install-excel install-server browser postgres
 
 help:
 	@echo "make run     train, evaluate and register a model (CONFIG=$(CONFIG))"
@@ -68,6 +68,7 @@ docs: install-dev
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 install-energy: $(VENV)/.installed-energy
+install-excel: $(VENV)/.installed-excel
 install-server: $(VENV)/.installed-server
 
 $(VENV)/.installed: pyproject.toml requirements.lock requirements-torch-cpu.lock requirements-torch-cuda.lock
@@ -94,6 +95,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 $(VENV)/.installed-energy: $(VENV)/.installed requirements-energy.lock
 	@echo "installing what estimates energy"
 	@$(PIP) --require-hashes --no-deps -r requirements-energy.lock
+	@touch $@
+
+$(VENV)/.installed-excel: $(VENV)/.installed requirements-excel.lock
+	@echo "installing what reads Excel workbooks"
+	@$(PIP) --require-hashes --no-deps -r requirements-excel.lock
 	@touch $@
 
 $(VENV)/.installed-server: $(VENV)/.installed requirements-server.lock
@@ -162,14 +168,16 @@ lock:
 	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter --extra energy \
 		--override .uv/no-torch.txt -c requirements.lock -c requirements-server.lock $(locked) \
 		-o requirements-energy.lock >/dev/null
+	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter --extra excel \
+		--override .uv/no-torch.txt -c requirements.lock $(locked) -o requirements-excel.lock >/dev/null
 	@printf '%s\n' $(TORCH_NEEDS) | $(COMPILE) pyproject.toml - --extra starter --extra server \
-		--extra energy --extra dev --override .uv/no-torch.txt -c requirements.lock \
-		-c requirements-server.lock -c requirements-energy.lock $(locked) \
+		--extra energy --extra excel --extra dev --override .uv/no-torch.txt -c requirements.lock \
+		-c requirements-server.lock -c requirements-energy.lock -c requirements-excel.lock $(locked) \
 		-o requirements-dev.lock >/dev/null
 	@sed -n 's/^torch==\([0-9.]*\).*/torch==\1/p' requirements-torch-cpu.lock \
 		| $(COMPILE) - -c requirements.lock $(locked) -o requirements-torch-cuda.lock >/dev/null
 	@if grep -hE '^(nvidia|cuda|triton|torch)' requirements.lock requirements-energy.lock \
-		requirements-dev.lock | grep -qv '^nvidia-ml-py=='; then \
+		requirements-excel.lock requirements-dev.lock | grep -qv '^nvidia-ml-py=='; then \
 		echo "CUDA packages reached a lock that must not have them" >&2; exit 1; fi
 
 clean:

@@ -26,7 +26,7 @@ from configs.model import Language, Model
 from configs.promotion import Gate
 from configs.retraining import Retraining
 from configs.training import Training
-from configs.values import Files, Labels, Name, Section, Split
+from configs.values import Delimiter, Encoding, Files, Labels, Name, Section, Split
 
 TAG = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_. -]{0,249}$")
 
@@ -62,8 +62,8 @@ class Data(Section):
     """Where the labelled text is, and what its columns mean."""
 
     train: Files = ("train",)
-    """Files or globs with the training rows (CSV, TSV, JSONL, JSON or Parquet, each also .gz),
-    relative to this file; with `dataset`, names of its splits."""
+    """Files or globs with the training rows (CSV, TSV, JSONL, JSON, Parquet or Excel, each also
+    .gz), relative to this file; with `dataset`, names of its splits."""
     validation: Split = 0.1
     """Files, or the fraction of the training rows to set aside for choosing the checkpoint."""
     test: Split = 0.1
@@ -84,6 +84,14 @@ class Data(Section):
     versions show it. It is not trained on."""
     group_column: str | None = None
     """A column such as a customer id: rows with the same value stay in one split."""
+    encoding: Encoding | None = None
+    """Encoding of text files, such as `cp1252` or `gb18030`; detected by default. A byte order mark
+    comes first."""
+    delimiter: Delimiter | None = None
+    """Separator of the columns of CSV and TSV files; by default the comma, semicolon, tab or
+    vertical bar that divides their first line."""
+    sheet: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    """Name of the sheet of Excel workbooks; by default the first, if no other can be meant."""
     quotes: bool = True
     """Whether CSV and TSV fields may be quoted; if false, quotation marks are text."""
     window: Window = Window()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
 from collections.abc import Collection
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+)
 from pydantic.json_schema import WithJsonSchema
 
 from configs.language import english
@@ -71,6 +79,9 @@ ABSENT: Final = frozenset(
 """What programs write for a missing value; a reader cannot tell it from a name."""
 WHOLE: Final = re.compile(r"-?(0)(?:\.0+)?|(-?[1-9][0-9]*)\.0+")
 """A whole number that may have a fraction of zeros."""
+
+NO_FILES: Final = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape"})
+"""Codecs that are no encodings of files."""
 
 TEXT_OR_TEXTS: dict[str, Any] = {
     "anyOf": [
@@ -140,7 +151,35 @@ def _labels(value: object) -> tuple[str, ...] | dict[str, str]:
     return found
 
 
+def encoding_name(value: str) -> str:
+    """An encoding of text, as Python calls it."""
+    try:
+        codec = codecs.lookup(value)
+        is_text = codec.decode(codec.encode("a,\n")[0])[0] == "a,\n" and codec.name not in NO_FILES
+    except (LookupError, TypeError, ValueError):
+        is_text = False
+    if not is_text:
+        raise ValueError(f"expected an encoding such as utf-8, cp1252 or gb18030, found {value!r}")
+    return value
+
+
+def delimiter_of(value: str) -> str:
+    r"""One character that may separate fields; ``\t`` may be written as in YAML and shells."""
+    value = "\t" if value == r"\t" else value
+    if len(value) != 1 or value in '" \r\n\0':
+        raise ValueError(
+            r"""expected one character such as ";" or "\t", with its quotation marks"""
+        )
+    return value
+
+
 Plain = PlainSerializer(lambda value: list(value) if isinstance(value, tuple) else value)
+Encoding = Annotated[str, AfterValidator(encoding_name)]
+Delimiter = Annotated[
+    str,
+    AfterValidator(delimiter_of),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 2}),
+]
 Files = Annotated[tuple[str, ...], PlainValidator(_texts), Plain, WithJsonSchema(TEXT_OR_TEXTS)]
 Split = Annotated[
     float | tuple[str, ...],

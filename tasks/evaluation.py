@@ -20,7 +20,7 @@ from tasks.applications.scoring import Scorer
 from tasks.champion import answers, paired, slices
 from tasks.champion.paired import MetricComparison
 from tasks.contract.rows import origins
-from tasks.contract.sources.splits import options_of
+from tasks.contract.sources.splits import usual_options
 from tasks.finetuning import FinetuningResult, extra_metrics, primary_metric_of
 from tasks.metrics import code_digests
 from tasks.processes import calls
@@ -184,7 +184,7 @@ class _Evaluation:
             "precision": families.usable_precision(self.tokenized.spec.base, precision),
             "batch_size": self.config.evaluation.batch_size,
             "columns": dict(self.config.data.columns),
-            "reading": asdict(options_of(self.config.data)),
+            "reading": asdict(usual_options(self.config.data, self.validated.reading)),
             **self.tokenized.spec.settings(),
             **self.application.serving.configure(self.tokenized.facts, self.config).record(),
             **self.tuned.learned,

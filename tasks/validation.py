@@ -33,12 +33,13 @@ from tasks.contract.report import record
 from tasks.contract.rows import layout as layouts
 from tasks.contract.rows import quarantine
 from tasks.contract.rows.quarantine import Fixes, QuarantineSummary
+from tasks.contract.sources import splits
 from tasks.contract.sources.splits import SPLITS, Sources
 from tasks.contract.statistics.profile import Profile
 from tasks.store import StoredResult, lock, read_json, write_json
 from tasks.workspace import Workspace
 
-VERSION = 6
+VERSION = 7
 NO_ROWS = {"train", "validation", "test", "id_column"}
 """Settings of the data that do not change the rows, or are inputs of their own."""
 ROWS = ("facts.json", *(f"{split}.arrow" for split in SPLITS))
@@ -96,7 +97,12 @@ class ValidationResult(StoredResult):
             note = english("{note}, {count:,} dropped as copies", note=note, count=dropped)
         if outside:
             note = english("{note}, {count:,} outside the window", note=note, count=outside)
-        return f"{kept}; {note}"
+        return "; ".join([kept, note, *splits.describe(self.reading)])
+
+    @property
+    def reading(self) -> list[dict[str, str]]:
+        """How each file was read that can be read in several ways: encoding, delimiter, sheet."""
+        return list(self.stored.summary["reading"])
 
 
 def validate(
@@ -180,14 +186,15 @@ def _build(
             profiles = second_pass.write(folder, config, checked, facts, workers)
             write_json(folder / "facts.json", facts.record())
             write_json(folder / "profile.json", profiles["train"].to_dict())
-    report = record.describe(config, checked, aside, problems, profiles)
+    reading = sources.reading()
+    report = record.describe(config, checked, aside, problems, profiles) | {"reading": reading}
     if config.contract.label_quality and not problems:
         report |= record.label_quality(folder, config, facts, layout.files)
     record.publish(workspace.root, {"pipeline": config.name} | report)
     if problems:
         raise DataError(problems)
     write_json(folder / "report.json", report)
-    return _summary(checked, aside)
+    return _summary(checked, aside) | {"reading": reading}
 
 
 def _set_aside(

@@ -30,7 +30,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the versio
 def predict(
     model: Reference,
     file: Annotated[
-        str, typer.Argument(help="CSV, TSV, JSON, JSONL or Parquet file; - is stdin.")
+        str, typer.Argument(help="CSV, TSV, JSON, JSONL, Parquet or .xlsx file; - is stdin.")
     ] = "-",
     *,
     output: Annotated[str, typer.Option("--to", help="Format: csv or jsonl.")] = "",
@@ -52,11 +52,22 @@ def predict(
         bool | None,
         typer.Option(help="Whether CSV and TSV fields may be quoted; as in training by default."),
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the file; detected by default.")
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Separator of CSV and TSV; detected by default.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook.")] = None,
 ) -> None:
     """Predict rows with a registered model; every row is checked before the first is predicted."""
     from flows.models.prediction import Request, stream
 
-    request = Request(model, file, output, column or [], probabilities, documents, question, quotes)
+    format_ = {"quotes": quotes, "encoding": encoding, "delimiter": delimiter, "sheet": sheet}
+    declared = {name: value for name, value in format_.items() if value is not None}
+    request = Request(
+        model, file, output, column or [], probabilities, documents, question, declared
+    )
     for line in stream(open_workspace(), request):
         write_data(line)
 

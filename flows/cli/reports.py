@@ -134,6 +134,7 @@ def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
     """Every rule of the data contract with its findings, and where the reports are."""
     from tasks.contract.report import record
     from tasks.contract.rows.quarantine import file_of
+    from tasks.contract.sources import splits
 
     rules = [
         [rule["name"], rule["severity"], f"{rule['found']:,}", f"{rule['looked_at']:,}", _at(rule)]
@@ -155,6 +156,7 @@ def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
         parts += [_measures(report["drift"], report["drift_reference"]), ""]
     if quality := report.get("label_quality"):
         parts += [Text(_label_quality(quality)), ""]
+    parts += [Text(translated(line)) for line in splits.describe(report.get("reading", []))]
     name = report["pipeline"]
     parts.append(Text(_("report:     {html}", html=_near(record.paths(root, name).html))))
     if report["rows"]["quarantined"]:

@@ -59,10 +59,11 @@ class LoadedModel:
 
     @property
     def options(self) -> Options:
-        """How the training files were read."""
+        """How the training files were read, for others that may be read in several ways."""
         known = {field.name for field in fields(Options)}
         stored = self.settings.get("reading", {})
-        return Options(**{name: value for name, value in stored.items() if name in known})
+        usual = {name: value for name, value in stored.items() if name in known}
+        return Options(**{**usual, "usual": True})
 
     def accepted(self, renames: Mapping[str, str], option: str) -> dict[str, list[str]]:
         """The names that each input column may have, the preferred one first.

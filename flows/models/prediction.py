@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, ModelError, Problem
-from configs.language import _
+from configs.language import _, english, translated
+from configs.values import delimiter_of, encoding_name
 from flows.models import reading, writing
 from flows.models.loaded_model import LoadedModel
 from flows.models.reading import Row, Words
@@ -32,6 +33,14 @@ CONTEXT, SOURCE = "context", "source"
 UNKNOWN = {"answer": "", "score": None, "start": -1, "end": -1, "answered": False, "source": ""}
 """The answer to a question that shares no word with any passage; the model is not called."""
 DELIMITED = ("csv", "tsv")
+WORKBOOKS = ("xlsx", "xlsm")
+USES = {
+    "quotes": (DELIMITED, english("only CSV and TSV have fields that may be quoted")),
+    "delimiter": (DELIMITED, english("only CSV and TSV have a separator")),
+    "sheet": (WORKBOOKS, english("only a workbook has sheets")),
+    "encoding": ((*DELIMITED, "json", "jsonl", "ndjson"), english("only text has an encoding")),
+}
+"""The formats that each option of reading is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,8 @@ class Request:
     """The arguments of ``onestep predict``.
 
     Attributes:
-        quotes: whether CSV and TSV fields may be quoted; None for what the model was trained with.
+        reading: options of the format that the file has: ``quotes``, ``encoding``, ``delimiter``
+            and ``sheet``; by default as the model was trained, or as it is detected.
     """
 
     model: str
@@ -49,7 +59,7 @@ class Request:
     probabilities: bool = False
     documents: Path | None = None
     question: str | None = None
-    quotes: bool | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
 
 def stream(workspace: Workspace, request: Request) -> Iterator[str]:
@@ -137,7 +147,7 @@ def _predict(names: _Names, source: FileSource, path: Path) -> Iterator[str]:
 
 
 def _kind(source: FileSource) -> str:
-    return "csv" if formats.format_of(source.path) in DELIMITED else "jsonl"
+    return "csv" if formats.format_of(source.path) in (*DELIMITED, *WORKBOOKS) else "jsonl"
 
 
 def _answer(names: _Names, kind: str) -> str:
@@ -176,8 +186,8 @@ def _require_sense(request: Request) -> None:
         raise DataError(Problem("--question", _("expected documents to look it up in"), advice))
     if request.file != "-":
         raise DataError(Problem("--question", _("expected a question or a file, found both")))
-    if request.columns or request.quotes is not None:
-        option = "--column" if request.columns else "--quotes"
+    if request.columns or request.reading:
+        option = "--column" if request.columns else f"--{next(iter(request.reading))}"
         raise DataError(Problem(option, _("a question has no columns"), _("leave it out")))
 
 
@@ -196,12 +206,21 @@ def _renames(columns: Sequence[str]) -> dict[str, str]:
 
 def _options(request: Request, model: LoadedModel, path: Path) -> Options:
     """How the file is read: as the training files were, unless the request says otherwise."""
-    if request.quotes is None:
-        return model.options
-    if (kind := formats.format_of(path)) not in DELIMITED:
-        message = _("only CSV and TSV have fields that may be quoted, found {kind}", kind=kind)
-        raise DataError(Problem("--quotes", message, _("leave it out")))
-    return replace(model.options, quotes=request.quotes)
+    kind, given = formats.format_of(path), dict(request.reading)
+    for name in given:
+        if kind not in USES[name][0]:
+            expected = translated(USES[name][1])
+            message = _("{expected}, found {kind}", expected=expected, kind=kind)
+            raise DataError(Problem(f"--{name}", message, _("leave it out")))
+    if not given.keys() - {"quotes"}:
+        return replace(model.options, **given)
+    try:
+        for name, check in (("encoding", encoding_name), ("delimiter", delimiter_of)):
+            if name in given:
+                given[name] = check(given[name])
+    except ValueError as error:
+        raise DataError(Problem(f"--{name}", str(error))) from None
+    return Options(**{"quotes": model.options.quotes, **given})
 
 
 def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FEW = 5
 """Most rows that an error names."""
 REPAIR = "correct these rows or leave them out; nothing was predicted"
+SETTING = re.compile(r"data\.(encoding|delimiter|sheet)(: )?")
 Row = dict[str, Any]
 Numbered = tuple[int, Row] | Unreadable
 
@@ -65,18 +67,34 @@ def opened(path: Path, options: Options, workspace: Workspace) -> Iterator[FileS
         DataError: it cannot be read.
     """
     if path != STDIN and not path.is_fifo():
-        yield formats.open_file(path, options)
+        with _own_words(path, path):
+            yield formats.open_file(path, options)
         return
     with TemporaryDirectory(dir=workspace.temporary) as folder:
         copy = Path(folder) / f"input.{formats.format_of(path)}"
         with copy.open("wb") as target, _stream(path) as stream:
             shutil.copyfileobj(stream, target)
-        try:
+        with _own_words(copy, path):
             yield formats.open_file(copy, options)
-        except DataError as error:
-            names = str(copy), shown(path)
-            told = (replace(one, where=one.where.replace(*names)) for one in error.problems)
-            raise DataError(told) from None
+
+
+@contextmanager
+def _own_words(read: Path, path: Path) -> Iterator[None]:
+    """Errors name the file as the user did, and options of the command instead of settings."""
+    try:
+        yield
+    except DataError as error:
+        told = []
+        for one in error.problems:
+            advice = one.advice.replace("set data.quotes: false", "add --no-quotes")
+            advice = SETTING.sub(_option, advice.replace("set data.", "add data."))
+            where = one.where.replace(str(read), shown(path))
+            told.append(replace(one, where=where, advice=advice))
+        raise DataError(told) from None
+
+
+def _option(setting: re.Match[str]) -> str:
+    return f"--{setting[1]}{' ' if setting[2] else ''}"
 
 
 @contextmanager

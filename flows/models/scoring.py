@@ -14,8 +14,8 @@ from typing import Any
 from flows.models.reading import Row, only_numbers
 from tasks.contract.rows.layout import quote_names
 from tasks.contract.rules.cells import is_number
-from tasks.contract.sources import delimited
 from tasks.contract.sources.json_files import REPEATED, has_repeated, is_unicode, json_object
+from tasks.contract.sources.separators import Reader
 
 LARGEST_BATCH = 4096
 LARGEST_BODY = 2_000_000
@@ -184,7 +184,7 @@ def _json(text: str) -> Any:
 
 def _csv_rows(text: str) -> list[Row]:
     try:
-        lines = [line for line in delimited.Reader(io.StringIO(text, newline=""), ",") if line]
+        lines = [line for line in Reader(io.StringIO(text, newline=""), ",") if line]
     except csv.Error as error:
         raise RequestError(f"the request is not CSV: {error}") from None
     return _named([name.strip() for name in lines[0]], lines[1:]) if lines else []

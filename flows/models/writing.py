@@ -16,8 +16,11 @@ from configs.language import _, english, translated
 from flows.models.reading import Numbered, Row, Words
 from tasks.contract.rows.layout import quote_names
 from tasks.contract.sources.base import Unreadable
+from tasks.contract.sources.separators import NAMES
 
 PROBABILITIES: Final = "probabilities"
+OTHERS: Final = NAMES.keys() - {","}
+"""Separators that a reader may detect besides the comma."""
 AS_JSON: Final = english("write JSON Lines instead: --to jsonl")
 
 
@@ -86,7 +89,8 @@ class Output:
                 same=quote_names(same),
             )
             raise DataError(Problem("--to csv", message, translated(AS_JSON)))
-        return _csv_line(self.columns)
+        # Else a name could be divided by another separator.
+        return _csv_line(self.columns, csv.QUOTE_ALL if OTHERS & set("".join(stripped)) else None)
 
     def lines(self, rows: Iterable[Row]) -> str:
         """Rows. JSON has no NaN and no infinity, which are null; CSV has lists as JSON."""
@@ -105,10 +109,11 @@ def _cell(value: Any) -> Any:
     return _json(value) if isinstance(value, list | dict) else value
 
 
-def _csv_line(cells: Sequence[Any]) -> str:
+def _csv_line(cells: Sequence[Any], quoting: int | None = None) -> str:
     buffer = io.StringIO()
     # With this line ending, the writer quotes a carriage return as well as a line feed.
-    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+    how: Any = quoting or csv.QUOTE_MINIMAL
+    csv.writer(buffer, lineterminator="\r\n", quoting=how).writerow(cells)
     return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 

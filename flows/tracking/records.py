@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -79,6 +80,9 @@ def _dataset(split: str, validated: ValidationResult) -> DatasetInput:
     sources = validated.sources
     found = sources.splits.get(split) or sources.splits["train"]
     kind, source = found[0].origin([one.name for one in found[:MOST_FILES]])
+    names = {Path(one.name).name for one in found[:MOST_FILES]}
+    if reading := [one for one in validated.reading if one["file"] in names]:
+        source |= {"reading": reading}
     table = MappedTable(validated.stored.path / f"{split}.arrow")
     profile = {"num_rows": len(table), "num_elements": len(table) * len(_columns(table.schema))}
     dataset = Dataset(

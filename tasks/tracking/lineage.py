@@ -66,6 +66,7 @@ def record(config: Pipeline, validated: ValidationResult) -> Record:
             for split, files in sources.files.items()
         },
         "fixes": read_json(validated.stored.path / MANIFEST)["inputs"]["fixes"],
+        "reading": validated.reading,
         "rows": validated.rows,
         "quarantined": validated.quarantined,
         "rows_digest": validated.digest,

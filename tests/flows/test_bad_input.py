@@ -182,9 +182,9 @@ WRONG_DATA = {
         data(random.Random(0).randbytes(2000)),
         ["reviews.csv: expected UTF-8 text, found binary data"],
     ),
-    "UTF-16": (
-        data(f"text,label\n{SECRET},positive\n".encode("utf-16")),
-        ["reviews.csv: expected UTF-8, found UTF-16", "convert it"],
+    "two encodings": (
+        data(f"text,label\n{SECRET} Le café très bon là,positive\n".encode("cp1252")),
+        ["reviews.csv:2: expected UTF-8, found byte 0xe9", "data.encoding: cp1252 or data.enc"],
     ),
     "an open quotation mark": (
         rows("text,label", ["fine,positive", f'"{SECRET} and so on,negative']),

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from configs.language import english
-from tasks.contract.sources import text_files
-from tasks.contract.sources.base import Block, FileSource, Rows, Unreadable
+from tasks.contract.sources.base import Block, Rows, Unreadable
+from tasks.contract.sources.text_files import TextFile
 
 ENDINGS: Final = ("conll", "iob", "bio")
 TAG: Final = re.compile(r"O|[BIESLU]-\S.*")
@@ -69,7 +69,7 @@ def _starts_document(line: str) -> bool:
     return line.split(maxsplit=1)[0] == DOCUMENT
 
 
-class Conll(FileSource):
+class Conll(TextFile):
     """A file whose rows are sentences: ``text`` is a list of tokens, ``entities`` their tags."""
 
     def columns(self) -> list[str]:
@@ -77,7 +77,7 @@ class Conll(FileSource):
 
     def rows(self, block: Block | None = None) -> Rows:
         """Each sentence; one that has a line without a tag cannot be read."""
-        with text_files.text(self.path) as stream:
+        with self.text() as stream:
             for number, sentence in enumerate(sentences(stream), 1):
                 if sentence.reason:
                     yield Unreadable(number, sentence.reason, "\n".join(sentence.lines))

@@ -12,7 +12,8 @@ from functools import cache, cached_property
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
-from configs.language import _, english
+from configs.language import _, english, translated
+from tasks.contract.sources import splits
 from tasks.contract.sources.splits import SPLITS
 from tasks.report import page
 from tasks.report.page import counted, number
@@ -99,8 +100,8 @@ def render(report: Mapping[str, Any]) -> str:
 
     Args:
         report: ``pipeline``, ``verdict`` and ``rows``, and any of ``application``, ``created``,
-            ``digest``, ``refusals``, ``splits``, ``rules``, ``distributions``, ``drift``,
-            ``drift_reference`` and ``label_quality``.
+            ``digest``, ``reading``, ``refusals``, ``splits``, ``rules``, ``distributions``,
+            ``drift``, ``drift_reference`` and ``label_quality``.
 
     Returns:
         One HTML document without scripts and without a reference to anything outside it.
@@ -110,6 +111,7 @@ def render(report: Mapping[str, Any]) -> str:
         report=report,
         findings=sorted((rule for rule in rules if rule.get("found")), key=_rank),
         groups=_grouped(rules),
+        reading=[translated(one) for one in splits.describe(report.get("reading") or [])],
         plots=[_plot(distribution) for distribution in report.get("distributions") or []],
     )
 

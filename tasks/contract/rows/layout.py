@@ -160,10 +160,11 @@ def _missing(where: str, found: list[str], mapping: Mapping[str, str]) -> Iterat
         if any(len(name) > LONGEST_NAME for name in found):
             advice = english("does the file begin with a line of column names?")
         elif len(found) == 1 and (marks := [mark for mark in SEPARATORS if mark in found[0]]):
+            mark = marks[0]
             advice = english(
-                "its columns are separated by {note}: save it with commas, or with tabs as a .tsv "
-                "file",
-                note=SEPARATORS[marks[0]],
+                "its columns are separated by {note}: set data.delimiter: {mark}",
+                note=SEPARATORS[mark],
+                mark=json.dumps(mark),
             )
         yield Problem(where, message, advice)
 

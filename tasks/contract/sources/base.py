@@ -56,9 +56,21 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Settings of the data section that some formats use: whether fields may be quoted."""
+    """Settings of the data section that some formats use.
+
+    Attributes:
+        quotes: whether fields may be quoted.
+        encoding: of text, as Python calls it; detected by default.
+        delimiter: of fields; detected by default.
+        sheet: of a workbook.
+        usual: the last three are those of other files, for a file that can be read in several ways.
+    """
 
     quotes: bool = True
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+    usual: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +167,10 @@ class Source(ABC):
     @abstractmethod
     def size(self) -> int:
         """Bytes to read; large sources are read by several processes."""
+
+    def reading(self) -> dict[str, str]:
+        """How the source is read, as far as that was detected or declared: encoding and such."""
+        return {}
 
     def lines(self, rows: Collection[int]) -> dict[int, int]:
         """The line on which each row begins; empty if rows of the format have no lines."""

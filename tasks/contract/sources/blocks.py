@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.contract.sources.base import Block
-from tasks.contract.sources.text_files import STDIN, is_zipped
+from tasks.contract.sources.text_files import is_zipped
 
 QUOTE, LINE_FEED, CARRIAGE_RETURN = 34, 10, 13
 
@@ -23,7 +23,7 @@ Bytes = NDArray[np.uint8]
 
 def is_divisible(path: Path, size: int) -> bool:
     """Whether a file holds at least two blocks that can be read separately."""
-    return path != STDIN and path.stat().st_size >= 2 * size and not is_zipped(path)
+    return path.stat().st_size >= 2 * size and not is_zipped(path)
 
 
 def cut(

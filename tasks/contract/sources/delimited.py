@@ -2,93 +2,72 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import re
-import sys
-from collections.abc import Collection, Iterable, Iterator
-from itertools import chain
-from typing import IO, Any, ClassVar
+import json
+from collections.abc import Collection, Iterator
+from functools import cached_property
+from typing import IO, ClassVar
 
 from configs.errors import DataError, Problem
-from tasks.contract.sources import blocks, text_files
-from tasks.contract.sources.base import BLOCK_BYTES, Block, FileSource, Rows, Unreadable
+from tasks.contract.sources import blocks, separators
+from tasks.contract.sources.base import BLOCK_BYTES, Block, Rows, Unreadable
+from tasks.contract.sources.separators import DECLARATION, NAMES, Reader, Separator
+from tasks.contract.sources.text_files import TextFile
 
 ADVICE = "close the quotation mark, double it inside a field, or set data.quotes: false"
 
 
-class Reader:
-    """Reads records as ``csv.reader`` does; blanks before the quotation mark that opens a field are
-    no part of it.
+class CommaSeparated(TextFile):
+    """A CSV file, whose separator is detected unless it is declared."""
 
-    The option ``skipinitialspace`` would also take the blanks off fields without quotation marks,
-    so only a record with such a mark is read again with it.
-    """
+    own_delimiter: ClassVar[str] = ","
 
-    def __init__(self, stream: Iterable[str], delimiter: str, *, quotes: bool = True) -> None:
-        csv.field_size_limit(sys.maxsize)
-        quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-        self.line_num = 0
-        self._quotes = quotes
-        self._record: list[str] = []
-        self._lines = self._counted(stream)
-        self._options: dict[str, Any] = {"delimiter": delimiter, "quoting": quoting}
-        self._fields = csv.reader(self._lines, strict=quotes, **self._options)
+    @cached_property
+    def separator(self) -> Separator:
+        """What separates the fields.
 
-    def __iter__(self) -> Iterator[list[str]]:
-        return self
+        Raises:
+            DataError: it is not clear.
+        """
+        declared, options = self.options.delimiter, self.options
+        with self.text() as stream:
+            if declared and not options.usual:
+                return Separator(declared, DECLARATION.fullmatch(stream.readline()) is not None)
+            found = separators.detect(stream, self.own_delimiter, quotes=options.quotes)
+        fitting = (found.delimiter, *found.others)
+        if found.others and declared not in fitting:
+            names = " as well as by ".join(NAMES[one] for one in fitting)
+            choice = " or ".join(f"data.delimiter: {json.dumps(one)}" for one in fitting)
+            message = f"its columns can be divided by {names}"
+            raise DataError(Problem(f"{self.path}:1", message, f"set {choice}"))
+        return Separator(str(declared)) if found.others else found
 
-    def __next__(self) -> list[str]:
-        self._record.clear()
-        fields = next(self._fields)
-        if self._quotes and any(map(_begins_with_mark, fields)):
-            lines = chain(list(self._record), self._lines)
-            fields = next(csv.reader(lines, strict=True, skipinitialspace=True, **self._options))
-            if any(self._is_bare(field) for field in fields if _begins_with_mark(field)):
-                raise csv.Error("white space other than blanks before a quotation mark")
-        return fields
+    @property
+    def delimiter(self) -> str:
+        """The character between fields."""
+        return self.separator.delimiter
 
-    def _is_bare(self, field: str) -> bool:
-        """Whether a field of the record is without quotation marks around it."""
-        mark = re.escape(self._options["delimiter"])
-        found = re.search(f"(^|{mark}) *{re.escape(field)}", "".join(self._record), re.MULTILINE)
-        return found is not None
-
-    def _counted(self, stream: Iterable[str]) -> Iterator[str]:
-        for line in stream:
-            self.line_num += 1
-            self._record.append(line)
-            yield line
-
-
-def _begins_with_mark(field: str) -> bool:
-    """Whether a field begins with a quotation mark after white space."""
-    return field[:1].isspace() and field.lstrip()[:1] == '"'
-
-
-class CommaSeparated(FileSource):
-    """A CSV file."""
-
-    delimiter: ClassVar[str] = ","
+    def reading(self) -> dict[str, str]:
+        return {**super().reading(), "delimiter": self.delimiter}
 
     def columns(self) -> list[str]:
-        with text_files.text(self.path) as stream:
+        with self.text() as stream:
             return self._header(self._reader(stream))
 
     def rows(self, block: Block | None = None) -> Rows:
         """Each record; one with more or fewer fields than the header cannot be read."""
-        with text_files.text(self.path, block) as stream:
-            reader = self._reader(stream)
+        with self.text(block) as stream:
+            reader = self._reader(stream, skip=block is None)
             header = list(block.header) if block else self._header(reader)
             for number, fields in enumerate(filter(None, self._records(reader)), 1):
                 if len(fields) == len(header):
                     yield number, dict(zip(header, fields, strict=True))
                 else:
                     reason = f"expected {len(header)} fields, found {len(fields)}"
-                    yield Unreadable(number, reason, ",".join(fields))
+                    yield Unreadable(number, reason, self.delimiter.join(fields))
 
     def lines(self, rows: Collection[int]) -> dict[int, int]:
-        with text_files.text(self.path) as stream:
+        with self.text() as stream:
             reader = self._reader(stream)
             self._header(reader)
             return dict(self._lines(reader, rows))
@@ -103,10 +82,18 @@ class CommaSeparated(FileSource):
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
         """Blocks of whole records, as far as quotation marks tell where records end."""
-        if blocks.is_divisible(self.path, size):
+        if blocks.is_divisible(self.path, size) and self._has_plain_bytes():
             delimiter = self.delimiter if self.options.quotes else None
             header = tuple(self.columns())
-            yield from blocks.cut(self.path, size, self._header_size(), header, delimiter)
+            if start := self._header_size():
+                yield from blocks.cut(self.path, size, start, header, delimiter)
+
+    def _has_plain_bytes(self) -> bool:
+        """Whether bytes of separators, quotation marks and line breaks are nothing else."""
+        if self.encoding.name == "utf-8":
+            return self.delimiter.isascii()
+        # In encodings of several bytes, a later one may be any from "0" on.
+        return self.encoding.keeps_ascii and self.delimiter in ",;\t"
 
     def _records(self, reader: Reader) -> Iterator[list[str]]:
         while True:
@@ -119,11 +106,15 @@ class CommaSeparated(FileSource):
                 where = f"{self.path}:{line}"
                 raise DataError(Problem(where, f"not valid CSV: {error}", ADVICE)) from None
 
-    def _reader(self, stream: Iterable[str]) -> Reader:
-        return Reader(stream, self.delimiter, quotes=self.options.quotes)
+    def _reader(self, stream: IO[str] | Iterator[str], *, skip: bool = True) -> Reader:
+        """Reads the lines of the file; a first line that names the separator is no record."""
+        reader = Reader(stream, self.delimiter, quotes=self.options.quotes)
+        if skip and self.separator.line:
+            reader.skip_line()
+        return reader
 
     def _header(self, reader: Reader) -> list[str]:
-        where = f"{self.path}:1"
+        where = f"{self.path}:{1 + self.separator.line}"
         try:
             header: list[str] = [name.strip() for name in next(reader)]
         except csv.Error as error:
@@ -139,7 +130,7 @@ class CommaSeparated(FileSource):
         return header
 
     def _header_size(self) -> int:
-        """Bytes of the line of column names, with its line ending and a byte order mark."""
+        """Bytes before the first record; 0 if they cannot be told."""
         lines: list[str] = []
 
         def kept(stream: IO[str]) -> Iterator[str]:
@@ -147,14 +138,16 @@ class CommaSeparated(FileSource):
                 lines.append(line)
                 yield line
 
-        with text_files.text(self.path) as stream:
+        with self.text() as stream:
             next(self._reader(kept(stream)))
+        written = "".join(lines).encode(self.encoding.name, "replace")
+        mark = self.encoding.mark
         with self.path.open("rb") as raw:
-            mark = len(codecs.BOM_UTF8) if raw.read(3) == codecs.BOM_UTF8 else 0
-        return mark + sum(len(line.encode()) for line in lines)
+            raw.seek(mark)
+            return mark + len(written) if raw.read(len(written)) == written else 0
 
 
 class TabSeparated(CommaSeparated):
     """A TSV file."""
 
-    delimiter = "\t"
+    own_delimiter = "\t"

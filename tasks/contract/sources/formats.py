@@ -15,6 +15,7 @@ from tasks.contract.sources.delimited import CommaSeparated, TabSeparated
 from tasks.contract.sources.json_files import JsonDocument, JsonLines
 from tasks.contract.sources.parquet import Parquet
 from tasks.contract.sources.text_files import STDIN
+from tasks.contract.sources.workbooks import Workbook
 from tasks.extensions import Extensions
 
 Formats: TypeAlias = Mapping[str, type[FileSource]]
@@ -29,11 +30,17 @@ FORMATS: Final[Extensions[type[FileSource]]] = Extensions(
         "jsonl": JsonLines,
         "ndjson": JsonLines,
         "parquet": Parquet,
+        "xlsx": Workbook,
+        "xlsm": Workbook,
     },
 )
 NONE: Final[Formats] = MappingProxyType({})
 FIRST_BYTES: Final = {b"{": "jsonl", b"[": "json"}
-"""Format of standard input by its first byte; others are CSV, or TSV with tabs and no comma."""
+"""Format of standard input by its first byte after a byte order mark; others are CSV."""
+ZIP: Final = b"PK\x03\x04"
+"""The first bytes of a workbook."""
+MARKS: Final = b"\xef\xbb\xbf\xfe\xff\0"
+"""Bytes of which byte order marks consist, and the zeros of UTF-16."""
 
 
 def names(own: Formats = NONE) -> list[str]:
@@ -48,21 +55,22 @@ def ending_of(path: Path) -> str:
 
 
 def format_of(path: Path, own: Formats = NONE) -> str:
-    """The format of a file by its name; of standard input by its first line.
+    """The format of a file by its name; of standard input by its first bytes.
 
     Raises:
         DataError: no format has the ending of the name.
     """
     if path == STDIN:
-        head = cast(io.BufferedReader, sys.stdin.buffer).peek(1).partition(b"\n")[0]
-        tabs = b"\t" in head and b"," not in head
-        return FIRST_BYTES.get(head[:1], "tsv" if tabs else "csv")
+        head = cast(io.BufferedReader, sys.stdin.buffer).peek(1)
+        if head.startswith(ZIP):
+            return "xlsx"
+        return FIRST_BYTES.get(head.lstrip(MARKS)[:1], "csv")
     known = names(own)
     if (ending := ending_of(path)) in known:
         return ending
     more = [name for name in known if name not in FORMATS.built_in]
     installed = "".join(f", or .{name}" for name in more)
-    expected = f"expected CSV, TSV, JSON, JSONL or Parquet, each also .gz{installed}"
+    expected = f"expected CSV, TSV, JSON, JSONL, Parquet or XLSX, each also .gz{installed}"
     raise DataError(Problem(str(path), expected, "name the file after its format"))
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from configs.errors import DataError, Problem
-from tasks.contract.sources import blocks, text_files
-from tasks.contract.sources.base import BLOCK_BYTES, Block, FileSource, Row, Rows, Unreadable
+from tasks.contract.sources import blocks
+from tasks.contract.sources.base import BLOCK_BYTES, Block, Row, Rows, Unreadable
+from tasks.contract.sources.text_files import TextFile
 
 REPEATED: Final = "a key is there twice"
 ONE_PER_LINE: Final = "a file with one JSON object a line is JSONL; rename it to .jsonl"
@@ -22,7 +23,7 @@ IN_A_LIST: Final = "a file with all rows in one list is JSON; rename it to .json
 BY_COLUMN: Final = "write each row as an object, in pandas with to_json(orient='records')"
 
 
-class JsonFile(FileSource):
+class JsonFile(TextFile):
     """A file of objects, which need not have the same keys."""
 
     same_columns = False
@@ -61,7 +62,7 @@ class JsonLines(JsonFile):
 
     def rows(self, block: Block | None = None) -> Rows:
         """Each object; another line that is not blank cannot be read."""
-        with text_files.text(self.path, block) as stream:
+        with self.text(block) as stream:
             for number, line in enumerate(filter(str.strip, stream), 1):
                 try:
                     row = json.loads(line, object_pairs_hook=json_object)
@@ -78,13 +79,13 @@ class JsonLines(JsonFile):
                     yield Unreadable(number, "expected a JSON object", line.rstrip("\r\n"))
 
     def lines(self, rows: Collection[int]) -> dict[int, int]:
-        with text_files.text(self.path) as stream:
+        with self.text() as stream:
             numbered = (line for line, text in enumerate(stream, 1) if text.strip())
             return {row: line for row, line in enumerate(numbered, 1) if row in rows}
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
-        if blocks.is_divisible(self.path, size):
-            yield from blocks.cut(self.path, size)
+        if self.encoding.keeps_ascii and blocks.is_divisible(self.path, size):
+            yield from blocks.cut(self.path, size, self.encoding.mark)
 
 
 class JsonDocument(JsonFile):
@@ -95,7 +96,7 @@ class JsonDocument(JsonFile):
 
     def rows(self, block: Block | None = None) -> Rows:
         """Each object of the list; another element cannot be read."""
-        with text_files.text(self.path) as stream:
+        with self.text() as stream:
             text = stream.read()
         escaped = "\\u" in text
         for number, row in enumerate(_records(self.path, text), 1):

@@ -7,18 +7,21 @@ import glob
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from configs.schema import Data
-from tasks.contract.sources import formats, hub
+from tasks.contract.sources import formats, hub, separators
 from tasks.contract.sources.base import Block, Options, Source
 from tasks.contract.sources.formats import Formats
 from tasks.store import digest
 
 SPLITS: Final = ("train", "validation", "test")
+DETECTED: Final = ("encoding", "delimiter", "sheet")
+"""Options that are detected unless they are declared."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Sources:
     def by_name(self) -> dict[str, Source]:
         """Each source once, in the order of the splits."""
         return {one.name: one for sources in self.splits.values() for one in sources}
+
+    def reading(self) -> list[dict[str, str]]:
+        """How each file is read that can be read in several ways: encoding, delimiter, sheet."""
+        found = ((Path(one.name).name, one.reading()) for one in self.by_name.values())
+        return [{"file": name, **reading} for name, reading in found if reading]
 
     @property
     def digest(self) -> str:
@@ -129,7 +137,41 @@ def find_files(data: Data, own: Formats = formats.NONE) -> dict[str, list[Source
 
 def options_of(data: Data) -> Options:
     """How the declared files are read."""
-    return Options(data.quotes)
+    return Options(data.quotes, data.encoding, data.delimiter, data.sheet)
+
+
+def usual_options(data: Data, reading: Sequence[Mapping[str, str]]) -> Options:
+    """How the files were read: as declared, or as it was detected if that was one way for all."""
+    declared = options_of(data)
+    ways = {name: {one[name] for one in reading if name in one} for name in DETECTED}
+    detected: dict[str, Any] = {name: min(found) for name, found in ways.items() if len(found) == 1}
+    return replace(declared, **{k: v for k, v in detected.items() if getattr(declared, k) is None})
+
+
+def describe(reading: Sequence[Mapping[str, str]]) -> list[str]:
+    """A phrase for each way in which files are read that are not plain UTF-8 with commas."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for one in reading:
+        if words := "; ".join(_words(**one)):
+            files[words].append(one["file"])
+    return [
+        english("{file} read as {words}", file=names[0], words=words)
+        if len(names) == 1
+        else english("{count:,} files read as {words}", count=len(names), words=words)
+        for words, names in files.items()
+    ]
+
+
+def _words(
+    file: str, encoding: str = "utf-8", delimiter: str | None = None, sheet: str | None = None
+) -> Iterator[str]:
+    if encoding != "utf-8":
+        yield encoding
+    own = "\t" if formats.ending_of(Path(file)) == "tsv" else ","
+    if delimiter not in (None, own):
+        yield separators.name_of(delimiter)
+    if sheet:
+        yield english("sheet {sheet!r}", sheet=sheet)
 
 
 @contextmanager

@@ -1,24 +1,45 @@
-"""Open text files: plain or gzip, UTF-8 only, whole or one block of bytes."""
+"""Open text files in any encoding: plain or gzip, whole or one block of bytes."""
 
 from __future__ import annotations
 
 import codecs
 import gzip
 import io
-import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Final, cast
 
 from configs.errors import DataError, Problem
-from tasks.contract.sources.base import Block
+from tasks.contract.sources.base import Block, FileSource, Options
+from tasks.text import encodings
+from tasks.text.encodings import CHUNK, HEAD, Encoding, UnknownEncodingError
 
 STDIN: Final = Path("-")
 GZIP: Final = b"\x1f\x8b"
-WRONG_ENCODINGS: Final = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
-HEAD: Final = 4096
+OTHER_FORMATS: Final = {
+    b"PK\x03\x04": ("a zip file, such as an Excel workbook", "name a workbook .xlsx"),
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "save it as .xlsx or CSV"),
+    b"PAR1": ("a Parquet file", "name it .parquet"),
+}
+NAME_IT: Final = "convert it to UTF-8, or name its encoding in data.encoding"
+
+
+class TextFile(FileSource):
+    """A file of text, whose encoding is detected unless it is declared."""
+
+    @cached_property
+    def encoding(self) -> Encoding:
+        return encoding_of(self.path, self.options)
+
+    def text(self, block: Block | None = None) -> AbstractContextManager[IO[str]]:
+        """Open the file, or a block of it; see :func:`text`."""
+        return text(self.path, block, self.encoding)
+
+    def reading(self) -> dict[str, str]:
+        return {"encoding": self.encoding.name}
 
 
 def is_zipped(path: Path) -> bool:
@@ -30,24 +51,14 @@ def is_zipped(path: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader]:
-    if path == STDIN:
-        # The first bytes are in this buffer, from which the format was told.
-        yield cast(io.BufferedReader, sys.stdin.buffer)
-    else:
-        with path.open("rb") as raw:
-            yield raw
-
-
-@contextmanager
 def binary(path: Path) -> Iterator[io.BufferedReader]:
-    """Open a file, or standard input for ``-``, and decompress it if it is gzip data.
+    """Open a file, and decompress it if it is gzip data.
 
     Raises:
         DataError: the file cannot be read, or its gzip data is damaged.
     """
     try:
-        with _opened(path) as raw:
+        with path.open("rb") as raw:
             if raw.peek(2)[:2] == GZIP:
                 with gzip.open(raw, "rb") as zipped:
                     yield io.BufferedReader(cast(io.RawIOBase, zipped))
@@ -60,54 +71,107 @@ def binary(path: Path) -> Iterator[io.BufferedReader]:
 
 
 @contextmanager
-def text(path: Path, block: Block | None = None) -> Iterator[IO[str]]:
-    """Open a file as UTF-8 text, without a byte order mark and with its line endings.
+def text(
+    path: Path, block: Block | None = None, encoding: Encoding | None = None
+) -> Iterator[IO[str]]:
+    """Open a file as text, without a byte order mark and with its line endings.
+
+    Args:
+        path: the file.
+        block: the bytes to read; all by default.
+        encoding: detected by default.
 
     Raises:
-        DataError: the file is empty, binary, not UTF-8 or cannot be read.
+        DataError: the file is empty, binary, of an unclear encoding or cannot be read.
     """
-    with binary(path) as stream, _decoded(path):
+    encoding = encoding or encoding_of(path)
+    with binary(path) as stream, _decoded(path, encoding):
         if block:
             stream.seek(block.start)
             part = io.BytesIO(stream.read(block.stop - block.start))
-            encoding = "utf-8" if block.start else "utf-8-sig"
-            yield io.TextIOWrapper(part, encoding=encoding, newline="")
+            yield io.TextIOWrapper(part, encoding=encoding.name, newline="")
             return
-        _refuse_binary(path, stream.peek(HEAD)[:HEAD])
-        decoded = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+        stream.read(encoding.mark)
+        decoded = io.TextIOWrapper(stream, encoding=encoding.name, newline="")
         try:
             yield decoded
         finally:
             decoded.detach()
 
 
-@contextmanager
-def _decoded(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        message = f"expected UTF-8, found byte 0x{error.object[error.start]:02x}"
-        raise DataError(Problem(_line(path), message, "convert it to UTF-8")) from None
+def encoding_of(path: Path, options: Options | None = None) -> Encoding:
+    """The encoding of a file: its byte order mark's, the declared one, or what its bytes show.
 
-
-def _line(path: Path) -> str:
-    """A file, and the number of its first line that is not UTF-8; standard input is read once."""
-    if path == STDIN:
-        return str(path)
+    Raises:
+        DataError: the file is empty, binary or of an unclear encoding.
+    """
+    options = options or Options()
     with binary(path) as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return f"{path}:{number}"
-    return str(path)
+        head = stream.peek(HEAD)[:HEAD]
+        found = encodings.marked(head)
+        _refuse_others(path, head[found.mark :] if found else head)
+        if found:
+            return found
+        if options.encoding and not options.usual:
+            return encodings.declared(options.encoding, head)
+        if b"\0" in head:
+            if found := encodings.wide(head):
+                return found
+            raise DataError(Problem(str(path), "expected UTF-8 text, found binary data"))
+        try:
+            return encodings.detect(stream, options.encoding)
+        except UnknownEncodingError as error:
+            raise DataError(_unclear(path, error)) from None
 
 
-def _refuse_binary(path: Path, head: bytes) -> None:
+def _refuse_others(path: Path, head: bytes) -> None:
+    """Refuse a file that is empty, or of a format that is no text."""
     if not head.strip():
         raise DataError(Problem(str(path), "the file is empty"))
-    for mark, name in WRONG_ENCODINGS.items():
-        if head.startswith(mark):
-            raise DataError(Problem(str(path), f"expected UTF-8, found {name}", "convert it"))
-    if b"\0" in head:
-        raise DataError(Problem(str(path), "expected UTF-8 text, found binary data"))
+    for magic, (name, advice) in OTHER_FORMATS.items():
+        if head.startswith(magic):
+            raise DataError(Problem(str(path), f"expected text, found {name}", advice))
+
+
+def _unclear(path: Path, error: UnknownEncodingError) -> Problem:
+    where, byte = _first_undecodable(path, Encoding("utf-8"))
+    found = f"expected UTF-8, found byte 0x{byte:02x}"
+    if len(error.names) < 2 or error.damaged:
+        if not error.names or error.damaged:
+            return Problem(where, found, NAME_IT)
+        advice = f"correct it, or set data.encoding: {error.names[0]} if the file is in that"
+        return Problem(where, f"{found}, a single one or few", advice)
+    message = f"{found}, and the text fits {' as well as '.join(error.names)}"
+    if error.difference:
+        message += f": {error.difference}"
+    choice = " or ".join(f"data.encoding: {name}" for name in error.names)
+    return Problem(where, message, f"set {choice}")
+
+
+@contextmanager
+def _decoded(path: Path, encoding: Encoding) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError:
+        where, byte = _first_undecodable(path, encoding)
+        name = encoding.name.upper() if encoding.name.startswith("utf") else encoding.name
+        advice = "correct it" if encoding.mark else "correct it, or data.encoding"
+        raise DataError(
+            Problem(where, f"expected {name}, found byte 0x{byte:02x}", advice)
+        ) from None
+
+
+def _first_undecodable(path: Path, encoding: Encoding) -> tuple[str, int]:
+    """A file with the number of its first line that cannot be decoded, and the byte."""
+    decoder = codecs.getincrementaldecoder(encoding.name)()
+    line = 1
+    with binary(path) as stream:
+        stream.read(encoding.mark)
+        try:
+            while chunk := stream.read(CHUNK):
+                line += decoder.decode(chunk).count("\n")
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start].decode(encoding.name, "replace")
+            return f"{path}:{line + before.count(chr(10))}", error.object[error.start]
+    return str(path), 0

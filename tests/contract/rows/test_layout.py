@@ -137,9 +137,9 @@ def test_a_suggested_name_is_read_by_yaml(name: str) -> None:
 @pytest.mark.parametrize(("mark", "word"), [(";", "semicolons"), ("|", "vertical bars")])
 def test_another_separator_is_named(mark: str, word: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"text{mark}label\nx{mark}a\n")
-    for problem in refused(tmp_path, train="a.csv"):
-        advice = f"its columns are separated by {word}: save it with commas, or with tabs as a .tsv"
-        assert problem.endswith(f"({advice} file)")
+    for problem in refused(tmp_path, train="a.csv", delimiter=","):
+        advice = f'its columns are separated by {word}: set data.delimiter: "{mark}"'
+        assert problem.endswith(f"({advice})")
 
 
 def test_a_column_in_use_is_not_suggested(tmp_path: Path) -> None:

@@ -205,9 +205,9 @@ def test_an_open_quotation_mark_is_refused_in_blocks_too(tmp_path: Path) -> None
 
 def test_bytes_of_another_encoding_are_refused_in_blocks_too(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    content = table(PLAIN * 100, ",", "\n", quoted=False).encode()
+    content = (BOM + table(PLAIN * 1000, ",", "\n", quoted=False)).encode()
     path.write_bytes(content + b"caf\xe9,a\n")
-    found = cut(path, 10_000)
+    found = cut(path, 100_000)
     assert len(found) > 2
     assert outcome(path, found) == outcome(path, None) == "refused"
 

@@ -1111,18 +1111,13 @@ DAMAGED = "FILE: the gzip data is damaged or cut off"
 NO_COLUMNS = "FILE: expected a column 'text', found"
 REFUSALS = [
     Refusal("a picture", "train.csv", instead(PNG), BINARY),
-    Refusal("a workbook", "train.tsv", instead(ZIP), BINARY),
+    Refusal("a workbook", "train.tsv", instead(ZIP), "FILE: expected text, found a zip file"),
     Refusal("binary JSONL", "train.jsonl", instead(PNG), BINARY),
-    Refusal("UTF-16", "train.csv", recoded("utf-16"), "FILE: expected UTF-8, found UTF-16"),
-    Refusal(
-        "UTF-16 in JSON", "train.json", recoded("utf-16"), "FILE: expected UTF-8, found UTF-16"
-    ),
-    Refusal("UTF-16 without a mark", "train.tsv", recoded("utf-16-le"), BINARY),
     Refusal(
         "Latin-1",
         "train.csv",
         changed(b"The striker", b"The \xe9t\xe9 striker"),
-        "FILE:2: expected UTF-8, found byte 0xe9 (convert it to UTF-8)",
+        "FILE:2: expected UTF-8, found byte 0xe9, a single one or few (correct it, or set data.enc",
     ),
     Refusal(
         "Latin-1 in JSONL",
@@ -1227,8 +1222,6 @@ REFUSALS = [
         changed(b"text,label\r\n", b"", 1),
         "FILE: expected a column 'text', found a name of 62 characters",
     ),
-    Refusal("commas in TSV", "train.tsv", changed(b"\t", b","), NO_COLUMNS),
-    Refusal("semicolons in CSV", "train.csv", changed(b",", b";"), NO_COLUMNS),
     Refusal("HTML as CSV", "train.csv", instead(PAGE), NO_COLUMNS),
     Refusal("HTML as zipped CSV", "train.csv.gz", instead(PAGE), NO_COLUMNS),
     Refusal("HTML as JSONL", "train.jsonl", instead(PAGE), "FILE: expected one JSON object a line"),
@@ -1348,10 +1341,12 @@ def test_every_damaged_file_is_told_at_once(tmp_path: Path) -> None:
     assert [str(tmp_path / f"{split}.csv") in told for split in SPLITS] == [True] * 3
 
 
-@pytest.mark.parametrize("name", ["train.xlsx", "train.txt", "train"])
+@pytest.mark.parametrize("name", ["train.xls", "train.txt", "train"])
 def test_a_file_of_an_unknown_format_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"text,label\nx,a\n")
-    with pytest.raises(DataError, match="expected CSV, TSV, JSON, JSONL or Parquet") as caught:
+    with pytest.raises(
+        DataError, match="expected CSV, TSV, JSON, JSONL, Parquet or XLSX"
+    ) as caught:
         run(pipeline(tmp_path, {"train": name}))
     assert str(tmp_path / name) in str(caught.value)
 

@@ -68,6 +68,6 @@ def test_unknown_ending_names_the_installed_formats(tmp_path: Path) -> None:
     )
     done = onestep(tmp_path / "home", "check", tmp_path / "rows.yaml")
     assert done.code == 2
-    assert "expected CSV, TSV, JSON, JSONL or Parquet, each also .gz, or .fwf" in " ".join(
+    assert "expected CSV, TSV, JSON, JSONL, Parquet or XLSX, each also .gz, or .fwf" in " ".join(
         done.output.split()
     )

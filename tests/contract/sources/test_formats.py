@@ -197,16 +197,23 @@ def test_a_header_alone_has_no_rows(tmp_path: Path) -> None:
     assert items(write(tmp_path, "rows.csv", "text,label\n")) == []
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf16_is_refused(tmp_path: Path, encoding: str) -> None:
-    mark = "" if encoding == "utf-16" else "\ufeff"
-    path = write(tmp_path, "rows.csv", f"{mark}text,label\nx,a\n".encode(encoding))
-    assert refused(path) == "FILE: expected UTF-8, found UTF-16 (convert it)"
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.json", "rows.jsonl", "rows.csv.gz"])
+def test_wide_encodings_are_read(tmp_path: Path, encoding: str, mark: str, name: str) -> None:
+    path = write_table(tmp_path / name, ROWS)
+    content = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
+    recoded = f"{mark}{content.decode()}".encode(encoding)
+    path.write_bytes(gzip.compress(recoded) if name.endswith(".gz") else recoded)
+    assert rows(path) == ROWS
 
 
 def test_another_encoding_is_refused_wherever_it_shows(tmp_path: Path) -> None:
     path = write(tmp_path, "rows.csv", b"text,label\n" + b"x,a\n" * 10_000 + b"caf\xe9,a\n")
-    assert refused(path) == "FILE:10002: expected UTF-8, found byte 0xe9 (convert it to UTF-8)"
+    found = "FILE:10002: expected UTF-8, found byte 0xe9, a single one or few"
+    advice = "correct it, or set data.encoding: cp1252 if the file is in that"
+    assert refused(path) == f"{found} ({advice})"
+    assert rows(path, encoding="cp1252")[-1] == {"text": "café", "label": "a"}
 
 
 def test_binary_data_is_refused(tmp_path: Path) -> None:
@@ -390,10 +397,10 @@ def test_no_bytes_crash_a_reader(tmp_path: Path, name: str, content: bytes) -> N
         assert str(path) in str(error)  # noqa: PT017
 
 
-@pytest.mark.parametrize("name", ["rows.txt", "rows.xlsx", "rows", "csv"])
+@pytest.mark.parametrize("name", ["rows.txt", "rows.xls", "rows", "csv"])
 def test_an_unknown_format_is_refused(name: str) -> None:
     with pytest.raises(
-        DataError, match=r"expected CSV, TSV, JSON, JSONL or Parquet, each also \.gz"
+        DataError, match=r"expected CSV, TSV, JSON, JSONL, Parquet or XLSX, each also \.gz"
     ):
         formats.format_of(Path(name))
 

@@ -22,7 +22,7 @@ def test_every_missing_file_of_every_split_is_told_at_once(tmp_path: Path) -> No
     assert [problem.split(" (", maxsplit=1)[0] for problem in problems] == [
         "HERE/a.csv: no such file",
         "HERE/b.csv: no such file",
-        "HERE/notes.txt: expected CSV, TSV, JSON, JSONL or Parquet, each also .gz",
+        "HERE/notes.txt: expected CSV, TSV, JSON, JSONL, Parquet or XLSX, each also .gz",
     ]
     (problem,) = refused(tmp_path, train="folder.csv")
     assert problem == "HERE/folder.csv: cannot be read: Is a directory"

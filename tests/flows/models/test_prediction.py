@@ -106,9 +106,40 @@ def test_files_are_read_as_in_training(home: Workspace, tmp_path: Path) -> None:
     file = tmp_path / "in.csv"
     file.write_text(f'review\n"{GOOD}"\n', encoding="utf-8")
     assert f'"""{GOOD}""",positive' in predict(home, file)
-    assert f"\n{GOOD},positive" in predict(home, file, quotes=True)
+    assert f"\n{GOOD},positive" in predict(home, file, reading={"quotes": True})
     with pytest.raises(DataError, match="--quotes: only CSV and TSV"):
-        predict(home, lines(tmp_path / "in.jsonl", {"review": GOOD}), quotes=True)
+        predict(home, lines(tmp_path / "in.jsonl", {"review": GOOD}), reading={"quotes": True})
+
+
+GERMAN = "sep=;\r\nid;review\r\n1;Größe passt; schön für uns\r\n".replace("t; s", "t, s")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig"])
+def test_encoding_and_separator_are_those_of_the_file(
+    home: Workspace, tmp_path: Path, encoding: str
+) -> None:
+    file = tmp_path / "in.csv"
+    file.write_bytes(GERMAN.encode(encoding))
+    assert predict(home, file).startswith('id,review,label,score\n1,"Größe passt, schön für uns",')
+
+
+def test_what_can_be_read_in_two_ways_is_asked_with_options(
+    home: Workspace, tmp_path: Path
+) -> None:
+    file = tmp_path / "in.csv"
+    file.write_bytes("review\nLe café très bon là\n".encode("cp1252"))
+    with pytest.raises(DataError, match=r"\(add --encoding cp1252 or --encoding cp1250\)"):
+        predict(home, file)
+    reading = {"encoding": "cp1250"}
+    assert "lŕ" in predict(home, file, reading=reading)
+    file.write_text("review;x,a;b\na;b,c;d\n")
+    with pytest.raises(DataError, match=r'\(add --delimiter "," or --delimiter ";"\)'):
+        predict(home, file, columns=["text=review"])
+    assert "\na,b" not in predict(home, file, reading={"delimiter": ";"})
+    with pytest.raises(DataError, match=r"^--encoding: expected an encoding such as utf-8"):
+        predict(home, file, reading={"encoding": "klingon"})
+    with pytest.raises(DataError, match=r"^--delimiter: expected one character"):
+        predict(home, file, reading={"delimiter": "ab"})
 
 
 def test_a_file_without_rows_has_the_columns_of_the_answers(

@@ -53,6 +53,14 @@ def test_texts_of_csv_are_read_back(tmp_path: Path, data: st.DataObject) -> None
     assert read(path) == rows
 
 
+@pytest.mark.parametrize("columns", [["a;b"], ["a;b", "c;d"], ["a\tb", "c|d"], ["|", ";"]])
+def test_names_with_other_separators_are_read_back(tmp_path: Path, columns: list[str]) -> None:
+    rows = [dict.fromkeys(columns, "x;y"), dict.fromkeys(columns, "x")]
+    path = write(tmp_path / "rows.csv", "csv", columns, rows)
+    assert columns_of(formats.open_file(path)) == columns
+    assert read(path) == rows
+
+
 @again
 @given(st.lists(st.dictionaries(NAMES, VALUES), max_size=4))
 def test_values_of_json_are_read_back(tmp_path: Path, rows: list[dict[str, Any]]) -> None:

@@ -1,0 +1,189 @@
+"""Readings of bytes in encodings other than UTF-8, and how well their characters fit a language.
+
+A reading is plausible if nearly all of its characters fit one language that is written in the
+encoding: accents inside words, one script and one way of capitals a word, and Chinese, Japanese and
+Korean characters that are in common use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+PLAUSIBLE: Final = 0.9
+"""Share of fitting characters from which a reading is plausible."""
+ENOUGH_HANGUL: Final = 10
+
+WESTERN: Final = {
+    "en": "éèêëïöüôçñáíóúàâäæœ",
+    "de": "äöüßé",
+    "fr": "éèêëàâçîïôùûüœæÿ",
+    "es": "áéíóúüñ",
+    "it": "àèéìíòóùú",
+    "pt": "áâãàçéêíóôõúü",
+    "nl": "éèëïöüóáíêç",
+    "da no": "æøåéäöòô",
+    "sv fi": "åäöéüàšž",
+    "is": "áðéíóúýþæö",
+    "ca": "àçèéíïòóúü·",
+}
+CENTRAL: Final = {
+    "de": "äöüßé",
+    "pl": "ąćęłńóśźż",
+    "cs": "áčďéěíňóřšťúůýž",
+    "sk": "áäčďéíĺľňóôŕšťúýž",
+    "hu": "áéíóöőúüű",
+    "hr sl": "čćđšž",
+    "ro": "ăâîşţșț",
+}
+CYRILLIC: Final = {
+    "ru": "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
+    "uk": "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя",
+    "bg": "абвгдежзийклмнопрстуфхцчшщъьюя",
+}
+GREEK: Final = {"el": "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋ"}
+TURKISH: Final = {"tr": "çğıöşüâîû"}
+BALTIC: Final = {"lt": "ąčęėįšųūž", "lv": "āčēģīķļņšūž", "et": "äõöüšž"}
+HEBREW: Final = {"he": "אבגדהוזחטיךכלםמןנסעףפץצקרשת"}
+ARABIC: Final = {"ar": "ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىي"}
+ALONE: Final = CYRILLIC, GREEK, HEBREW, ARABIC
+"""Alphabets whose words have no letters of ASCII."""
+LETTERS: Final = {
+    **dict.fromkeys(("cp1252", "iso8859-15", "mac-roman", "cp850"), WESTERN),
+    **dict.fromkeys(("cp1250", "iso8859-2", "cp852"), CENTRAL),
+    **dict.fromkeys(("cp1251", "koi8-u", "cp866", "iso8859-5", "mac-cyrillic"), CYRILLIC),
+    **dict.fromkeys(("cp1253", "iso8859-7"), GREEK),
+    "cp1254": TURKISH,
+    "cp1257": BALTIC,
+    "cp1255": HEBREW,
+    "cp1256": ARABIC,
+}
+"""Letters of the languages that are written in an encoding; the commoner encoding comes first."""
+DENSITY: Final = {
+    **{"pl": 0.03, "cs": 0.06, "sk": 0.05, "hu": 0.05, "hr sl": 0.012, "ro": 0.03},
+    **{"lt": 0.04, "lv": 0.05, "et": 0.02},
+}
+"""Least share of such letters in a text of a language, since fewer are foreign words in another."""
+MOST_ENGLISH: Final = 0.06
+"""Most of them in a text in English, where all are of foreign words."""
+FREQUENT: Final = frozenset("оеаинтсрвлкмдпуі")
+FREQUENT_SHARE: Final = 0.7
+"""Least share of these letters in Cyrillic text; encodings that swap the cases have fewer."""
+COMMON: Final = {
+    "gb18030": ("gb2312", 0xB0, 0xD7),
+    "big5": ("big5", 0xA4, 0xC6),
+    "cp932": ("euc_jp", 0xB0, 0xCF),
+    "euc_jp": ("euc_jp", 0xB0, 0xCF),
+    "cp949": ("euc_kr", 0xB0, 0xC8),
+}
+"""The codec that tells common characters by their first byte, and the range of that byte."""
+PUNCTUATION: Final = frozenset("“”‘’–—…€°§«»„‚•·£©®™½¼¾²³´¨ªº¿¡×±\xa0№¹µ¢¥‹›†\xad")  # noqa: RUF001
+WIDE_PUNCTUATION: Final = re.compile("[\u00b7\u2014-\u2026\u3000-\u301f\uff01-\uff5e\uffe5]")
+WORD: Final = re.compile(r"[^\W_]+")
+KANA: Final = re.compile("[\u3040-\u30ff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The text of bytes in an encoding.
+
+    Attributes:
+        fit: the share of characters that fit.
+        count: characters besides ASCII.
+    """
+
+    name: str
+    text: str
+    fit: float
+    count: int
+
+
+def plausible(sample: bytes) -> list[Reading]:
+    """Readings whose characters fit, the best first; of equal ones, the commoner encoding."""
+    readings = [found for name in (*LETTERS, *COMMON) if (found := _read(sample, name))]
+    hangul = next((one for one in readings if one.name == "cp949"), None)
+    if hangul and hangul.fit >= PLAUSIBLE and hangul.count >= ENOUGH_HANGUL:
+        # Every Korean text is Chinese of common characters too, but hardly the other way round.
+        readings = [one for one in readings if one.name not in ("gb18030", "big5")]
+    fitting = [one for one in readings if one.fit >= PLAUSIBLE]
+    return sorted(fitting, key=lambda one: -one.fit)
+
+
+def _read(sample: bytes, name: str) -> Reading | None:
+    try:
+        text = sample.decode(name)
+    except UnicodeDecodeError:
+        return None
+    others = [character for character in text if ord(character) > 127]
+    if not others:
+        return None
+    fit = _fit_wide(others, name) if name in COMMON else _fit_letters(text, LETTERS[name])
+    return Reading(name, text, fit / len(others), len(others))
+
+
+def _fit_wide(others: list[str], name: str) -> float:
+    """How many characters are common in Chinese, Japanese or Korean; Japanese has kana."""
+    kana = sum(bool(KANA.match(one)) for one in others)
+    japanese = name in ("cp932", "euc_jp")
+    if japanese and kana < len(others) * 0.15:
+        return 0
+    plain = sum(bool(WIDE_PUNCTUATION.match(one)) for one in others)
+    return sum(_is_common(one, name) for one in others) + plain + kana * japanese
+
+
+@cache
+def _is_common(character: str, name: str) -> bool:
+    codec, low, high = COMMON[name]
+    try:
+        return low <= character.encode(codec)[0] <= high
+    except UnicodeEncodeError:
+        return False
+
+
+def _fit_letters(text: str, languages: dict[str, str]) -> float:
+    """How many characters fit the language that fits best."""
+    words = [word for word in WORD.findall(text) if not word.isascii()]
+    kept = [word for word in words if word.isalpha() and _has_one_case(word)]
+    marks = sum(_fits_between(text, at.start()) for at in re.finditer(r"[^\x00-\x7f]", text))
+    letters = sum(map(str.isalpha, text))
+    best = 0.0
+    for language, alphabet in languages.items():
+        known = frozenset(alphabet + alphabet.upper())
+        alone = any(languages is script for script in ALONE)
+        fitting = sum(_count_fitting(word, known, alone=alone) for word in kept)
+        if language == "en" and fitting > MOST_ENGLISH * letters:
+            continue
+        enough = DENSITY.get(language, 0) * letters
+        best = max(best, fitting * min(1.0, fitting / enough if enough else 1.0))
+    return best * (_frequent(words) if languages is CYRILLIC else 1) + marks
+
+
+def _frequent(words: Iterable[str]) -> float:
+    """How usual the letters of Cyrillic words are, at most 1."""
+    letters = "".join(words).lower()
+    share = sum(letter in FREQUENT for letter in letters) / max(len(letters), 1)
+    return min(1.0, share / FREQUENT_SHARE)
+
+
+def _count_fitting(word: str, known: frozenset[str], *, alone: bool) -> int:
+    """Letters of a word that are known, if it is of one script, or has accents among ASCII."""
+    others = [character for character in word if ord(character) > 127]
+    if alone:
+        return len(others) if len(others) == len(word) and known.issuperset(others) else 0
+    dense = len(word) > 3 and len(others) > 0.6 * len(word)
+    return 0 if dense else sum(character in known for character in others)
+
+
+def _has_one_case(word: str) -> bool:
+    return word in (word.lower(), word.upper()) or word[1:] == word[1:].lower()
+
+
+def _fits_between(text: str, at: int) -> bool:
+    """Whether a character that is no letter is punctuation, and not inside a word."""
+    if text[at] not in PUNCTUATION:
+        return False
+    before, after = text[max(0, at - 1) : at], text[at + 1 : at + 2]
+    return not (before.isalpha() and after.isalpha()) or text[at] in "’·–—\xad"

@@ -1,0 +1,157 @@
+"""Text in an encoding is read as it was written, or it is asked; it is never read otherwise."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tasks.text.encodings import Encoding, UnknownEncodingError, declared, detect, marked, wide
+
+SENTENCES = {
+    "de": "Die Lieferung kam zu spät.|Niemand ließ mich wissen, warum.|Größe passt nicht|Schade!|"
+    "Rücksendung über München läuft|Sehr schöne Qualität, gerne wieder|Das Gerät lässt sich öffnen",
+    "fr": "Le café était très bon, merci à l'équipe.|La livraison a été retardée|Où est-ce ?|"
+    "Très déçu par la qualité du produit|Ça marche très bien, je suis comblé|"
+    "Hôtel à éviter, où dîner",
+    "es": "El envío llegó tarde y la caja estaba dañada.|¿Dónde está mi pedido?|"
+    "Muy buena calidad, lo recomendaré mañana a mi señora|Página caída, ¿qué pasó?",
+    "sv": "Leveransen kom för sent och lådan var skadad|Mycket bra kvalitet, jag är nöjd|Går på",
+    "pl": "Przesyłka dotarła za późno i była uszkodzona|Bardzo dobra jakość, polecam każdemu|"
+    "Nie działa, proszę o zwrot pieniędzy|Świetna obsługa, dziękuję",
+    "cs": "Zásilka přišla pozdě a byla poškozená|Velmi dobrá kvalita, doporučuji každému|Děkuji",
+    "ru": "Посылка пришла слишком поздно.|Очень хорошее качество, рекомендую всем|Не работает|"
+    "Верните деньги, пожалуйста|Спасибо за быструю доставку",
+    "el": "Η παράδοση άργησε πολύ.|Πολύ καλή ποιότητα, το συνιστώ.|Δεν λειτουργεί, θέλω τα χρήματα",
+    "tr": "Kargo çok geç geldi ve ürün hasarlıydı.|Çok iyi kalite, herkese öneririm.|Çalışmıyor",
+    "zh": "快递太慢了，等了两个星期。|质量非常好，推荐大家购买。|不能开机，请退款|谢谢客服的帮助",
+    "tw": "快遞太慢了，等了兩個星期。|品質非常好，推薦大家購買。|不能開機，請退款|"
+    "謝謝客服的幫助，很滿意",
+    "ja": "配達がとても遅かったです。|品質が良いのでおすすめします。|電源が入りません。|ありがとう",
+    "ko": "배송이 너무 늦었습니다.|품질이 아주 좋아서 추천합니다.|전원이 켜지지 않아요|"
+    "환불해 주세요",
+    "he": "המשלוח הגיע מאוחר מדי|איכות טובה מאוד|לא עובד, אני רוצה החזר",
+    "th": "สินค้ามาส่งช้ามาก|คุณภาพดีมาก แนะนำเลย|เปิดไม่ติด ขอคืนเงิน",
+}
+ENCODINGS = {
+    **dict.fromkeys(("de", "fr", "es", "sv"), ("cp1252", "mac-roman", "cp850", "iso8859-15")),
+    **dict.fromkeys(("pl", "cs"), ("cp1250", "iso8859-2", "cp852")),
+    "ru": ("cp1251", "koi8-r", "cp866", "iso8859-5", "mac-cyrillic"),
+    "el": ("cp1253", "iso8859-7"),
+    "tr": ("cp1254",),
+    "zh": ("gb18030", "gbk"),
+    "tw": ("big5", "gb18030"),
+    "ja": ("cp932", "euc_jp"),
+    "ko": ("cp949",),
+    "he": ("cp1255",),
+    "th": ("cp874",),
+}
+SURE = {
+    **{"de": "cp1252", "fr": "cp1252", "es": "cp1252", "sv": "cp1252", "pl": "cp1250"},
+    **{"cs": "cp1250", "ru": "cp1251", "el": "cp1253", "tr": "cp1254", "zh": "gb18030"},
+    **{"tw": "big5", "ja": "cp932", "ko": "cp949"},
+}
+
+
+def table(sentences: Sequence[str], separator: str = ";") -> str:
+    rows = [f"{text}{separator}{'ab'[n % 2]}" for n, text in enumerate(sentences)]
+    return "\r\n".join([f"text{separator}label", *rows, ""])
+
+
+def name_of(content: bytes, usual: str | None = None) -> str:
+    return detect(io.BytesIO(content), usual).name
+
+
+@pytest.mark.parametrize("language", SURE)
+def test_a_usual_file_of_each_language_is_read(language: str) -> None:
+    text = table(SENTENCES[language].split("|"))
+    encoding = SURE[language]
+    assert text.encode(encoding).decode(name_of(text.encode(encoding))) == text
+
+
+@given(st.data())
+def test_a_text_is_read_as_it_was_written_or_asked(data: st.DataObject) -> None:
+    language = data.draw(st.sampled_from(sorted(SENTENCES)))
+    encoding = data.draw(st.sampled_from(ENCODINGS[language]))
+    sentences = st.sampled_from(SENTENCES[language].split("|"))
+    lower = data.draw(st.booleans())
+    text = table(data.draw(st.lists(sentences, max_size=8)), data.draw(st.sampled_from(",;\t|")))
+    text = text.lower() if lower else text
+    content = text.encode(encoding, "ignore")
+    try:
+        found = name_of(content)
+    except UnknownEncodingError:
+        return
+    assert content.decode(found) == content.decode(encoding)
+
+
+@given(st.text(), st.sampled_from(["", "cp1252", "gb18030"]))
+@example("联通", "gb18030")
+def test_utf8_stays_utf8(text: str, usual: str) -> None:
+    assert name_of(text.encode(errors="replace"), usual or None) == "utf-8"
+
+
+@pytest.mark.parametrize("good", [1, 3, 300])
+def test_a_bad_byte_in_utf8_is_not_another_encoding(good: int) -> None:
+    content = "Größe passt\n".encode() * good + b"Gr\xf6\xdfe passt\n"
+    with pytest.raises(UnknownEncodingError) as caught:
+        name_of(content)
+    assert caught.value.damaged
+
+
+def test_a_few_odd_bytes_may_be_damage() -> None:
+    with pytest.raises(UnknownEncodingError) as caught:
+        name_of(b"plain\n" * 100 + b"caf\xe9\n")
+    assert caught.value.names == ("cp1252",)
+    assert not caught.value.damaged
+
+
+def test_two_readings_are_told_with_a_byte_that_shows_the_difference() -> None:
+    content = "Le café très bon, là\n".encode("cp1252")
+    with pytest.raises(UnknownEncodingError) as caught:
+        name_of(content)
+    assert caught.value.names == ("cp1252", "cp1250")
+    assert caught.value.difference == "byte 0xe0 is à in cp1252, ŕ in cp1250"
+    assert name_of(content, "windows-1252") == "cp1252"
+    assert name_of(content, "cp1250") == "cp1250"
+
+
+def test_the_usual_encoding_does_not_win_against_what_fits_better() -> None:
+    content = table(SENTENCES["ru"].split("|")).encode("cp1251")
+    assert name_of(content, "cp1252") == "cp1251"
+
+
+def test_bytes_that_are_no_text_are_not_read() -> None:
+    with pytest.raises(UnknownEncodingError) as caught:
+        name_of(bytes(range(128, 256)) * 4)
+    assert caught.value.names == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("language", ["de", "zh", "ja", "ru"])
+def test_wide_units_are_told_without_a_mark(encoding: str, language: str) -> None:
+    content = table(SENTENCES[language].split("|")).encode(encoding)
+    assert wide(content) == Encoding(encoding)
+    assert declared(encoding[:6], content) == Encoding(encoding)
+
+
+@pytest.mark.parametrize("content", [b"\0" * 64, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"a\0b,\n"])
+def test_zeros_in_binary_data_are_not_wide_units(content: bytes) -> None:
+    assert wide(content) is None
+
+
+def test_a_mark_comes_first() -> None:
+    assert marked("\ufeffa".encode("utf-16-le")) == Encoding("utf-16-le", 2)
+    assert marked("\ufeffa".encode("utf-32-le")) == Encoding("utf-32-le", 4)
+    assert marked("\ufeffa".encode()) == Encoding("utf-8", 3)
+    assert marked(b"a") is None
+
+
+def test_which_encodings_keep_ascii() -> None:
+    keeping = ("utf-8", "cp1252", "gb18030", "big5", "cp932")
+    assert all(Encoding(name).keeps_ascii for name in keeping)
+    others = ("utf-16-le", "utf-32-be", "iso2022_jp", "cp037")
+    assert not any(Encoding(name).keeps_ascii for name in others)

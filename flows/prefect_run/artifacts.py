@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
@@ -29,7 +29,8 @@ from tasks.tracking.runs import REPORT, artifact_url, view_url
 SECONDS_BETWEEN_UPDATES = 2.0
 FAILED, FELL = "**failed**", "**fell too far**"
 SYNTAX = re.compile(
-    r"[!#$&*<>\[\\\]^_`{|}~]|:(?=//)|(?<=\S)@(?=\S)|(?<=www)\.|^[-+=]+|^[0-9]+[.)](?=\s|$)", re.I
+    r"[!#$&*<>\[\\\]^_`{|}~]|:(?=//)|(?<=:)/(?=/)|(?<=\S)@(?=\S)|(?<=www)\.|^[-+=]+|^[0-9]+[.)](?=\s|$)",
+    re.I,
 )
 """What Markdown reads as more than text: marks, links, and the begin of a list."""
 
@@ -109,7 +110,7 @@ def results(outcome: Outcome) -> None:
     create_markdown_artifact(
         "\n\n".join(_summary(outcome)),
         key=_key(registered.name, "summary"),
-        description=f"**{registered.decision}**: {plain(registered.verdict)}",
+        description=plain(registered.verdict),
     )
     create_table_artifact(
         list(_metrics(outcome)),
@@ -140,19 +141,19 @@ def _summary(outcome: Outcome) -> Iterator[str]:
     registered = outcome.registered
     yield f"# {registered.decision}: {registered.uri or registered.name}"
     yield plain(registered.verdict)
-    yield _headline(outcome)
+    yield _headline(outcome, plain)
     yield from map(plain, outcome.hints)
     yield from gate_tables(registered.gate)
     yield f"{_links(outcome)} · page: {plain(str(outcome.report))}"
 
 
-def _headline(outcome: Outcome) -> str:
+def _headline(outcome: Outcome, shown: Callable[[str], str]) -> str:
     """The primary metric with its interval, and that of the baseline."""
     evaluated = outcome.evaluated
     metric, (low, high) = evaluated.primary_metric, evaluated.interval
     return (
-        f"{plain(metric)} **{evaluated.metrics[metric]:.4f}** [{low:.4f}, {high:.4f}]; "
-        f"{plain(evaluated.baseline_name)} {evaluated.baseline[metric]:.4f}"
+        f"{shown(metric)} **{evaluated.metrics[metric]:.4f}** [{low:.4f}, {high:.4f}]; "
+        f"{shown(evaluated.baseline_name)} {evaluated.baseline[metric]:.4f}"
     )
 
 
@@ -164,9 +165,9 @@ def _links(outcome: Outcome) -> str:
 def description(outcome: Outcome, flow_run_url: str) -> str:
     """The verdict, the primary metric and links, for MLflow, in Markdown."""
     links = f"{_links(outcome)} · [all runs]({view_url(outcome.run_url)})"
-    parts = [plain(outcome.registered.verdict), _headline(outcome)]
-    parts.append(f"{links} · Prefect run [{plain(flow_run.get_name() or '')}]({flow_run_url})")
-    return "\n\n".join([*parts, f"page: {plain(str(outcome.report))}"])
+    parts = [_entities(outcome.registered.verdict), _headline(outcome, _entities)]
+    parts.append(f"{links} · Prefect run [{_entities(flow_run.get_name() or '')}]({flow_run_url})")
+    return "\n\n".join([*parts, f"page: {_entities(str(outcome.report))}"])
 
 
 def gate_tables(record: Mapping[str, Any]) -> Iterator[str]:
@@ -197,9 +198,25 @@ def _cell(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text as Markdown that shows it as it is, in one line."""
+    """Text as Markdown that shows it as it is, in one line.
+
+    Backslashes, because Prefect shows numeric entities literally.
+    """
+    return _escaped(text, lambda mark: f"\\{mark}")
+
+
+def _entities(text: str) -> str:
+    """As :func:`plain`, for MLflow, which shows a backslash before some marks."""
+    return _escaped(text, lambda mark: f"&#{ord(mark)};")
+
+
+def _escaped(text: str, escape: Callable[[str], str]) -> str:
     line = " ".join(visible(text).split())
-    return SYNTAX.sub(lambda found: "".join(f"&#{ord(one)};" for one in found[0]), line)
+
+    def replaced(found: re.Match[str]) -> str:
+        return "".join(mark if mark.isalnum() else escape(mark) for mark in found[0])
+
+    return SYNTAX.sub(replaced, line)
 
 
 def failure(name: str, reason: str) -> None:

@@ -301,7 +301,7 @@ class _Registration:
             FINGERPRINT: self.origin.fingerprint,
             registry.PRIMARY_METRIC: self.evaluated.primary_metric,
             PROBLEM: _problem(self.evaluated),
-            registry.TEST_ROWS: row_hashes.digest_of_test(self.validated),
+            registry.TEST_ROWS: row_hashes.digest_of_test(self.validated, self.config.application),
             PACKAGE: packaging.package_digest(self.evaluated.package),
             **self.origin.tags,
         }

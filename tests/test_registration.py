@@ -130,7 +130,7 @@ def test_version_says_where_it_comes_from(shop: Shop) -> None:
         "onestep.package": file_digest(shop.evaluated.package / "manifest.json"),
         "onestep.decision": json.dumps({"alias": "champion", "before": None}),
         "onestep.problem": "single",
-        registry.TEST_ROWS: row_hashes.digest_of_test(shop.validated),
+        registry.TEST_ROWS: row_hashes.digest_of_test(shop.validated, "sentiment"),
         "team": "support",
     }
     assert version.run_id == shop.run("a fingerprint")

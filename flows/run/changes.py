@@ -156,7 +156,8 @@ def _compare(client: MlflowClient, now: Challenger, time: str, before: Evaluatio
         {k.removeprefix(LABELS): pair for k, pair in data.items() if k.startswith(LABELS)},
         different(flatten(before.record["config"]), flatten(record["config"])),
         {name: (metrics.get(name), value) for name, value in now.evaluated.metrics.items()},
-        version.tags.get(registry.TEST_ROWS) == row_hashes.digest_of_test(validated),
+        version.tags.get(registry.TEST_ROWS)
+        == row_hashes.digest_of_test(validated, now.config.application),
         drifted.note if drifted else "",
     )
 

@@ -185,6 +185,10 @@ class Rows(Generic[F]):
         """The columns to write to disk, ready for :meth:`Tokens.encode`."""
         raise NotImplementedError
 
+    def spelled_out(self, stored: pd.DataFrame, facts: F) -> pd.DataFrame:
+        """Stored rows with targets by value, where they are positions among the facts."""
+        return stored
+
 
 class Rules(Generic[F, C]):
     """What the contract and the config check for this application."""

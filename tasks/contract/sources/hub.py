@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
+from configs.language import _
 from tasks.contract.sources.base import ARROW_BATCH, ArrowSource
 
 if TYPE_CHECKING:
@@ -83,8 +84,14 @@ def load(
         found = datasets.load_dataset(source, subset, revision=revision)
     except Exception as error:
         reason = str(error)[:200].partition("\n")[0]
-        message = f"cannot be loaded: {type(error).__name__}: {reason}"
-        advice = "expected a hub id that can be reached, or a folder in hub layout"
+        message = _("cannot be loaded: {error}", error=f"{type(error).__name__}: {reason}")
+        advice = _(
+            "expected a folder in hub layout, or a hub id; without access to the Hub set "
+            "HF_ENDPOINT to a mirror, or run `hf download {name}{revision} --repo-type dataset "
+            "--local-dir FOLDER` elsewhere, copy the folder and set data.dataset: FOLDER",
+            name=dataset,
+            revision=f" --revision {revision}" if revision else "",
+        )
         raise DataError(Problem(f"data.dataset {dataset}", message, advice)) from None
     address = {"path": dataset, "config_name": subset, "revision": revision}
     return {name: HubSplit(name, address, table) for name, table in found.items()}

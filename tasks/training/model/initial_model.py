@@ -173,7 +173,14 @@ def _from_hub(model: Model, local: Path, where: str) -> Path:
             local=local,
             kind=type(error).__name__,
         )
-        advice = _("check the name and the connection, or name a local folder")
+        advice = _(
+            "check the name; without access to the Hub set HF_ENDPOINT to a mirror, or run "
+            "`hf download {name}{revision} --local-dir FOLDER` elsewhere, copy the folder and set "
+            "{where}: FOLDER",
+            name=model.base,
+            revision=f" --revision {model.revision}" if model.revision else "",
+            where=where,
+        )
         raise ModelError(Problem(where, message, advice)) from None
     return Path(folder)
 

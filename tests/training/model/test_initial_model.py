@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from configs.errors import ModelError
 from configs.schema import Model
 from tasks.training.model import initial_model
 from tasks.training.model.initial_model import InitialModel
+from tests.support.hub import mirror
 
 CONFIG = {"model_type": "bert", "max_position_embeddings": 128}
 
@@ -224,3 +228,36 @@ def test_a_model_from_scratch_that_cannot_do_it_is_refused() -> None:
     model = Model.model_validate({"scratch": {"architecture": "encoder"}})
     with pytest.raises(ModelError, match=r"^model\.scratch\.architecture: a bert model has no"):
         initial_model.find(model, "translation")
+
+
+FIND = """
+import sys
+from configs.errors import ModelError
+from configs.schema import Model
+from tasks.training.model import initial_model
+try:
+    print(initial_model.find(Model(base=sys.argv[1]), "topics").digest)
+except ModelError as error:
+    print(error)
+"""
+
+
+def test_the_advice_about_a_hub_that_is_not_reached_works(folder: Path, tmp_path: Path) -> None:
+    """By a mirror, and by a folder that was downloaded elsewhere."""
+
+    def python(*arguments: str, endpoint: str) -> str:
+        names = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, env=os.environ | names, capture_output=True, text=True, check=True
+        ).stdout
+
+    failed = python("-c", FIND, "owner/tiny", endpoint="http://127.0.0.1:9")
+    assert "set HF_ENDPOINT to a mirror, or run `hf download owner/tiny --local-dir" in failed
+    assert "set model.base: FOLDER" in failed
+    expected = initial_model.find(Model(base=str(folder)), "topics").digest
+    with mirror("owner/tiny", folder) as address:
+        assert python("-c", FIND, "owner/tiny", endpoint=address).strip() == expected
+        hf, copy = str(Path(sys.executable).parent / "hf"), str(tmp_path / "copy")
+        python(hf, "download", "owner/tiny", "--local-dir", copy, endpoint=address)
+    assert python("-c", FIND, copy, endpoint="http://127.0.0.1:9").strip() == expected

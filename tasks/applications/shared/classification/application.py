@@ -87,6 +87,11 @@ class ClassificationRows(Rows[ClassificationFacts]):
         texts = {name: frame[name] for name in facts.inputs}
         return texts | {kind.target: kind.store(frame[kind.target], facts.labels)}
 
+    def spelled_out(self, stored: pd.DataFrame, facts: ClassificationFacts) -> pd.DataFrame:
+        kind = LABELLINGS[facts.labelling]
+        values = (kind.names(value, facts.labels) for value in stored[kind.target])
+        return stored.assign(**{kind.target: list(values)})
+
 
 class ClassificationRules(Rules[ClassificationFacts]):
     """Checks of labels and of the settings about them."""

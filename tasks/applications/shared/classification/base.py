@@ -79,6 +79,10 @@ class Labelling:
         """Labels as positions in the vocabulary, or as lists of integers."""
         return label_names.positions(values, labels)
 
+    def names(self, value: Any, labels: Sequence[str]) -> Any:
+        """What :meth:`store` was given."""
+        return labels[value]
+
     def outputs(self, labels: Sequence[str]) -> int:
         """Numbers that the model puts out for a row; by default a logit for each label."""
         return len(labels)

@@ -75,6 +75,10 @@ class MultiLabel(Labelling):
         """A 0 or 1 for each label of the vocabulary."""
         return [[int(label in held) for label in labels] for held in map(frozenset, values)]
 
+    def names(self, value: Any, labels: Sequence[str]) -> Any:
+        """The names of the labels, sorted."""
+        return sorted(label for label, held in zip(labels, value, strict=True) if held)
+
     def objective(self, facts: ClassificationFacts, loss: Loss) -> BinaryCrossEntropy:
         gamma = loss.focal_gamma if loss.name == "focal" else 0.0
         counts, rows = facts.frequencies, facts.rows

@@ -174,7 +174,8 @@ def _from_hub(model: Model, local: Path, where: str) -> Path:
             kind=type(error).__name__,
         )
         advice = _(
-            "check the name; without access to the Hub set HF_ENDPOINT to a mirror, or run "
+            "check the name and the connection; without access to the Hub set HF_ENDPOINT to a "
+            "mirror, or run "
             "`hf download {name}{revision} --local-dir FOLDER` elsewhere, copy the folder and set "
             "{where}: FOLDER",
             name=model.base,

@@ -60,6 +60,8 @@ class Call:
 
 def main() -> None:
     """Serve calls until the owner's end of standard input, a socket, closes."""
+    # An interrupt that reaches every process is reported by the caller alone.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # The output of the caller may be JSON.
     os.dup2(2, 1)
     if forks():

@@ -43,8 +43,8 @@ def run_with(home: Path, file: Path, place: str, victim: str) -> Done:
 @pytest.mark.xdist_group("kill-command")
 def test_the_command_dies_in_every_stage(finished: Finished, tmp_path: Path) -> None:
     home = finished.empty(tmp_path / "home")
-    for place in (TOKENIZING, PUBLISHING, UPLOAD):
-        done = run_with(home, finished.file, place, "self")
+    for place, victim in ((TOKENIZING, "both"), (PUBLISHING, "self"), (UPLOAD, "self")):
+        done = run_with(home, finished.file, place, victim)
         assert done.code == KILLED, done.output
     assert versions(home) == []
     assert run_with(home, finished.file, ALIAS, "self").code == KILLED

@@ -137,7 +137,10 @@ class RunningCall(Generic[R]):
         if self._error is not None:
             raise self._error
         if not self._result:
-            raise WorkerFailure(_("a process {how}", how=how_it_ended(code or 0)))
+            how = how_it_ended(code or 0)
+            raise WorkerFailure(
+                _("a process of the run {how}; run the same command again", how=how)
+            )
         return self._result[0]
 
     def stop(self) -> None:

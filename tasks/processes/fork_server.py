@@ -140,10 +140,21 @@ def _begin(descriptor: int, held: int) -> None:
 
 
 def work(descriptor: int) -> None:
-    """Receive a call, report updates and the result or the error, and exit."""
-    connection = Connection(descriptor)
+    """Do what the socket asks for, and exit."""
+    try:
+        code = _answer(Connection(descriptor))
+    except ConnectionError:
+        # The caller has gone.
+        code = 1
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def _answer(connection: Connection) -> int:
+    """Receive a call, report updates and the result or the error; return an exit code."""
     connection.send(("started", os.getpid()))
-    code = 0
     try:
         call: Call = connection.recv()
         _enter(call)
@@ -151,14 +162,11 @@ def work(descriptor: int) -> None:
         with listening(lambda update: connection.send(("update", update))):
             connection.send(("result", function(*arguments)))
     except SystemExit as exit_:
-        code = int(exit_.code or 0)
+        return int(exit_.code or 0)
     except BaseException as error:
-        code = 1
         _send_error(connection, error)
-    with suppress(OSError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
+        return 1
+    return 0
 
 
 def _enter(call: Call) -> None:

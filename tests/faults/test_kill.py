@@ -81,7 +81,11 @@ def test_the_command_dies_during_training_alone_or_with_its_worker(
 
 @pytest.mark.xdist_group("kill-worker")
 def test_the_worker_dies_and_the_command_says_so(finished: Finished, tmp_path: Path) -> None:
-    home = finished.copy(tmp_path / "home")
+    home = finished.empty(tmp_path / "home")
+    done = run_with(home, finished.file, TOKENIZING, "self")
+    assert done.code == 1, done.output
+    assert "a process of the run was killed by SIGKILL" in done.err
+    assert "Traceback" not in done.err
     for place in (MID_EPOCH, CHECKPOINT):
         done = run_with(home, finished.file, place, "self")
         assert done.code == 1, done.output

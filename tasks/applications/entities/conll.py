@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from configs.language import english
@@ -23,12 +23,14 @@ class Sentence(NamedTuple):
         tokens: of the lines.
         tags: one for each token.
         reason: why the lines could not be read; empty if they could.
+        start: number of the first line in the file.
     """
 
     lines: list[str]
     tokens: list[str]
     tags: list[str]
     reason: str
+    start: int = 0
 
 
 def sentences(lines: Iterable[str]) -> Iterator[Sentence]:
@@ -37,9 +39,11 @@ def sentences(lines: Iterable[str]) -> Iterator[Sentence]:
     Columns are divided by tabs, or by spaces in a line without tabs.
     """
     current = Sentence([], [], [], "")
-    for line in map(str.rstrip, lines):
+    for number, line in enumerate(map(str.rstrip, lines), 1):
         if line and not _starts_document(line):
             current = _longer(current, line)
+            if len(current.lines) == 1:
+                current = current._replace(start=number)
         elif current.lines:
             yield current
             current = Sentence([], [], [], "")
@@ -83,3 +87,8 @@ class Conll(TextFile):
                     yield Unreadable(number, sentence.reason, "\n".join(sentence.lines))
                 else:
                     yield number, {"text": sentence.tokens, "entities": sentence.tags}
+
+    def lines(self, rows: Collection[int]) -> dict[int, int]:
+        with self.text() as stream:
+            numbered = enumerate(sentences(stream), 1)
+            return {number: sentence.start for number, sentence in numbered if number in rows}

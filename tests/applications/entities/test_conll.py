@@ -63,3 +63,9 @@ def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
     path.write_text("Zoë B-PER\n", encoding="utf-16")
     with pytest.raises(DataError, match="UTF-16"):
         list(Conll(path).rows())
+
+
+def test_a_sentence_has_the_number_of_its_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "train.conll"
+    path.write_text(f"{FOUR_COLUMNS}\n# a comment\nbroken\n\n\nlast O\n", encoding="utf-8")
+    assert Conll(path).lines({1, 2, 3, 4, 9}) == {1: 3, 2: 6, 3: 10, 4: 13}

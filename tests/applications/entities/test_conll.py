@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import DataError
 from tasks.applications.entities.conll import Conll, sentences
 from tasks.contract.sources.base import Unreadable
 
@@ -58,11 +57,10 @@ def test_sentences_are_rows_of_the_application(tmp_path: Path) -> None:
     assert (two[0], three.row, three.raw) == (2, 3, "broken")
 
 
-def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_encoding_is_read(tmp_path: Path) -> None:
     path = tmp_path / "news.conll"
     path.write_text("Zoë B-PER\n", encoding="utf-16")
-    with pytest.raises(DataError, match="UTF-16"):
-        list(Conll(path).rows())
+    assert list(Conll(path).rows()) == [(1, {"text": ["Zoë"], "entities": ["B-PER"]})]
 
 
 def test_a_sentence_has_the_number_of_its_first_line(tmp_path: Path) -> None:

@@ -159,7 +159,12 @@ def encoding_name(value: str) -> str:
     except (LookupError, TypeError, ValueError):
         is_text = False
     if not is_text:
-        raise ValueError(f"expected an encoding such as utf-8, cp1252 or gb18030, found {value!r}")
+        raise ValueError(
+            english(
+                "expected an encoding such as utf-8, cp1252 or gb18030, found {value!r}",
+                value=value,
+            )
+        )
     return value
 
 
@@ -168,7 +173,7 @@ def delimiter_of(value: str) -> str:
     value = "\t" if value == r"\t" else value
     if len(value) != 1 or value in '" \r\n\0':
         raise ValueError(
-            r"""expected one character such as ";" or "\t", with its quotation marks"""
+            english('expected one character such as ";" or "\\t", with its quotation marks')
         )
     return value
 

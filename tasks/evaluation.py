@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from configs.language import english
 from configs.schema import Pipeline
 from tasks import arrow
 from tasks.applications import registry as applications
@@ -76,7 +77,9 @@ class EvaluationResult(StoredResult):
         shown = (
             f"{self.primary_metric} {self.metrics[self.primary_metric]:.4f} [{low:.4f}, {high:.4f}]"
         )
-        return f"{shown}; {self.baseline_name} {self.baseline[self.primary_metric]:.4f}"
+        value = self.baseline[self.primary_metric]
+        trivial = english("{baseline} {value:.4f}", baseline=self.baseline_name, value=value)
+        return f"{shown}; {trivial}"
 
     @property
     def package(self) -> Path:

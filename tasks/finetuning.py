@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from configs.language import english
 from configs.schema import Model, Pipeline
 from tasks import metrics
 from tasks.applications import registry as applications
@@ -53,10 +54,9 @@ class FinetuningResult(StoredResult):
     def note(self) -> str:
         """A summary in one line."""
         s = self.summary
-        return (
-            f"{s['steps']:,} steps in {s['seconds']:.1f} s on {s['device']} ({s['precision']}); "
-            f"best epoch {s['best_epoch']} of {s['epochs']}"
-        )
+        steps = english("{steps:,} steps in {seconds:.1f} s on {device} ({precision})", **s)
+        best = english("best epoch {best_epoch} of {epochs}", **s)
+        return f"{steps}; {best}"
 
 
 def primary_metric_of(config: Pipeline) -> str:

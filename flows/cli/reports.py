@@ -67,7 +67,7 @@ def _costs(outcome: Outcome, display: Display, seconds: float) -> list[Renderabl
     shown = {"seconds": duration, "bytes": size}
     rows = [
         [
-            translated(cost.name.lower()),
+            translated(cost.name).lower(),
             *(shown[cost.unit](n or 0) for n in (cost.forecast, cost.measured)),
         ]
         for cost in outcome.costs

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from tasks.contract.rows.layout import quote_names
 from tasks.contract.rules.cells import is_number
 from tasks.contract.sources import formats, splits
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 FEW = 5
 """Most rows that an error names."""
-REPAIR = "correct these rows or leave them out; nothing was predicted"
+REPAIR = english("correct these rows or leave them out; nothing was predicted")
 SETTING = re.compile(r"data\.(encoding|delimiter|sheet)(: )?")
 Row = dict[str, Any]
 Numbered = tuple[int, Row] | Unreadable
@@ -49,14 +50,20 @@ def find_file(name: str) -> Path:
         return STDIN
     found = splits.expand([name], Path())
     if len(found) > 1:
-        raise DataError(Problem(name, f"expected one file, found {len(found)}", "name one of them"))
+        raise DataError(
+            Problem(
+                name,
+                english("expected one file, found {found}", found=len(found)),
+                english("name one of them"),
+            )
+        )
     formats.format_of(found[0])
     return found[0]
 
 
 def shown(path: Path) -> str:
     """A file in messages."""
-    return "standard input" if path == STDIN else str(path)
+    return english("standard input") if path == STDIN else str(path)
 
 
 @contextmanager
@@ -147,7 +154,9 @@ def find_columns(
     problems = [
         Problem(
             words.where,
-            f"expected a column {names[name][0]!r}, found {others}",
+            english(
+                "expected a column {column!r}, found {found}", column=names[name][0], found=others
+            ),
             words.rename(name),
         )
         for name, own in found.items()
@@ -189,7 +198,11 @@ def require_texts(
         broken += bool(found)
         first += found if broken <= FEW else []
     if broken > FEW:
-        message = f"found {broken:,} of {total:,} rows that cannot be predicted"
+        message = english(
+            "found {broken:,} of {total:,} rows that cannot be predicted",
+            broken=broken,
+            total=total,
+        )
         first.append(Problem(words.where, message, REPAIR))
     # One number may be a text, and so may a column without another one that could be meant.
     if total > 1 and others and not first:
@@ -211,13 +224,17 @@ def _problems(
         if name in optional and (value is None or isinstance(value, str)):
             continue
         if own not in row:
-            message = f"expected a column {own!r}, found {quote_names(row) or 'none'}"
+            message = english(
+                "expected a column {column!r}, found {found}", column=own, found=quote_names(row)
+            )
             yield Problem(words.row(number), message, words.rename(name))
         elif found := describe_other(value):
-            message = f"expected text in column {own!r}, found {found}"
+            message = english(
+                "expected text in column {own!r}, found {found}", own=own, found=found
+            )
             yield Problem(words.row(number), message)
 
 
 def only_numbers(column: str) -> str:
     """What is wrong with a column of numbers beside others."""
-    return f"expected text in column {column!r}, found only numbers"
+    return english("expected text in column {column!r}, found only numbers", column=column)

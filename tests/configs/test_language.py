@@ -14,8 +14,6 @@ from tests.support.messages import MO, PO, calls, catalogue, compiled, completed
 
 CONSTRUCTORS = ("Problem", "ConfigError", "DataError", "ModelError", "UserError")
 CONSTRUCTORS += ("Failure", "StorageFailure", "WorkerFailure", "TrackingFailure", "Notice")
-TO_DO = ("flows/models/reading.py", "tasks/")
-"""Where messages are in English only."""
 
 
 @pytest.fixture
@@ -136,7 +134,7 @@ def bare_texts() -> Iterator[str]:
     """Where an error or a notice gets a text that is not a message."""
     for path in sources("*.py"):
         name = str(path.relative_to(ROOT))
-        for call in () if name.startswith(TO_DO) else calls(path, CONSTRUCTORS):
+        for call in calls(path, CONSTRUCTORS):
             texts = call.args[1:] if getattr(call.func, "id", "") == "Problem" else call.args
             yield from (f"{name}:{text.lineno}" for text in texts if is_bare(text))
 

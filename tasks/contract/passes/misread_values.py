@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.contract.rows.layout import Layout
@@ -77,8 +78,10 @@ def _numbers(file: str, values: Values, layout: Layout) -> Iterator[Problem]:
     for column, numeric in values.numeric.items():
         if numeric:
             own = layout.mapping.get(column, column)
-            message = f"expected text in column {own!r}, found only numbers"
-            yield Problem(file, message, f"name the column with the text in data.columns.{column}")
+            message = english("expected text in column {column!r}, found only numbers", column=own)
+            setting = f"data.columns.{column}"
+            advice = english("name the column with the text in {setting}", setting=setting)
+            yield Problem(file, message, advice)
 
 
 def _ambiguities(config: Pipeline, file: str, values: Values, layout: Layout) -> Iterator[Problem]:

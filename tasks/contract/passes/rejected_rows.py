@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from configs.errors import StorageFailure
+from configs.language import _
 from tasks.contract.passes.cross_row_checks import CrossRowResult
 from tasks.contract.rows import quarantine, spool
 from tasks.contract.rows.layout import Layout
@@ -81,7 +82,7 @@ def _complete(checked: CrossRowResult, records: Iterator[Record]) -> Iterator[Re
     outside += len(checked.dropped)
     if kept + count + outside != total:
         found = f"{kept} kept, {count} set aside, {outside} outside of {total}"
-        raise StorageFailure(f"rows were lost between the passes: {found}")
+        raise StorageFailure(_("rows were lost between the passes: {found}", found=found))
 
 
 @contextmanager

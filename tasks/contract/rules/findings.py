@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from configs.language import english
+
 EXAMPLES = 5
 
 
@@ -18,7 +20,7 @@ class Place(NamedTuple):
     row: int
 
     def __str__(self) -> str:
-        return f"{self.file} row {self.row}"
+        return english("{file} row {row}", file=self.file, row=self.row)
 
 
 class Example(NamedTuple):

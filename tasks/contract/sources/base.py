@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from tasks.store import file_digest
 
 if TYPE_CHECKING:
@@ -312,8 +313,10 @@ class ArrowSource(Source):
             try:
                 batch.validate(full=True)
             except pa.ArrowInvalid:
-                where = f"{self.place} row {start} or later"
-                problem = Problem(where, "expected UTF-8 text", "convert it to UTF-8")
+                where = english("{place} row {start} or later", place=self.place, start=start)
+                problem = Problem(
+                    where, english("expected UTF-8 text"), english("convert it to UTF-8")
+                )
                 raise DataError(problem) from None
             yield batch
             start += batch.num_rows

@@ -9,12 +9,13 @@ from functools import cached_property
 from typing import IO, ClassVar
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from tasks.contract.sources import blocks, separators
 from tasks.contract.sources.base import BLOCK_BYTES, Block, Rows, Unreadable
 from tasks.contract.sources.separators import DECLARATION, NAMES, Reader, Separator
 from tasks.contract.sources.text_files import TextFile
 
-ADVICE = "close the quotation mark, double it inside a field, or set data.quotes: false"
+ADVICE = english("close the quotation mark, double it inside a field, or set data.quotes: false")
 
 
 class CommaSeparated(TextFile):
@@ -38,8 +39,10 @@ class CommaSeparated(TextFile):
         if found.others and declared not in fitting:
             names = " as well as by ".join(NAMES[one] for one in fitting)
             choice = " or ".join(f"data.delimiter: {json.dumps(one)}" for one in fitting)
-            message = f"its columns can be divided by {names}"
-            raise DataError(Problem(f"{self.path}:1", message, f"set {choice}"))
+            message = english("its columns can be divided by {names}", names=names)
+            raise DataError(
+                Problem(f"{self.path}:1", message, english("set {choice}", choice=choice))
+            )
         return Separator(str(declared)) if found.others else found
 
     @property
@@ -63,7 +66,11 @@ class CommaSeparated(TextFile):
                 if len(fields) == len(header):
                     yield number, dict(zip(header, fields, strict=True))
                 else:
-                    reason = f"expected {len(header)} fields, found {len(fields)}"
+                    reason = english(
+                        "expected {header} fields, found {fields}",
+                        header=len(header),
+                        fields=len(fields),
+                    )
                     yield Unreadable(number, reason, self.delimiter.join(fields))
 
     def lines(self, rows: Collection[int]) -> dict[int, int]:
@@ -104,7 +111,9 @@ class CommaSeparated(TextFile):
                 return
             except csv.Error as error:
                 where = f"{self.path}:{line}"
-                raise DataError(Problem(where, f"not valid CSV: {error}", ADVICE)) from None
+                raise DataError(
+                    Problem(where, english("not valid CSV: {error}", error=error), ADVICE)
+                ) from None
 
     def _reader(self, stream: IO[str] | Iterator[str], *, skip: bool = True) -> Reader:
         """Reads the lines of the file; a first line that names the separator is no record."""
@@ -118,15 +127,21 @@ class CommaSeparated(TextFile):
         try:
             header: list[str] = [name.strip() for name in next(reader)]
         except csv.Error as error:
-            raise DataError(Problem(where, f"not valid CSV: {error}")) from None
+            raise DataError(
+                Problem(where, english("not valid CSV: {error}", error=error))
+            ) from None
         unnamed = [str(number) for number, name in enumerate(header, 1) if not name]
         if len(unnamed) > 1:
-            message = f"columns {', '.join(unnamed)} of the header have no name"
-            raise DataError(Problem(where, message, "name them, or delete them in every line"))
+            message = english(
+                "columns {unnamed} of the header have no name", unnamed=", ".join(unnamed)
+            )
+            raise DataError(
+                Problem(where, message, english("name them, or delete them in every line"))
+            )
         repeated = sorted({name for name in header if header.count(name) > 1})
         if repeated:
-            message = f"the header names {', '.join(repeated)} twice"
-            raise DataError(Problem(where, message, "rename one"))
+            message = english("the header names {repeated} twice", repeated=", ".join(repeated))
+            raise DataError(Problem(where, message, english("rename one")))
         return header
 
     def _header_size(self) -> int:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias, cast
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from tasks.contract.sources.base import FileSource, Options
 from tasks.contract.sources.delimited import CommaSeparated, TabSeparated
 from tasks.contract.sources.json_files import JsonDocument, JsonLines
@@ -70,8 +71,11 @@ def format_of(path: Path, own: Formats = NONE) -> str:
         return ending
     more = [name for name in known if name not in FORMATS.built_in]
     installed = "".join(f", or .{name}" for name in more)
-    expected = f"expected CSV, TSV, JSON, JSONL, Parquet or XLSX, each also .gz{installed}"
-    raise DataError(Problem(str(path), expected, "name the file after its format"))
+    expected = english(
+        "expected CSV, TSV, JSON, JSONL, Parquet or XLSX, each also .gz{installed}",
+        installed=installed,
+    )
+    raise DataError(Problem(str(path), expected, english("name the file after its format")))
 
 
 def open_file(path: Path, options: Options | None = None, own: Formats = NONE) -> FileSource:

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from tasks.contract.sources import blocks
 from tasks.contract.sources.base import BLOCK_BYTES, Block, Row, Rows, Unreadable
 from tasks.contract.sources.text_files import TextFile
 
-REPEATED: Final = "a key is there twice"
-ONE_PER_LINE: Final = "a file with one JSON object a line is JSONL; rename it to .jsonl"
-IN_A_LIST: Final = "a file with all rows in one list is JSON; rename it to .json"
-BY_COLUMN: Final = "write each row as an object, in pandas with to_json(orient='records')"
+REPEATED: Final = english("a key is there twice")
+ONE_PER_LINE: Final = english("a file with one JSON object a line is JSONL; rename it to .jsonl")
+IN_A_LIST: Final = english("a file with all rows in one list is JSON; rename it to .json")
+BY_COLUMN: Final = english("write each row as an object, in pandas with to_json(orient='records')")
 
 
 class JsonFile(TextFile):
@@ -47,8 +48,10 @@ class JsonFile(TextFile):
                 keys |= dict.fromkeys(item[1])
                 readable = True
         if not readable:
-            reason = f"; row {first.row}: {first.reason}" if first else ""
-            message = f"expected {self.expected}, found none that can be read{reason}"
+            message = english(
+                "expected {expected}, found none that can be read", expected=self.expected
+            )
+            message += f"; row {first.row}: {first.reason}" if first else ""
             advice = self.lists if first and first.raw.lstrip().startswith("[") else ""
             raise DataError(Problem(self.place, message, advice))
         return list(keys)
@@ -57,7 +60,7 @@ class JsonFile(TextFile):
 class JsonLines(JsonFile):
     """A file with one JSON object per line."""
 
-    expected = "one JSON object a line"
+    expected = english("one JSON object a line")
     lists = IN_A_LIST
 
     def rows(self, block: Block | None = None) -> Rows:
@@ -67,16 +70,18 @@ class JsonLines(JsonFile):
                 try:
                     row = json.loads(line, object_pairs_hook=json_object)
                 except (ValueError, RecursionError):
-                    yield Unreadable(number, "not valid JSON", line.rstrip("\r\n"))
+                    yield Unreadable(number, english("not valid JSON"), line.rstrip("\r\n"))
                     continue
                 if "\\u" in line and not is_unicode(row):
-                    yield Unreadable(number, "half of a surrogate pair", line.rstrip("\r\n"))
+                    yield Unreadable(
+                        number, english("half of a surrogate pair"), line.rstrip("\r\n")
+                    )
                 elif has_repeated(row):
                     yield Unreadable(number, REPEATED, line.rstrip("\r\n"))
                 elif isinstance(row, dict):
                     yield number, row
                 else:
-                    yield Unreadable(number, "expected a JSON object", line.rstrip("\r\n"))
+                    yield Unreadable(number, english("expected a JSON object"), line.rstrip("\r\n"))
 
     def lines(self, rows: Collection[int]) -> dict[int, int]:
         with self.text() as stream:
@@ -91,7 +96,7 @@ class JsonLines(JsonFile):
 class JsonDocument(JsonFile):
     """A file with one JSON document, which is read into memory."""
 
-    expected = "a list of JSON objects"
+    expected = english("a list of JSON objects")
     lists = BY_COLUMN
 
     def rows(self, block: Block | None = None) -> Rows:
@@ -101,9 +106,9 @@ class JsonDocument(JsonFile):
         escaped = "\\u" in text
         for number, row in enumerate(_records(self.path, text), 1):
             if not isinstance(row, dict):
-                yield Unreadable(number, "expected a JSON object", json.dumps(row))
+                yield Unreadable(number, english("expected a JSON object"), json.dumps(row))
             elif escaped and not is_unicode(row):
-                yield Unreadable(number, "half of a surrogate pair", json.dumps(row))
+                yield Unreadable(number, english("half of a surrogate pair"), json.dumps(row))
             elif has_repeated(row):
                 raw = row.pairs if isinstance(row, _Repeated) else row
                 yield Unreadable(number, REPEATED, json.dumps(raw))
@@ -117,12 +122,16 @@ def _records(path: Path, text: str) -> list[Any]:
     except json.JSONDecodeError as error:
         where = f"{path}:{error.lineno}"
         advice = ONE_PER_LINE if error.msg == "Extra data" else ""
-        raise DataError(Problem(where, f"not valid JSON: {error.msg}", advice)) from None
+        raise DataError(
+            Problem(where, english("not valid JSON: {msg}", msg=error.msg), advice)
+        ) from None
     except (ValueError, RecursionError):
-        raise DataError(Problem(str(path), "not valid JSON")) from None
+        raise DataError(Problem(str(path), english("not valid JSON"))) from None
     records = document.get("data") if isinstance(document, dict) else document
     if not isinstance(records, list):
-        message = "expected a list of JSON objects, an object with one as `data`, or SQuAD's layout"
+        message = english(
+            "expected a list of JSON objects, an object with one as `data`, or SQuAD's layout"
+        )
         nested = isinstance(document, dict) and any(
             isinstance(v, list | dict) for v in document.values()
         )
@@ -134,7 +143,9 @@ def _records(path: Path, text: str) -> list[Any]:
     try:
         return list(flatten({"data": records}))
     except ValueError as error:
-        raise DataError(Problem(str(path), f"not SQuAD's layout: {error}")) from None
+        raise DataError(
+            Problem(str(path), english("not SQuAD's layout: {error}", error=error))
+        ) from None
 
 
 def is_squad(records: list[Any]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from tasks.contract.sources import text_files
 from tasks.contract.sources.base import ARROW_BATCH, ArrowSource, FileSource
 
@@ -20,8 +21,11 @@ class Parquet(FileSource, ArrowSource):
         names = list(self._open().schema_arrow.names)
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
-            message = f"each column needs a name of its own, found twice: {', '.join(repeated)}"
-            raise DataError(Problem(self.place, message, "rename or delete one of them"))
+            message = english(
+                "each column needs a name of its own, found twice: {repeated}",
+                repeated=", ".join(repeated),
+            )
+            raise DataError(Problem(self.place, message, english("rename or delete one of them")))
         return names
 
     def record_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -33,7 +37,7 @@ class Parquet(FileSource, ArrowSource):
         try:
             yield from self._open().iter_batches(ARROW_BATCH, columns=plain)
         except (pa.ArrowException, OSError):
-            message = "the Parquet data is damaged or cut off"
+            message = english("the Parquet data is damaged or cut off")
             raise DataError(Problem(self.place, message)) from None
 
     def _open(self) -> Any:
@@ -46,4 +50,6 @@ class Parquet(FileSource, ArrowSource):
                     return pq.ParquetFile(pa.BufferReader(stream.read()))
             return pq.ParquetFile(self.path, memory_map=True)
         except (pa.ArrowInvalid, OSError):
-            raise DataError(Problem(self.place, "not a Parquet file, or cut off")) from None
+            raise DataError(
+                Problem(self.place, english("not a Parquet file, or cut off"))
+            ) from None

@@ -56,7 +56,7 @@ class Reader:
             lines = chain(list(self._record), self._lines)
             fields = next(csv.reader(lines, strict=True, skipinitialspace=True, **self._options))
             if any(self._is_bare(field) for field in fields if _begins_with_mark(field)):
-                raise csv.Error("white space other than blanks before a quotation mark")
+                raise csv.Error(english("white space other than blanks before a quotation mark"))
         return fields
 
     def _is_bare(self, field: str) -> bool:

@@ -110,7 +110,9 @@ def _hub_splits(data: Data) -> dict[str, list[Source]]:
     for split, names in _declared(data).items():
         for name in names:
             if name not in found:
-                message = f"no split {name!r}; found {', '.join(found)}"
+                message = english(
+                    "no split {name!r}; found {found}", name=name, found=", ".join(found)
+                )
                 raise DataError(Problem(f"data.{split}", message))
     return {split: [found[name] for name in names] for split, names in _declared(data).items()}
 
@@ -188,7 +190,9 @@ def _open_file(path: Path, options: Options, own: Formats) -> Source:
         with path.open("rb") as stream:
             stream.read(1)
     except OSError as error:
-        raise DataError(Problem(source.place, f"cannot be read: {error.strerror}")) from None
+        raise DataError(
+            Problem(source.place, english("cannot be read: {strerror}", strerror=error.strerror))
+        ) from None
     return source
 
 
@@ -207,7 +211,7 @@ def expand(patterns: Sequence[str], folder: Path) -> list[Path]:
         files += [folder / name for name in sorted(found)]
         if not found:
             problems.append(
-                Problem(str(folder / pattern), "no such file", _nearest(folder, pattern))
+                Problem(str(folder / pattern), english("no such file"), _nearest(folder, pattern))
             )
     if problems:
         raise DataError(problems)
@@ -217,8 +221,10 @@ def expand(patterns: Sequence[str], folder: Path) -> list[Path]:
 def _nearest(folder: Path, pattern: str) -> str:
     parent = (folder / pattern).parent
     if not parent.is_dir():
-        return f"there is no folder {parent}"
+        return english("there is no folder {parent}", parent=parent)
     known = formats.names()
     others = {path.stem: path for path in parent.iterdir() if formats.ending_of(path) in known}
     near = difflib.get_close_matches(Path(pattern).stem, others, 1)
-    return f"did you mean {others[near[0]]}?" if near else "file names are relative to the YAML"
+    if near:
+        return english("did you mean {others}?", others=others[near[0]])
+    return english("file names are relative to the YAML")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from tasks.contract.sources.base import Block, FileSource, Options
 from tasks.text import encodings
 from tasks.text.encodings import CHUNK, HEAD, Encoding, UnknownEncodingError
@@ -20,11 +21,14 @@ from tasks.text.encodings import CHUNK, HEAD, Encoding, UnknownEncodingError
 STDIN: Final = Path("-")
 GZIP: Final = b"\x1f\x8b"
 OTHER_FORMATS: Final = {
-    b"PK\x03\x04": ("a zip file, such as an Excel workbook", "name a workbook .xlsx"),
-    b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "save it as .xlsx or CSV"),
-    b"PAR1": ("a Parquet file", "name it .parquet"),
+    b"PK\x03\x04": (
+        english("a zip file, such as an Excel workbook"),
+        english("name a workbook .xlsx"),
+    ),
+    b"\xd0\xcf\x11\xe0": (english("an old Excel workbook"), english("save it as .xlsx or CSV")),
+    b"PAR1": (english("a Parquet file"), english("name it .parquet")),
 }
-NAME_IT: Final = "convert it to UTF-8, or name its encoding in data.encoding"
+NAME_IT: Final = english("convert it to UTF-8, or name its encoding in data.encoding")
 
 
 class TextFile(FileSource):
@@ -65,9 +69,15 @@ def binary(path: Path) -> Iterator[io.BufferedReader]:
             else:
                 yield raw
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise DataError(Problem(str(path), "the gzip data is damaged or cut off")) from None
+        raise DataError(
+            Problem(str(path), english("the gzip data is damaged or cut off"))
+        ) from None
     except OSError as error:
-        raise DataError(Problem(str(path), f"cannot be read: {error.strerror or error}")) from None
+        raise DataError(
+            Problem(
+                str(path), english("cannot be read: {strerror}", strerror=error.strerror or error)
+            )
+        ) from None
 
 
 @contextmanager
@@ -117,7 +127,7 @@ def encoding_of(path: Path, options: Options | None = None) -> Encoding:
         if b"\0" in head:
             if found := encodings.wide(head):
                 return found
-            raise DataError(Problem(str(path), "expected UTF-8 text, found binary data"))
+            raise DataError(Problem(str(path), english("expected UTF-8 text, found binary data")))
         try:
             return encodings.detect(stream, options.encoding)
         except UnknownEncodingError as error:
@@ -127,25 +137,31 @@ def encoding_of(path: Path, options: Options | None = None) -> Encoding:
 def _refuse_others(path: Path, head: bytes) -> None:
     """Refuse a file that is empty, or of a format that is no text."""
     if not head.strip():
-        raise DataError(Problem(str(path), "the file is empty"))
+        raise DataError(Problem(str(path), english("the file is empty")))
     for magic, (name, advice) in OTHER_FORMATS.items():
         if head.startswith(magic):
-            raise DataError(Problem(str(path), f"expected text, found {name}", advice))
+            raise DataError(
+                Problem(str(path), english("expected text, found {found}", found=name), advice)
+            )
 
 
 def _unclear(path: Path, error: UnknownEncodingError) -> Problem:
     where, byte = _first_undecodable(path, Encoding("utf-8"))
-    found = f"expected UTF-8, found byte 0x{byte:02x}"
+    found = english("expected UTF-8, found byte 0x{byte:02x}", byte=byte)
     if len(error.names) < 2 or error.damaged:
         if not error.names or error.damaged:
             return Problem(where, found, NAME_IT)
-        advice = f"correct it, or set data.encoding: {error.names[0]} if the file is in that"
-        return Problem(where, f"{found}, a single one or few", advice)
-    message = f"{found}, and the text fits {' as well as '.join(error.names)}"
+        advice = english(
+            "correct it, or set data.encoding: {name} if the file is in that", name=error.names[0]
+        )
+        return Problem(where, english("{found}, a single one or few", found=found), advice)
+    message = english(
+        "{found}, and the text fits {names}", found=found, names=" as well as ".join(error.names)
+    )
     if error.difference:
         message += f": {error.difference}"
     choice = " or ".join(f"data.encoding: {name}" for name in error.names)
-    return Problem(where, message, f"set {choice}")
+    return Problem(where, message, english("set {choice}", choice=choice))
 
 
 @contextmanager
@@ -155,9 +171,13 @@ def _decoded(path: Path, encoding: Encoding) -> Iterator[None]:
     except UnicodeDecodeError:
         where, byte = _first_undecodable(path, encoding)
         name = encoding.name.upper() if encoding.name.startswith("utf") else encoding.name
-        advice = "correct it" if encoding.mark else "correct it, or data.encoding"
+        advice = english("correct it") if encoding.mark else english("correct it, or data.encoding")
         raise DataError(
-            Problem(where, f"expected {name}, found byte 0x{byte:02x}", advice)
+            Problem(
+                where,
+                english("expected {name}, found byte 0x{byte:02x}", name=name, byte=byte),
+                advice,
+            )
         ) from None
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from configs.errors import DataError, Problem
+from configs.language import english
 from tasks.contract.sources import text_files
 from tasks.contract.sources.base import Block, FileSource, Options, Rows, Unreadable
 
@@ -39,8 +40,11 @@ class Workbook(FileSource):
     def __init__(self, path: Path, options: Options | None = None) -> None:
         super().__init__(path, options)
         if find_spec(LIBRARY) is None:
-            message = f"expected {LIBRARY} to read Excel workbooks, found that it is not installed"
-            raise DataError(Problem(self.place, message, "pip install 'onestep[excel]'"))
+            message = english(
+                "expected {library} to read Excel workbooks, found that it is not installed",
+                library=LIBRARY,
+            )
+            raise DataError(Problem(self.place, message, english("pip install 'onestep[excel]'")))
 
     @cached_property
     def sheet(self) -> str:
@@ -54,18 +58,26 @@ class Workbook(FileSource):
             if declared in names:
                 return str(declared)
             if declared and not self.options.usual:
-                message = f"expected a sheet {declared!r}, found {', '.join(map(repr, names))}"
-                raise DataError(Problem(self.place, message, "set data.sheet to one of them"))
+                message = english(
+                    "expected a sheet {declared!r}, found {names}",
+                    declared=declared,
+                    names=", ".join(map(repr, names)),
+                )
+                raise DataError(
+                    Problem(self.place, message, english("set data.sheet to one of them"))
+                )
             visible = [one for one in book.worksheets if one.sheet_state == "visible"]
             tables = {one.title: _first_rows(one) for one in visible or book.worksheets}
         full = {name: header for name, (header, has_rows) in tables.items() if has_rows}
         if not tables:
-            raise DataError(Problem(self.place, "expected a sheet with rows, found none"))
+            raise DataError(Problem(self.place, english("expected a sheet with rows, found none")))
         first, *others = map(str, full or tables)
         if len(full) > 1 and (len(full[first]) < 2 or any(full[first] & full[o] for o in others)):
-            message = f"several sheets can be meant: {', '.join(map(repr, full))}"
+            message = english(
+                "several sheets can be meant: {full}", full=", ".join(map(repr, full))
+            )
             choice = " or ".join(f"data.sheet: {json.dumps(o, ensure_ascii=False)}" for o in full)
-            raise DataError(Problem(self.place, message, f"set {choice}"))
+            raise DataError(Problem(self.place, message, english("set {choice}", choice=choice)))
         return first
 
     def reading(self) -> dict[str, str]:
@@ -82,7 +94,11 @@ class Workbook(FileSource):
             header = self._header(lines)
             for number, (_, values) in enumerate(lines, 1):
                 if len(values) > len(header):
-                    reason = f"expected {len(header)} cells, found {len(values)}"
+                    reason = english(
+                        "expected {header} cells, found {values}",
+                        header=len(header),
+                        values=len(values),
+                    )
                     yield Unreadable(number, reason, json.dumps(values, default=str))
                 else:
                     missing = [None] * (len(header) - len(values))
@@ -100,13 +116,19 @@ class Workbook(FileSource):
         unnamed = [str(number) for number, name in enumerate(header, 1) if not name]
         repeated = sorted({name for name in header if header.count(name) > 1})
         if not header:
-            raise DataError(Problem(self.place, "the sheet is empty"))
+            raise DataError(Problem(self.place, english("the sheet is empty")))
         if len(unnamed) > 1:
-            message = f"row {where}: columns {', '.join(unnamed)} have no name"
-            raise DataError(Problem(self.place, message, "name them, or delete them"))
+            message = english(
+                "row {where}: columns {unnamed} have no name",
+                where=where,
+                unnamed=", ".join(unnamed),
+            )
+            raise DataError(Problem(self.place, message, english("name them, or delete them")))
         if repeated:
-            message = f"row {where} names {', '.join(repeated)} twice"
-            raise DataError(Problem(self.place, message, "rename one"))
+            message = english(
+                "row {where} names {repeated} twice", where=where, repeated=", ".join(repeated)
+            )
+            raise DataError(Problem(self.place, message, english("rename one")))
         return header
 
     @contextmanager
@@ -126,7 +148,9 @@ class Workbook(FileSource):
                     warnings.simplefilter("ignore")
                     yield load_workbook(content, read_only=True, data_only=True)
             except DAMAGED:
-                message = "not an Excel workbook (.xlsx), cut off, or protected by a password"
+                message = english(
+                    "not an Excel workbook (.xlsx), cut off, or protected by a password"
+                )
                 raise DataError(Problem(str(self.path), message)) from None
 
 

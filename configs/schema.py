@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -28,6 +29,8 @@ from configs.retraining import Retraining
 from configs.training import Training
 from configs.values import Delimiter, Encoding, Files, Labels, Name, Section, Split
 
+DATE_NUMBERS = ("excel", "unix", "unix_ms")
+"""Formats of dates that are numbers."""
 TAG = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_. -]{0,249}$")
 
 
@@ -39,8 +42,11 @@ class Window(Section):
     days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     """Keep the valid rows that are less than this many days older than the newest by `column`."""
     column: str | None = None
-    """A column with dates and times in ISO 8601 or, with `rows`, with increasing numbers. Times
-    without a zone are in UTC."""
+    """A column with dates and times in ISO 8601 or `format`, or, with `rows`, with increasing
+    numbers. Times without a zone are in UTC."""
+    format: str | None = None
+    """How `column` writes dates: a format of Python's `strptime` such as `"%d.%m.%Y"`, `excel` for
+    day numbers, `unix` or `unix_ms` for seconds or milliseconds since 1970; by default ISO 8601."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Window:
@@ -50,7 +56,27 @@ class Window(Section):
             raise ValueError(english("`days` needs a `column` with dates"))
         if self.column is not None and self.rows is None and self.days is None:
             raise ValueError(english("`column` needs `rows` or `days`"))
+        if self.format is not None and self.column is None:
+            raise ValueError(english("`format` needs a `column` with dates"))
         return self
+
+    @field_validator("format")
+    @classmethod
+    def _tells_a_year(cls, value: str | None) -> str | None:
+        moment = datetime(2026, 12, 31, 18, 30)
+        try:
+            if value in (None, *DATE_NUMBERS):
+                return value
+            if datetime.strptime(moment.strftime(str(value)), str(value)).year == moment.year:
+                return value
+        except ValueError:
+            pass
+        raise ValueError(
+            english(
+                'expected a format with a year such as "%d.%m.%Y", or one of {known}',
+                known=", ".join(DATE_NUMBERS),
+            )
+        )
 
     @property
     def declared(self) -> bool:

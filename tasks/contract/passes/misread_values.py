@@ -10,6 +10,7 @@ from configs.errors import DataError, Problem
 from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
+from tasks.contract.rows import dates
 from tasks.contract.rows.layout import Layout
 from tasks.contract.rules.cells import is_number
 
@@ -29,10 +30,15 @@ class Values:
     Attributes:
         numeric: of each text column with values, whether all of them are numbers.
         readings: target values that may have two readings, each once.
+        moments: rows with a value in the window's column.
+        undated: some of these values that are no date, and how many there are.
     """
 
     numeric: dict[str, bool] = field(default_factory=dict)
     readings: dict[str, Any] = field(default_factory=dict)
+    moments: int = 0
+    undated: list[Any] = field(default_factory=list)
+    undated_count: int = 0
 
     def add(self, frame: pd.DataFrame, texts: Iterable[str], readings: Iterable[Any]) -> None:
         """Take the values of a batch."""
@@ -44,11 +50,20 @@ class Values:
             if key not in self.readings and len(self.readings) < MOST_READINGS:
                 self.readings[key] = value
 
+    def add_moments(self, dated: int, others: Sequence[Any]) -> None:
+        """Take the values of the window's column in a batch."""
+        self.moments += dated + len(others)
+        self.undated_count += len(others)
+        self.undated += others[: dates.SAMPLE - len(self.undated)]
+
     def merge(self, other: Values) -> None:
         """Take the values of another part of the file."""
         for column, numeric in other.numeric.items():
             self.numeric[column] = numeric and self.numeric.get(column, True)
         self.readings = other.readings | self.readings
+        self.moments += other.moments
+        self.undated += other.undated
+        self.undated_count += other.undated_count
 
 
 def require_one_reading(config: Pipeline, layout: Layout, parts: Sequence[PartResult]) -> None:
@@ -70,8 +85,20 @@ def require_one_reading(config: Pipeline, layout: Layout, parts: Sequence[PartRe
             *_ambiguities(config, file, values, layout),
         )
     ]
+    together = Values()
+    for values in files.values():
+        together.merge(values)
+    problems += _dates(config, together)
     if problems:
         raise DataError(problems)
+
+
+def _dates(config: Pipeline, values: Values) -> Iterator[Problem]:
+    """Ask where most values of the window's column are dates in another form."""
+    window = config.data.window
+    many = window.format is None and values.undated_count * 2 > values.moments
+    if many and (asked := dates.question(values.undated, window)):
+        yield asked
 
 
 def _numbers(file: str, values: Values, layout: Layout) -> Iterator[Problem]:

@@ -253,6 +253,9 @@ class RowChecker:
             return {}
         moments, reasons, kinds = window.read(frame[WINDOW], self._config.data.window)
         self.window_kinds |= kinds
+        undated = [row for row, found in reasons.items() if found[0][0] == "wrong_type"]
+        read = len(frame) - len(reasons)
+        self.values.add_moments(read, [frame.at[row, WINDOW] for row in undated])
         frame[WINDOW] = moments
         return reasons
 

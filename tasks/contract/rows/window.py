@@ -6,8 +6,8 @@ The moment of a row is a number: seconds since 1970 for a date, or the number in
 from __future__ import annotations
 
 import math
-from datetime import UTC, date, datetime, time
-from typing import Any, Final
+from datetime import date, datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,10 @@ from configs.errors import DataError, Problem
 from configs.language import english
 from configs.schema import Window
 from tasks.applications.base import Reasons
+from tasks.contract.rows import dates
 from tasks.contract.rows.catalogue import Catalogue
 from tasks.contract.sources.splits import SPLITS
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-DAY: Final = 86_400.0
 DATE, NUMBER = "dates", "numbers"
 
 
@@ -36,7 +35,10 @@ def read(values: pd.Series[Any], window: Window) -> tuple[NDArray[np.float64], R
     reasons: Reasons = {}
     kinds: set[str] = set()
     wanted = english("expected a date in ISO 8601 or a number")
-    if window.days:
+    if window.format:
+        example = dates.example_of(window.format)
+        wanted = english("expected a date such as {example}", example=example)
+    elif window.days:
         wanted = english("expected a date in ISO 8601")
     for place, (index, absent) in enumerate(zip(values.index, values.isna(), strict=True)):
         value = values.iat[place]
@@ -44,7 +46,7 @@ def read(values: pd.Series[Any], window: Window) -> tuple[NDArray[np.float64], R
             missing = english("the value is missing")
             reasons[int(index)] = [("missing", f"{window.column}: {missing}")]
             continue
-        moment, kind = _moment(value, dates_only=window.days is not None)
+        moment, kind = _moment(value, window)
         if not math.isfinite(moment):
             reasons[int(index)] = [("wrong_type", f"{window.column}: {wanted}")]
             continue
@@ -53,26 +55,21 @@ def read(values: pd.Series[Any], window: Window) -> tuple[NDArray[np.float64], R
     return moments, reasons, kinds
 
 
-def _moment(value: Any, *, dates_only: bool) -> tuple[float, str]:
+def _moment(value: Any, window: Window) -> tuple[float, str]:
     """A date or number as a number, and which it is; not finite for another value."""
+    if window.format:
+        return dates.moment_of(value, window.format), DATE
     if isinstance(value, date):
-        return _seconds(value), DATE
-    if not dates_only and not isinstance(value, bool):
+        return dates.seconds_of(value), DATE
+    if window.days is None and not isinstance(value, bool):
         try:
             return float(value), NUMBER
         except (TypeError, ValueError, OverflowError):
             pass
     try:
-        return _seconds(datetime.fromisoformat(value.strip())), DATE
+        return dates.seconds_of(datetime.fromisoformat(value.strip())), DATE
     except (AttributeError, ValueError, OverflowError):
         return math.nan, ""
-
-
-def _seconds(moment: date) -> float:
-    if not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time())
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - EPOCH).total_seconds()
 
 
 def outside(rows: Catalogue, window: Window, kinds: set[str]) -> NDArray[np.int64]:
@@ -93,7 +90,7 @@ def outside(rows: Catalogue, window: Window, kinds: set[str]) -> NDArray[np.int6
     train: NDArray[np.int64] = np.flatnonzero(rows.split == SPLITS.index("train"))
     if window.days is not None:
         moments = rows.moment[train]
-        old = moments <= moments.max(initial=-np.inf) - window.days * DAY
+        old = moments <= moments.max(initial=-np.inf) - window.days * dates.DAY
         return np.compress(old, train)
     if window.rows is None:
         return train[:0]

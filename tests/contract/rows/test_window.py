@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import random
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
@@ -9,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from rich.console import Console
 
 from configs.errors import DataError
-from configs.schema import Pipeline
+from configs.schema import Pipeline, Window
 from flows.cli import reports
 from tasks.contract.passes import first_pass
 from tasks.contract.report.page import render
-from tasks.contract.rows import readmission
+from tasks.contract.rows import dates, readmission
 from tasks.contract.sources import base, splits
 from tests.support.tables import (
     Row,
@@ -269,3 +272,78 @@ def test_settings_that_say_nothing_are_refused() -> None:
         data = {"train": "a.csv", "window": settings}
         with pytest.raises(ValueError, match="window"):
             Pipeline.model_validate({**record, "data": data})
+
+
+WAYS = {
+    "%d.%m.%Y": lambda moment: f"{moment:%d.%m.%Y}",
+    "%m/%d/%Y %I:%M %p": lambda moment: f"{moment:%m/%d/%Y %I:%M %p}",
+    "%Y年%m月%d日": lambda moment: f"{moment:%Y年%m月%d日}",
+    "%Y%m%d": lambda moment: int(f"{moment:%Y%m%d}"),
+    "excel": lambda moment: (moment - datetime(1899, 12, 30, tzinfo=UTC)) / timedelta(days=1),
+    "unix": lambda moment: int(moment.timestamp()),
+    "unix_ms": lambda moment: int(moment.timestamp() * 1000),
+}
+
+
+@pytest.mark.parametrize("written", WAYS)
+@pytest.mark.parametrize("size", [{"days": 20}, {"rows": 20}])
+def test_dates_as_people_write_them(tmp_path: Path, written: str, size: dict[str, int]) -> None:
+    rows = dated(60)
+    for row in rows:
+        row["at"] = WAYS[written](datetime.fromisoformat(row["at"]))
+    settings = window(column="at", format=written, **size)
+    assert kept_numbers(check(tmp_path, rows, settings)) == list(range(40, 60))
+
+
+@pytest.mark.parametrize("written", WAYS)
+def test_a_column_in_another_format_is_asked_with_that_format(tmp_path: Path, written: str) -> None:
+    rows = dated(60)
+    for row in rows:
+        row["at"] = WAYS[written](datetime.fromisoformat(row["at"]))
+    with pytest.raises(DataError) as caught:
+        check(tmp_path, rows, window(column="at", days=20))
+    (problem,) = caught.value.problems
+    assert problem.where == "column 'at'"
+    assert problem.what.startswith("expected dates in ISO 8601, found dates such as ")
+    assert problem.advice == f"set data.window.format: {json.dumps(written, ensure_ascii=False)}"
+
+
+@pytest.mark.parametrize("written", ["%d.%m.%Y", "%m/%d/%Y"])
+def test_dates_that_can_be_read_in_two_ways_are_asked(tmp_path: Path, written: str) -> None:
+    rows = [{**row, "at": datetime(2026, n % 12 + 1, n % 9 + 1)} for n, row in enumerate(dated(60))]
+    for row in rows:
+        row["at"] = f"{row['at']:{written}}"
+    with pytest.raises(DataError) as caught:
+        check(tmp_path, rows, window(column="at", rows=20))
+    (problem,) = caught.value.problems
+    mark = written[2]
+    assert problem.what == (
+        "its dates can be read in several ways: "
+        f"2026-02-01 as 01{mark}02{mark}2026, 2026-02-01 as 02{mark}01{mark}2026"
+    )
+    ways = (
+        f'data.window.format: "{way}"' for way in (f"%d{mark}%m{mark}%Y", f"%m{mark}%d{mark}%Y")
+    )
+    assert problem.advice == f"set {' or '.join(ways)}"
+
+
+def test_a_value_in_another_format_is_quarantined_with_an_example(tmp_path: Path) -> None:
+    rows = dated(60)
+    for row in rows:
+        row["at"] = f"{datetime.fromisoformat(row['at']):%d.%m.%Y}"
+    rows[0]["at"] = "2026-01-01"
+    settings = window(column="at", rows=20, format="%d.%m.%Y")
+    validated = check(tmp_path, rows, settings, {"max_quarantined": 0.1})
+    (record,) = quarantined(validated.stored.path / "quarantine.jsonl")
+    assert record["reasons"] == ["at: expected a date such as 31.12.2026"]
+
+
+@pytest.mark.parametrize("value", [1e11, 1e13, 20_000, "x"])
+def test_numbers_beyond_this_century_are_no_dates(value: object) -> None:
+    assert not math.isfinite(dates.moment_of(value, "unix"))
+
+
+@pytest.mark.parametrize("written", ["%d.%m.", "day", "%", "iso", ""])
+def test_a_format_that_tells_no_date_is_refused(written: str) -> None:
+    with pytest.raises(ValidationError, match="expected a format with a year such as"):
+        Window(rows=1, column="at", format=written)

@@ -90,7 +90,7 @@ def _registration_entry(version: ModelVersion, verdict: str) -> dict[str, Any]:
         "name": version.name,
         "time": made.isoformat(timespec="seconds"),
         "version": int(version.version),
-        "event": "registered",
+        "event": english("registered"),
         "by": version.tags.get("mlflow.user", ""),
         "why": verdict,
         "before": None,

@@ -20,7 +20,7 @@ class Place(NamedTuple):
     row: int
 
     def __str__(self) -> str:
-        return english("{file} row {row}", file=self.file, row=self.row)
+        return english("{file} row {row:d}", file=self.file, row=self.row)
 
 
 class Example(NamedTuple):

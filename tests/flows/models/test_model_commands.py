@@ -19,7 +19,7 @@ from tests.support.homes import NAME, Finished, aliases
 from tests.support.html import Document
 from tests.support.stores import closed_port
 
-pytestmark = [pytest.mark.xdist_group("models"), pytest.mark.usefixtures("one_prefect")]
+pytestmark = pytest.mark.xdist_group("models")
 TEXTS = {"dataframe_records": [{"text": "the coffee was wonderful"}]}
 
 

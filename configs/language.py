@@ -72,10 +72,19 @@ def translated(stored: str) -> str:
 
     A text that no message makes stays as it is.
     """
-    if language() == ENGLISH or not stored:
-        return stored
+    return stored if language() == ENGLISH or not stored else _in_chinese(stored)
+
+
+@lru_cache(maxsize=10_000)
+def _in_chinese(stored: str) -> str:
     if (fixed := _stored(stored)) != stored:
         return fixed
+    if advised := ADVISED.fullmatch(stored):
+        what, advice = advised.groups()
+        own = what.partition(": ")[2] or what
+        # Otherwise the parentheses belong to the message.
+        if translated(own) != own and translated(advice) != advice:
+            return f"{translated(what)} ({translated(advice)})"
     long, short = _forms()
     return _found(stored, long) or _in_parts(stored) or _found(stored, short) or stored
 

@@ -16,7 +16,7 @@ from tasks.text import readings
 from tasks.text.readings import Reading
 
 CHUNK: Final = 2**20
-SAMPLE: Final = 2**18
+SAMPLE: Final = 2**16
 """Bytes of lines with other characters than ASCII that are decoded in several ways."""
 HEAD: Final = 4096
 FEW: Final = 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -294,7 +294,7 @@ class _Evaluation:
                 "file": [files[position] for position in rows.column("file").to_pylist()],
                 "row": rows.column("row").to_pylist(),
                 **self.origin,
-                "input": input_digests(rows, self.validated.facts.inputs),
+                "input": list(input_digests(rows, self.validated.facts.inputs)),
                 "merit": answers.answer_scores(scorer, self.primary_metric, len(rows)),
             }
         )
@@ -314,10 +314,12 @@ class _Evaluation:
         ]
 
 
-def input_digests(rows: arrow.MappedTable, inputs: Sequence[str]) -> list[str]:
+def input_digests(rows: arrow.MappedTable, inputs: Sequence[str]) -> Iterator[str]:
     """A digest of the inputs of each row."""
-    columns = [rows.column(name).to_pylist() for name in inputs]
-    return [digest(list(texts))[:32] for texts in zip(*columns, strict=True)]
+    for start in range(0, len(rows), answers.CHUNK):
+        table = rows.slice(start, min(start + answers.CHUNK, len(rows)))
+        columns = [table.column(name).to_pylist() for name in inputs]
+        yield from (digest(list(texts))[:32] for texts in zip(*columns, strict=True))
 
 
 def _use_threads(threads: int | None) -> None:

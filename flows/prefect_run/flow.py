@@ -134,8 +134,8 @@ def _report(subject: Subject, error: Exception) -> None:
     artifacts.failure(name, str(error) if known else sentence(error))
     events.emit_failure(name, sentence(error), url)
     if subject.run is not None:
-        # The failure may be a full disk.
-        with suppress(Failure, OSError):
+        # The failure may be a full disk, and it is what the command reports.
+        with suppress(Failure, OSError, ValueError):
             report.publish_failure(subject.run, error, sentence(error))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ import pandas as pd
 
 from configs.errors import ModelError
 from configs.language import _
+from configs.schema import Pipeline
 from flows.run.drift import against_version
 from flows.run.run import Run
 from flows.tracking.versions import Evaluation, Pair, described, different
@@ -83,17 +84,16 @@ class Changes:
     @property
     def note(self) -> str:
         """The changes in one line."""
+        since = _("since {model} of {day}", model=self.model, day=self.time[:10])
+        changes = ", ".join([*self._row_counts(), *self._settings()])
+        return f"{since}: {changes}" if changes else since
+
+    def _row_counts(self) -> Iterator[str]:
         added, gone = (
             sum(getattr(one, k) for one in self.rows.values()) for k in ("added", "gone")
         )
-        words = _(
-            "since {model} of {day}: {added:,} rows added, {gone:,} gone",
-            model=self.model,
-            day=self.time[:10],
-            added=added,
-            gone=gone,
-        )
-        return ", ".join([words, *self._settings()])
+        if self.rows:
+            yield _("{added:,} rows added, {gone:,} gone", added=added, gone=gone)
 
     def _settings(self) -> Iterator[str]:
         pairs = list(self.config.items())
@@ -118,8 +118,8 @@ def find(client: MlflowClient, now: Challenger, run_id: str, fingerprint: str) -
 
     def look() -> Changes | None:
         for time, version in _previous(client, run_id, fingerprint):
-            # The artifacts of a version may be gone, or another version of onestep made it.
-            with suppress(ModelError):
+            # The artifacts of a version may be gone or damaged, or of another version of onestep.
+            with suppress(ModelError, KeyError, TypeError, ValueError):
                 known = lineage.of(client, now.workspace, version)
                 before = Evaluation(client, now.workspace, known)
                 return _compare(client, now, time, before)
@@ -154,12 +154,26 @@ def _compare(client: MlflowClient, now: Challenger, time: str, before: Evaluatio
         _rows(client, now, before),
         {name: pair for name, pair in data.items() if name.startswith(("rows.", "quarantined"))},
         {k.removeprefix(LABELS): pair for k, pair in data.items() if k.startswith(LABELS)},
-        different(flatten(before.record["config"]), flatten(record["config"])),
+        _settings(before.record["config"], now.config),
         {name: (metrics.get(name), value) for name, value in now.evaluated.metrics.items()},
-        version.tags.get(registry.TEST_ROWS)
-        == row_hashes.digest_of_test(validated, now.config.application),
+        _same_test_rows(before, now),
         drifted.note if drifted else "",
     )
+
+
+def _settings(before: Mapping[str, Any], config: Pipeline) -> dict[str, Pair]:
+    """Settings that differ; one that is new in onestep counts only if it is declared."""
+    now = flatten(config.model_dump(mode="json"))
+    declared = flatten(config.model_dump(mode="json", exclude_defaults=True))
+    pairs = different(flatten(before), now)
+    return {k: pair for k, pair in pairs.items() if pair[0] is not None or k in declared}
+
+
+def _same_test_rows(before: Evaluation, now: Challenger) -> bool:
+    if before.record["rows_digest"] == now.validated.digest:
+        return True
+    found = row_hashes.digest_of_test(now.validated, now.config.application)
+    return before.version.tags.get(registry.TEST_ROWS) == found
 
 
 def _rows(client: MlflowClient, now: Challenger, before: Evaluation) -> dict[str, RowChange]:
@@ -171,8 +185,8 @@ def _rows(client: MlflowClient, now: Challenger, before: Evaluation) -> dict[str
     if trained is None:
         return {}
     tested = before.outcomes()["input"].unique()
-    training = _distinct(now.validated, row_hashes.SPLITS)
-    test = _distinct(now.validated, ("test",))
+    training = _distinct(now.validated, row_hashes.SPLITS, tested)
+    test = _distinct(now.validated, ("test",), tested)
     known = pd.concat([training, test])
     gone = (~np.isin(trained, known["hash"])).sum(), (~np.isin(tested, known["digest"])).sum()
     return {
@@ -190,10 +204,12 @@ def _arrived(here: pd.Series[bool], elsewhere: pd.Series[bool]) -> tuple[int, in
     return int((~here & ~elsewhere).sum()), int((~here & elsewhere).sum())
 
 
-def _distinct(validated: ValidationResult, splits: Sequence[str]) -> pd.DataFrame:
-    """The hash and the digest of each distinct row of some splits."""
-    inputs = validated.facts.inputs
+def _distinct(
+    validated: ValidationResult, splits: Sequence[str], tested: Iterable[str]
+) -> pd.DataFrame:
+    """The hash of each distinct row of some splits, and its digest if that is among ``tested``."""
+    inputs, known = validated.facts.inputs, {digest: digest for digest in tested}
     tables = [row_hashes.split_rows(validated, split) for split in splits]
     hashes = np.concatenate([row_hashes.of(table, inputs) for table in tables])
-    digests = [one for table in tables for one in input_digests(table, inputs)]
+    digests = [known.get(one) for table in tables for one in input_digests(table, inputs)]
     return pd.DataFrame({"hash": hashes, "digest": digests}).drop_duplicates("hash")

@@ -80,5 +80,13 @@ def _set_aside(folder: Path, name: str) -> None:
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
-    """The entries of all runs, newest first."""
-    return [read_json(path) for path in sorted(folder.glob("*.json"), reverse=True)]
+    """The entries of all runs, newest first; one that is damaged is left out."""
+    return [*filter(None, map(_entry, sorted(folder.glob("*.json"), reverse=True)))]
+
+
+def _entry(path: Path) -> dict[str, Any] | None:
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

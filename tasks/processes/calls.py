@@ -41,6 +41,7 @@ CPU_SETTINGS: Final = {
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
 }
 """What libraries read when a process starts; variables of the user are kept."""
+POLL_SECONDS: Final = 0.5
 READ_AT_IMPORT: Final = (
     *("CUDA_", "DNNL_", "GOMP_", "HF_", "KMP_", "LD_", "LRU_", "MALLOC_", "MKL_", "OMP_"),
     *("ONEDNN_", "OPENBLAS_", "PYTHON", "PYTORCH_", "TORCH", "TRANSFORMERS_", "USE_"),
@@ -91,8 +92,9 @@ class RunningCall(Generic[R]):
     ) -> None:
         pickled = pickle.dumps((function, arguments))
         ours, theirs = socket.socketpair()
+        self._server = _server()
         with theirs:
-            socket.send_fds(_server().control, [b"\0"], [theirs.fileno()])
+            socket.send_fds(self._server.control, [b"\0"], [theirs.fileno()])
         self._connection = Connection(ours.detach())
         # A server that has just died is noticed by watch().
         with suppress(ConnectionError):
@@ -118,7 +120,9 @@ class RunningCall(Generic[R]):
         try:
             kind, value = self._connection.recv()
         except (EOFError, ConnectionError):
-            kind, value = "ended", -signal.SIGKILL
+            # Its supervisor is gone as well, or the server has never got to it.
+            ended = self._server.process.poll()
+            kind, value = "ended", -signal.SIGKILL if ended is None else ended
         match kind:
             case "started":
                 self._process = value
@@ -127,17 +131,20 @@ class RunningCall(Generic[R]):
             case "result":
                 self._result.append(value)
             case "error":
-                self._error = value
+                self._error, cause = value
+                self._error.__cause__ = cause
             case "ended":
                 self.code = value
 
     def result(self) -> R:
         """Wait for what the function returns; errors as :func:`call`."""
-        code = self.watch()
+        # A thread that waits for longer cannot be interrupted, as that of a notebook is.
+        while (code := self.watch(POLL_SECONDS)) is None:
+            pass
         if self._error is not None:
             raise self._error
         if not self._result:
-            how = how_it_ended(code or 0)
+            how = how_it_ended(code)
             raise WorkerFailure(
                 _("a process of the run {how}; run the same command again", how=how)
             )
@@ -146,11 +153,11 @@ class RunningCall(Generic[R]):
     def stop(self) -> None:
         """End the process and its children: ask, wait a little, kill."""
         for sign in (signal.SIGTERM, signal.SIGKILL):
-            if self.watch(0) is not None:
+            # One that has not begun finds the connection closed.
+            if self.watch(0) is not None or self._process is None:
                 break
-            if self._process is not None:
-                with suppress(ProcessLookupError):
-                    os.killpg(self._process, sign)
+            with suppress(ProcessLookupError):
+                os.killpg(self._process, sign)
             self.watch(GRACE_SECONDS)
         self._connection.close()
 

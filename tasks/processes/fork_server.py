@@ -36,7 +36,7 @@ PRELOADED: Final = (
     "tasks.predictor",
     "matplotlib.figure",
 )
-GPU_DRIVERS: Final = ("/dev/nvidiactl", "/dev/kfd")
+GPU_DRIVERS: Final = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "/dev/nvhost-ctrl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def forks() -> bool:
 
 def _load() -> None:
     """Import the libraries; one that is broken fails in the calls, which can report it."""
-    with no_collection(), suppress(ImportError, OSError):
+    with no_collection(), suppress(Exception):
         for name in PRELOADED:
             import_module(name)
 
@@ -108,6 +108,9 @@ def _supervise(descriptor: int) -> None:
     connection = Connection(descriptor)
     if not _ends(ended, descriptor):
         _end_group(worker, ended)
+    # Whatever the worker has started and left behind.
+    with suppress(ProcessLookupError):
+        os.killpg(worker, signal.SIGKILL)
     _, status = os.waitpid(worker, 0)
     with suppress(OSError):
         connection.send(("ended", os.waitstatus_to_exitcode(status)))
@@ -133,17 +136,21 @@ def _end_group(worker: int, ended: int) -> None:
 def _begin(descriptor: int, held: int) -> None:
     """Work in this process, or in a new interpreter where forks are not sound."""
     if forks():
-        work(descriptor)
-    for inherited in (descriptor, held):
-        os.set_inheritable(inherited, True)
-    os.execv(sys.executable, [sys.executable, "-m", __spec__.name, str(descriptor)])
+        work(descriptor, held)
+    inherited = [str(descriptor), str(held)]
+    for one in (descriptor, held):
+        os.set_inheritable(one, True)
+    os.execv(sys.executable, [sys.executable, "-m", __spec__.name, *inherited])
 
 
-def work(descriptor: int) -> None:
-    """Do what the socket asks for, and exit."""
+def work(descriptor: int, held: int) -> None:
+    """Do what the socket asks for, and exit, which closes the pipe ``held``."""
+    os.set_inheritable(held, False)
+    # A process that is forked here and left behind does not hide the end of this one.
+    os.register_at_fork(after_in_child=lambda: os.close(held))
     try:
         code = _answer(Connection(descriptor))
-    except ConnectionError:
+    except (ConnectionError, EOFError):
         # The caller has gone.
         code = 1
     with suppress(OSError):
@@ -155,8 +162,8 @@ def work(descriptor: int) -> None:
 def _answer(connection: Connection) -> int:
     """Receive a call, report updates and the result or the error; return an exit code."""
     connection.send(("started", os.getpid()))
+    call: Call = connection.recv()
     try:
-        call: Call = connection.recv()
         _enter(call)
         function, arguments = pickle.loads(call.function)
         with listening(lambda update: connection.send(("update", update))):
@@ -164,6 +171,8 @@ def _answer(connection: Connection) -> int:
     except SystemExit as exit_:
         return int(exit_.code or 0)
     except BaseException as error:
+        if call.log is not None:
+            traceback.print_exc()
         _send_error(connection, error)
         return 1
     return 0
@@ -184,18 +193,24 @@ def _enter(call: Call) -> None:
 
 
 def _send_error(connection: Connection, error: BaseException) -> None:
-    error.add_note(traceback.format_exc())
+    """Send an error with its cause, by which a lost connection is known."""
+    cause = error.__cause__ or error.__context__
+    plain = RuntimeError(type(error).__name__)
+    for one in (error, plain):
+        one.add_note(traceback.format_exc())
+    connection.send(("error", (_sendable(error) or plain, _sendable(cause))))
+
+
+def _sendable(error: BaseException | None) -> BaseException | None:
+    """The error, unless its class cannot be pickled or made anew."""
     try:
-        message = pickle.dumps(("error", error))
-        pickle.loads(message)
+        pickle.loads(pickle.dumps(error))
     except Exception:
-        described = RuntimeError(type(error).__name__)
-        described.add_note(traceback.format_exc())
-        message = pickle.dumps(("error", described))
-    connection.send_bytes(message)
+        return None
+    return error
 
 
 if __name__ == "__main__":
     if arguments := sys.argv[1:]:
-        work(int(arguments[0]))
+        work(*map(int, arguments))
     main()

@@ -101,6 +101,20 @@ def test_problems_arrive_as_they_were_raised() -> None:
     assert [problem.where for problem in raised.value.problems] == ["a.csv, row 2", "a.csv, row 3"]
 
 
+def lose_connection() -> NoReturn:
+    try:
+        raise ConnectionRefusedError("no server")
+    except ConnectionRefusedError as error:
+        raise RuntimeError("the store does not answer") from error
+
+
+def test_an_error_keeps_its_cause() -> None:
+    """By the cause, work is tried again when a server is back."""
+    with pytest.raises(RuntimeError) as raised:
+        result(lose_connection)
+    assert isinstance(raised.value.__cause__, ConnectionRefusedError)
+
+
 @pytest.mark.parametrize(("odd", "kind"), [(False, ZeroDivisionError), (True, RuntimeError)])
 def test_an_unexpected_error_brings_its_trace(odd: bool, kind: type[Exception]) -> None:
     with pytest.raises(kind) as raised:
@@ -127,6 +141,24 @@ def test_a_stop_ends_what_the_call_has_started(tmp_path: Path) -> None:
     call.stop()
     assert call.code == -signal.SIGTERM
     wait_until(lambda: not any(map(alive, processes)))
+
+
+def leave_a_fork() -> int:
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+    return child
+
+
+def test_a_call_ends_although_it_leaves_a_fork_behind() -> None:
+    child = psutil.Process(result(leave_a_fork))
+    wait_until(lambda: not alive(child))
+
+
+def test_a_stop_before_the_beginning_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "GRACE_SECONDS", 600)
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    RunningCall(os.getpid, ()).stop()
 
 
 def test_a_call_ends_with_its_caller(tmp_path: Path) -> None:

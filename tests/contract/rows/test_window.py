@@ -184,7 +184,7 @@ def test_every_row_is_accounted_for_once(tmp_path: Path) -> None:
     for split in report["splits"]:
         assert split["in"] == split["kept"] + split["quarantined"] + split["outside"]
     page = render(report)
-    assert "38&nbsp;outside the window" in page
+    assert "38\u00a0outside the window" in page
     assert ">Outside the window</th>" in page
 
 

@@ -96,7 +96,7 @@ def _stored(message: str) -> str:
 def _in_parts(stored: str) -> str | None:
     """Several messages after one another, or a message with its place and its advice."""
     where, colon, what = stored.partition(": ")
-    if colon and where.count(" ") <= 2:
+    if colon and where.count(" ") <= 2 and SEPARATORS[0] not in where:
         # A place is a key, such as `data`, unless it has several words.
         place = translated(where) if " " in where else where
         return f"{place}: {translated(what)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -36,7 +37,17 @@ from tasks.workspace import Workspace
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-VERSION = 7
+VERSION = 8
+FURTHER_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Microsoft YaHei",
+    "SimHei",
+)
+"""Fonts with Chinese, for labels in plots."""
 ANSWERS = "answers"
 SLICES = "slices.parquet"
 OUTCOMES = "outcomes.parquet"
@@ -331,9 +342,16 @@ def _use_threads(threads: int | None) -> None:
 
 def draw(folder: Path, scorer: Scorer, training: Path) -> None:
     """Write the plots; a label is text, in which matplotlib would read formulas between dollars."""
-    from matplotlib import rc_context
+    from matplotlib import font_manager, rc_context
 
-    with rc_context({"text.parse_math": False, "text.usetex": False}):
+    installed = set(font_manager.get_font_names())
+    fonts = ["sans-serif", *(font for font in FURTHER_FONTS if font in installed)]
+    with (
+        rc_context({"text.parse_math": False, "text.usetex": False, "font.family": fonts}),
+        warnings.catch_warnings(),
+    ):
+        # A character that no font has is drawn as a box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figures = dict(scorer.figures()) | {"loss_curves": loss_curves(training)}
         for name, figure in figures.items():
             figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})

@@ -39,7 +39,7 @@ from tasks.contract.statistics.profile import Profile
 from tasks.store import StoredResult, lock, read_json, write_json
 from tasks.workspace import Workspace
 
-VERSION = 7
+VERSION = 8
 NO_ROWS = {"train", "validation", "test", "id_column"}
 """Settings of the data that do not change the rows, or are inputs of their own."""
 ROWS = ("facts.json", *(f"{split}.arrow" for split in SPLITS))

@@ -101,9 +101,9 @@ def test_plots_are_pictures(evaluated: EvaluationResult) -> None:
 
 
 class Labelled:
-    """The plots of two rows with labels that only look like formulas, or are long."""
+    """The plots of two rows with labels that only look like formulas, are long, or no font has."""
 
-    labels = ("$\\x", "a_$^{", "x" * 5000, "two\nlines\t")
+    labels = ("$\\x", "a_$^{好评", "x" * 5000, "two\nlines\t")
 
     def figures(self) -> dict[str, Figure]:
         counts, names = np.eye(4, dtype=np.int64), self.labels

@@ -293,6 +293,7 @@ def test_the_quarantine_says_what_where_and_why(tmp_path: Path) -> None:
     records = quarantined(validated.stored.path / "quarantine.jsonl")
     assert records == quarantined(tmp_path / "mlruns" / "quarantine" / "parcels.jsonl")
     place = {"split": "train", "file": str(path)}
+    copy = f"duplicate: the same text as {path} row 1 in the train split, with another target"
     assert records == [
         place
         | {
@@ -305,7 +306,7 @@ def test_the_quarantine_says_what_where_and_why(tmp_path: Path) -> None:
             (41, "missing", "label: the value is missing", BROKEN[0]),
             (42, "missing", "text: the value is missing", BROKEN[1]),
             (44, "unreadable", "not valid JSON", f'{{"text": "{SECRET}'),
-            (43, "duplicates", "duplicate: the same text as row 1 of the train split", BROKEN[2]),
+            (43, "duplicates", copy, BROKEN[2]),
         )
     ]
     assert validated.quarantined == 4

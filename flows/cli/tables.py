@@ -155,7 +155,7 @@ def difference(found: Difference) -> RenderableType:
         (_("slice"), found.slices),
     )
     for name, pairs in sections:
-        rows = [[key, *map(_shown, pair)] for key, pair in pairs.items()]
+        rows = [[key, *(_shown(key, value) for value in pair)] for key, pair in pairs.items()]
         parts += [table([name, *heads], rows) if rows else _("{name}: no difference", name=name)]
         parts += [""]
     if found.examples is None:
@@ -163,8 +163,11 @@ def difference(found: Difference) -> RenderableType:
     return Group(*parts, *_examples(found.examples))
 
 
-def _shown(value: Any) -> Any:
-    return "" if value is None else value
+def _shown(name: str, value: Any) -> Any:
+    """A value in a cell; MLflow has the number of test rows as a float."""
+    if value is None:
+        return ""
+    return int(value) if name == "rows" else value
 
 
 def _place(one: Mapping[str, Any]) -> str:

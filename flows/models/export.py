@@ -80,7 +80,7 @@ def _card(described: Record, settings: Record, folder: str) -> Iterator[str]:
         yield f'model = pipeline("{task}", {json.dumps(folder)})\n```'
     yield from _use(settings)
     yield "\n## Metrics\n\nOn the test split.\n\n| Metric | Value |\n|---|---|"
-    yield from (f"| {name} | {value:.4f} |" for name, value in described["metrics"].items())
+    yield from (f"| {name} | {value:.4f} |" for name, value in _metrics(described).items())
     rows = ", ".join(f"{count:,} {split}" for split, count in described["data"]["rows"].items())
     yield f"\n## Origin\n\n- base model: {_code(described['base_model']['name'])}\n- rows: {rows}"
     yield f"- digest of the data: `{described['data']['digest']}`"
@@ -99,14 +99,21 @@ def _metadata(described: Record, task: str) -> Iterator[str]:
     yield f"language: {json.dumps(codes)}"
     if HUB_NAME.fullmatch(base) and not Path(described["folder"], base).exists():
         yield f"base_model: {json.dumps(base)}"
-    yield f"metrics: {json.dumps(sorted(described['metrics'].keys() - {'rows'}))}"
+    yield f"metrics: {json.dumps(sorted(_metrics(described)))}"
     yield "tags: [onestep]\n---"
+
+
+def _metrics(described: Record) -> dict[str, float]:
+    """The test metrics without the number of rows and the bounds of an interval."""
+    known = described["metrics"]
+    others = {"rows", *(f"{name}_{side}" for name in known for side in ("low", "high"))}
+    return {name: value for name, value in known.items() if name not in others}
 
 
 def _use(settings: Record) -> Iterator[str]:
     """What a caller has to know about the texts and the labels."""
-    yield f"\nInput: {', '.join(map(_code, settings['inputs']))}; at most "
-    yield f"{settings['max_length']} tokens."
+    inputs = ", ".join(map(_code, settings["inputs"]))
+    yield f"\nInput: {inputs}; at most {settings['max_length']} tokens."
     if settings.get("prefix"):
         yield f"Each text begins with {_code(settings['prefix'])}."
     if settings.get("threshold") is not None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 def registered(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
     """Every version of one model, newest first; without a name, all versions with an alias.
 
+    Of a model whose versions have no alias, the newest is among all models.
+
     A record is ``comparable`` if its metrics are of the champion's test rows, or of the newest
     version's where there is no champion.
 
@@ -37,7 +39,14 @@ def registered(workspace: Workspace, name: str | None) -> list[dict[str, Any]]:
     names = _names(client, name)
     known = {one: registry.aliases(client, one) for one in names}
     records = [registry.describe(client, v, known[v.name]) for v in _versions(client, names)]
-    return [record for record in marked(records) if name is not None or record["aliases"]]
+    newest = {record["name"]: record["version"] for record in reversed(records)}
+    return [
+        record
+        for record in marked(records)
+        if name is not None
+        or record["aliases"]
+        or (not known[record["name"]] and record["version"] == newest[record["name"]])
+    ]
 
 
 def marked(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -73,6 +73,9 @@ def test_a_stored_text_is_found_by_the_message_that_made_it() -> None:
     assert translated("its schedule was changed; repair it first") == (
         "它的定时计划有变化；请先修复它"
     )
+    assert translated("models:/a/1; not promoted: 3 test rows: enough") == (
+        "models:/a/1；未晋升：3 个测试行: enough"
+    )
     assert translated("what nobody says") == "what nobody says"
     assert translated("") == ""
 

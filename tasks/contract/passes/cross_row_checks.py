@@ -197,7 +197,10 @@ class _Checks:
     def _duplicates(self, hashes: Hashes) -> Iterator[Broken]:
         found = repeats.duplicates(self.rows, self.kept, hashes)
         for position, first in zip(*found, strict=True):
-            words = english("the same text as {other}", other=self._row_of(first))
+            other = self._row_of(first)
+            words = english("the same text as {other}", other=other)
+            if self.rows.content[position] != self.rows.content[first]:
+                words = english("the same text as {other}, with another target", other=other)
             yield int(position), f"duplicate: {words}"
 
     def _leaks(self, hashes: Hashes, what: str) -> Iterator[Broken]:
@@ -208,8 +211,8 @@ class _Checks:
             yield int(position), f"leakage: {words}"
 
     def _row_of(self, position: int) -> str:
-        split = SPLITS[self.rows.split[position]]
-        return english("row {row} of the {split} split", row=self.rows.row[position], split=split)
+        place = self.rows.place(position, self.first.layout.files)
+        return english("{place} in the {split} split", place=place, split=place.split)
 
     def _sample(self) -> Rows:
         return sampling.smallest(self.rows, self.kept, self.config.contract.sample_size)

@@ -67,9 +67,23 @@ def test_the_first_of_the_same_rows_stays(tmp_path: Path) -> None:
         ("train", " x\n", "a"),
         ("test", "z", "a"),
     )
-    why = [("duplicates", "duplicate: the same text as row 1 of the train split")]
+    file = result.place(0).file
+    assert file.endswith("train.jsonl")
+    why = [("duplicates", f"duplicate: the same text as {file} row 1 in the train split")]
     assert leaves(result) == {("train", 3): why}
     assert counted(result) == {"duplicates": 1}
+
+
+@pytest.mark.parametrize("severity", ["drop", "quarantine"])
+def test_the_same_text_with_another_target_is_told_apart_from_a_copy(
+    tmp_path: Path, severity: str
+) -> None:
+    given: list[Given] = [("train", "x", "a"), ("train", "x", "b")]
+    result = checked(tmp_path, *given, rules={"duplicates": severity})
+    (((_, gone), why),) = leaves(result).items()
+    other = result.place({1: 1, 2: 0}[gone])
+    words = f"duplicate: the same text as {other} in the train split, with another target"
+    assert why == [("duplicates", words)]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +207,7 @@ def test_nearly_equal_texts_leave_the_test_split_alone(tmp_path: Path) -> None:
     result = checked(tmp_path, *NEAR, rules=severity)
     assert stays(result) == [("train", 3), ("test", 1)]
     assert all(
-        rule == "near_leakage" and why.endswith("the same as row 1 of the test split")
+        rule == "near_leakage" and why.endswith("test.jsonl row 1 in the test split")
         for ((rule, why),) in leaves(result).values()
     )
 

@@ -9,7 +9,8 @@ from rich.console import Group
 from rich.text import Text
 
 from flows.cli.progress import Display
-from flows.cli.tables import PlainConsole, table
+from flows.cli.tables import PlainConsole, difference, table
+from flows.models.diff import Difference
 from onestep import display
 from tasks.progress import Notice
 
@@ -35,3 +36,11 @@ def test_a_terminal_does_not_obey_control_characters_of_data() -> None:
     console.print(Group(table(["\x1b[2J"], [["\x1b[31m"]]), Text("\x1b]0;t\x07"), "\x9b1m"))
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     assert [line.strip() for line in printed.splitlines()] == ["␛[2J", "␛[31m", "␛]0;t", "�1m"]
+
+
+def test_a_number_of_rows_has_no_fraction() -> None:
+    metrics = {"accuracy": (1.0, 0.5), "rows": (30.0, None)}
+    found = Difference(("a/1", "a/2"), {}, {}, metrics, ("accuracy", "accuracy"), {}, None)
+    lines = [line.split() for line in display.text(difference(found)).splitlines()]
+    assert ["accuracy", "1.0000", "0.5000"] in lines
+    assert ["rows", "30"] in lines

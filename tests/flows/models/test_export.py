@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -38,7 +39,8 @@ def workspace(
     workspace, client = store
     config = prepared.config.model_copy(update={"registry": Registry(name="exported")})
     run_id = runs.open_run(client, workspace, "reviews", "exported", "exported")
-    client.log_metric(run_id, "test/accuracy", 0.875)
+    for name, value in {"accuracy": 0.875, "accuracy_low": 0.75, "rows": 30}.items():
+        client.log_metric(run_id, f"test/{name}", value)
     origin = Origin("exported", lambda: run_id, {"onestep.base_model_name": "owner/base"})
     register(config, workspace, client, evaluated, prepared.validated, origin)
     return workspace
@@ -65,7 +67,9 @@ def test_the_card_has_labels_metrics_and_origin(workspace: Workspace, tmp_path: 
     assert found["base_model"] == "owner/base"
     assert found["language"] == ["en"]
     assert "- `negative`\n- `positive`" in body
-    assert "| accuracy | 0.8750 |" in body
+    assert found["metrics"] == ["accuracy"]
+    assert "| accuracy | 0.8750 |\n\n" in body
+    assert re.search(r"Input: `text`; at most \d+ tokens\.\n", body)
     assert "No licence is declared" in body
 
 

@@ -15,9 +15,14 @@ pytestmark = pytest.mark.xdist_group("serving")
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """A registry with two versions of a model, and one of another that has no alias."""
+    """A registry with two versions of a model, and two of another that has no alias."""
     with embedded_store(tmp_path_factory.mktemp("registry")) as (opened, client):
-        for name, verdict in (("a", "promoted"), ("a", "not better"), ("b", "not better")):
+        for name, verdict in (
+            ("a", "promoted"),
+            ("a", "not better"),
+            ("b", "bad"),
+            ("b", "not better"),
+        ):
             fingerprint = f"{name}-{verdict}".ljust(64, "0")
             run = runs.open_run(client, opened, name, fingerprint, "a run")
             tags = {registry.VERDICT: verdict}
@@ -30,9 +35,9 @@ def test_all_models_are_listed_by_their_aliases_and_one_by_its_versions(
     workspace: Workspace,
 ) -> None:
     listed = [(r["name"], r["version"], r["aliases"]) for r in query.registered(workspace, None)]
-    assert listed == [("a", 1, ["champion"])]
+    assert listed == [("a", 1, ["champion"]), ("b", 2, [])]
     assert [r["version"] for r in query.registered(workspace, "a")] == [2, 1]
-    assert [r["aliases"] for r in query.registered(workspace, "b")] == [[]]
+    assert [r["aliases"] for r in query.registered(workspace, "b")] == [[], []]
 
 
 def test_history_has_promotions_and_refusals_once(workspace: Workspace) -> None:

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from configs.schema import Gate, Registry
 from flows.run import changes
 from flows.run.changes import Changes, RowChange
+from tasks.champion import row_hashes
 from tasks.champion.comparison import Challenger
 from tasks.evaluation import EvaluationResult
 from tasks.registration import Origin, register
-from tasks.tracking import runs
+from tasks.tracking import lineage, runs
 from tasks.workspace import Workspace
 from tests.support.pipelines import Prepared, prepare
 from tests.support.rows import reviews
@@ -120,6 +122,35 @@ def test_rows_are_added_moved_and_gone(pipeline: Runs, base: Path, tmp_path: Pat
 def test_the_run_that_ended_last_counts_and_not_the_newest_version(pipeline: Runs) -> None:
     for fingerprint in ("a", "b", "a"):
         pipeline.finish(fingerprint)
+    found = pipeline.find("c")
+    assert found is not None
+    assert found.model.endswith("/1")
+
+
+def test_what_an_earlier_onestep_did_not_record_is_no_change(pipeline: Runs) -> None:
+    pipeline.finish("a")
+    client, workspace, run_id = pipeline.client, pipeline.now.workspace, pipeline.begin("a")
+    record = runs.read_artifact(client, workspace, run_id, lineage.FILE)
+    for name in ("encoding", "sheet"):
+        del record["config"]["data"][name]
+    client.log_dict(run_id, record, lineage.FILE)
+    artifacts = Path(local_file_uri_to_path(client.get_run(run_id).info.artifact_uri))
+    (artifacts / row_hashes.FILE).unlink()
+    client.set_terminated(run_id)
+    data = pipeline.now.config.data.model_copy(update={"sheet": "Mai"})
+    found = pipeline.find("b", config=pipeline.now.config.model_copy(update={"data": data}))
+    assert found is not None
+    assert found.config == {"data.sheet": (None, "Mai")}
+    assert found.rows == {}
+    assert found.note.endswith(": data.sheet None -> Mai")
+
+
+def test_a_damaged_version_is_passed_over(pipeline: Runs) -> None:
+    pipeline.finish("a")
+    pipeline.finish("b")
+    broken = pipeline.begin("b")
+    pipeline.client.log_text(broken, "{", lineage.FILE)
+    pipeline.client.set_terminated(broken)
     found = pipeline.find("c")
     assert found is not None
     assert found.model.endswith("/1")

@@ -153,10 +153,10 @@ def test_version_of_another_problem_does_not_replace_the_champion(
     assert shop.aliases() == {"champion": 1}
 
 
-def test_version_below_a_floor_gets_no_alias(shop: Shop, constant: EvaluationResult) -> None:
+def test_version_below_a_threshold_gets_no_alias(shop: Shop, constant: EvaluationResult) -> None:
     registered = shop.with_gate(thresholds={"accuracy": 0.8}).register("weak", constant)
     assert (registered.version, registered.alias) == (1, None)
-    assert "accuracy 0.5000 is below its floor 0.8" in registered.verdict
+    assert "accuracy 0.5000 is below its threshold 0.8" in registered.verdict
     assert shop.aliases() == {}
 
 

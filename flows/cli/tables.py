@@ -167,6 +167,8 @@ def _shown(name: str, value: Any) -> Any:
     """A value in a cell; MLflow has the number of test rows as a float."""
     if value is None:
         return ""
+    if name == "rows_digest" or name.startswith("files."):
+        return ", ".join(digest[:SHORT] for digest in str(value).split(", "))
     return int(value) if name == "rows" else value
 
 

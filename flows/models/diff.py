@@ -99,11 +99,13 @@ def compare(workspace: Workspace, first: Reference, second: Reference) -> Differ
     seen = [Evaluation(client, workspace, known) for known in (one, two)]
     headlines = (seen[0].primary_metric, seen[1].primary_metric)
     same = headlines[0] == headlines[1]
+    metrics = both(*(registry.metrics_of(client, version) for version in versions))
+    bounds = {f"{name}{end}" for name in headlines for end in ("_low", "_high")}
     return Difference(
         (runs.uri_of(versions[0]), runs.uri_of(versions[1])),
         different(flatten(one.record["config"]), flatten(two.record["config"])),
         different(seen[0].data(), seen[1].data()),
-        both(*(registry.metrics_of(client, version) for version in versions)),
+        {name: pair for name, pair in metrics.items() if name not in bounds},
         headlines,
         both(*(version.slices() for version in seen)) if same else {},
         examples(*(version.outcomes() for version in seen), same=same),

@@ -123,7 +123,7 @@ def _checks(evidence: Evidence, gate: Gate) -> Iterator[Check]:
     yield _holdout(evidence)
     yield _contract(evidence)
     yield _primary_metric(evidence)
-    yield from _floors(evidence.metrics, gate.thresholds)
+    yield from _thresholds(evidence.metrics, gate.thresholds)
     if gate.beat_baseline:
         yield _baseline(evidence)
     yield from _bounds(evidence.cost, gate)
@@ -174,21 +174,17 @@ def _primary_metric(evidence: Evidence) -> Check:
     return Check(evidence.primary_metric, math.isfinite(value), note, alone=True)
 
 
-def _floors(metrics: Mapping[str, float], floors: Mapping[str, float]) -> Iterator[Check]:
-    for name, floor in floors.items():
+def _thresholds(metrics: Mapping[str, float], declared: Mapping[str, float]) -> Iterator[Check]:
+    for name, threshold in declared.items():
         value = metrics.get(name, math.nan)
         lower = lower_is_better(name)
         # Written so that NaN fails.
-        passed = value <= floor if lower else value >= floor
-        bound = english("ceiling") if lower else english("floor")
+        passed = value <= threshold if lower else value >= threshold
         side = english("above") if lower else english("below")
         side = english("within") if passed else side
-        values = {"name": name, "value": value, "side": side, "bound": bound, "floor": floor}
-        note = english("{name} {value:.4f} is {side} its {bound} {floor:g}", **values)
-        title = english("ceiling of {name}", name=name)
-        if not lower:
-            title = english("floor of {name}", name=name)
-        yield Check(title, passed, note, alone=True)
+        values = {"name": name, "value": value, "side": side, "threshold": threshold}
+        note = english("{name} {value:.4f} is {side} its threshold {threshold:g}", **values)
+        yield Check(english("threshold of {name}", name=name), passed, note, alone=True)
 
 
 def _baseline(evidence: Evidence) -> Check:

@@ -246,11 +246,11 @@ def _unknown(client: MlflowClient, reference: Reference) -> Problem:
         known = ", ".join(names) or _("none yet; `onestep run` registers one")
         return Problem(reference.uri, _("no such model"), _("registered: {known}", known=known))
     known = ", ".join(f"@{alias}" for alias in sorted(aliases(client, reference.name)))
-    numbers = [version.version for version in versions(client, reference.name)]
+    found = [f"{reference.name}/{one.version}" for one in versions(client, reference.name)]
     return Problem(
         reference.uri,
         _("no such version"),
-        _("aliases: {known}; versions: {numbers}", known=known or _("none"), numbers=numbers),
+        _("aliases: {known}; versions: {found}", known=known or _("none"), found=", ".join(found)),
     )
 
 

@@ -120,7 +120,8 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping) and value:
             flat |= flatten(value, f"{name}.")
         else:
-            flat[name] = str(value)[:6000]
+            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            flat[name] = shown[:6000]
     return flat
 
 

@@ -61,7 +61,7 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
 @pytest.mark.parametrize(
     ("found", "gate", "alias", "words"),
     [
-        # No champion: a finite primary metric and every floor are enough.
+        # No champion: a finite primary metric and every threshold are enough.
         (evidence(GOOD), {}, "champion", "promoted: the first version, f1 0.8000"),
         (evidence({"f1": 0.0}), {}, "champion", "promoted: the first version"),
         (evidence(GOOD), {"min_gain": 0.9}, "champion", "promoted: the first version"),
@@ -74,19 +74,19 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
         (evidence(GOOD, rows=0), {}, None, "the test split is empty"),
         (evidence(GOOD, BETTER, rows=0), {}, None, "the test split is empty"),
         (evidence(GOOD, contract_rules=0), {}, None, "no rule of the data contract ran"),
-        # Floors, which are ceilings where less is better.
+        # Thresholds, which the metric may not exceed where less is better.
         (evidence(GOOD), {"thresholds": {"f1": 0.8}}, "champion", "promoted"),
         (
             evidence({"f1": 0.79}),
             {"thresholds": {"f1": 0.8}},
             None,
-            "f1 0.7900 is below its floor 0.8",
+            "f1 0.7900 is below its threshold 0.8",
         ),
         (
             evidence(GOOD),
             {"thresholds": {"recall": 0.1}},
             None,
-            "recall nan is below its floor 0.1",
+            "recall nan is below its threshold 0.1",
         ),
         (
             evidence(GOOD | {"log_loss": 0.5}),
@@ -98,19 +98,19 @@ CLOSE = against(0.8, 0.81, -0.01, 0.03)
             evidence(GOOD | {"log_loss": 0.6}),
             {"thresholds": {"log_loss": 0.5}},
             None,
-            "log_loss 0.6000 is above its ceiling 0.5",
+            "log_loss 0.6000 is above its threshold 0.5",
         ),
         (
             evidence(GOOD | {"log_loss": NAN}),
             {"thresholds": {"log_loss": 9}},
             None,
-            "above its ceil",
+            "above its threshold",
         ),
         (
             evidence({"f1": 0.1, "log_loss": 2.0}, BETTER),
             {"thresholds": {"f1": 0.5, "log_loss": 1.0}},
             None,
-            "f1 0.1000 is below its floor 0.5; log_loss 2.0000 is above its ceiling 1",
+            "f1 0.1000 is below its threshold 0.5; log_loss 2.0000 is above its threshold 1",
         ),
         # Bounds of speed and size.
         (evidence(GOOD), {"max_latency_ms": 5}, "champion", "promoted"),
@@ -379,7 +379,7 @@ def test_a_version_is_promoted_only_if_nothing_speaks_against_it(
 def test_all_that_is_wrong_is_said_at_once() -> None:
     gate = Gate(thresholds={"f1": 0.9}, max_megabytes=10, min_gain=0.5)
     reason = decide(evidence(GOOD, BETTER), gate).reason
-    for words in ("below its floor", "80.0 MB", "0.5 is needed"):
+    for words in ("below its threshold", "80.0 MB", "0.5 is needed"):
         assert words in reason
 
 

@@ -50,7 +50,7 @@ def test_a_table_is_aligned_by_the_width_of_its_characters() -> None:
         "event": "rolled back",
         "before": 3,
         "by": "ada",
-        "why": "not promoted: accuracy 0.5000 is below its floor 0.9",
+        "why": "not promoted: accuracy 0.5000 is below its threshold 0.9",
     }
     head, row = text(tables.history([event])).splitlines()
     assert head.split() == ["UTC", "模型", "版本", "事件", "取代", "操作人", "原因"]
@@ -62,7 +62,7 @@ def test_a_table_is_aligned_by_the_width_of_its_characters() -> None:
         "ada",
         "未晋升：accuracy",
         "0.5000",
-        "低于下限",
+        "低于阈值",
         "0.9",
     ]
     assert cell_len(head[: head.index("原因")]) == cell_len(row[: row.index("未晋升")])

@@ -44,3 +44,10 @@ def test_a_number_of_rows_has_no_fraction() -> None:
     lines = [line.split() for line in display.text(difference(found)).splitlines()]
     assert ["accuracy", "1.0000", "0.5000"] in lines
     assert ["rows", "30"] in lines
+
+
+def test_digests_of_data_are_short_in_a_difference() -> None:
+    data = {"files.train": ("ab" * 32, f"{'cd' * 32}, {'ef' * 32}")}
+    found = Difference(("a/1", "a/2"), {}, data, {}, ("accuracy", "accuracy"), {}, None)
+    lines = [line.split() for line in display.text(difference(found)).splitlines()]
+    assert ["files.train", "ab" * 6, f"{'cd' * 6},", "ef" * 6] in lines

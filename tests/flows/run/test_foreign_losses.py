@@ -85,8 +85,8 @@ def _check_cost(record: dict[str, Any], home: Path) -> None:
         if e["kind"] == "validation"
     ]
     assert "cost" in validations[0]["metrics"]
-    ceiling = next(c for c in record["gate"]["checks"] if c["name"] == "ceiling of cost")
-    assert ceiling["passed"]
+    threshold = next(c for c in record["gate"]["checks"] if c["name"] == "threshold of cost")
+    assert threshold["passed"]
 
 
 def test_changed_code_is_another_loss(my_focal: Path) -> None:

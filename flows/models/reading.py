@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import DataError, Problem
 from configs.language import english
 from tasks.contract.rows.layout import quote_names
-from tasks.contract.rules.cells import is_number
+from tasks.contract.rules.cells import is_blank, is_number
 from tasks.contract.sources import formats, splits
 from tasks.contract.sources.base import FileSource, Options, Unreadable
 from tasks.contract.sources.text_files import STDIN
@@ -186,14 +186,17 @@ def require_texts(
     """
     first: list[Problem] = []
     broken = total = 0
-    numeric, others = set(inputs), False
+    numbers, texts, others = set[str](), set[str](), False
     for item in rows:
         total += 1
         if isinstance(item, Unreadable):
             found = [Problem(words.row(item.row), item.reason)]
         else:
             found = list(_problems(*item, inputs, words, optional))
-            numeric = {name for name in numeric if is_number(item[1].get(inputs[name]))}
+            for name, own in inputs.items():
+                value = item[1].get(own)
+                if value is not None and not is_blank(value):
+                    (numbers if is_number(value) else texts).add(name)
             others = others or len(item[1]) > len(inputs)
         broken += bool(found)
         first += found if broken <= FEW else []
@@ -208,7 +211,7 @@ def require_texts(
     if total > 1 and others and not first:
         first += [
             Problem(words.where, only_numbers(inputs[name]), words.rename(name))
-            for name in sorted(numeric)
+            for name in sorted(numbers - texts)
         ]
     if first:
         raise DataError(first)

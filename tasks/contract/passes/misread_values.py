@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from configs.errors import DataError, Problem
@@ -12,7 +13,7 @@ from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.contract.rows import dates
 from tasks.contract.rows.layout import Layout
-from tasks.contract.rules.cells import is_number
+from tasks.contract.rules.cells import is_blank, is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +44,11 @@ class Values:
     def add(self, frame: pd.DataFrame, texts: Iterable[str], readings: Iterable[Any]) -> None:
         """Take the values of a batch."""
         for column in texts:
-            if self.numeric.get(column, True) and len(values := frame[column].dropna()):
-                self.numeric[column] = all(map(is_number, values))
+            if self.numeric.get(column, True):
+                # A blank cell of delimited text is an empty string.
+                held = (value for value in frame[column].dropna() if not is_blank(value))
+                for first in islice(held, 1):
+                    self.numeric[column] = is_number(first) and all(map(is_number, held))
         for value in readings:
             key = value if isinstance(value, str) else f"\0{value!r}"
             if key not in self.readings and len(self.readings) < MOST_READINGS:

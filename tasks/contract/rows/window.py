@@ -19,6 +19,7 @@ from configs.schema import Window
 from tasks.applications.base import Reasons
 from tasks.contract.rows import dates
 from tasks.contract.rows.catalogue import Catalogue
+from tasks.contract.rules.cells import is_blank
 from tasks.contract.sources.splits import SPLITS
 
 DATE, NUMBER = "dates", "numbers"
@@ -42,7 +43,7 @@ def read(values: pd.Series[Any], window: Window) -> tuple[NDArray[np.float64], R
         wanted = english("expected a date in ISO 8601")
     for place, (index, absent) in enumerate(zip(values.index, values.isna(), strict=True)):
         value = values.iat[place]
-        if absent or (isinstance(value, str) and not value.strip()):
+        if absent or is_blank(value):
             missing = english("the value is missing")
             reasons[int(index)] = [("missing", f"{window.column}: {missing}")]
             continue

@@ -165,6 +165,11 @@ def private_kinds(contract: Contract) -> tuple[str, ...]:
     return tuple(kind for kind in kinds if kind != "national_id" or privacy.countries)
 
 
+def is_blank(value: object) -> bool:
+    """Whether a value is a text without anything to see."""
+    return isinstance(value, str) and not value.strip()
+
+
 def is_number(value: object) -> bool:
     """Whether a value is a number, or the text of one."""
     try:

@@ -13,7 +13,7 @@ from tasks.applications import registry as applications
 from tasks.contract.passes import first_pass, misread_values, row_checks
 from tasks.contract.passes.row_checks import Task
 from tasks.contract.rows import layout as layouts
-from tasks.contract.sources import splits
+from tasks.contract.sources import base, splits
 from tests.support import passes
 from tests.support.tables import Row, pipeline, write_table
 
@@ -42,6 +42,17 @@ def test_numbers_as_text_are_refused(value: object, tmp_path: Path) -> None:
     assert problem.what == "expected text in column 'text', found only numbers"
     assert problem.where == str(tmp_path / "train.jsonl")
     assert "data.columns.text" in problem.advice
+
+
+@pytest.mark.parametrize("blank", ["", " ", None])
+@pytest.mark.parametrize("place", [0, 20, 39])
+def test_a_blank_cell_does_not_hide_numbers(
+    blank: object, place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "BATCH_CHARACTERS", 1000)
+    values: list[object] = [str(n) for n in range(40)]
+    values[place] = blank
+    assert "found only numbers" in refused(tmp_path, texts(values)).what
 
 
 @pytest.mark.parametrize("place", [0, 2999])

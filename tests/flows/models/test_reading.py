@@ -72,6 +72,16 @@ def test_a_column_of_numbers_is_not_the_text() -> None:
     reading.require_texts(rows[:1], TEXT, WORDS)
 
 
+def test_a_blank_text_that_is_looked_up_does_not_hide_numbers() -> None:
+    inputs = {"question": "question", "context": "context"}
+    rows = [(n, {"question": "who?", "context": c, "id": n}) for n, c in enumerate(["", "1", "2"])]
+    with pytest.raises(DataError, match="expected text in column 'context', found only numbers"):
+        reading.require_texts(rows, inputs, WORDS, ["context"])
+    blank = [(n, {**row, "context": None if n else " "}) for n, row in rows]
+    reading.require_texts(blank, inputs, WORDS, ["context"])
+    reading.require_texts([*rows, (3, {**rows[0][1], "context": "a"})], inputs, WORDS, ["context"])
+
+
 def test_numbers_without_another_column_are_texts() -> None:
     require("2020", "42")
     require()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -63,7 +63,7 @@ class Window(Section):
     @field_validator("format")
     @classmethod
     def _tells_a_year(cls, value: str | None) -> str | None:
-        moment = datetime(2026, 12, 31, 18, 30)
+        moment = datetime(2026, 12, 31, 18, 30, tzinfo=UTC)
         try:
             if value in (None, *DATE_NUMBERS):
                 return value

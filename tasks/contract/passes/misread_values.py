@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from configs.errors import DataError, Problem
 from configs.language import english
-from configs.schema import Pipeline
+from configs.schema import Pipeline, Window
 from tasks.applications import registry as applications
 from tasks.contract.rows import dates
 from tasks.contract.rows.layout import Layout
@@ -33,6 +33,8 @@ class Values:
         readings: target values that may have two readings, each once.
         moments: rows with a value in the window's column.
         undated: some of these values that are no date, and how many there are.
+        sample: the first of these values.
+        forms: the first row with a real date, and with a text that may be one.
     """
 
     numeric: dict[str, bool] = field(default_factory=dict)
@@ -40,6 +42,8 @@ class Values:
     moments: int = 0
     undated: list[Any] = field(default_factory=list)
     undated_count: int = 0
+    sample: list[Any] = field(default_factory=list)
+    forms: dict[str, int] = field(default_factory=dict)
 
     def add(self, frame: pd.DataFrame, texts: Iterable[str], readings: Iterable[Any]) -> None:
         """Take the values of a batch."""
@@ -54,11 +58,15 @@ class Values:
             if key not in self.readings and len(self.readings) < MOST_READINGS:
                 self.readings[key] = value
 
-    def add_moments(self, dated: int, others: Sequence[Any]) -> None:
-        """Take the values of the window's column in a batch."""
-        self.moments += dated + len(others)
+    def add_moments(self, values: Mapping[int, Any], undated: Collection[int]) -> None:
+        """Take the values of the window's column by row; those of some rows are no dates."""
+        others = [values[row] for row in undated]
+        self.moments += len(values)
         self.undated_count += len(others)
         self.undated += others[: dates.SAMPLE - len(self.undated)]
+        self.sample += islice(values.values(), dates.SAMPLE - len(self.sample))
+        for row, value in values.items():
+            self.forms.setdefault(dates.form_of(value), row)
 
     def merge(self, other: Values) -> None:
         """Take the values of another part of the file."""
@@ -68,6 +76,8 @@ class Values:
         self.moments += other.moments
         self.undated += other.undated
         self.undated_count += other.undated_count
+        self.sample += other.sample[: dates.SAMPLE - len(self.sample)]
+        self.forms = other.forms | self.forms
 
 
 def require_one_reading(config: Pipeline, layout: Layout, parts: Sequence[PartResult]) -> None:
@@ -86,6 +96,7 @@ def require_one_reading(config: Pipeline, layout: Layout, parts: Sequence[PartRe
         for file, values in files.items()
         for problem in (
             *_numbers(file, values, layout),
+            *_forms(file, values, config.data.window),
             *_ambiguities(config, file, values, layout),
         )
     ]
@@ -98,11 +109,28 @@ def require_one_reading(config: Pipeline, layout: Layout, parts: Sequence[PartRe
 
 
 def _dates(config: Pipeline, values: Values) -> Iterator[Problem]:
-    """Ask where most values of the window's column are dates in another form."""
+    """Ask where the values of the window's column are dates in another form."""
     window = config.data.window
-    many = window.format is None and values.undated_count * 2 > values.moments
-    if many and (asked := dates.question(values.undated, window)):
+    if window.format is not None:
+        return
+    asked = dates.question_of_months(values.sample, window)
+    if not asked and values.undated_count * 2 > values.moments:
+        asked = dates.question(values.undated, window)
+    if asked:
         yield asked
+
+
+def _forms(file: str, values: Values, window: Window) -> Iterator[Problem]:
+    """Refuse real dates beside texts: Excel turns into dates what it can, days as months too."""
+    dated, written = values.forms.get(dates.DATE), values.forms.get(dates.TEXT)
+    if dated and written:
+        message = english(
+            "row {dated:d} has a date, and row {written:d} a text", dated=dated, written=written
+        )
+        advice = english(
+            "write all of them as dates, or all as texts; Excel may have swapped days and months"
+        )
+        yield Problem(f"{file} column {window.column!r}", message, advice)
 
 
 def _numbers(file: str, values: Values, layout: Layout) -> Iterator[Problem]:

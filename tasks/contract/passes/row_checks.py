@@ -253,9 +253,11 @@ class RowChecker:
             return {}
         moments, reasons, kinds = window.read(frame[WINDOW], self._config.data.window)
         self.window_kinds |= kinds
-        undated = [row for row, found in reasons.items() if found[0][0] == "wrong_type"]
-        read = len(frame) - len(reasons)
-        self.values.add_moments(read, [frame.at[row, WINDOW] for row in undated])
+        undated = {index for index, found in reasons.items() if found[0][0] == "wrong_type"}
+        held = frame.index.difference(list(reasons.keys() - undated))
+        rows = frame.loc[held, "row"]
+        values = dict(zip(rows, frame.loc[held, WINDOW], strict=True))
+        self.values.add_moments(values, [rows[index] for index in sorted(undated)])
         frame[WINDOW] = moments
         return reasons
 

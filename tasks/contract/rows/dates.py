@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
@@ -19,8 +20,8 @@ EXCEL_EPOCH: Final = 25_569
 """The day number of 1970-01-01."""
 SAMPLE: Final = 1000
 """Values that show how dates are written."""
-EXAMPLE: Final = datetime(2026, 12, 31, 18, 30)
-UNCLEAR: Final = datetime(2026, 2, 1, 18, 30)
+EXAMPLE: Final = datetime(2026, 12, 31, 18, 30, tzinfo=UTC)
+UNCLEAR: Final = datetime(2026, 2, 1, 18, 30, tzinfo=UTC)
 ORDERS: Final = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d")
 SHORT_ORDERS: Final = ("%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d")
 TIMES: Final = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
@@ -33,6 +34,12 @@ FORMATS: Final = tuple(day + hours for day in DAYS for hours in TIMES)
 RANGES: Final = {"excel": (20_000, 80_000), "unix": (1e8, 1e11), "unix_ms": (1e11, 1e14)}
 """Numbers that are dates of about this century; Excel's own range is longer."""
 LAST_SERIAL: Final = 2_958_466
+MONTHS: Final = {
+    "%m.%Y": re.compile(r"(0?[1-9]|1[0-2])\.(19|20)\d\d"),
+    "%Y.%m": re.compile(r"(19|20)\d\d\.(0?[1-9]|1[0-2])"),
+}
+"""Months that are numbers too, which have another order."""
+DATE, TEXT = "date", "text"
 
 
 def seconds_of(moment: date) -> float:
@@ -76,6 +83,26 @@ def example_of(written: str, moment: datetime = EXAMPLE) -> str:
     days = seconds_of(moment) / DAY
     numbers = {"excel": days + EXCEL_EPOCH, "unix": days * DAY, "unix_ms": days * DAY * 1000}
     return f"{numbers[written]:.0f}" if written in numbers else moment.strftime(written)
+
+
+def form_of(value: Any) -> str:
+    """Whether a value is a real date, or a text that may be one; else empty."""
+    if isinstance(value, date):
+        return DATE
+    return TEXT if isinstance(value, str) and re.search(r"\d", value) else ""
+
+
+def question_of_months(values: Sequence[Any], window: Window) -> Problem | None:
+    """What to ask about numbers that may be months."""
+    for written, months in MONTHS.items():
+        if values and all(months.fullmatch(str(value).strip()) for value in values):
+            choice = f"data.window.format: {json.dumps(written)}"
+            message = english(
+                "its numbers may be months, such as {example}", example=example_of(written)
+            )
+            advice = english("set {choice}", choice=choice)
+            return Problem(f"column {window.column!r}", message, advice)
+    return None
 
 
 def question(values: Sequence[Any], window: Window) -> Problem | None:

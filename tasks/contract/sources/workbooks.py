@@ -8,21 +8,28 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, time, timedelta
 from functools import cached_property
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
+from xml.etree.ElementTree import Element, iterparse
 
 from configs.errors import DataError, Problem
 from configs.language import english
 from tasks.contract.sources import text_files
 from tasks.contract.sources.base import Block, FileSource, Options, Rows, Unreadable
+from tasks.contract.sources.json_files import is_unicode
 
 LIBRARY: Final = "openpyxl"
-ESCAPED: Final = re.compile("_x([0-9A-F]{4})_")
+FIRST_ROWS: Final = 6
+"""Rows of a sheet that may name its columns."""
+MOST_SHOWN: Final = 3
+"""Most cells that a message names."""
+ESCAPED: Final = re.compile("(?:_x[0-9A-F]{4}_)+")
 """How a workbook writes characters that XML cannot hold, such as carriage returns."""
 DAMAGED: Final = (
     *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError),
@@ -68,11 +75,11 @@ class Workbook(FileSource):
                 )
             visible = [one for one in book.worksheets if one.sheet_state == "visible"]
             tables = {one.title: _first_rows(one) for one in visible or book.worksheets}
-        full = {name: header for name, (header, has_rows) in tables.items() if has_rows}
+        full = {name: rows for name, rows in tables.items() if len(rows) > 1}
         if not tables:
             raise DataError(Problem(self.place, english("expected a sheet with rows, found none")))
         first, *others = map(str, full or tables)
-        if len(full) > 1 and (len(full[first]) < 2 or any(full[first] & full[o] for o in others)):
+        if len(full) > 1 and any(_are_alike(full[first], full[other]) for other in others):
             message = english(
                 "several sheets can be meant: {full}", full=", ".join(map(repr, full))
             )
@@ -85,8 +92,13 @@ class Workbook(FileSource):
 
     def columns(self) -> list[str]:
         self.place = f"{self.path}, sheet {self.sheet!r}"
-        with self._lines() as lines:
-            return self._header(lines)
+        with self._opened() as book:
+            lines = _filled(book[self.sheet])
+            header = self._header(lines)
+            problems = list(_unstored(book[self.sheet], self.place))
+        if problems:
+            raise DataError(problems)
+        return header
 
     def rows(self, block: Block | None = None) -> Rows:
         """Each row with a value; one with values outside of the named columns cannot be read."""
@@ -99,6 +111,9 @@ class Workbook(FileSource):
                         header=len(header),
                         values=len(values),
                     )
+                    yield Unreadable(number, reason, json.dumps(values, default=str))
+                elif not _are_unicode(values):
+                    reason = english("half of a surrogate pair")
                     yield Unreadable(number, reason, json.dumps(values, default=str))
                 else:
                     missing = [None] * (len(header) - len(values))
@@ -124,6 +139,9 @@ class Workbook(FileSource):
                 unnamed=", ".join(unnamed),
             )
             raise DataError(Problem(self.place, message, english("name them, or delete them")))
+        if not _are_unicode(header):
+            message = english("half of a surrogate pair")
+            raise DataError(Problem(f"{self.place} row {where}", message, english("rename one")))
         if repeated:
             message = english(
                 "row {where} names {repeated} twice", where=where, repeated=", ".join(repeated)
@@ -166,11 +184,50 @@ def _filled(sheet: Any) -> Iterator[tuple[int, list[Any]]]:
             yield number, values
 
 
-def _first_rows(sheet: Any) -> tuple[set[str], bool]:
-    """The names of the columns, and whether a row follows."""
-    lines = _filled(sheet)
-    _, header = next(lines, (0, []))
-    return {name for value in header if (name := _name(value))}, next(lines, None) is not None
+def _first_rows(sheet: Any) -> list[set[str]]:
+    """What the first rows with a value may name, without case."""
+    lines = islice(_filled(sheet), FIRST_ROWS)
+    return [{name.casefold() for one in row if (name := _name(one))} for _, row in lines]
+
+
+def _are_alike(rows: list[set[str]], others: list[set[str]]) -> bool:
+    """Whether another sheet may have rows of the same table, also below a title."""
+    header, (first, *later) = rows[0], others
+    return len(header) < 2 or bool(header & first) or any(len(header & row) > 1 for row in later)
+
+
+def _unstored(sheet: Any, place: str) -> Iterator[Problem]:
+    """Cells whose values the sheet does not have: merged ones, and formulas never computed."""
+    top, _ = next(_filled(sheet), (1, []))
+    merged: list[str] = []
+    formulas: list[str] = []
+    with sheet._get_source() as source:
+        for _, element in iterparse(source):
+            kind = element.tag.rpartition("}")[2]
+            if kind == "mergeCell" and int(re.findall("[0-9]+", element.get("ref", ""))[-1]) > top:
+                merged.append(element.get("ref", ""))
+            elif kind == "row":
+                formulas += (cell.get("r", "") for cell in element if _is_uncomputed(cell))
+                element.clear()
+    if merged:
+        message = english(
+            "merged cells, of which only the first has the value: {ranges}", ranges=_some(merged)
+        )
+        yield Problem(place, message, english("unmerge them, and fill each with its value"))
+    if formulas:
+        message = english("formulas without a stored value: {cells}", cells=_some(formulas))
+        advice = english("open the workbook in Excel or LibreOffice, and save it")
+        yield Problem(place, message, advice)
+
+
+def _is_uncomputed(cell: Element) -> bool:
+    """Whether a cell has a formula and no value; an empty text is one."""
+    held = {one.tag.rpartition("}")[2]: one.text for one in cell}
+    return "f" in held and not held.get("v") and cell.get("t") != "str"
+
+
+def _some(cells: Sequence[str]) -> str:
+    return ", ".join(cells[:MOST_SHOWN]) + ", ..." * (len(cells) > MOST_SHOWN)
 
 
 def _name(value: Any) -> str:
@@ -187,5 +244,15 @@ def _value(cell: Any) -> Any:
     if isinstance(value, datetime) and value.time() == time():
         return value.date()
     if isinstance(value, str):
-        return ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
+        return ESCAPED.sub(_unescaped, value)
     return str(value) if isinstance(value, time | timedelta) else value
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    """Units of UTF-16 as characters; half of a pair stays one."""
+    units = bytes.fromhex(found[0].replace("_x", "").replace("_", ""))
+    return units.decode("utf-16-be", "surrogatepass")
+
+
+def _are_unicode(values: list[Any]) -> bool:
+    return all(is_unicode(one) for one in values if isinstance(one, str) and not one.isascii())

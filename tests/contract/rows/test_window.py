@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from pydantic import ValidationError
 from rich.console import Console
@@ -347,3 +348,54 @@ def test_numbers_beyond_this_century_are_no_dates(value: object) -> None:
 def test_a_format_that_tells_no_date_is_refused(written: str) -> None:
     with pytest.raises(ValidationError, match="expected a format with a year such as"):
         Window(rows=1, column="at", format=written)
+
+
+def test_a_format_may_have_a_zone(tmp_path: Path) -> None:
+    rows = dated(40)
+    for n, row in enumerate(rows):
+        moment = datetime.fromisoformat(row["at"]) - timedelta(hours=9 * (n % 2))
+        row["at"] = f"{moment:%d/%m/%Y %H:%M:%S} {'-0900' if n % 2 else '+0000'}"
+    rows[3]["at"] = "soon"
+    settings = window(column="at", days=20, format="%d/%m/%Y %H:%M:%S %z")
+    validated = check(tmp_path, rows, settings)
+    assert kept_numbers(validated) == list(range(20, 40))
+    assert reasons(validated) == {4: ["at: expected a date such as 31/12/2026 18:30:00 +0000"]}
+
+
+def workbook(path: Path, moments: list[object]) -> None:
+    book = openpyxl.Workbook()
+    for row in (
+        ["text", "label", "at"],
+        *([f"text {n}", "ab"[n % 2], one] for n, one in enumerate(moments)),
+    ):
+        book.active.append(row)
+    book.save(path)
+
+
+@pytest.mark.parametrize("settings", [{}, {"format": "%d.%m.%Y"}])
+def test_real_dates_beside_texts_are_refused(tmp_path: Path, settings: dict[str, str]) -> None:
+    days = [FIRST.replace(tzinfo=None) + timedelta(n) for n in range(40)]
+    moments = [day if day.day < 13 else f"{day:%d.%m.%Y}" for day in days]
+    workbook(tmp_path / "a.xlsx", [None, "soon", *moments])
+    data = {"train": "a.xlsx", **window(column="at", rows=20, **settings)}
+    with pytest.raises(DataError) as caught:
+        run(pipeline(tmp_path, data))
+    problem = caught.value.problems[0]
+    assert problem.where == f"{tmp_path / 'a.xlsx'} column 'at'"
+    assert problem.what == "row 3 has a date, and row 15 a text"
+    workbook(tmp_path / "a.xlsx", ["soon", *days])
+    assert run(pipeline(tmp_path, data)).stored.summary["outside"] == 20
+
+
+@pytest.mark.parametrize("written", ["%m.%Y", "%Y.%m"])
+def test_numbers_that_may_be_months_are_asked(tmp_path: Path, written: str) -> None:
+    rows = dated(40, days=31)
+    for row in rows:
+        row["at"] = f"{datetime.fromisoformat(row['at']):{written}}"
+    with pytest.raises(DataError) as caught:
+        check(tmp_path, rows, window(column="at", rows=20))
+    (problem,) = caught.value.problems
+    assert problem.what == f"its numbers may be months, such as {dates.example_of(written)}"
+    assert problem.advice == f'set data.window.format: "{written}"'
+    settings = window(column="at", rows=20, format=written)
+    assert kept_numbers(check(tmp_path, rows, settings)) == list(range(20, 40))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -130,6 +131,73 @@ def test_characters_that_xml_cannot_hold_are_read(tmp_path: Path) -> None:
     assert items(path) == [(1, {"text": "two\r\nlines", "label": "x"})]
 
 
+def test_half_of_a_surrogate_pair_cannot_be_read_and_a_whole_one_is_a_character(
+    tmp_path: Path,
+) -> None:
+    rows = [HEADER, ["half _xD83D_", "x"], ["whole _xD83D__xDE00_", "x"]]
+    source = formats.open_file(written(tmp_path / "a.xlsx", {"One": rows}))
+    (batch,) = source.batches(HEADER)
+    raw = r'["half \ud83d", "x"]'
+    assert batch.unreadable == [Unreadable(1, "half of a surrogate pair", raw)]
+    assert list(batch.items()) == [(2, {"text": "whole \U0001f600", "label": "x"})]
+    path = written(tmp_path / "b.xlsx", {"One": [["text", "_xD83D_"], ["a", "x"]]})
+    with pytest.raises(DataError, match="sheet 'One' row 1: half of a surrogate pair"):
+        formats.open_file(path).columns()
+
+
+def columns(book: openpyxl.Workbook, path: Path) -> str:
+    """What is wrong with the sheet of a workbook."""
+    book.save(path)
+    with pytest.raises(DataError) as caught:
+        formats.open_file(path).columns()
+    return str(caught.value)
+
+
+def test_merged_cells_below_the_header_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    book = openpyxl.Workbook()
+    for row in ([], ["text", "group", "label"], *(["a", "g1", "x"] for _ in range(6))):
+        book.active.append(row)
+    book.active.merge_cells("A1:C1")
+    book.save(path)
+    assert formats.open_file(path).columns() == ["text", "group", "label"]
+    book.active.merge_cells("B3:B5")
+    assert columns(book, path) == (
+        f"{path}, sheet 'Sheet': merged cells, of which only the first has the value: B3:B5 "
+        "(unmerge them, and fill each with its value)"
+    )
+
+
+def test_formulas_that_no_one_computed_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    book = openpyxl.Workbook()
+    for row in (HEADER, ["a", "=UPPER(A2)"], ["b", "=UPPER(A3)"]):
+        book.active.append(row)
+    assert columns(book, path) == (
+        f"{path}, sheet 'Sheet': formulas without a stored value: B2, B3 "
+        "(open the workbook in Excel or LibreOffice, and save it)"
+    )
+
+
+@pytest.mark.parametrize(("stored", "value"), [("<v></v>", None), ("<v>A</v>", "A")])
+def test_a_stored_value_of_a_formula_counts_also_if_it_is_empty(
+    tmp_path: Path, stored: str, value: str | None
+) -> None:
+    path = written(tmp_path / "a.xlsx", {"One": [HEADER, ["a", "=UPPER(A2)"]]})
+    with zipfile.ZipFile(path) as book:
+        parts = {name: book.read(name).decode() for name in book.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    cell = re.sub(
+        r'<c r="B2"[^>]*>.*?</c>', f'<c r="B2" t="str"><f>1</f>{stored}</c>', parts[sheet]
+    )
+    with zipfile.ZipFile(path, "w") as book:
+        for name, part in (parts | {sheet: cell}).items():
+            book.writestr(name, part)
+    source = formats.open_file(path)
+    assert source.columns() == HEADER
+    assert list(source.rows()) == [(1, {"text": "a", "label": value})]
+
+
 ROWS = [HEADER, ["a", "x"]]
 OTHER = [["key", "value"], ["k", "v"]]
 
@@ -142,6 +210,7 @@ OTHER = [["key", "value"], ["k", "v"]]
         ({"Empty": [], "Two": ROWS}, [], "Two"),
         ({"One": ROWS, "Two": ROWS}, ["One"], "Two"),
         ({"One": ROWS, "Legend": OTHER}, [], "One"),
+        ({"One": ROWS, "Legend": [*OTHER, ["text", "what they wrote"], ["x", "good"]]}, [], "One"),
     ],
 )
 def test_the_only_sheet_that_can_be_meant_is_read(
@@ -153,7 +222,12 @@ def test_the_only_sheet_that_can_be_meant_is_read(
 
 
 @pytest.mark.parametrize(
-    "sheets", [{"May": ROWS, "June": ROWS}, {"May": [["A"], ["b"]], "J": ROWS}]
+    "sheets",
+    [
+        {"May": ROWS, "June": ROWS},
+        {"May": [["A"], ["b"]], "J": ROWS},
+        {"May": [["Text ", "Label"], ["a", "x"]], "June": ROWS},
+    ],
 )
 def test_sheets_that_can_be_meant_are_asked(tmp_path: Path, sheets: Sheets) -> None:
     path = written(tmp_path / "a.xlsx", sheets)
@@ -164,6 +238,12 @@ def test_sheets_that_can_be_meant_are_asked(tmp_path: Path, sheets: Sheets) -> N
     )
     assert items(path, sheet=second) == [(1, {"text": "a", "label": "x"})]
     assert items(path, sheet=second, usual=True) == items(path, sheet=second)
+
+
+def test_a_sheet_with_a_title_above_its_header_can_be_meant_too(tmp_path: Path) -> None:
+    june = [["June", "2026"], [], ["Label", "TEXT", "by"], ["x", "a"]]
+    path = written(tmp_path / "a.xlsx", {"May": ROWS, "June": june})
+    assert "several sheets can be meant: 'May', 'June'" in refused(path)
 
 
 def test_a_sheet_that_is_not_there_is_named(tmp_path: Path) -> None:

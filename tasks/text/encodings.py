@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from tasks.text import readings
+from tasks.text import readings, samples
 from tasks.text.readings import Reading
+from tasks.text.samples import CHUNK
 
-CHUNK: Final = 2**20
-SAMPLE: Final = 2**16
-"""Bytes of lines with other characters than ASCII that are decoded in several ways."""
 HEAD: Final = 4096
 FEW: Final = 3
 """Characters besides ASCII that are needed to tell an encoding; fewer may be damaged UTF-8."""
 MARGIN: Final = 0.1
 """How much better the best reading must fit than one with another text."""
+LEAST: Final = 0.5
+"""Share of fitting characters in the later lines of a file."""
+DAMAGE: Final = re.compile("[\x7f-\x9f\ufffd\ue000-\uf8ff]")
+"""Characters that text in the right encoding does not have."""
 
 MARKS: Final = {
     codecs.BOM_UTF8: "utf-8",
@@ -135,53 +137,92 @@ def _is_utf8(stream: BinaryIO) -> bool:
     return True
 
 
+def is_rather_utf8(stream: BinaryIO, encoding: Encoding) -> bool:
+    """Whether bytes are UTF-8 and other than ASCII, and hardly in the encoding that is named."""
+    if encoding.name.startswith("utf") or not encoding.keeps_ascii:
+        return False
+    sample = b"".join(line for line, _ in samples.lines(stream))
+    if not sample or not _decodes(sample) or _may_be(encoding.name, sample):
+        return False
+    stream.seek(0)
+    return _is_utf8(stream)
+
+
 def _legacy(stream: BinaryIO, usual: str | None) -> str:
     """The encoding of text that is not UTF-8."""
-    lines = list(_sample(stream))
-    broken = sum(not _decodes(line) for line in lines)
-    found = readings.plausible(b"".join(lines))
-    names = [reading.name for reading in found]
-    known = codecs.lookup(usual).name if usual else None
-    if known in names:
-        return str(known)
-    if broken <= len(lines) - broken:
-        raise UnknownEncodingError(damaged=True)
+    lines = list(samples.lines(stream))
+    valid = [line for line, _ in lines if _decodes(line)]
+    found = _choose(
+        b"".join(line for line, _ in lines),
+        b"".join(valid),
+        usual,
+        damaged=2 * len(valid) >= len(lines),
+    )
+    _check_later(found, b"".join(line for line, is_later in lines if is_later))
+    return found.name
+
+
+def _choose(sample: bytes, valid: bytes, usual: str | None, *, damaged: bool) -> Reading:
+    """The usual reading if it is plausible, or the one that fits best.
+
+    Args:
+        sample: lines that are not all UTF-8.
+        valid: those of them that are UTF-8.
+        usual: the encoding of similar texts.
+        damaged: whether most are UTF-8.
+    """
+    plausible = readings.plausible(sample)
+    found = [one for one in plausible if _may_be(one.name, valid)]
+    known = readings.read(sample, codecs.lookup(usual).name) if usual else None
+    if known and _may_be(known.name, valid) and _is_plausible(known, found):
+        return known
+    if damaged or (plausible and not found):
+        raise UnknownEncodingError([one.name for one in plausible[:1]], damaged=True)
     if not found:
         raise UnknownEncodingError
-    if found[0].count < FEW:
-        raise _ambiguous(b"".join(lines), found)
-    rivals = [one for one in found[1:] if one.text != found[0].text]
-    if rivals and rivals[0].fit > found[0].fit - MARGIN:
-        raise _ambiguous(b"".join(lines), [found[0], *rivals])
-    return found[0].name
+    if known and not DAMAGE.search(known.text):
+        raise _ambiguous(sample, [found[0], known])
+    rivals = [one for one in found if one.fit > found[0].fit - MARGIN]
+    if found[0].count < FEW or any(one.text != found[0].text for one in rivals):
+        raise _ambiguous(sample, rivals)
+    return found[0]
+
+
+def _is_plausible(known: Reading, found: list[Reading]) -> bool:
+    """Whether an encoding that is known has read a text; one of no table, if no other has."""
+    if known.fit >= readings.PLAUSIBLE or any(one.text == known.text for one in found):
+        return True
+    return not (found or readings.knows(known.name) or DAMAGE.search(known.text))
+
+
+def _may_be(name: str, valid: bytes) -> bool:
+    """Whether bytes that are UTF-8 may be in an encoding, which happens in those of Asia."""
+    if not valid:
+        return True
+    found = readings.read(valid, name) if readings.is_wide(name) else None
+    return found is not None and found.fit >= readings.PLAUSIBLE
+
+
+def _check_later(chosen: Reading, later: bytes) -> None:
+    """Refuse an encoding that the first lines are in, and later ones are not."""
+    found = readings.read(later, chosen.name)
+    if not found or found.count < FEW or not readings.knows(chosen.name):
+        return
+    rivals = [one for one in readings.plausible(later) if one.text != found.text]
+    if found.fit < LEAST or (found.fit < readings.PLAUSIBLE and rivals):
+        raise _ambiguous(later, [found, *rivals])
 
 
 def _ambiguous(sample: bytes, found: list[Reading]) -> UnknownEncodingError:
     """The first of the readings that have another text, with a byte that shows the difference."""
-    names = [one.name for one in found if one.fit > found[0].fit - MARGIN]
-    texts = {one.text: one.name for one in reversed(found) if one.name in names}
-    distinct = [name for name in names if name in texts.values()]
+    texts = {one.text: one.name for one in reversed(found)}
+    distinct = [one.name for one in found if one.name in texts.values()]
     for value in sorted({value for value in sample if value > 127}):
         read = [bytes([value]).decode(name, "replace") for name in distinct]
         if "\ufffd" not in read and len(set(read)) == len(read):
             shown = ", ".join(f"{one} in {n}" for one, n in zip(read, distinct, strict=True))
             return UnknownEncodingError(distinct, f"byte 0x{value:02x} is {shown}")
     return UnknownEncodingError(distinct)
-
-
-def _sample(stream: BinaryIO) -> Iterator[bytes]:
-    """The first lines with other bytes than ASCII, and the first that is not UTF-8."""
-    size, broken = 0, False
-    for line in stream:
-        if line.isascii():
-            continue
-        is_broken = not broken and not _decodes(line)
-        if size <= SAMPLE or is_broken:
-            yield line
-            size += len(line)
-            broken |= is_broken
-        if size > SAMPLE and broken:
-            return
 
 
 def _decodes(line: bytes, name: str = "utf-8") -> bool:

@@ -8,6 +8,7 @@ Korean characters that are in common use.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -80,10 +81,28 @@ COMMON: Final = {
     "cp949": ("euc_kr", 0xB0, 0xC8),
 }
 """The codec that tells common characters by their first byte, and the range of that byte."""
-PUNCTUATION: Final = frozenset("“”‘’–—…€°§«»„‚•·£©®™½¼¾²³´¨ªº¿¡×±\xa0№¹µ¢¥‹›†\xad")  # noqa: RUF001
-WIDE_PUNCTUATION: Final = re.compile("[\u00b7\u2014-\u2026\u3000-\u301f\uff01-\uff5e\uffe5]")
+ALIKE: Final = {
+    **{"gbk": "gb18030", "gb2312": "gb18030", "big5hkscs": "big5", "cp950": "big5"},
+    **{"shift_jis": "cp932", "shift_jis_2004": "cp932", "euc_kr": "cp949", "latin-1": "cp1252"},
+    **{"iso8859-1": "cp1252", "koi8-r": "koi8-u"},
+}
+"""Encodings that differ from one above in few characters."""
+PUNCTUATION: Final = frozenset("“”‘’–—…€°§«»„‚•·£©®™½¼¾²³ªº¿¡×±\xa0№¹µ¢¥‹›†\xad")  # noqa: RUF001
+INSIDE: Final = frozenset("’·–—\xad\xa0")
+"""Punctuation between two letters."""
+QUOTES: Final = frozenset("“”‘„‚«»")  # noqa: RUF001
+MARKS: Final = re.compile(r"(?:[^\w\x00-\x7f]|[ªº¹²³¼½¾])+")
+WIDE_PUNCTUATION: Final = re.compile("[\u00b7\u2010-\u2026\u3000-\u301f\uff01-\uff5e\uffe5]")
 WORD: Final = re.compile(r"[^\W_]+")
 KANA: Final = re.compile("[\u3040-\u30ff]")
+HANZI: Final = re.compile("[\u4e00-\u9fff]")
+HANGUL: Final = re.compile("[\uac00-\ud7a3]")
+GLUED: Final = re.compile(
+    "(?<=[A-Za-z])[\u4e00-\u9fff](?![\u4e00-\u9fff])"
+    "|(?<![\u4e00-\u9fff])[\u4e00-\u9fff](?=[a-z])"
+    "|(?<=[A-Za-z])[\uff01-\uff5e](?=[a-z])"
+)
+"""A single ideograph or wide sign in a word of ASCII, as other letters and signs are misread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +122,28 @@ class Reading:
 
 def plausible(sample: bytes) -> list[Reading]:
     """Readings whose characters fit, the best first; of equal ones, the commoner encoding."""
-    readings = [found for name in (*LETTERS, *COMMON) if (found := _read(sample, name))]
-    hangul = next((one for one in readings if one.name == "cp949"), None)
-    if hangul and hangul.fit >= PLAUSIBLE and hangul.count >= ENOUGH_HANGUL:
+    readings = [found for name in (*LETTERS, *COMMON) if (found := read(sample, name))]
+    korean = next((one for one in readings if one.name == "cp949"), None)
+    hangul = len(HANGUL.findall(korean.text)) if korean else 0
+    if korean and korean.fit >= PLAUSIBLE and hangul >= max(ENOUGH_HANGUL, korean.count / 2):
         # Every Korean text is Chinese of common characters too, but hardly the other way round.
         readings = [one for one in readings if one.name not in ("gb18030", "big5")]
     fitting = [one for one in readings if one.fit >= PLAUSIBLE]
     return sorted(fitting, key=lambda one: -one.fit)
 
 
-def _read(sample: bytes, name: str) -> Reading | None:
+def knows(name: str) -> bool:
+    """Whether it is known which characters are common in an encoding."""
+    return ALIKE.get(name, name) in (*LETTERS, *COMMON)
+
+
+def is_wide(name: str) -> bool:
+    """Whether an encoding has several bytes for a character."""
+    return ALIKE.get(name, name) in COMMON
+
+
+def read(sample: bytes, name: str) -> Reading | None:
+    """The reading in an encoding, if the bytes are that and not ASCII; one of no table fits 0."""
     try:
         text = sample.decode(name)
     except UnicodeDecodeError:
@@ -120,45 +151,55 @@ def _read(sample: bytes, name: str) -> Reading | None:
     others = [character for character in text if ord(character) > 127]
     if not others:
         return None
-    fit = _fit_wide(others, name) if name in COMMON else _fit_letters(text, LETTERS[name])
+    fit, table = 0.0, ALIKE.get(name, name)
+    if table in COMMON:
+        fit = _fit_wide(text, others, table)
+    elif table in LETTERS:
+        fit = _fit_letters(text, LETTERS[table])
     return Reading(name, text, fit / len(others), len(others))
 
 
-def _fit_wide(others: list[str], name: str) -> float:
+def _fit_wide(text: str, others: list[str], name: str) -> float:
     """How many characters are common in Chinese, Japanese or Korean; Japanese has kana."""
     kana = sum(bool(KANA.match(one)) for one in others)
-    japanese = name in ("cp932", "euc_jp")
-    if japanese and kana < len(others) * 0.15:
+    hanzi = sum(bool(HANZI.match(one)) for one in others)
+    if name in ("cp932", "euc_jp") and kana < hanzi * 0.15:
         return 0
-    plain = sum(bool(WIDE_PUNCTUATION.match(one)) for one in others)
-    return sum(_is_common(one, name) for one in others) + plain + kana * japanese
+    fitting = sum(_is_common(one, name) for one in others)
+    return fitting - len(GLUED.findall(text))
 
 
 @cache
 def _is_common(character: str, name: str) -> bool:
+    if WIDE_PUNCTUATION.match(character):
+        return True
     codec, low, high = COMMON[name]
     try:
-        return low <= character.encode(codec)[0] <= high
+        encoded = character.encode(codec)
     except UnicodeEncodeError:
         return False
+    if len(encoded) != 2:
+        return False
+    first = encoded[0]
+    # The rows before the common ideographs have kana and the letters of other languages.
+    return low <= first <= high or (0xA1 <= first < low and character.isalpha())
 
 
 def _fit_letters(text: str, languages: dict[str, str]) -> float:
     """How many characters fit the language that fits best."""
     words = [word for word in WORD.findall(text) if not word.isascii()]
-    kept = [word for word in words if word.isalpha() and _has_one_case(word)]
-    marks = sum(_fits_between(text, at.start()) for at in re.finditer(r"[^\x00-\x7f]", text))
+    kept = Counter(word for word in words if word.isalpha() and _has_one_case(word))
     letters = sum(map(str.isalpha, text))
     best = 0.0
     for language, alphabet in languages.items():
         known = frozenset(alphabet + alphabet.upper())
         alone = any(languages is script for script in ALONE)
-        fitting = sum(_count_fitting(word, known, alone=alone) for word in kept)
+        fitting = sum(n * _count_fitting(word, known, alone=alone) for word, n in kept.items())
         if language == "en" and fitting > MOST_ENGLISH * letters:
             continue
         enough = DENSITY.get(language, 0) * letters
         best = max(best, fitting * min(1.0, fitting / enough if enough else 1.0))
-    return best * (_frequent(words) if languages is CYRILLIC else 1) + marks
+    return best * (_frequent(words) if languages is CYRILLIC else 1) + _count_marks(text)
 
 
 def _frequent(words: Iterable[str]) -> float:
@@ -181,9 +222,13 @@ def _has_one_case(word: str) -> bool:
     return word in (word.lower(), word.upper()) or word[1:] == word[1:].lower()
 
 
-def _fits_between(text: str, at: int) -> bool:
-    """Whether a character that is no letter is punctuation, and not inside a word."""
-    if text[at] not in PUNCTUATION:
-        return False
-    before, after = text[max(0, at - 1) : at], text[at + 1 : at + 2]
-    return not (before.isalpha() and after.isalpha()) or text[at] in "’·–—\xad"
+def _count_marks(text: str) -> int:
+    """Characters that are punctuation; inside a word, only some are."""
+    count = 0
+    for run in MARKS.finditer(text):
+        before, after = text[max(0, run.start() - 1) : run.start()], text[run.end() : run.end() + 1]
+        inside = before.isalpha() and after.isalpha()
+        allowed = INSIDE if len(run[0]) == 1 else INSIDE | QUOTES
+        if PUNCTUATION.issuperset(run[0]) and not (inside and not allowed.issuperset(run[0])):
+            count += len(run[0])
+    return count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -65,6 +66,21 @@ def name_of(content: bytes, usual: str | None = None) -> str:
     return detect(io.BytesIO(content), usual).name
 
 
+def readings(content: bytes, usual: str | None = None) -> list[str]:
+    """The text that is read, or those that are asked about."""
+    try:
+        names: Sequence[str] = [name_of(content, usual)]
+    except UnknownEncodingError as error:
+        names = error.names
+    return [content.decode(name, "replace") for name in names]
+
+
+def asked(content: bytes, usual: str | None = None) -> UnknownEncodingError:
+    with pytest.raises(UnknownEncodingError) as caught:
+        name_of(content, usual)
+    return caught.value
+
+
 @pytest.mark.parametrize("language", SURE)
 def test_a_usual_file_of_each_language_is_read(language: str) -> None:
     text = table(SENTENCES[language].split("|"))
@@ -119,9 +135,90 @@ def test_two_readings_are_told_with_a_byte_that_shows_the_difference() -> None:
     assert name_of(content, "cp1250") == "cp1250"
 
 
-def test_the_usual_encoding_does_not_win_against_what_fits_better() -> None:
+def test_the_usual_encoding_is_asked_about_where_another_fits_better() -> None:
     content = table(SENTENCES["ru"].split("|")).encode("cp1251")
-    assert name_of(content, "cp1252") == "cp1251"
+    assert asked(content, "cp1252").names == ("cp1251", "cp1252")
+
+
+@pytest.mark.parametrize(
+    ("text", "usual"),
+    [
+        ("I don’t like it – really\nIt’s a bad café\n", "gb18030"),
+        ("Доставка опоздала и клиент недоволен\n", "gb18030"),
+        ("I don’t like it\nThey won’t answer\n", "cp932"),
+        ("Thank\xa0you for the quick help\nIt was empty and\xa0nobody answered\n", "cp1252"),
+        (table(SENTENCES["he"].split("|")), "cp862"),
+        (table(SENTENCES["th"].split("|")), "cp874"),
+        (table(SENTENCES["de"].split("|")), "latin-1"),
+        (table(SENTENCES["zh"].split("|")), "gbk"),
+    ],
+)
+def test_the_usual_encoding_reads_its_own_text(text: str, usual: str) -> None:
+    content = text.encode(usual)
+    assert content.decode(name_of(content, usual)) == text
+
+
+@pytest.mark.parametrize("usual", ["cp850", "cp866", "latin-1"])
+def test_a_usual_encoding_that_gives_odd_text_is_asked_about(usual: str) -> None:
+    content = table(SENTENCES["el"].split("|")).encode("cp1253")
+    assert asked(content, usual).names[0] == "cp1253"
+
+
+ENGLISH = "I don’t like it,bad\nthey’re rude,bad\nWe couldn’t open the “best” box…,bad\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "encoding"),
+    [
+        (ENGLISH, "Очень плохое качество\n", "cp1251"),
+        (ENGLISH, "Bardzo zła jakość, źle świętość\n", "cp1250"),
+        (ENGLISH, "Πολύ κακή ποιότητα\n", "cp1253"),
+        (ENGLISH, "Çok kötü, ılık şehir, ağaç\n", "cp1254"),
+        (ENGLISH, "איכות גרועה מאוד\n", "cp1255"),
+        (ENGLISH, "质量非常差，我不会再买了\n", "gb18030"),
+        ("Größe für Müller schön\n", "Bardzo zła jakość, źle świętość\n", "cp1250"),
+    ],
+)
+@pytest.mark.parametrize("usual", [None, "cp1252"])
+def test_another_language_far_down_is_seen(
+    head: str, tail: str, encoding: str, usual: str | None
+) -> None:
+    content = (head * 2000 + tail * 3).encode(encoding)
+    assert any(text.endswith(tail) for text in readings(content, usual))
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "gb18030"])
+@pytest.mark.parametrize("usual", [None, "same"])
+def test_utf8_far_down_is_seen(encoding: str, usual: str | None) -> None:
+    text = {"cp1252": "Größe für Müller schön\n", "gb18030": "质量非常差，我不会再买了\n"}[encoding]
+    caught = asked(text.encode(encoding) * 2000 + text.encode() * 1000, usual and encoding)
+    assert caught.damaged
+    assert caught.names == (encoding,)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Доставка опоздала и клиент недоволен\n", "gb18030"),
+        ("Доставка опоздала и клиент недоволен\n", "cp949"),
+        ("La qualité est très mauvaise\nLe café était fermé\n", "gb18030"),
+        ("I don’t like it – really\nIt’s a bad café\n", "gb18030"),
+        ("I don’t like it\nThey won’t answer\n", "cp932"),
+        ("Thank\xa0you for the quick help\nIt was empty and\xa0nobody answered\n", "cp1252"),
+    ],
+)
+def test_other_languages_in_encodings_of_asia_are_read_or_asked(text: str, encoding: str) -> None:
+    content = (text * 50).encode(encoding)
+    assert content.decode(encoding) in readings(content)
+
+
+@pytest.mark.parametrize(("language", "break_"), [("de", " "), ("ru", "\r"), ("zh", '","')])
+def test_a_file_of_one_line_is_told_by_parts_of_it(language: str, break_: str) -> None:
+    text = break_.join(SENTENCES[language].split("|") * 5000)
+    content = text.encode(SURE[language])
+    started = time.process_time()
+    assert content.decode(name_of(content)) == text
+    assert time.process_time() - started < 5
 
 
 def test_bytes_that_are_no_text_are_not_read() -> None:

@@ -16,7 +16,8 @@ from configs.errors import DataError, Problem
 from configs.language import english
 from tasks.contract.sources.base import Block, FileSource, Options
 from tasks.text import encodings
-from tasks.text.encodings import CHUNK, HEAD, Encoding, UnknownEncodingError
+from tasks.text.encodings import HEAD, Encoding, UnknownEncodingError
+from tasks.text.samples import CHUNK
 
 STDIN: Final = Path("-")
 GZIP: Final = b"\x1f\x8b"

@@ -15,8 +15,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from configs.language import translated
 
@@ -70,7 +71,7 @@ class UserError(OneStepError):
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(str(problem.translated()) for problem in self.problems))
 
-    def __reduce__(self) -> tuple[type[UserError], tuple[tuple[Problem, ...]]]:
+    def __reduce__(self) -> tuple[type[UserError], tuple[Any, ...]]:
         """Pickle the problems, from which the message is made."""
         return type(self), (self.problems,)
 
@@ -80,7 +81,20 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """The labelled files cannot be read or break the data contract."""
+    """The labelled files cannot be read or break the data contract.
+
+    Attributes:
+        report: of the contract; empty unless it refuses rows that were read.
+    """
+
+    def __init__(
+        self, problems: Iterable[Problem] | Problem, report: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(problems)
+        self.report = dict(report or {})
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[Any, ...]]:
+        return type(self), (self.problems, self.report)
 
 
 class ModelError(UserError):

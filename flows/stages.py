@@ -29,7 +29,7 @@ def _validate(run: Run) -> ValidationResult:
 
 def _compare_with_champion(run: Run, validated: ValidationResult) -> None:
     """Measure drift, publish the contract's report with it, and refuse if the contract says so."""
-    config, workspace = run.config, run.workspace
+    config, workspace, run.contract = run.config, run.workspace, validated.report
     drifted = drift.against_champion(config, workspace, run.tracker.client, validated)
     run.contract = drift.publish(config, workspace, validated, drifted)
     if drifted and drifted.found:

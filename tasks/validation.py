@@ -190,9 +190,10 @@ def _build(
     report = record.describe(config, checked, aside, problems, profiles) | {"reading": reading}
     if config.contract.label_quality and not problems:
         report |= record.label_quality(folder, config, facts, layout.files)
-    record.publish(workspace.root, {"pipeline": config.name} | report)
+    named = {"pipeline": config.name} | report
+    record.publish(workspace.root, named)
     if problems:
-        raise DataError(problems)
+        raise DataError(problems, named)
     write_json(folder / "report.json", report)
     return _summary(checked, aside) | {"reading": reading}
 

@@ -63,7 +63,7 @@ class LoadedModel:
         known = {field.name for field in fields(Options)}
         stored = self.settings.get("reading", {})
         usual = {name: value for name, value in stored.items() if name in known}
-        return Options(**{**usual, "usual": True})
+        return Options(**{**usual, "usual": True, "usual_layout": True})
 
     def accepted(self, renames: Mapping[str, str], option: str) -> dict[str, list[str]]:
         """The names that each input column may have, the preferred one first.

@@ -212,15 +212,14 @@ def _options(request: Request, model: LoadedModel, path: Path) -> Options:
             expected = translated(USES[name][1])
             message = _("{expected}, found {kind}", expected=expected, kind=kind)
             raise DataError(Problem(f"--{name}", message, _("leave it out")))
-    if not given.keys() - {"quotes"}:
-        return replace(model.options, **given)
     try:
         for name, check in (("encoding", encoding_name), ("delimiter", delimiter_of)):
             if name in given:
                 given[name] = check(given[name])
     except ValueError as error:
         raise DataError(Problem(f"--{name}", str(error))) from None
-    return Options(**{"quotes": model.options.quotes, **given})
+    layout = not given.keys() & {"delimiter", "sheet"}
+    return replace(model.options, **given, usual="encoding" not in given, usual_layout=layout)
 
 
 def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:

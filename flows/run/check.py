@@ -11,7 +11,6 @@ from configs.schema import Pipeline
 from flows.run import inputs
 from flows.run.drift import DriftReport, against_champion, publish, require_none
 from tasks.applications import registry as applications
-from tasks.contract.report import record
 from tasks.contract.report.record import Report
 from tasks.contract.rows import quarantine
 from tasks.contract.sources import splits
@@ -81,11 +80,10 @@ def preflight(pipeline: Pipeline, workspace: Workspace) -> tuple[PreparedData, d
 
 def check(pipeline: Pipeline, workspace: Workspace) -> DataCheck:
     """Check the data against the contract; the error of refused data is part of the result."""
-    began = time.time()
     try:
         prepared = prepare(pipeline, workspace)
     except DataError as error:
-        return DataCheck(record.published(workspace.root, pipeline.name, began), error=error)
+        return DataCheck(error.report or None, error=error)
     validated, drifted = prepared.validated, None
     if workspace.database.exists() or not workspace.embedded:
         drifted = measure(pipeline, workspace, validated)

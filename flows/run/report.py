@@ -13,7 +13,6 @@ from configs.language import english
 from flows.run import pages
 from flows.run.run import Outcome, Run, StageRun
 from flows.tracking import records
-from tasks.contract.report import record as contract
 from tasks.contract.report.record import Report
 from tasks.finetuning import FinetuningResult
 from tasks.report import run_page
@@ -50,9 +49,9 @@ def publish(run: Run, outcome: Outcome, links: Mapping[str, str]) -> Path:
 
 def publish_failure(run: Run, error: Exception, reason: str) -> None:
     """List a run that ended without a result, with the page about its data if there is one."""
-    found = run.contract or contract.published(run.workspace.root, run.config.name, run.began)
+    refused = error.report if isinstance(error, DataError) else {}
     decision = english("Refused") if isinstance(error, DataError) else english("Failed")
-    _keep(run, {"decision": decision, "verdict": reason}, found or {})
+    _keep(run, {"decision": decision, "verdict": reason}, run.contract or refused)
 
 
 def _keep(run: Run, entry: Record, found: Report, draw: pages.Draw | None = None) -> Path:

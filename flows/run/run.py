@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,7 +192,6 @@ class Run:
         trial: bool = False,
     ) -> None:
         self.config = config
-        self.began = time.time()
         self.trial = trial
         self.workspace = workspace
         self.inputs = inputs.locate(config)

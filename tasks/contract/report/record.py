@@ -25,7 +25,7 @@ from tasks.contract.sources.splits import SPLITS
 from tasks.contract.statistics import label_quality as quality
 from tasks.contract.statistics.label_quality import LabelQuality
 from tasks.contract.statistics.profile import EDGES, Profile
-from tasks.store import lock, read_json, write_json
+from tasks.store import lock, write_json
 
 FINENESS: Final = 2
 """Bins of a profile per bin of a plot."""
@@ -59,15 +59,6 @@ def publish(root: Path, report: Report) -> Paths:
         write_json(found.json, dated)
         write_atomic(found.html, page)
     return found
-
-
-def published(root: Path, name: str, since: float) -> Report | None:
-    """The record that was published since a time in seconds; rows that are not read have none."""
-    path = paths(root, name).json
-    if not path.exists() or path.stat().st_mtime < since:
-        return None
-    report: Report = read_json(path)
-    return report
 
 
 def describe(

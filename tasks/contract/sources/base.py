@@ -64,7 +64,8 @@ class Options:
         encoding: of text, as Python calls it; detected by default.
         delimiter: of fields; detected by default.
         sheet: of a workbook.
-        usual: the last three are those of other files, for a file that can be read in several ways.
+        usual: the encoding is that of other files, for a file that can be read in several ways.
+        usual_layout: so are the delimiter and the sheet.
     """
 
     quotes: bool = True
@@ -72,6 +73,7 @@ class Options:
     delimiter: str | None = None
     sheet: str | None = None
     usual: bool = False
+    usual_layout: bool = False
 
 
 @dataclass(frozen=True, slots=True)

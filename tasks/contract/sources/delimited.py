@@ -32,9 +32,9 @@ class CommaSeparated(TextFile):
         """
         declared, options = self.options.delimiter, self.options
         with self.text() as stream:
-            if declared and not options.usual:
+            if declared and not options.usual_layout:
                 return Separator(declared, DECLARATION.fullmatch(stream.readline()) is not None)
-            found = separators.detect(stream, self.own_delimiter, quotes=options.quotes)
+            found = separators.detect(stream, self._default, quotes=options.quotes)
         fitting = (found.delimiter, *found.others)
         if found.others and declared not in fitting:
             names = " as well as by ".join(NAMES[one] for one in fitting)
@@ -44,6 +44,12 @@ class CommaSeparated(TextFile):
                 Problem(f"{self.path}:1", message, english("set {choice}", choice=choice))
             )
         return Separator(str(declared)) if found.others else found
+
+    @property
+    def _default(self) -> str:
+        """The separator of one column: that of other files, unless the format has its own."""
+        is_open = self.own_delimiter == CommaSeparated.own_delimiter
+        return (self.options.delimiter if is_open else None) or self.own_delimiter
 
     @property
     def delimiter(self) -> str:

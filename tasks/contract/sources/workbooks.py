@@ -64,7 +64,7 @@ class Workbook(FileSource):
             declared, names = self.options.sheet, book.sheetnames
             if declared in names:
                 return str(declared)
-            if declared and not self.options.usual:
+            if declared and not self.options.usual_layout:
                 message = english(
                     "expected a sheet {declared!r}, found {names}",
                     declared=declared,

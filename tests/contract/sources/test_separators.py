@@ -122,14 +122,23 @@ def test_names_and_rows_that_are_divided_in_two_ways_are_asked(tmp_path: Path) -
     )
     assert read(path, delimiter=",") == (["text;x", "label;y"], [["a;b", "c;d"]])
     assert read(path, delimiter=";") == (["text", "x,label", "y"], [["a", "b,c", "d"]])
-    assert read(path, delimiter=";", usual=True) == read(path, delimiter=";")
-    assert "can be divided" in refused(path, delimiter="|", usual=True)
+    assert read(path, delimiter=";", usual_layout=True) == read(path, delimiter=";")
+    assert "can be divided" in refused(path, delimiter="|", usual_layout=True)
 
 
 def test_the_usual_separator_does_not_win_against_the_one_that_is_there(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("text,label\na,b\n")
-    assert read(path, delimiter=";", usual=True) == (["text", "label"], [["a", "b"]])
+    assert read(path, delimiter=";", usual_layout=True) == (["text", "label"], [["a", "b"]])
+
+
+@pytest.mark.parametrize(("kind", "usual"), [("csv", ";"), ("csv", "^"), ("tsv", ",")])
+def test_one_column_has_the_usual_separator_but_tsv_its_own(
+    tmp_path: Path, kind: str, usual: str
+) -> None:
+    path = tmp_path / f"rows.{kind}"
+    path.write_text("text\na, b\n")
+    assert read(path, delimiter=usual, usual_layout=True) == (["text"], [["a, b"]])
 
 
 def test_a_row_with_other_fields_is_kept_with_its_separator(tmp_path: Path) -> None:

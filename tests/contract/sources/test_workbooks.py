@@ -237,7 +237,7 @@ def test_sheets_that_can_be_meant_are_asked(tmp_path: Path, sheets: Sheets) -> N
         f'(set data.sheet: "{first}" or data.sheet: "{second}")'
     )
     assert items(path, sheet=second) == [(1, {"text": "a", "label": "x"})]
-    assert items(path, sheet=second, usual=True) == items(path, sheet=second)
+    assert items(path, sheet=second, usual_layout=True) == items(path, sheet=second)
 
 
 def test_a_sheet_with_a_title_above_its_header_can_be_meant_too(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_sheet_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "a.xlsx", {"One": ROWS})
     advice = "set data.sheet to one of them"
     assert refused(path, sheet="Two") == f"FILE: expected a sheet 'Two', found 'One' ({advice})"
-    assert items(path, sheet="Two", usual=True) == items(path)
+    assert items(path, sheet="Two", usual_layout=True) == items(path)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import pytest
 from mlflow import MlflowClient
 
 from configs.errors import DataError
+from flows.models import prediction
+from flows.models.loaded_model import LoadedModel
 from flows.models.prediction import Request, stream
 from flows.models.serving import Follower
 from onestep.registry import Model
@@ -140,6 +142,22 @@ def test_what_can_be_read_in_two_ways_is_asked_with_options(
         predict(home, file, reading={"encoding": "klingon"})
     with pytest.raises(DataError, match=r"^--delimiter: expected one character"):
         predict(home, file, reading={"delimiter": "ab"})
+
+
+def test_only_what_is_given_overrides_how_the_model_reads() -> None:
+    own = Options(quotes=False, encoding="cp1252", delimiter=";", sheet="May")
+    model = LoadedModel(None, ["text"], {}, [], {"reading": asdict(own)})
+
+    def options(**given: Any) -> Options:
+        name = "a.xlsx" if "sheet" in given else "a.csv"
+        return prediction._options(Request("m", reading=given), model, Path(name))
+
+    known = replace(own, usual=True, usual_layout=True)
+    assert options() == known
+    assert options(quotes=True) == replace(known, quotes=True)
+    assert options(delimiter="|") == replace(known, delimiter="|", usual_layout=False)
+    assert options(encoding="gbk") == replace(known, encoding="gbk", usual=False)
+    assert options(sheet="June") == replace(known, sheet="June", usual_layout=False)
 
 
 def test_a_file_without_rows_has_the_columns_of_the_answers(

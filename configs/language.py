@@ -33,9 +33,11 @@ SENTENCES: Final = frozenset(
 """Placeholders whose values are messages; other values are data, and stay as they are."""
 NUMBER: Final = r"[-+\d.,:%e ]*[\d%]|-?inf|nan"
 """What a format makes of a number or a date."""
-DATA: Final = r"(?:(?![;:] ).)*?"
-PHRASE: Final = r"(?:(?!; |\) \().)*?"
-SENTENCE: Final = r"(?:(?!\) \().)*?"
+QUOTED: Final = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*")(?!\w)""")
+"""A value in quotation marks, which is nobody's message."""
+DATA: Final = rf"(?>{QUOTED.pattern}|(?![;:] ).)*?"
+PHRASE: Final = rf"(?>{QUOTED.pattern}|(?!; |\) \().)*?"
+SENTENCE: Final = rf"(?>{QUOTED.pattern}|(?!\) \().)*?"
 """Data and messages within a message, up to where the next one may begin."""
 SHORT: Final = 9
 """Messages with fewer letters of their own are tried last: they may fit into others."""
@@ -95,7 +97,7 @@ def _stored(message: str) -> str:
 
 def _in_parts(stored: str) -> str | None:
     """Several messages after one another, or a message with its place and its advice."""
-    where, colon, what = stored.partition(": ")
+    where, colon, what = _divided(stored, ": ")
     if colon and where.count(" ") <= 2 and SEPARATORS[0] not in where:
         # A place is a key, such as `data`, unless it has several words.
         place = translated(where) if " " in where else where
@@ -103,10 +105,20 @@ def _in_parts(stored: str) -> str | None:
     if advised := ADVISED.fullmatch(stored):
         return f"{translated(advised[1])} ({translated(advised[2])})"
     for separator in SEPARATORS:
-        first, found, rest = stored.partition(separator)
+        first, found, rest = _divided(stored, separator)
         if found:
-            return translated(first) + _stored(separator) + translated(rest)
+            left, right = translated(first), translated(rest)
+            # Otherwise it may belong to a value; before a message, one word is what it is about.
+            is_ours = right != rest and (left != first or " " not in first)
+            return left + (_stored(separator) if is_ours else separator) + right
     return None
+
+
+def _divided(stored: str, separator: str) -> tuple[str, str, str]:
+    """A text before and after the first separator outside of quotation marks."""
+    masked = QUOTED.sub(lambda value: "_" * len(value[0]), stored)
+    at = masked.find(separator)
+    return (stored, "", "") if at < 0 else (stored[:at], separator, stored[at + len(separator) :])
 
 
 Form = tuple[re.Pattern[str], list[str], str]

@@ -98,6 +98,31 @@ def test_values_that_look_like_messages_stay_as_they_are() -> None:
     assert str(found) == "data: 未知的键 (请先修复它)"
 
 
+@pytest.mark.usefixtures("chinese")
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (
+            "expected text in column 'Billing: refund', found only numbers",
+            "列 'Billing: refund' 中应为文本，实际只有数值",
+        ),
+        (
+            "expected a column 'text', found 'Billing: refund', 'a; b' (rename one)",
+            "应有列 'text'，实际为 'Billing: refund', 'a; b' (请给其中一列改名)",
+        ),
+        (
+            """rename one (set data.sheet: "Billing: refund" or data.sheet: "Q2; x")""",
+            """请给其中一列改名 (请设置 data.sheet: "Billing: refund" or data.sheet: "Q2; x")""",
+        ),
+        ("what the big Billing: refund says", "what the big Billing: refund says"),
+        ("no such file; who; knows", "没有这个文件; who; knows"),
+        ("rename one; repair it first", "请给其中一列改名；请先修复它"),
+    ],
+)
+def test_values_keep_their_punctuation(stored: str, expected: str) -> None:
+    assert translated(stored) == expected
+
+
 def test_the_catalogue_has_every_message_and_no_other() -> None:
     assert PO.read_bytes() == completed(catalogue()), "run: python -m tests.docs"
     assert MO.read_bytes() == compiled(catalogue()), "run: python -m tests.docs"

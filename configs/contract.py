@@ -45,8 +45,8 @@ class Rules(Section):
     wrong_language: Severity = "warn"
     """A text is not in its declared language, with high confidence."""
     duplicates: Repeated = "drop"
-    """The same row occurs twice in one split: the first is kept. With `drop`, the same input with
-    another target is quarantined."""
+    """The same row occurs twice in one split: the first is kept. The same input with another target
+    is quarantined, also with `drop`: the target that was read last is kept."""
     label_conflict: Severity = "warn"
     """The same input occurs twice in one split with different targets."""
     leakage: Repeated = "quarantine"

@@ -107,7 +107,8 @@ class Data(Section):
     distinct labels of the training rows, sorted. The model keeps them."""
     id_column: str | None = None
     """Column that names a row for people, such as a ticket number: mistakes and differences between
-    versions show it. It is not trained on."""
+    versions show it. Of rows with the same id and the same text, the one that is read last is used,
+    such as the one with the corrected label. It is not trained on."""
     group_column: str | None = None
     """A column such as a customer id: rows with the same value stay in one split."""
     encoding: Encoding | None = None

@@ -40,7 +40,7 @@ from tasks.store import StoredResult, lock, read_json, write_json
 from tasks.workspace import Workspace
 
 VERSION = 8
-NO_ROWS = {"train", "validation", "test", "id_column"}
+NO_ROWS = {"train", "validation", "test"}
 """Settings of the data that do not change the rows, or are inputs of their own."""
 ROWS = ("facts.json", *(f"{split}.arrow" for split in SPLITS))
 """The files with the rows and what is learned from them."""
@@ -95,6 +95,9 @@ class ValidationResult(StoredResult):
         note = english("{count:,} quarantined", count=self.quarantined)
         if dropped := self.stored.summary["dropped"]:
             note = english("{note}, {count:,} dropped as copies", note=note, count=dropped)
+        if superseded := self.stored.summary["superseded"]:
+            words = english("{count:,} superseded by a later row", count=superseded)
+            note = f"{note}, {words}"
         if outside:
             note = english("{note}, {count:,} outside the window", note=note, count=outside)
         return "; ".join([kept, note, *splits.describe(self.reading)])
@@ -220,6 +223,7 @@ def _summary(checked: CrossRowResult, aside: QuarantineSummary) -> dict[str, Any
         "rows": checked.first.total,
         "quarantined": aside.rows,
         "dropped": len(checked.dropped),
+        "superseded": len(checked.superseded),
         "outside": checked.outside,
         "repaired": checked.first.changed["repaired"],
         "counts": counts | checked.rows_kept(),

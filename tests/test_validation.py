@@ -316,6 +316,7 @@ def test_the_quarantine_says_what_where_and_why(tmp_path: Path) -> None:
         "kept": 40,
         "quarantined": 4,
         "dropped": 0,
+        "superseded": 0,
         "outside": 0,
         "repaired": 0,
         "redacted": 0,
@@ -401,6 +402,60 @@ def test_copies_are_dropped_and_the_limit_is_judged_without_them(tmp_path: Path)
     assert "48\u00a0dropped as copies" in page
     message = refused(tmp_path, rows, contract=contract | {"max_quarantined": 0.039})
     assert "2 of 50 rows break the contract, more than 3.9%" in message
+
+
+def exports(folder: Path) -> dict[str, Any]:
+    """Two exports of the same tickets, of which the later one corrects three labels."""
+    old = [{**row, "ticket": n} for n, row in enumerate(parcels(40))]
+    new = [{**row, "label": "billing"} if row["ticket"] in (2, 4, 6) else row for row in old]
+    write_table(folder / "week_46.jsonl", old)
+    write_table(folder / "week_47.jsonl", new)
+    return {"train": ["week_*.jsonl"]}
+
+
+@pytest.mark.parametrize("duplicates", ["drop", "quarantine", "warn"])
+def test_a_later_export_corrects_labels(tmp_path: Path, duplicates: str) -> None:
+    data = exports(tmp_path) | {"id_column": "ticket"}
+    contract = {"max_quarantined": 0.0, "rules": {"duplicates": duplicates}}
+    validated = run(pipeline(tmp_path, data, contract))
+    assert validated.note.endswith("0 quarantined, 40 superseded by a later row")
+    kept = {row["text"]: row["label"] for row in stored_rows(validated)}
+    assert [kept[f"parcel number {n}"] for n in (0, 2, 4, 6)] == ["delivery", *["billing"] * 3]
+    counts = validated.report["rows"]
+    assert (counts["in"], counts["kept"], counts["superseded"]) == (80, 40, 40)
+    for split in validated.report["splits"]:
+        assert split["in"] == split["kept"] + split["superseded"]
+    page = (tmp_path / "mlruns" / "reports" / "parcels.html").read_text(encoding="utf-8")
+    assert "40\u00a0superseded by a later row" in page
+
+
+def test_nothing_is_superseded_if_no_row_may_repeat(tmp_path: Path) -> None:
+    data = exports(tmp_path) | {"id_column": "ticket"}
+    with pytest.raises(DataError, match="40 rows break the rule `duplicates`"):
+        run(pipeline(tmp_path, data, {"rules": {"duplicates": "refuse"}}))
+
+
+@pytest.mark.parametrize(
+    ("column", "advice"),
+    [
+        (None, "if a later export corrects labels, declare data.id_column"),
+        ("ticket", "parcels.jsonl; rows with different ids disagree"),
+    ],
+)
+def test_several_labels_of_a_text_get_the_advice_that_fits(
+    tmp_path: Path, column: str | None, advice: str
+) -> None:
+    data = exports(tmp_path)
+    if column:
+        data |= {"id_column": column}
+        # No export has the ids of another.
+        other = tmp_path / "week_47.jsonl"
+        other.write_text(other.read_text("utf-8").replace('"ticket": ', '"ticket": 47'), "utf-8")
+    with pytest.raises(DataError) as caught:
+        run(pipeline(tmp_path, data, {"max_quarantined": 0.01, "rules": {"duplicates": "drop"}}))
+    assert "3 of 43 rows break the contract" in str(caught.value)
+    assert advice in str(caught.value)
+    assert "repair the rows" not in str(caught.value)
 
 
 @pytest.mark.parametrize("strange", ["\u2028", "\x85", "\x0b", "\r", "🙂"])

@@ -143,6 +143,8 @@ def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
     heads = {"in": _("rows in"), "kept": _("kept"), "quarantined": _("quarantined")}
     if report["rows"].get("dropped"):
         heads["dropped"] = _("dropped as copies")
+    if report["rows"].get("superseded"):
+        heads["superseded"] = _("superseded by a later row")
     if report["rows"].get("outside"):
         heads["outside"] = _("outside the window")
     rows = [[split["split"], *(f"{split[key]:,}" for key in heads)] for split in report["splits"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,15 @@ def content(validated: ValidationResult) -> Counter[tuple[str, str]]:
     return Counter([*kept, *left])
 
 
+def in_another_order(rows: Sequence[Row], random: Any, *names: str) -> list[Row]:
+    """The rows, of which only those with the same values of some columns keep their order."""
+    shuffled: list[Row] = random.sample(list(rows), len(rows))
+    alike: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        alike[trimmed({name: row[name] for name in names})].append(row)
+    return [alike[trimmed({name: row[name] for name in names})].pop(0) for row in shuffled]
+
+
 def validated_files(
     folder: Path, files: Mapping[str, Sequence[Row]], contract: Mapping[str, Any], home: str
 ) -> Counter[tuple[str, str]] | str:
@@ -202,7 +211,8 @@ def test_neither_order_nor_chunks_decide_which_rows_of_declared_files_stay(
     }
     contract = {"rules": rules, "repair": repair}
     once = validated_files(folder, files, contract, "once")
-    shuffled = {split: random.sample(rows, len(rows)) for split, rows in files.items()}
+    # Of several labels of a text, the one that is read last stays.
+    shuffled = {split: in_another_order(rows, random, "text") for split, rows in files.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base, "BATCH_CHARACTERS", chunk)
         assert validated_files(folder, shuffled, contract, "again") == once
@@ -221,8 +231,53 @@ def test_order_does_not_decide_which_split_a_text_comes_to(
     rows = [*anchors(30), *odd]
     contract = {"rules": {"duplicates": duplicates}}
     once = validated_files(folder, {"train": rows}, contract, "once")
-    shuffled = random.sample(rows, len(rows))
+    shuffled = in_another_order(rows, random, "text")
     assert validated_files(folder, {"train": shuffled}, contract, "again") == once
+
+
+@FEW
+@given(
+    pairs=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.sampled_from("ab"))),
+    duplicates=st.sampled_from(["drop", "quarantine", "warn"]),
+    conflict=st.sampled_from(["quarantine", "warn"]),
+    random=st.randoms(use_true_random=False),
+    chunk=st.sampled_from([base.BATCH_CHARACTERS, 1]),
+)
+def test_neither_chunks_nor_other_rows_decide_which_reading_of_a_row_stays(
+    tmp_path_factory: pytest.TempPathFactory,
+    pairs: list[tuple[int, int, str]],
+    duplicates: str,
+    conflict: str,
+    random: Any,
+    chunk: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("rows")
+    texts = [row["text"] for row in anchors(5, 40)]
+    read = [
+        {"text": texts[text], "label": label, "ticket": ticket or None}
+        for text, ticket, label in pairs
+    ]
+    rows = [*({**row, "ticket": f"t{n}"} for n, row in enumerate(anchors(30))), *read]
+    contract = {"rules": {"duplicates": duplicates, "label_conflict": conflict}}
+    data = {"train": ["one.jsonl", "two.jsonl"], "id_column": "ticket", "labels": ["a", "b"]}
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        for home, ordered in (("once", rows), ("again", in_another_order(rows, random, "text"))):
+            write_table(folder / "one.jsonl", ordered[: len(ordered) // 2])
+            write_table(folder / "two.jsonl", ordered[len(ordered) // 2 :])
+            found.append(run(pipeline(folder, data, contract), home=home))
+            patch.setattr(base, "BATCH_CHARACTERS", chunk)
+    assert content(found[0]) == content(found[1])
+    last = {(row["text"], row["ticket"]): row["label"] for row in read if row["ticket"]}
+    rows_in = found[0].report["rows"]
+    assert rows_in["superseded"] == sum(bool(row["ticket"]) for row in read) - len(last)
+    if (duplicates, conflict) == ("warn", "warn"):
+        kept = Counter(row["text"] for split in SPLITS for row in split_rows(found[0], split))
+        assert kept == Counter(
+            [row["text"] for row in anchors(30)]
+            + [text for text, _ in last]
+            + [row["text"] for row in read if not row["ticket"]]
+        )
 
 
 @pytest.mark.parametrize(("labels", "count"), [("abb", 41), ("ab", 32), ("ab", 36)])
@@ -353,6 +408,22 @@ def test_several_processes_find_what_one_finds(tmp_path: Path, kind: str) -> Non
     assert one.quarantined > 30
     assert sorted(places(several), key=repr) == sorted(places(one), key=repr)
     assert several.report == one.report
+    assert several.digest == one.digest
+
+
+@TWO_CORES
+def test_several_processes_find_the_last_reading_of_a_row(tmp_path: Path) -> None:
+    rows = [{**row, "ticket": n} for n, row in enumerate(quoted_rows(1500)) if row["text"]]
+    corrected = [{**row, "label": "a"} for row in rows[:700]]
+    path = write_table(tmp_path / "train.csv", [*rows, *corrected])
+    data = {"train": path.name, "id_column": "ticket"}
+    config = pipeline(tmp_path, data, {"sample_size": 0})
+    one = run(config, home="one")
+    with pytest.MonkeyPatch.context() as patch:
+        in_blocks(patch)
+        several = run(config, home="several")
+    assert one.report["rows"]["superseded"] == 700
+    assert places(several) == places(one)
     assert several.digest == one.digest
 
 

@@ -33,6 +33,7 @@ def catalogue(
     labels: Sequence[Any] | None = None,
     groups: Sequence[Any] | None = None,
     across: Sequence[Any] | None = None,
+    ids: Sequence[Any] | None = None,
 ) -> Catalogue:
     """Rows of one file, numbered from 1.
 
@@ -42,6 +43,7 @@ def catalogue(
         labels: the targets; also what rows are stratified by.
         groups: of each row.
         across: what makes rows of different splits the same; the texts, unless it is given.
+        ids: of each row, as ``data.id_column`` names them.
     """
     targets = labels if labels is not None else [None] * len(texts)
     values = list(dict.fromkeys(labels or ()))
@@ -55,4 +57,7 @@ def catalogue(
         group=grouped(groups) if groups is not None else np.empty(0, np.uint64),
         target=np.array([values.index(label) for label in labels or ()], np.int32),
         values=values,
+        record=grouped([one and (one, text) for one, text in zip(ids, texts, strict=True)])
+        if ids is not None
+        else np.empty(0, np.uint64),
     )

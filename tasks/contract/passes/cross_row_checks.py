@@ -36,6 +36,8 @@ class CrossRowResult:
         kept: mask of the rows that stay.
         outside: how many rows the window leaves out: neither kept nor set aside.
         dropped: positions of the rows that leave without being set aside.
+        superseded: positions of the rows that leave because a later row has their id and inputs.
+        outdated: mask of the rows with another target than the last row with their input.
         reasons: by position of a row that is set aside, the rules and reasons.
         findings: what each rule of both kinds found.
         problems: why the splits cannot be made.
@@ -46,6 +48,8 @@ class CrossRowResult:
     kept: Mask
     outside: int
     dropped: Sequence[int]
+    superseded: Sequence[int]
+    outdated: Mask
     reasons: dict[int, list[tuple[str, str]]]
     findings: Findings
     problems: list[Problem] = field(default_factory=list)
@@ -71,6 +75,17 @@ class CrossRowResult:
         """Rows that were dropped by split."""
         return _sizes(self.rows.split[list(self.dropped)])
 
+    def rows_superseded(self) -> dict[str, int]:
+        """Rows that a later row supersedes, by split."""
+        return _sizes(self.rows.split[list(self.superseded)])
+
+    def conflicting(self) -> int:
+        """Rows that are set aside since their input has another target too."""
+        return sum(
+            rule == "label_conflict" or (rule == "duplicates" and bool(self.outdated[position]))
+            for position, ((rule, _), *_others) in self.reasons.items()
+        )
+
 
 def _sizes(splits: NDArray[np.int8]) -> dict[str, int]:
     counts = np.bincount(splits, minlength=len(SPLITS))
@@ -91,6 +106,8 @@ def check(config: Pipeline, application: Application, first: FirstPassResult) ->
         checks.kept,
         checks.outside,
         checks.dropped,
+        checks.superseded,
+        checks.outdated,
         checks.reasons,
         checks.findings,
         problems,
@@ -113,6 +130,8 @@ class _Checks:
         self.kept: Mask = np.ones(len(first.rows), dtype=bool)
         self.outside = 0
         self.dropped: list[int] = []
+        self.superseded: Sequence[int] = ()
+        self.outdated: Mask = ~self.kept
         self.reasons: dict[int, list[tuple[str, str]]] = {}
         self.findings = Findings()
         self.findings.merge(first.findings)
@@ -124,6 +143,7 @@ class _Checks:
             DataError: values of the window's column cannot be compared, or the splits cannot be
                 made.
         """
+        self._leave_superseded()
         self._leave_outside()
         if self.config.data.group_column:
             # First, or a row could leave as a duplicate of one that leaves with its group.
@@ -141,10 +161,16 @@ class _Checks:
         self._check_similarity()
         self._apply("rare_label", self._rare(), looked_at=bool(len(self.rows.target)))
 
+    def _leave_superseded(self) -> None:
+        """Leave out the earlier readings of a row before anything is compared with them."""
+        if len(self.rows.record) and self.config.contract.rules.duplicates != "refuse":
+            self.superseded = repeats.superseded(self.rows).tolist()
+            self.kept[self.superseded] = False
+
     def _leave_outside(self) -> None:
         """Leave out the training rows outside the window before they are compared with others."""
         kinds = self.first.window_kinds
-        outside = window.outside(self.rows, self.config.data.window, kinds)
+        outside = window.outside(self.rows, self.kept, self.config.data.window, kinds)
         self.kept[outside] = False
         self.outside = len(outside)
 
@@ -188,6 +214,8 @@ class _Checks:
 
     def _check_duplicates(self) -> None:
         """Apply the rule; of rows with the same input, only those with one target are copies."""
+        # Before copies leave, since the row that was read last may be one of them.
+        self.outdated = repeats.outdated(self.rows, self.kept)
         rows, dropping = self.rows, self.config.contract.rules.duplicates == "drop"
         self._apply("duplicates", self._duplicates(rows.content if dropping else rows.duplicates))
         if dropping:
@@ -195,7 +223,7 @@ class _Checks:
             self._apply("duplicates", others, looked_at=False, severity="quarantine")
 
     def _duplicates(self, hashes: Hashes) -> Iterator[Broken]:
-        found = repeats.duplicates(self.rows, self.kept, hashes)
+        found = repeats.duplicates(self.rows, self.kept, hashes, self.outdated)
         for position, first in zip(*found, strict=True):
             other = self._row_of(first)
             words = english("the same text as {other}", other=other)

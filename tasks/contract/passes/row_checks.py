@@ -200,7 +200,7 @@ class RowChecker:
             self._reasons(frame), self._read_window(frame), targets, _changes(changed)
         )
         leaving = {index for index, found in reasons.items() if self._leaves(found)}
-        private = (changed.keys() | self._rewriter.private_groups(frame)) - leaving
+        private = (changed.keys() | self._rewriter.private_keys(frame)) - leaving
         return BatchResult(
             frame.drop(index=list(leaving)),
             batch,

@@ -91,7 +91,7 @@ def _too_many(
     config: Pipeline, checked: CrossRowResult, quarantine: QuarantineSummary
 ) -> Iterator[Problem]:
     limit = config.contract.max_quarantined
-    total = checked.first.total - len(checked.dropped)
+    total = checked.first.total - len(checked.dropped) - len(checked.superseded)
     if quarantine.rows <= limit * total or quarantine.first is None:
         return
     ranked = sorted(quarantine.reasons.items(), key=lambda item: (-item[1], item[0]))
@@ -108,7 +108,25 @@ def _too_many(
         limit=limit,
         words=named,
     )
-    advice = english(
-        "see {path}, repair the rows, or raise contract.max_quarantined", path=quarantine.path
+    conflicts = quarantine.rows - checked.conflicting() <= limit * total
+    yield Problem(str(quarantine.first), message, _advice(config, quarantine, conflicts))
+
+
+def _advice(config: Pipeline, quarantine: QuarantineSummary, conflicts: bool) -> str:
+    """What to do; ``conflicts`` if only several targets of one input exceed the limit."""
+    path = quarantine.path
+    if not conflicts:
+        return english("see {path}, repair the rows, or raise contract.max_quarantined", path=path)
+    several = english("set contract.rules.label_conflict: quarantine and raise max_quarantined")
+    if config.data.id_column is None:
+        return english(
+            "see {path}; if a later export corrects labels, declare data.id_column, and the last "
+            "row with an id and its text is used; if people disagree, {several}",
+            path=path,
+            several=several,
+        )
+    return english(
+        "see {path}; rows with different ids disagree: correct them, or {several}",
+        path=path,
+        several=several,
     )
-    yield Problem(str(quarantine.first), message, advice)

@@ -80,6 +80,7 @@ def describe(
             "kept": int(checked.kept.sum()),
             "quarantined": quarantine.rows,
             "dropped": len(checked.dropped),
+            "superseded": len(checked.superseded),
             "outside": checked.outside,
             "repaired": first.changed["repaired"],
             "redacted": first.changed["redacted"],
@@ -93,15 +94,20 @@ def describe(
 def _splits(checked: CrossRowResult) -> list[dict[str, Any]]:
     """Rows by the split that they were declared in, or that they came to."""
     read, kept = checked.rows_read(), checked.rows_kept()
-    outside, dropped = {"train": checked.outside}, checked.rows_dropped()
+    left_out = {
+        "dropped": checked.rows_dropped(),
+        "superseded": checked.rows_superseded(),
+        "outside": dict.fromkeys(SPLITS, 0) | {"train": checked.outside},
+    }
     return [
         {
             "split": split,
             "in": read[split],
             "kept": kept[split],
-            "quarantined": read[split] - kept[split] - dropped[split] - outside.get(split, 0),
-            "dropped": dropped[split],
-            "outside": outside.get(split, 0),
+            "quarantined": read[split]
+            - kept[split]
+            - sum(counts[split] for counts in left_out.values()),
+            **{name: counts[split] for name, counts in left_out.items()},
         }
         for split in SPLITS
     ]

@@ -17,7 +17,7 @@ from configs.values import ABSENT, label_key
 from tasks import arrow
 from tasks.applications.base import Application
 from tasks.applications.facts import Census
-from tasks.contract.rows.layout import WINDOW
+from tasks.contract.rows.layout import ID, WINDOW
 from tasks.contract.rules.findings import Place
 from tasks.contract.sources.splits import SPLITS
 
@@ -47,6 +47,8 @@ class Catalogue:
         target: position in ``values``; empty if the application has no target keys.
         values: the distinct target keys, as :meth:`Rows.target_keys` makes them.
         moment: time of a training row, NaN for other rows; empty without a window by column.
+        record: hash of the id and the columns that identify a row, ``NO_GROUP`` for a row without
+            an id; empty without ``data.id_column``.
     """
 
     split: NDArray[np.int8]
@@ -59,6 +61,7 @@ class Catalogue:
     target: NDArray[np.int32]
     values: list[Any] = field(default_factory=list)
     moment: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    record: Hashes = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def __len__(self) -> int:
         return len(self.split)
@@ -110,9 +113,10 @@ class Cataloguer:
                 content=_combined([same, hash_rows(frame, targets)]),
                 duplicates=same,
                 leakage=across,
-                group=_group(frame),
+                group=_keys(frame, "group"),
                 target=self._target(frame),
                 moment=self._moment(frame),
+                record=_record(_keys(frame, ID), across),
             )
         )
 
@@ -195,11 +199,15 @@ def _combined(hashes: Sequence[Hashes]) -> Hashes:
     return total
 
 
-def _group(frame: pd.DataFrame) -> Hashes:
-    """Hashes of the groups by what they are to a reader; ``NO_GROUP`` where there is none."""
-    if "group" not in frame:
+def _record(ids: Hashes, inputs: Hashes) -> Hashes:
+    return np.where(ids == NO_GROUP, NO_GROUP, _combined([inputs, ids])) if len(ids) else ids
+
+
+def _keys(frame: pd.DataFrame, name: str) -> Hashes:
+    """Hashes of values by what they are to a reader; ``NO_GROUP`` where there is none."""
+    if name not in frame:
         return np.empty(0, np.uint64)
-    keys = pd.Series([value_key(value) for value in frame["group"]], dtype=object)
+    keys = pd.Series([value_key(value) for value in frame[name]], dtype=object)
     hashes = _column(keys)
     hashes[(keys == "").to_numpy()] = NO_GROUP
     return hashes

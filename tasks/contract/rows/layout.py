@@ -19,7 +19,13 @@ from tasks.contract.sources.splits import SPLITS, Part, Sources
 
 WINDOW: Final = "window"
 """Canonical name of the column with the time of a training row."""
-OTHER_SETTINGS: Final = {"group": "data.group_column", WINDOW: "data.window.column"}
+ID: Final = "id"
+"""Canonical name of the column that names a row for people."""
+OTHER_SETTINGS: Final = {
+    "group": "data.group_column",
+    WINDOW: "data.window.column",
+    ID: "data.id_column",
+}
 """Settings that name other columns than the application's."""
 LONGEST_NAME, MOST_WORDS, MOST_NAMES = 40, 4, 12
 SEPARATORS: Final = {
@@ -115,7 +121,7 @@ def _mapping(data: Data, application: Application, sources: Sources) -> dict[str
     if absent:
         absent -= {name for name in absent if mapping[name] in _all_columns(sources)}
     kept = {name: actual for name, actual in mapping.items() if name not in absent}
-    extra = {"group": data.group_column, WINDOW: data.window.column}
+    extra = {"group": data.group_column, WINDOW: data.window.column, ID: data.id_column}
     return kept | {name: actual for name, actual in extra.items() if actual}
 
 

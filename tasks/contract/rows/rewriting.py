@@ -85,13 +85,15 @@ class Rewriter:
                     found[int(index)] = [("private_label", words)]
         return found
 
-    def private_groups(self, frame: pd.DataFrame) -> set[int]:
-        """Indexes of rows with private data in the group, such as a customer's address."""
-        if "group" not in frame or not self.kinds:
+    def private_keys(self, frame: pd.DataFrame) -> set[int]:
+        """Indexes of rows with private data in the group or id, such as a customer's address."""
+        if not self.kinds:
             return set()
         return {
             int(index)
-            for index, value in zip(frame.index, frame["group"], strict=True)
+            for name in ("group", "id")
+            if name in frame
+            for index, value in zip(frame.index, frame[name], strict=True)
             if self._kinds_in(str(value))
         }
 

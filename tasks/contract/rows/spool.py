@@ -22,7 +22,7 @@ from tasks.applications.base import Column
 from tasks.contract.sources.base import Batch
 
 ORIGINAL: Final = "original:"
-EXTRA: Final = ("group", "window")
+EXTRA: Final = ("group", "window", "id")
 """Columns that the quarantine needs, though nothing after the first pass reads them."""
 
 

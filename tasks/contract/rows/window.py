@@ -73,8 +73,10 @@ def _moment(value: Any, window: Window) -> tuple[float, str]:
         return math.nan, ""
 
 
-def outside(rows: Catalogue, window: Window, kinds: set[str]) -> NDArray[np.int64]:
-    """Positions of the training rows that are not among the latest.
+def outside(
+    rows: Catalogue, kept: NDArray[np.bool_], window: Window, kinds: set[str]
+) -> NDArray[np.int64]:
+    """Positions of the kept training rows that are not among the latest.
 
     With a column, rows of the same moment are ordered by content, whatever order they came in.
 
@@ -88,7 +90,7 @@ def outside(rows: Catalogue, window: Window, kinds: set[str]) -> NDArray[np.int6
         raise DataError(
             Problem("data.window.column", message, english("write all of them in one way"))
         )
-    train: NDArray[np.int64] = np.flatnonzero(rows.split == SPLITS.index("train"))
+    train: NDArray[np.int64] = np.flatnonzero(kept & (rows.split == SPLITS.index("train")))
     if window.days is not None:
         moments = rows.moment[train]
         old = moments <= moments.max(initial=-np.inf) - window.days * dates.DAY

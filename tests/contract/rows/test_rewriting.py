@@ -301,7 +301,7 @@ def test_the_tally_counts_each_row_once() -> None:
     assert rewriting.count(changed) == {"repaired": 2, "redacted": 3}
 
 
-def test_rows_of_private_groups_are_found() -> None:
+def test_rows_of_private_groups_and_ids_are_found() -> None:
     config = reading.pipeline(
         {
             "name": "shop",
@@ -312,8 +312,9 @@ def test_rows_of_private_groups_are_found() -> None:
     rewriter = Rewriter(config, applications.get("topics"))
     groups = ["c1", MAIL, None, 7]
     frame = pd.DataFrame({"text": ["x"] * 4, "group": pd.Series(groups, dtype=object)})
-    assert rewriter.private_groups(frame) == {1}
-    assert rewriter.private_groups(frame[["text"]]) == set()
+    assert rewriter.private_keys(frame) == {1}
+    assert rewriter.private_keys(frame.rename(columns={"group": "id"})) == {1}
+    assert rewriter.private_keys(frame[["text"]]) == set()
 
 
 def test_no_rows_are_no_problem() -> None:

@@ -13,7 +13,7 @@ from tasks.contract.rows.catalogue import Catalogue
 from tasks.contract.rules import repeats
 from tasks.contract.rules.repeats import KEPT_FIRST, Mask
 from tasks.contract.sources.splits import SPLITS
-from tests.support.catalogues import catalogue, hashed
+from tests.support.catalogues import catalogue
 
 Pairs = list[tuple[int, int]]
 
@@ -33,7 +33,8 @@ def leaks(rows: Catalogue, kept: Mask | None = None) -> list[tuple[int, str]]:
 
 def duplicates(rows: Catalogue, kept: Mask | None = None) -> Pairs:
     mask = every(rows) if kept is None else kept
-    return pairs(repeats.duplicates(rows, mask, rows.duplicates))
+    outdated = repeats.outdated(rows, mask)
+    return pairs(repeats.duplicates(rows, mask, rows.duplicates, outdated))
 
 
 def conflicts(rows: Catalogue, kept: Mask | None = None) -> Pairs:
@@ -61,15 +62,26 @@ def test_the_same_text_in_another_split_is_no_duplicate() -> None:
     assert duplicates(catalogue(["train", "test"], ["x", "x"])) == []
 
 
-def test_the_order_of_rows_with_different_labels_does_not_decide_which_stays() -> None:
-    labels = ["a", "b", "c"]
-    stay = set()
-    for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
-        there = [labels[n] for n in order]
-        rows = catalogue(["train"] * 3, ["x"] * 3, there)
-        (first,) = {first for _, first in duplicates(rows)}
-        stay.add(there[first])
-    assert len(stay) == 1
+@pytest.mark.parametrize("labels", ["abc", "cba", "bca", "cbac", "bacc"])
+def test_of_different_labels_the_one_that_was_read_last_stays(labels: str) -> None:
+    rows = catalogue(["train"] * len(labels), ["x"] * len(labels), list(labels))
+    (stays,) = {stays for _, stays in duplicates(rows)}
+    assert stays == labels.index(labels[-1])
+
+
+def test_a_row_is_superseded_by_the_last_with_its_id_and_text() -> None:
+    rows = catalogue(
+        ["train"] * 6 + ["test"],
+        ["x", "y", "x", "x", "z", "x", "x"],
+        ["a", "a", "b", "a", "a", "c", "c"],
+        ids=[1, 1, 1, 2, None, 1, 1],
+    )
+    assert repeats.superseded(rows).tolist() == [0, 2]
+
+
+def test_rows_without_an_id_supersede_nothing() -> None:
+    rows = catalogue(["train"] * 2, ["x"] * 2, ["a", "b"], ids=[None, None])
+    assert repeats.superseded(rows).tolist() == []
 
 
 def test_a_row_that_has_left_is_nobodys_first() -> None:
@@ -133,12 +145,16 @@ def test_repeats_are_those_that_a_dictionary_finds(
         if there:
             clusters[split, text].append(row)
             homes[text].add(split)
-    content = hashed(list(zip(texts, labels, strict=True)))
-    first = {key: min(found, key=lambda n: (content[n], n)) for key, found in clusters.items()}
-    firsts = [(row, first[table[row][:2]]) for row in np.flatnonzero(mask)]
+    stays = {
+        key: next(n for n in found if labels[n] == labels[found[-1]])
+        for key, found in clusters.items()
+    }
+    firsts = [(row, stays[table[row][:2]]) for row in np.flatnonzero(mask)]
     assert duplicates(rows, mask) == [(row, one) for row, one in firsts if row != one]
     torn = {key for key, found in clusters.items() if len({labels[n] for n in found}) > 1}
-    assert conflicts(rows, mask) == [(row, one) for row, one in firsts if table[row][:2] in torn]
+    assert conflicts(rows, mask) == [
+        (row, clusters[table[row][:2]][0]) for row in np.flatnonzero(mask) if table[row][:2] in torn
+    ]
     best = {text: min(found, key=KEPT_FIRST.index) for text, found in homes.items()}
     kept_rows = [(int(row), best[texts[row]]) for row in np.flatnonzero(mask)]
     assert leaks(rows, mask) == [(row, home) for row, home in kept_rows if splits[row] != home]

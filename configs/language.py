@@ -35,6 +35,8 @@ NUMBER: Final = r"[-+\d.,:%e ]*[\d%]|-?inf|nan"
 """What a format makes of a number or a date."""
 QUOTED: Final = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*")(?!\w)""")
 """A value in quotation marks, which is nobody's message."""
+BETWEEN_MARKS: Final = "(?:(?![;:] ).)*?"
+"""Data that a message itself puts in quotation marks."""
 DATA: Final = rf"(?>{QUOTED.pattern}|(?![;:] ).)*?"
 PHRASE: Final = rf"(?>{QUOTED.pattern}|(?!; |\) \().)*?"
 SENTENCE: Final = rf"(?>{QUOTED.pattern}|(?!\) \().)*?"
@@ -182,7 +184,8 @@ def _form(message: str) -> Form:
             pattern += f"\\{places[name]}"
         else:
             places[name] = len(places) + 1
-            pattern += f"({NUMBER if kind else _value(name)})"
+            marked = message[place.end() :][:1] in ("'", '"')
+            pattern += f"({NUMBER if kind else BETWEEN_MARKS if marked else _value(name)})"
         end = place.end()
     return re.compile(pattern + re.escape(message[end:]), re.DOTALL), list(places), message
 

@@ -83,13 +83,14 @@ def translated(stored: str) -> str:
 def _in_chinese(stored: str) -> str:
     if (fixed := _stored(stored)) != stored:
         return fixed
+    long, short = _forms()
     if advised := ADVISED.fullmatch(stored):
         what, advice = advised.groups()
         own = what.partition(": ")[2] or what
+        is_message = translated(own) != own or _found(what, long) is not None
         # Otherwise the parentheses belong to the message.
-        if translated(own) != own and translated(advice) != advice:
+        if is_message and translated(advice) != advice:
             return f"{translated(what)} ({translated(advice)})"
-    long, short = _forms()
     return _found(stored, long) or _in_parts(stored) or _found(stored, short) or stored
 
 

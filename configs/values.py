@@ -155,7 +155,7 @@ def encoding_name(value: str) -> str:
     """An encoding of text, as Python calls it."""
     try:
         codec = codecs.lookup(value)
-        is_text = codec.decode(codec.encode("a,\n")[0])[0] == "a,\n" and codec.name not in NO_FILES
+        is_text = "a,\n".encode(value).decode(value) == "a,\n" and codec.name not in NO_FILES
     except (LookupError, TypeError, ValueError):
         is_text = False
     if not is_text:

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 
 from tasks.text import readings, samples
 from tasks.text.readings import Reading
-from tasks.text.samples import CHUNK
+from tasks.text.samples import CHUNK, Sample
 
 HEAD: Final = 4096
 FEW: Final = 3
@@ -23,6 +23,10 @@ MARGIN: Final = 0.1
 """How much better the best reading must fit than one with another text."""
 LEAST: Final = 0.5
 """Share of fitting characters in the later lines of a file."""
+LEAST_ASCII: Final = 0.03
+"""Share of separators and line breaks in text of units of several bytes."""
+MIN_ASCII: Final = 4
+"""Least number of them; in fewer, a zero byte may be one too many in text of single bytes."""
 DAMAGE: Final = re.compile("[\x7f-\x9f\ufffd\ue000-\uf8ff]")
 """Characters that text in the right encoding does not have."""
 
@@ -99,7 +103,11 @@ def wide(head: bytes) -> Encoding | None:
 
 
 def _is_text(text: str) -> bool:
-    return all(character.isprintable() or character.isspace() for character in text)
+    """Whether characters are in use, and as many are ASCII as a header and separators have."""
+    if sum(map(str.isascii, text)) < max(MIN_ASCII, LEAST_ASCII * len(text)):
+        return False
+    printed = all(character.isprintable() or character.isspace() for character in text)
+    return printed and readings.are_common(text)
 
 
 def declared(name: str, head: bytes) -> Encoding:
@@ -141,8 +149,8 @@ def is_rather_utf8(stream: BinaryIO, encoding: Encoding) -> bool:
     """Whether bytes are UTF-8 and other than ASCII, and hardly in the encoding that is named."""
     if encoding.name.startswith("utf") or not encoding.keeps_ascii:
         return False
-    sample = b"".join(line for line, _ in samples.lines(stream))
-    if not sample or not _decodes(sample) or _may_be(encoding.name, sample):
+    content = samples.take(stream).content
+    if not content or not samples.is_utf8(content) or _may_be(encoding.name, content):
         return False
     stream.seek(0)
     return _is_utf8(stream)
@@ -150,41 +158,30 @@ def is_rather_utf8(stream: BinaryIO, encoding: Encoding) -> bool:
 
 def _legacy(stream: BinaryIO, usual: str | None) -> str:
     """The encoding of text that is not UTF-8."""
-    lines = list(samples.lines(stream))
-    valid = [line for line, _ in lines if _decodes(line)]
-    found = _choose(
-        b"".join(line for line, _ in lines),
-        b"".join(valid),
-        usual,
-        damaged=2 * len(valid) >= len(lines),
-    )
-    _check_later(found, b"".join(line for line, is_later in lines if is_later))
+    sample = samples.take(stream)
+    found = _choose(sample, codecs.lookup(usual).name if usual else None)
+    _check_later(found, b"".join(sample.later))
     return found.name
 
 
-def _choose(sample: bytes, valid: bytes, usual: str | None, *, damaged: bool) -> Reading:
-    """The usual reading if it is plausible, or the one that fits best.
-
-    Args:
-        sample: lines that are not all UTF-8.
-        valid: those of them that are UTF-8.
-        usual: the encoding of similar texts.
-        damaged: whether most are UTF-8.
-    """
-    plausible = readings.plausible(sample)
-    found = [one for one in plausible if _may_be(one.name, valid)]
-    known = readings.read(sample, codecs.lookup(usual).name) if usual else None
-    if known and _may_be(known.name, valid) and _is_plausible(known, found):
+def _choose(sample: Sample, usual: str | None) -> Reading:
+    """The usual reading if it is plausible, or the one that fits best."""
+    content = sample.content
+    valid, others = sample.split()
+    found = [one for one in readings.plausible(content) if _may_be(one.name, b"".join(valid))]
+    known = readings.read(content, usual) if usual and _may_be(usual, b"".join(valid)) else None
+    if known and _is_plausible(known, found):
         return known
-    if damaged or (plausible and not found):
-        raise UnknownEncodingError([one.name for one in plausible[:1]], damaged=True)
+    if len(valid) >= len(others) or (valid and not found):
+        names = [one.name for one in readings.plausible(b"".join(others))[:1]]
+        raise UnknownEncodingError(names, damaged=True)
     if not found:
         raise UnknownEncodingError
     if known and not DAMAGE.search(known.text):
-        raise _ambiguous(sample, [found[0], known])
+        raise _ambiguous(content, [found[0], known])
     rivals = [one for one in found if one.fit > found[0].fit - MARGIN]
     if found[0].count < FEW or any(one.text != found[0].text for one in rivals):
-        raise _ambiguous(sample, rivals)
+        raise _ambiguous(content, rivals)
     return found[0]
 
 
@@ -223,11 +220,3 @@ def _ambiguous(sample: bytes, found: list[Reading]) -> UnknownEncodingError:
             shown = ", ".join(f"{one} in {n}" for one, n in zip(read, distinct, strict=True))
             return UnknownEncodingError(distinct, f"byte 0x{value:02x} is {shown}")
     return UnknownEncodingError(distinct)
-
-
-def _decodes(line: bytes, name: str = "utf-8") -> bool:
-    try:
-        line.decode(name)
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -93,6 +93,7 @@ INSIDE: Final = frozenset("’·–—\xad\xa0")
 QUOTES: Final = frozenset("“”‘„‚«»")  # noqa: RUF001
 MARKS: Final = re.compile(r"(?:[^\w\x00-\x7f]|[ªº¹²³¼½¾])+")
 WIDE_PUNCTUATION: Final = re.compile("[\u00b7\u2010-\u2026\u3000-\u301f\uff01-\uff5e\uffe5]")
+OTHER: Final = re.compile(r"[^\x00-\x7f]")
 WORD: Final = re.compile(r"[^\W_]+")
 KANA: Final = re.compile("[\u3040-\u30ff]")
 HANZI: Final = re.compile("[\u4e00-\u9fff]")
@@ -148,7 +149,7 @@ def read(sample: bytes, name: str) -> Reading | None:
         text = sample.decode(name)
     except UnicodeDecodeError:
         return None
-    others = [character for character in text if ord(character) > 127]
+    others = OTHER.findall(text)
     if not others:
         return None
     fit, table = 0.0, ALIKE.get(name, name)
@@ -167,6 +168,13 @@ def _fit_wide(text: str, others: list[str], name: str) -> float:
         return 0
     fitting = sum(_is_common(one, name) for one in others)
     return fitting - len(GLUED.findall(text))
+
+
+def are_common(text: str) -> bool:
+    """Whether most ideographs of a text are common in a language."""
+    hanzi = HANZI.findall(text)
+    common = sum(any(_is_common(one, name) for name in COMMON) for one in hanzi)
+    return common >= PLAUSIBLE * len(hanzi)
 
 
 @cache

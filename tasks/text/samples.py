@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 CHUNK: Final = 2**20
@@ -17,8 +18,41 @@ LINE: Final = re.compile(rb"[^\r\n]{0,500}[\x30-\xff]*[\x00-\x2f]?")
 """A line, or a part of a long one that ends between characters."""
 
 
-def lines(stream: BinaryIO) -> Iterator[tuple[bytes, bool]]:
-    """Lines with other characters than ASCII, and whether they come after the first ones."""
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Lines with other characters than ASCII.
+
+    Attributes:
+        first: the first ones of a stream.
+        later: ones that come after them and have other bytes.
+    """
+
+    first: list[bytes]
+    later: list[bytes]
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self.first + self.later)
+
+    def split(self) -> tuple[list[bytes], list[bytes]]:
+        """The lines that are UTF-8, and the others."""
+        lines = self.first + self.later
+        valid = [line for line in lines if is_utf8(line)]
+        return valid, [line for line in lines if not is_utf8(line)]
+
+
+def is_utf8(content: bytes) -> bool:
+    """Whether bytes decode as UTF-8."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def take(stream: BinaryIO) -> Sample:
+    """Read a stream to its end, and take its first lines and a few with each other byte."""
+    sample = Sample([], [])
     left = dict.fromkeys(range(128, 256), LINES)
     size, ignored = 0, bytes(range(128))
     for chunk in _chunks(stream):
@@ -28,7 +62,7 @@ def lines(stream: BinaryIO) -> Iterator[tuple[bytes, bool]]:
             wanted = left.keys() & line
             if line.isascii() or (size > SAMPLE and not wanted):
                 continue
-            yield line, size > SAMPLE
+            (sample.later if size > SAMPLE else sample.first).append(line)
             size += len(line)
             for byte in wanted:
                 left[byte] -= 1
@@ -36,6 +70,7 @@ def lines(stream: BinaryIO) -> Iterator[tuple[bytes, bool]]:
                     del left[byte]
         if size > SAMPLE:
             ignored = bytes(set(range(256)) - left.keys())
+    return sample
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:

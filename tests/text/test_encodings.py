@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.text.encodings import Encoding, UnknownEncodingError, declared, detect, marked, wide
@@ -57,6 +57,9 @@ SURE = {
 }
 
 
+ENGLISH = "I don’t like it,bad\nthey’re rude,bad\nWe couldn’t open the “best” box…,bad\n"
+
+
 def table(sentences: Sequence[str], separator: str = ";") -> str:
     rows = [f"{text}{separator}{'ab'[n % 2]}" for n, text in enumerate(sentences)]
     return "\r\n".join([f"text{separator}label", *rows, ""])
@@ -102,6 +105,60 @@ def test_a_text_is_read_as_it_was_written_or_asked(data: st.DataObject) -> None:
     except UnknownEncodingError:
         return
     assert content.decode(found) == content.decode(encoding)
+
+
+FULL = {
+    **{language: text.split("|") for language, text in SENTENCES.items()},
+    "en": ["I don’t like it", "It’s “bad”…", "a naïve café", "Thank\xa0you all", "they’re rude"],
+    "pt": ["A entrega não chegou", "Ótima qualidade, recomendação", "coração partido"],
+    "it": ["La qualità è pessima", "perché no", "città più bella"],
+    "hu": ["Árvíztűrő tükörfúrógép", "Nagyon rossz minőség"],
+    "uk": ["Дуже погана якість", "Їжа не смачна, є питання"],
+    "ar": ["جودة سيئة جدا", "لم يصل الطلب"],
+    "lt": ["Labai prasta kokybė", "Ačiū už greitą pristatymą"],
+}
+ALL_ENCODINGS = [
+    *("cp1252", "latin-1", "iso8859-15", "mac-roman", "cp850", "cp1250", "iso8859-2", "cp852"),
+    *("cp1251", "koi8-r", "koi8-u", "cp866", "iso8859-5", "mac-cyrillic", "cp1253", "iso8859-7"),
+    *("cp1254", "cp1257", "cp1255", "cp1256", "cp874", "cp862"),
+    *("gb18030", "gbk", "big5", "cp932", "euc_jp", "cp949"),
+]
+
+
+def can_encode(text: str, encoding: str) -> bool:
+    return text.encode(encoding, "ignore").decode(encoding) == text
+
+
+PAIRS = [
+    # Chinese in a Japanese encoding cannot be told from Chinese in its own, and nobody writes it.
+    (language, encoding)
+    for language, sentences in FULL.items()
+    for encoding in ALL_ENCODINGS
+    if can_encode("".join(sentences), encoding)
+    and not (language in ("zh", "tw") and encoding == "euc_jp")
+]
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(PAIRS),
+    st.lists(st.integers(0, 7), min_size=1, max_size=12),
+    st.booleans(),
+    st.sampled_from([*[False] * 9, True]),
+)
+def test_any_language_in_any_encoding_is_read_as_it_was_written_or_asked(
+    pair: tuple[str, str], picked: list[int], is_usual: bool, is_late: bool
+) -> None:
+    language, encoding = pair
+    head = ENGLISH * 1400 if is_late and can_encode(ENGLISH, encoding) else ""
+    sentences = FULL[language]
+    text = head + table([sentences[at % len(sentences)] for at in picked])
+    content = text.encode(encoding)
+    try:
+        found = name_of(content, encoding if is_usual else None)
+    except UnknownEncodingError:
+        return
+    assert content.decode(found) == text
 
 
 @given(st.text(), st.sampled_from(["", "cp1252", "gb18030"]))
@@ -162,9 +219,6 @@ def test_the_usual_encoding_reads_its_own_text(text: str, usual: str) -> None:
 def test_a_usual_encoding_that_gives_odd_text_is_asked_about(usual: str) -> None:
     content = table(SENTENCES["el"].split("|")).encode("cp1253")
     assert asked(content, usual).names[0] == "cp1253"
-
-
-ENGLISH = "I don’t like it,bad\nthey’re rude,bad\nWe couldn’t open the “best” box…,bad\n"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +289,13 @@ def test_wide_units_are_told_without_a_mark(encoding: str, language: str) -> Non
     assert declared(encoding[:6], content) == Encoding(encoding)
 
 
-@pytest.mark.parametrize("content", [b"\0" * 64, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"a\0b,\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"\0" * 64, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"a\0b,\n"),
+        *(b"text,label\nok\0,good\n\n", b"y,good\0\nok", b"ab\0\ntext,abc\0,good\n"),
+    ],
+)
 def test_zeros_in_binary_data_are_not_wide_units(content: bytes) -> None:
     assert wide(content) is None
 

@@ -124,7 +124,10 @@ def encoding_of(path: Path, options: Options | None = None) -> Encoding:
         if found:
             return found
         if options.encoding and not options.usual:
-            return encodings.declared(options.encoding, head)
+            declared = encodings.declared(options.encoding, head)
+            if encodings.is_rather_utf8(stream, declared):
+                raise DataError(_not_declared(path, options.encoding))
+            return declared
         if b"\0" in head:
             if found := encodings.wide(head):
                 return found
@@ -146,11 +149,24 @@ def _refuse_others(path: Path, head: bytes) -> None:
             )
 
 
+def _not_declared(path: Path, name: str) -> Problem:
+    message = english("expected {name} by data.encoding, found only UTF-8", name=name)
+    advice = english("leave data.encoding out, which detects it for each file, or convert this one")
+    return Problem(str(path), message, advice)
+
+
 def _unclear(path: Path, error: UnknownEncodingError) -> Problem:
     where, byte = _first_undecodable(path, Encoding("utf-8"))
     found = english("expected UTF-8, found byte 0x{byte:02x}", byte=byte)
-    if len(error.names) < 2 or error.damaged:
-        if not error.names or error.damaged:
+    if error.damaged and error.names:
+        message = english(
+            "{found}: some lines are UTF-8, others may be {name}",
+            found=found,
+            name=error.names[0],
+        )
+        return Problem(where, message, english("correct these lines, so that all are UTF-8"))
+    if len(error.names) < 2:
+        if not error.names:
             return Problem(where, found, NAME_IT)
         advice = english(
             "correct it, or set data.encoding: {name} if the file is in that", name=error.names[0]

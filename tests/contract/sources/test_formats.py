@@ -216,6 +216,29 @@ def test_another_encoding_is_refused_wherever_it_shows(tmp_path: Path) -> None:
     assert rows(path, encoding="cp1252")[-1] == {"text": "café", "label": "a"}
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "gb18030", "cp932"])
+def test_a_file_of_utf8_is_not_read_in_the_encoding_of_others(
+    tmp_path: Path, encoding: str
+) -> None:
+    path = write(tmp_path, "rows.csv", "text,label\ngut,Rückgabe\n".encode())
+    found = f"FILE: expected {encoding} by data.encoding, found only UTF-8"
+    assert refused(path, encoding=encoding).startswith(found)
+    assert rows(path) == [{"text": "gut", "label": "Rückgabe"}]
+
+
+def test_text_that_is_accidentally_utf8_is_read_as_declared(tmp_path: Path) -> None:
+    path = write(tmp_path, "rows.csv", "text,label\n联通,a\n".encode("gb18030"))
+    assert rows(path, encoding="gb18030") == [{"text": "联通", "label": "a"}]
+
+
+def test_lines_of_two_encodings_are_refused(tmp_path: Path) -> None:
+    lines = "schön,Rückgabe\n" * 9
+    content = b"text,label\n" + lines.encode("cp1252") + lines.encode()
+    message = refused(write(tmp_path, "rows.csv", content))
+    found = "FILE:2: expected UTF-8, found byte 0xf6: some lines are UTF-8, others may be cp1252"
+    assert message == f"{found} (correct these lines, so that all are UTF-8)"
+
+
 def test_binary_data_is_refused(tmp_path: Path) -> None:
     assert "binary data" in refused(write(tmp_path, "rows.csv", b"\x89PNG\r\n\0\0\0"))
 

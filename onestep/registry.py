@@ -102,9 +102,10 @@ class Model:
     def _merged(
         self, rows: list[Row], columns: Mapping[str, str], probabilities: bool
     ) -> list[Row]:
-        from flows.models import reading, writing
+        from flows.models import writing
+        from tasks.contract.sources.base import union
 
-        found = reading.union(enumerate(rows))
+        found = union(enumerate(rows))
         names, answers = self._answers(rows, found, columns, probabilities)
         return list(writing.merged(rows, answers, names))
 

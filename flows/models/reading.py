@@ -17,7 +17,7 @@ from configs.language import english
 from tasks.contract.rows.layout import quote_names
 from tasks.contract.rules.cells import is_blank, is_number
 from tasks.contract.sources import formats, splits
-from tasks.contract.sources.base import FileSource, Options, Unreadable
+from tasks.contract.sources.base import FileSource, Options, Unreadable, union
 from tasks.contract.sources.text_files import STDIN
 
 if TYPE_CHECKING:
@@ -116,15 +116,6 @@ def _stream(path: Path) -> Iterator[Any]:
 def columns_of(source: FileSource) -> list[str]:
     """The columns of all rows, in the order in which they come."""
     return source.columns() if source.same_columns else union(source.rows())
-
-
-def union(rows: Iterable[Numbered]) -> list[str]:
-    """The columns of rows that each name their own, in the order in which they come."""
-    columns: dict[str, None] = {}
-    for item in rows:
-        if not isinstance(item, Unreadable):
-            columns.update(dict.fromkeys(item[1]))
-    return list(columns)
 
 
 def find_columns(

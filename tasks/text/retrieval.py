@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from configs.errors import DataError, Problem
 from configs.language import _
+from tasks.text import encodings
+from tasks.text.encodings import Encoding, UnknownEncodingError
 from tasks.text.languages import UNSPACED, UNSPACED_CHARACTER
 
 ENDINGS = (".txt", ".md", ".jsonl")
@@ -126,7 +129,7 @@ def _documents(folder: Path) -> list[Path]:
 
 def _texts(path: Path) -> Iterator[str]:
     try:
-        content = path.read_text(encoding="utf-8-sig")
+        content = _decoded(path.read_bytes())
     except UnicodeDecodeError as error:
         message = _("expected UTF-8, found byte 0x{byte:02x}", byte=error.object[error.start])
         raise DataError(Problem(str(path), message, _("convert it to UTF-8"))) from None
@@ -135,6 +138,17 @@ def _texts(path: Path) -> Iterator[str]:
             Problem(str(path), _("cannot be read: {strerror}", strerror=error.strerror))
         ) from None
     return _lines(path, content) if path.suffix.lower() == ".jsonl" else _blocks(content)
+
+
+def _decoded(content: bytes) -> str:
+    """A document in the encoding that its bytes show; in UTF-8 if that is not clear."""
+    head = content[: encodings.HEAD]
+    found = encodings.marked(head) or (encodings.wide(head) if b"\0" in head else None)
+    try:
+        found = found or encodings.detect(io.BytesIO(content))
+    except UnknownEncodingError:
+        found = Encoding("utf-8")
+    return io.TextIOWrapper(io.BytesIO(content[found.mark :]), encoding=found.name).read()
 
 
 def _blocks(content: str) -> Iterator[str]:

@@ -100,6 +100,21 @@ def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
         Passages.read(tmp_path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "cp1252", "gb18030"])
+def test_a_document_has_the_encoding_that_its_bytes_show(tmp_path: Path, encoding: str) -> None:
+    german = "Schöne Grüße aus Köln, wir öffnen für Sie früh."
+    text = "这家商店早上九点开门，晚上八点关门。" if encoding == "gb18030" else german
+    write(tmp_path, "a.txt", f"{text}\r\n\r\nThe end.\r\n".encode(encoding))
+    write(
+        tmp_path, "b.jsonl", json.dumps({"text": text + "!"}, ensure_ascii=False).encode(encoding)
+    )
+    assert [passage.text for passage in Passages.read(tmp_path).passages] == [
+        text,
+        "The end.",
+        f"{text}!",
+    ]
+
+
 def test_every_document_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     write(tmp_path, "a.txt", b"caf\xe9")
     write(tmp_path, "b.jsonl", '{"text": "x"}\n\n{"text": \n')

@@ -212,6 +212,15 @@ class FileSource(Source):
         return "local", {"uri": files[0], "files": files}
 
 
+def union(rows: Rows) -> list[str]:
+    """The columns of rows that each name their own, in the order in which they come."""
+    columns: dict[str, None] = {}
+    for item in rows:
+        if not isinstance(item, Unreadable):
+            columns |= dict.fromkeys(item[1])
+    return list(columns)
+
+
 def collect(rows: Rows, columns: Sequence[str]) -> Iterator[Batch]:
     """Gather rows into batches of about ``BATCH_CHARACTERS``; one empty batch if there are none."""
     taken: list[tuple[int, Row]] = []

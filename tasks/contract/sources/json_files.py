@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 from configs.errors import DataError, Problem
 from configs.language import english
 from tasks.contract.sources import blocks
-from tasks.contract.sources.base import BLOCK_BYTES, Block, Row, Rows, Unreadable
+from tasks.contract.sources.base import BLOCK_BYTES, Block, Row, Rows, Unreadable, union
 from tasks.contract.sources.text_files import TextFile
 
 REPEATED: Final = english("a key is there twice")
@@ -38,23 +38,30 @@ class JsonFile(TextFile):
     @cached_property
     def _keys(self) -> list[str]:
         """The keys of all rows that can be read, so that no row decides by its place."""
-        keys: dict[str, None] = {}
+        keys = union(self.rows())
+        if not keys:
+            self._require_rows()
+        return keys
+
+    def _require_rows(self) -> None:
+        """Refuse a file of which no row can be read."""
         first: Unreadable | None = None
-        readable = False
         for item in self.rows():
-            if isinstance(item, Unreadable):
-                first = first or item
-            else:
-                keys |= dict.fromkeys(item[1])
-                readable = True
-        if not readable:
+            if not isinstance(item, Unreadable):
+                return
+            first = first or item
+        message = english(
+            "expected {expected}, found none that can be read", expected=self.expected
+        )
+        if first:
             message = english(
-                "expected {expected}, found none that can be read", expected=self.expected
+                "{message}; row {row:d}: {reason}",
+                message=message,
+                row=first.row,
+                reason=first.reason,
             )
-            message += f"; row {first.row}: {first.reason}" if first else ""
-            advice = self.lists if first and first.raw.lstrip().startswith("[") else ""
-            raise DataError(Problem(self.place, message, advice))
-        return list(keys)
+        advice = self.lists if first and first.raw.lstrip().startswith("[") else ""
+        raise DataError(Problem(self.place, message, advice))
 
 
 class JsonLines(JsonFile):

@@ -98,6 +98,11 @@ class ValidationResult(StoredResult):
         if superseded := self.stored.summary["superseded"]:
             words = english("{count:,} superseded by a later row", count=superseded)
             note = f"{note}, {words}"
+        if empty := self.stored.summary["empty"]:
+            words = english("1 empty row left out")
+            if empty > 1:
+                words = english("{count:,} empty rows left out", count=empty)
+            note = f"{note}, {words}"
         if outside:
             note = english("{note}, {count:,} outside the window", note=note, count=outside)
         return "; ".join([kept, note, *splits.describe(self.reading)])
@@ -224,6 +229,7 @@ def _summary(checked: CrossRowResult, aside: QuarantineSummary) -> dict[str, Any
         "quarantined": aside.rows,
         "dropped": len(checked.dropped),
         "superseded": len(checked.superseded),
+        "empty": checked.first.empty,
         "outside": checked.outside,
         "repaired": checked.first.changed["repaired"],
         "counts": counts | checked.rows_kept(),

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -317,6 +318,7 @@ def test_the_quarantine_says_what_where_and_why(tmp_path: Path) -> None:
         "quarantined": 4,
         "dropped": 0,
         "superseded": 0,
+        "empty": 0,
         "outside": 0,
         "repaired": 0,
         "redacted": 0,
@@ -402,6 +404,42 @@ def test_copies_are_dropped_and_the_limit_is_judged_without_them(tmp_path: Path)
     assert "48\u00a0dropped as copies" in page
     message = refused(tmp_path, rows, contract=contract | {"max_quarantined": 0.039})
     assert "2 of 50 rows break the contract, more than 3.9%" in message
+
+
+EMPTY = ";;;\r\n ; ;;\r\n;;\r\n"
+"""Rows without a value; the last one has a field too few."""
+
+
+def test_rows_without_any_value_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [f"{row['text']};{n};;{row['label']}\r\n" for n, row in enumerate(parcels(40))]
+    rows[5:5] = [EMPTY]
+    rows[9:9] = [";7;;\r\n"]
+    lines = ["text;number;remark;label\r\n", *rows, EMPTY]
+    (tmp_path / "train.csv").write_text("".join(lines), encoding="utf-8", newline="")
+    contract = {"max_quarantined": 1 / 41}
+    validated = run(pipeline(tmp_path, {"train": "train.csv"}, contract))
+    assert "1 quarantined, 6 empty rows left out" in validated.note
+    # A row with any value is judged, and no number is shifted.
+    assert list(reasons(validated)) == [12]
+    kept = {row["text"]: row["row"] for row in stored_rows(validated)}
+    assert (kept["parcel number 4"], kept["parcel number 5"]) == (5, 9)
+    counts = validated.report["rows"]
+    assert (counts["in"], counts["kept"], counts["empty"]) == (47, 40, 6)
+    for split in validated.report["splits"]:
+        assert split["in"] == split["kept"] + split["quarantined"] + split["empty"]
+    page = (tmp_path / "mlruns" / "reports" / "parcels.html").read_text(encoding="utf-8")
+    assert "6\u00a0left out as empty" in page
+
+
+def test_blank_rows_of_a_workbook_are_left_out(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    table = [[row["text"], None, row["label"]] for row in parcels(40)]
+    for row in (["text", "number", "label"], *table, [" ", None, "\t"], [None, 7, None]):
+        book.active.append(row)
+    book.save(tmp_path / "train.xlsx")
+    validated = run(pipeline(tmp_path, {"train": "train.xlsx"}))
+    assert "1 quarantined, 1 empty row left out" in validated.note
+    assert list(reasons(validated)) == [42]
 
 
 def exports(folder: Path) -> dict[str, Any]:

@@ -145,6 +145,8 @@ def contract(report: Mapping[str, Any], root: Path) -> RenderableType:
         heads["dropped"] = _("dropped as copies")
     if report["rows"].get("superseded"):
         heads["superseded"] = _("superseded by a later row")
+    if report["rows"].get("empty"):
+        heads["empty"] = _("empty rows left out")
     if report["rows"].get("outside"):
         heads["outside"] = _("outside the window")
     rows = [[split["split"], *(f"{split[key]:,}" for key in heads)] for split in report["splits"]]

@@ -63,9 +63,9 @@ class CrossRowResult:
         return self.rows.census(self.kept, inputs, self.first.layout.files)
 
     def rows_read(self) -> dict[str, int]:
-        """Rows read by split; those that the first pass rejected count where they were declared."""
-        rejected = self.first.rejected_by_split
-        return {split: n + rejected[split] for split, n in _sizes(self.rows.split).items()}
+        """Rows read by split; those that left in the first pass count where they were declared."""
+        others = self.first.rejected_by_split + self.first.empty_by_split
+        return {split: n + others[split] for split, n in _sizes(self.rows.split).items()}
 
     def rows_kept(self) -> dict[str, int]:
         """Rows that stay by split."""

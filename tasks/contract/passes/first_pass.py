@@ -70,6 +70,11 @@ class FirstPassResult:
         return sum(part.rows for part in self.parts)
 
     @property
+    def empty(self) -> int:
+        """Rows without any value, which are left out."""
+        return self.empty_by_split.total()
+
+    @property
     def changed(self) -> Counter[str]:
         """How many rows were repaired, and how many redacted."""
         return sum((part.changed for part in self.parts), Counter())
@@ -85,6 +90,14 @@ class FirstPassResult:
         counts: Counter[str] = Counter()
         for part in self.parts:
             counts[part.task.part.split] += part.rejected
+        return counts
+
+    @property
+    def empty_by_split(self) -> Counter[str]:
+        """Rows without any value by declared split."""
+        counts: Counter[str] = Counter()
+        for part in self.parts:
+            counts[part.task.part.split] += part.empty
         return counts
 
     def records(self) -> Iterator[quarantine.Record]:

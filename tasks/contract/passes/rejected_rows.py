@@ -79,7 +79,7 @@ def _complete(checked: CrossRowResult, records: Iterator[Record]) -> Iterator[Re
         count += 1
         yield entry
     kept, outside, total = int(checked.kept.sum()), checked.outside, checked.first.total
-    outside += len(checked.dropped) + len(checked.superseded)
+    outside += len(checked.dropped) + len(checked.superseded) + checked.first.empty
     if kept + count + outside != total:
         found = f"{kept} kept, {count} set aside, {outside} outside of {total}"
         raise StorageFailure(_("rows were lost between the passes: {found}", found=found))

@@ -62,6 +62,7 @@ class PartResult:
     Attributes:
         catalogue: of the valid rows.
         rows: rows read, also those that cannot be parsed.
+        empty: rows without any value, which are left out.
         rejected: rows that break a rule and leave.
         changed: how many rows were repaired, and how many redacted.
         window_kinds: whether the column of the window holds dates, numbers or both.
@@ -71,6 +72,7 @@ class PartResult:
     task: Task
     catalogue: Catalogue
     rows: int = 0
+    empty: int = 0
     rejected: int = 0
     findings: Findings = field(default_factory=Findings)
     changed: Counter[str] = field(default_factory=Counter)
@@ -116,6 +118,8 @@ def check_part(task: Task) -> PartResult:
     result = PartResult(task, cataloguer.finish())
     with SpoolWriter(task.spool, columns) as spool, task.rejected.open("wb") as rejected:
         for batch in layouts.read(part, task.layout.mapping):
+            result.rows += batch.empty
+            result.empty += batch.empty
             if not (len(batch.numbers) or batch.unreadable):
                 continue
             found = checker.check(batch)

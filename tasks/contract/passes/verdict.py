@@ -91,7 +91,8 @@ def _too_many(
     config: Pipeline, checked: CrossRowResult, quarantine: QuarantineSummary
 ) -> Iterator[Problem]:
     limit = config.contract.max_quarantined
-    total = checked.first.total - len(checked.dropped) - len(checked.superseded)
+    left_out = len(checked.dropped) + len(checked.superseded) + checked.first.empty
+    total = checked.first.total - left_out
     if quarantine.rows <= limit * total or quarantine.first is None:
         return
     ranked = sorted(quarantine.reasons.items(), key=lambda item: (-item[1], item[0]))

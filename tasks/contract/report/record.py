@@ -81,6 +81,7 @@ def describe(
             "quarantined": quarantine.rows,
             "dropped": len(checked.dropped),
             "superseded": len(checked.superseded),
+            "empty": first.empty,
             "outside": checked.outside,
             "repaired": first.changed["repaired"],
             "redacted": first.changed["redacted"],
@@ -97,6 +98,7 @@ def _splits(checked: CrossRowResult) -> list[dict[str, Any]]:
     left_out = {
         "dropped": checked.rows_dropped(),
         "superseded": checked.rows_superseded(),
+        "empty": checked.first.empty_by_split,
         "outside": dict.fromkeys(SPLITS, 0) | {"train": checked.outside},
     }
     return [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
@@ -84,11 +84,13 @@ class Batch:
         numbers: the number of each row in its source, or in the block that was read.
         columns: values by column name.
         unreadable: rows that cannot be parsed; they are not in ``columns``.
+        empty: how many rows without a value in any column of the source are left out.
     """
 
     numbers: Sequence[int]
     columns: Mapping[str, Cells]
     unreadable: list[Unreadable] = field(default_factory=list)
+    empty: int = 0
 
     def row(self, position: int) -> Row:
         """One row as Python values."""
@@ -132,11 +134,14 @@ class Source(ABC):
         name: in messages, reports and the quarantine; unique in a pipeline.
         place: where a problem with the whole source is, for messages.
         same_columns: whether every row has the columns of :meth:`columns`, and no others.
+        has_empty_rows: whether rows without any value are only a remainder of the format, such as
+            the last rows of a spreadsheet, and are left out.
     """
 
     name: str
     place: str
     same_columns: ClassVar[bool] = True
+    has_empty_rows: ClassVar[bool] = False
 
     @abstractmethod
     def columns(self) -> list[str]:
@@ -161,7 +166,7 @@ class Source(ABC):
             columns: names of the columns to read; a value that a row lacks is None.
             block: of :meth:`blocks`; row numbers begin at 1 in each.
         """
-        return collect(self.rows(block), columns)
+        return collect(self.rows(block), columns, leave_empty=self.has_empty_rows)
 
     @abstractmethod
     def digest(self) -> str:
@@ -221,24 +226,31 @@ def union(rows: Rows) -> list[str]:
     return list(columns)
 
 
-def collect(rows: Rows, columns: Sequence[str]) -> Iterator[Batch]:
+def collect(rows: Rows, columns: Sequence[str], *, leave_empty: bool = False) -> Iterator[Batch]:
     """Gather rows into batches of about ``BATCH_CHARACTERS``; one empty batch if there are none."""
     taken: list[tuple[int, Row]] = []
     unreadable: list[Unreadable] = []
-    weight = 0
+    weight = empty = 0
     for item in rows:
         weight += ROW_CHARACTERS
         if isinstance(item, Unreadable):
             unreadable.append(item)
             weight += len(item.raw)
+        elif leave_empty and is_empty(item[1].values()):
+            empty += 1
         else:
             taken.append(item)
             values = (item[1].get(name) for name in columns)
             weight += sum(len(value) for value in values if type(value) is str)
         if weight > BATCH_CHARACTERS:
-            yield batch_of(taken, columns, unreadable)
-            taken, unreadable, weight = [], [], 0
-    yield batch_of(taken, columns, unreadable)
+            yield replace(batch_of(taken, columns, unreadable), empty=empty)
+            taken, unreadable, weight, empty = [], [], 0, 0
+    yield replace(batch_of(taken, columns, unreadable), empty=empty)
+
+
+def is_empty(values: Iterable[Any]) -> bool:
+    """Whether every value is missing or blank."""
+    return all(v is None or (isinstance(v, str) and not v.strip()) for v in values)
 
 
 def batch_of(

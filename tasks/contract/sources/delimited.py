@@ -11,7 +11,7 @@ from typing import IO, ClassVar
 from configs.errors import DataError, Problem
 from configs.language import english
 from tasks.contract.sources import blocks, separators
-from tasks.contract.sources.base import BLOCK_BYTES, Block, Rows, Unreadable
+from tasks.contract.sources.base import BLOCK_BYTES, Block, Rows, Unreadable, is_empty
 from tasks.contract.sources.separators import DECLARATION, NAMES, Reader, Separator
 from tasks.contract.sources.text_files import TextFile
 
@@ -22,6 +22,7 @@ class CommaSeparated(TextFile):
     """A CSV file, whose separator is detected unless it is declared."""
 
     own_delimiter: ClassVar[str] = ","
+    has_empty_rows = True
 
     @cached_property
     def separator(self) -> Separator:
@@ -71,6 +72,8 @@ class CommaSeparated(TextFile):
             for number, fields in enumerate(filter(None, self._records(reader)), 1):
                 if len(fields) == len(header):
                     yield number, dict(zip(header, fields, strict=True))
+                elif is_empty(fields):
+                    yield number, dict.fromkeys(header, "")
                 else:
                     reason = english(
                         "expected {header} fields, found {fields}",

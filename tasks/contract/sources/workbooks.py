@@ -44,6 +44,8 @@ class Workbook(FileSource):
     A formula counts as the value that Excel stored with it, and an error such as #N/A as no value.
     """
 
+    has_empty_rows = True
+
     def __init__(self, path: Path, options: Options | None = None) -> None:
         super().__init__(path, options)
         if find_spec(LIBRARY) is None:

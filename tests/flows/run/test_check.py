@@ -68,6 +68,7 @@ def test_a_check_tells_scripts_the_same(home: Path, project: Path) -> None:
         "quarantined": 1,
         "dropped": 1,
         "superseded": 0,
+        "empty": 0,
         "outside": 0,
         "repaired": 0,
         "redacted": 1,

@@ -19,8 +19,6 @@ from tasks.text.samples import CHUNK, Sample
 HEAD: Final = 4096
 FEW: Final = 3
 """Characters besides ASCII that are needed to tell an encoding; fewer may be damaged UTF-8."""
-MARGIN: Final = 0.1
-"""How much better the best reading must fit than one with another text."""
 LEAST: Final = 0.5
 """Share of fitting characters in the later lines of a file."""
 LEAST_ASCII: Final = 0.03
@@ -179,7 +177,7 @@ def _choose(sample: Sample, usual: str | None) -> Reading:
         raise UnknownEncodingError
     if known and not DAMAGE.search(known.text):
         raise _ambiguous(content, [found[0], known])
-    rivals = [one for one in found if one.fit > found[0].fit - MARGIN]
+    rivals = [one for one in found if one.fit > found[0].fit - readings.MARGIN]
     if found[0].count < FEW or any(one.text != found[0].text for one in rivals):
         raise _ambiguous(content, rivals)
     return found[0]

@@ -16,6 +16,8 @@ from typing import Final
 
 PLAUSIBLE: Final = 0.9
 """Share of fitting characters from which a reading is plausible."""
+MARGIN: Final = 0.1
+"""How much better the best reading must fit than one with another text."""
 ENOUGH_HANGUL: Final = 10
 
 WESTERN: Final = {
@@ -30,6 +32,7 @@ WESTERN: Final = {
     "sv fi": "åäöéüàšž",
     "is": "áðéíóúýþæö",
     "ca": "àçèéíïòóúü·",
+    "de fr it": "äöüßéèêëàâçîïôùûœò",
 }
 CENTRAL: Final = {
     "de": "äöüßé",
@@ -59,7 +62,7 @@ LETTERS: Final = {
     **dict.fromkeys(("cp1253", "iso8859-7"), GREEK),
     "cp1254": TURKISH,
     "cp1257": BALTIC,
-    "cp1255": HEBREW,
+    **dict.fromkeys(("cp1255", "cp862"), HEBREW),
     "cp1256": ARABIC,
 }
 """Letters of the languages that are written in an encoding; the commoner encoding comes first."""
@@ -122,14 +125,19 @@ class Reading:
 
 
 def plausible(sample: bytes) -> list[Reading]:
-    """Readings whose characters fit, the best first; of equal ones, the commoner encoding."""
+    """Readings whose characters fit, the best first; of equal ones, the commoner encoding.
+
+    If the best fits in part, so may those that fit little worse.
+    """
     readings = [found for name in (*LETTERS, *COMMON) if (found := read(sample, name))]
     korean = next((one for one in readings if one.name == "cp949"), None)
     hangul = len(HANGUL.findall(korean.text)) if korean else 0
     if korean and korean.fit >= PLAUSIBLE and hangul >= max(ENOUGH_HANGUL, korean.count / 2):
         # Every Korean text is Chinese of common characters too, but hardly the other way round.
         readings = [one for one in readings if one.name not in ("gb18030", "big5")]
-    fitting = [one for one in readings if one.fit >= PLAUSIBLE]
+    best = max((one.fit for one in readings), default=0.0)
+    least = min(PLAUSIBLE, best - MARGIN) if best >= PLAUSIBLE else PLAUSIBLE
+    fitting = [one for one in readings if one.fit >= least]
     return sorted(fitting, key=lambda one: -one.fit)
 
 

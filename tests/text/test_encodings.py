@@ -161,6 +161,11 @@ def test_any_language_in_any_encoding_is_read_as_it_was_written_or_asked(
     assert content.decode(found) == text
 
 
+@pytest.mark.parametrize("text", ["I don’t like it – really\n", "It’s a “bad” one\n"])
+def test_english_in_an_encoding_of_chinese_is_read(text: str) -> None:
+    assert readings((text * 9).encode("gb18030")) == [text * 9]
+
+
 @given(st.text(), st.sampled_from(["", "cp1252", "gb18030"]))
 @example("联通", "gb18030")
 def test_utf8_stays_utf8(text: str, usual: str) -> None:
@@ -294,6 +299,7 @@ def test_wide_units_are_told_without_a_mark(encoding: str, language: str) -> Non
     [
         *(b"\0" * 64, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"a\0b,\n"),
         *(b"text,label\nok\0,good\n\n", b"y,good\0\nok", b"ab\0\ntext,abc\0,good\n"),
+        b"ll,\0y \n\0great ,\0pro\0duc",
     ],
 )
 def test_zeros_in_binary_data_are_not_wide_units(content: bytes) -> None:

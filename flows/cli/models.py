@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from configs.errors import DataError, Problem
 from configs.language import _, translated
-from flows.cli.options import Json, open_workspace, show, write_data
+from flows.cli.options import Json, open_workspace, show, write_data, write_data_to
 
 if TYPE_CHECKING:
     from tasks.tracking.promotion import ChampionChange
@@ -33,7 +34,10 @@ def predict(
         str, typer.Argument(help="CSV, TSV, JSON, JSONL, Parquet or .xlsx file; - is stdin.")
     ] = "-",
     *,
-    output: Annotated[str, typer.Option("--to", help="Format: csv or jsonl.")] = "",
+    output: Annotated[str, typer.Option("--to", help="Format: csv, jsonl or xlsx.")] = "",
+    target: Annotated[
+        Path | None, typer.Option("--output", help="File to write to; stdout by default.")
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option("--column", help="Rename an input column: text=review.", metavar="NAME=YOURS"),
@@ -65,11 +69,20 @@ def predict(
 
     format_ = {"quotes": quotes, "encoding": encoding, "delimiter": delimiter, "sheet": sheet}
     declared = {name: value for name, value in format_.items() if value is not None}
+    if target is not None and target.suffix.lower() == ".xlsx":
+        # A CSV file of this name would not open.
+        output = output or "xlsx"
     request = Request(
         model, file, output, column or [], probabilities, documents, question, declared
     )
-    for line in stream(open_workspace(), request):
-        write_data(line)
+    if output == "xlsx" and target is None and sys.stdout.isatty():
+        message = _("a workbook is not for a terminal")
+        raise DataError(Problem("--to xlsx", message, _("add --output FILE.xlsx")))
+    if target is None:
+        for data in stream(open_workspace(), request):
+            write_data(data)
+    else:
+        write_data_to(target, stream(open_workspace(), request))
 
 
 def models(

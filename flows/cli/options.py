@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from configs.errors import DataError, Problem
+from configs.files import PARTIAL
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,11 +51,35 @@ def console(stderr: bool = False) -> Console:
     return PlainConsole(stderr=stderr, width=None if sys.stdout.isatty() else 120)
 
 
-def write_data(text: str) -> None:
+def write_data(data: str | bytes) -> None:
     """Write what a program or a file takes: in UTF-8, whatever the terminal has."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
+    sys.stdout.buffer.write(_bytes(data))
     sys.stdout.buffer.flush()
+
+
+def write_data_to(target: Path, pieces: Iterable[str | bytes]) -> None:
+    """Replace a file once all of its content is there.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    temporary = target.with_name(target.name + PARTIAL)
+    content = iter(pieces)
+    # The first piece comes when every row is checked.
+    first = next(content, "")
+    try:
+        with temporary.open("wb") as stream:
+            stream.writelines(_bytes(piece) for piece in chain([first], content))
+        temporary.replace(target)
+    except OSError as error:
+        raise DataError(Problem(str(target), str(error.strerror or error))) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _bytes(data: str | bytes) -> bytes:
+    return data if isinstance(data, bytes) else data.encode(errors="backslashreplace")
 
 
 def show(record: object, as_json: bool, draw: Callable[[], object]) -> None:

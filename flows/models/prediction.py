@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import DataError, ModelError, Problem
 from configs.language import _, english, translated
 from configs.values import delimiter_of, encoding_name
-from flows.models import reading, writing
+from flows.models import reading, spreadsheets, writing
 from flows.models.loaded_model import LoadedModel
 from flows.models.reading import Row, Words
 from tasks.contract.sources import formats
@@ -62,8 +62,8 @@ class Request:
     reading: Mapping[str, Any] = field(default_factory=dict)
 
 
-def stream(workspace: Workspace, request: Request) -> Iterator[str]:
-    """Predict rows and yield lines of output; every row is checked before the first is predicted.
+def stream(workspace: Workspace, request: Request) -> Iterator[str | bytes]:
+    """Predict rows and yield the output; every row is checked before the first is predicted.
 
     Raises:
         ModelError: no such model, or one that cannot look answers up.
@@ -87,7 +87,7 @@ def stream(workspace: Workspace, request: Request) -> Iterator[str]:
         raise ModelError(Problem(request.model, message, _("leave --documents out")))
     names = _Names(model, request, passages)
     if path is None:
-        yield _answer(names, request.output)
+        yield from _answer(names, request.output)
         return
     with reading.opened(path, _options(request, model, path), workspace) as source:
         yield from _predict(names, source, path)
@@ -132,7 +132,7 @@ class _Names:
         return advice + (looked_up if name == CONTEXT else "")
 
 
-def _predict(names: _Names, source: FileSource, path: Path) -> Iterator[str]:
+def _predict(names: _Names, source: FileSource, path: Path) -> Iterator[str | bytes]:
     """Check the rows of a file, then predict them in chunks."""
     where, kind = reading.shown(path), names.request.output or _kind(source)
     words = Words(where, lambda number: f"{where} row {number}", names.rename_or_look_up)
@@ -144,22 +144,25 @@ def _predict(names: _Names, source: FileSource, path: Path) -> Iterator[str]:
     rows = (item[1] for item in source.rows() if not isinstance(item, Unreadable))
     for chunk in chunks(rows):
         yield output.lines(writing.merged(chunk, names.answer(chunk, inputs), outputs))
+    yield output.finish()
 
 
 def _kind(source: FileSource) -> str:
     return "csv" if formats.format_of(source.path) in (*DELIMITED, *WORKBOOKS) else "jsonl"
 
 
-def _answer(names: _Names, kind: str) -> str:
+def _answer(names: _Names, kind: str) -> Iterator[str | bytes]:
     """Answer the question of a request."""
     own = names.model.own_name("question")
     row = {own: names.request.question}
     answers = names.answer([row], {"question": own})
     if not kind:
-        return _sentence(answers[0])
+        yield _sentence(answers[0])
+        return
     outputs = names.outputs([own])
     output = writing.Output(kind, [own, *outputs.values()])
-    return output.start() + output.lines(writing.merged([row], answers, outputs))
+    yield output.start() + output.lines(writing.merged([row], answers, outputs))
+    yield output.finish()
 
 
 def look_up(workspace: Workspace, reference: str) -> ModelVersion:
@@ -173,10 +176,11 @@ def look_up(workspace: Workspace, reference: str) -> ModelVersion:
 
 def _require_sense(request: Request) -> None:
     """Refuse arguments that do not go together."""
-    if request.output not in ("", "csv", "jsonl"):
-        raise DataError(
-            Problem("--to", _("expected csv or jsonl, found {output!r}", output=request.output))
-        )
+    if request.output not in ("", "csv", "jsonl", "xlsx"):
+        message = _("expected csv, jsonl or xlsx, found {output!r}", output=request.output)
+        raise DataError(Problem("--to", message))
+    if request.output == "xlsx":
+        spreadsheets.require_library()
     if request.question is None:
         return
     if not request.question.strip():

@@ -1,4 +1,4 @@
-"""Rows with their predictions, as CSV or JSON Lines that every reader of both takes back."""
+"""Rows with their predictions, as CSV, JSON Lines or a workbook that every reader takes back."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from configs.errors import DataError, Problem
 from configs.language import _, english, translated
+from flows.models import spreadsheets
 from flows.models.reading import Numbered, Row, Words
+from flows.models.spreadsheets import Sheet
 from tasks.contract.rows.layout import quote_names
 from tasks.contract.sources.base import Unreadable
 from tasks.contract.sources.separators import NAMES
@@ -51,28 +54,48 @@ def merged(rows: Iterable[Row], answers: Iterable[Row], names: Mapping[str, str]
         yield row | {name: answer[output] for output, name in names.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Output:
-    """Formats rows as ``csv`` or ``jsonl``."""
+    """Formats rows as ``csv``, ``jsonl`` or ``xlsx``."""
 
     kind: str
     columns: Sequence[str]
 
     def checked(self, rows: Iterable[Numbered], words: Words) -> Iterator[Numbered]:
-        """Pass rows on, and refuse the one character that CSV cannot hold.
+        """Pass rows on, and refuse what the format cannot hold.
 
         Raises:
             DataError: naming the row and the column.
         """
         for item in rows:
-            if self.kind == "csv" and not isinstance(item, Unreadable):
+            if self.kind != "jsonl" and not isinstance(item, Unreadable):
                 for name, value in item[1].items():
-                    if isinstance(value, str) and "\0" in value:
-                        message = _(
-                            "column {name!r} has a zero byte, which CSV cannot hold", name=name
-                        )
+                    if message := self._too_much(item[0], name, value):
                         raise DataError(Problem(words.row(item[0]), message, translated(AS_JSON)))
             yield item
+
+    def _too_much(self, number: int, name: str, value: Any) -> str:
+        """Why a value cannot be written."""
+        if self.kind == "csv":
+            found = isinstance(value, str) and "\0" in value
+            words = _("column {name!r} has a zero byte, which CSV cannot hold", name=name)
+            return words if found else ""
+        if number > spreadsheets.MOST_ROWS:
+            return _("a sheet holds {most:,} rows", most=spreadsheets.MOST_ROWS)
+        text = _cell(plain(value))
+        if isinstance(text, str) and len(spreadsheets.escaped(text)) > spreadsheets.LONGEST:
+            most = spreadsheets.LONGEST
+            return _(
+                "column {name!r} has a text of more than {most:,} characters, which Excel cannot "
+                "hold",
+                name=name,
+                most=most,
+            )
+        return ""
+
+    @cached_property
+    def _sheet(self) -> Sheet:
+        return Sheet(self.columns)
 
     def start(self) -> str:
         """What comes before the rows: in CSV the column names.
@@ -85,10 +108,13 @@ class Output:
         stripped = [name.strip() for name in self.columns]
         if same := sorted({name for name in stripped if stripped.count(name) > 1}):
             message = _(
-                "CSV cannot tell columns apart that differ in spaces: {same}",
+                "{kind} cannot tell columns apart that differ in spaces: {same}",
+                kind="CSV" if self.kind == "csv" else "Excel",
                 same=quote_names(same),
             )
-            raise DataError(Problem("--to csv", message, translated(AS_JSON)))
+            raise DataError(Problem(f"--to {self.kind}", message, translated(AS_JSON)))
+        if self.kind == "xlsx":
+            return ""
         # Else a name could be divided by another separator.
         return _csv_line(self.columns, csv.QUOTE_ALL if OTHERS & set("".join(stripped)) else None)
 
@@ -96,9 +122,20 @@ class Output:
         """Rows. JSON has no NaN and no infinity, which are null; CSV has lists as JSON."""
         if self.kind == "jsonl":
             return "".join(_json(plain(row)) + "\n" for row in rows)
+        if self.kind == "xlsx":
+            self._sheet.append([_excel(row.get(name)) for name in self.columns] for row in rows)
+            return ""
         return "".join(
             _csv_line([_cell(plain(row.get(name))) for name in self.columns]) for row in rows
         )
+
+    def finish(self) -> str | bytes:
+        """What comes after the rows: a workbook, which is made as a whole."""
+        return self._sheet.finish() if self.kind == "xlsx" else ""
+
+
+def _excel(value: Any) -> Any:
+    return value if spreadsheets.is_date(value) else _cell(plain(value))
 
 
 def _json(value: Any) -> str:

@@ -374,7 +374,7 @@ class TestPredict:
             (("revues", "in.csv"), f"no such model (registered: {NAME})"),
             ((f"{NAME}@best", "in.csv"), "aliases: @champion"),
             ((NAME, "nowhere.csv"), "nowhere.csv: no such file"),
-            ((NAME, "in.csv", "--to", "xml"), "expected csv or jsonl, found 'xml'"),
+            ((NAME, "in.csv", "--to", "xml"), "expected csv, jsonl or xlsx, found 'xml'"),
             ((NAME, "in.csv", "--column", "review"), "expected NAME=YOURS"),
         ],
     )

@@ -22,6 +22,7 @@ from flows.models.prediction import Request, stream
 from flows.models.serving import Follower
 from onestep.registry import Model
 from tasks.applications import registry as applications
+from tasks.contract.sources import formats
 from tasks.contract.sources.base import Options
 from tasks.evaluation import EvaluationResult
 from tasks.store import read_json
@@ -90,6 +91,21 @@ def test_every_column_is_kept_and_the_prediction_is_apart(home: Workspace, tmp_p
     assert list(first) == ["review", "label", "id", "predicted_label", "score"]
     assert (first["predicted_label"], first["label"], first["id"]) == ("positive", "", "")
     assert (second["predicted_label"], second["label"], second["id"]) == ("negative", "X", "7")
+
+
+def test_a_workbook_has_the_rows_and_the_predictions(home: Workspace, tmp_path: Path) -> None:
+    rows = {"review": f"{GOOD}\r\n", "id": 7}, {"review": BAD}
+    file = lines(tmp_path / "in.jsonl", *rows)
+    pieces = list(stream(home, Request(NAME, str(file), output="xlsx")))
+    (content,) = (piece for piece in pieces if piece)
+    assert isinstance(content, bytes)
+    (tmp_path / "out.xlsx").write_bytes(content)
+    found = [item[1] for item in formats.open_file(tmp_path / "out.xlsx").rows()]
+    assert [(row["review"], row["id"], row["label"]) for row in found] == [
+        (f"{GOOD}\r\n", 7, "positive"),
+        (BAD, None, "negative"),
+    ]
+    assert all(isinstance(row["score"], float) for row in found)
 
 
 def test_rows_without_text_are_named_and_nothing_is_written(
@@ -249,7 +265,7 @@ def test_http_answers_nothing_for_rows_without_text(
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        ({"output": "xml"}, "--to: expected csv or jsonl, found 'xml'"),
+        ({"output": "xml"}, "--to: expected csv, jsonl or xlsx, found 'xml'"),
         ({"columns": ["review"]}, "--column review: expected NAME=YOURS"),
         ({"columns": ["text=a", "text=b"]}, "--column text=b: text is renamed twice"),
         ({"question": " "}, "--question: the question is empty"),

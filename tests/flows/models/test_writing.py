@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -59,6 +60,54 @@ def test_names_with_other_separators_are_read_back(tmp_path: Path, columns: list
     path = write(tmp_path / "rows.csv", "csv", columns, rows)
     assert columns_of(formats.open_file(path)) == columns
     assert read(path) == rows
+
+
+EXCEL = (
+    st.sampled_from(["=1+1", "+1", "-1", "@a", "#N/A", "_x0041_", "\r\n", "a\x1f", "07"])
+    | st.text(max_size=20)
+    | st.booleans()
+    | st.integers(-(10**15) + 1, 10**15 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.dates(date(1901, 1, 1))
+)
+
+
+def written_workbook(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> Path:
+    output = Output("xlsx", columns)
+    assert output.start() + output.lines(rows) == ""
+    content = output.finish()
+    assert isinstance(content, bytes)
+    path.write_bytes(content)
+    return path
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(EXCEL, EXCEL), max_size=5))
+def test_cells_of_a_workbook_are_read_back(tmp_path: Path, values: list[tuple[Any, Any]]) -> None:
+    columns = ["=name", "other", "label"]
+    rows = [dict(zip(columns, (*pair, "a"), strict=True)) for pair in values]
+    found = read(written_workbook(tmp_path / "rows.xlsx", columns, rows))
+    # An empty cell is no text.
+    assert found == [{k: None if v == "" else v for k, v in row.items()} for row in rows]
+    for one, other in zip(found, rows, strict=True):
+        assert [isinstance(v, str) for v in one.values()] == [
+            isinstance(v, str) and v != "" for v in other.values()
+        ]
+
+
+def test_a_workbook_has_no_formula_and_keeps_every_digit(tmp_path: Path) -> None:
+    rows = [{"a": "=1+1", "b": 4111111111111111}, {"a": 0.5, "b": [1]}]
+    path = written_workbook(tmp_path / "rows.xlsx", ["a", "b"], rows)
+    cells = [list(row) for row in openpyxl.load_workbook(path).active.iter_rows(min_row=2)]
+    assert [[cell.data_type for cell in row] for row in cells] == [["s", "s"], ["n", "s"]]
+    assert [row["b"] for row in read(path)] == ["4111111111111111", "[1]"]
+
+
+def test_what_a_cell_cannot_hold_is_refused() -> None:
+    output = Output("xlsx", ["text"])
+    assert list(output.checked([(1, {"text": "x" * 32_767})], WORDS))
+    with pytest.raises(DataError, match=r"row 1: column 'text' has a text of more than 32,767"):
+        list(output.checked([(1, {"text": "x" * 32_768})], WORDS))
 
 
 @again

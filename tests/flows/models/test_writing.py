@@ -67,7 +67,8 @@ EXCEL = (
     | st.text(max_size=20)
     | st.booleans()
     | st.integers(-(10**15) + 1, 10**15 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    # The library writes 16 digits of a number, of which Excel shows 15.
+    | st.floats(-1e300, 1e300).map(lambda number: float(f"{number:.15g}"))
     | st.dates(date(1901, 1, 1))
 )
 

@@ -294,7 +294,7 @@ def test_the_quarantine_says_what_where_and_why(tmp_path: Path) -> None:
     records = quarantined(validated.stored.path / "quarantine.jsonl")
     assert records == quarantined(tmp_path / "mlruns" / "quarantine" / "parcels.jsonl")
     place = {"split": "train", "file": str(path)}
-    copy = f"duplicate: the same text as {path} row 1 in the train split, with another target"
+    copy = f"duplicate: the same text as {path} row 43 in the train split, with another target"
     assert records == [
         place
         | {
@@ -307,7 +307,7 @@ def test_the_quarantine_says_what_where_and_why(tmp_path: Path) -> None:
             (41, "missing", "label: the value is missing", BROKEN[0]),
             (42, "missing", "text: the value is missing", BROKEN[1]),
             (44, "unreadable", "not valid JSON", f'{{"text": "{SECRET}'),
-            (43, "duplicates", copy, BROKEN[2]),
+            (1, "duplicates", copy, parcels(40)[0]),
         )
     ]
     assert validated.quarantined == 4
@@ -671,7 +671,7 @@ def test_whatever_the_rows_each_is_kept_or_quarantined(
 @given(
     odd=st.lists(st.tuples(ANY_TEXT, ANY_TEXT), max_size=20), kind=st.sampled_from(["csv", "tsv"])
 )
-def test_whatever_the_fields_each_row_is_kept_or_quarantined(
+def test_whatever_the_fields_each_row_is_kept_quarantined_or_empty(
     tmp_path_factory: pytest.TempPathFactory, odd: list[tuple[str, str]], kind: str
 ) -> None:
     folder = tmp_path_factory.mktemp("rows")
@@ -682,7 +682,8 @@ def test_whatever_the_fields_each_row_is_kept_or_quarantined(
     except DataError as error:
         assert error.problems  # noqa: PT017
         return
-    assert sum(validated.rows.values()) + validated.quarantined == len(rows)
+    empty = validated.stored.summary["empty"]
+    assert sum(validated.rows.values()) + validated.quarantined + empty == len(rows)
 
 
 def test_many_reasons_are_told_by_kind(tmp_path: Path) -> None:

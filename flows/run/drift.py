@@ -99,7 +99,7 @@ def against_version(
         return None
     known = _json(client, workspace, version, PREDICTIONS) if predictions else None
     if known:
-        made = config, workspace, version, validated, predictions
+        made = config, workspace, runs.portable(version), validated, predictions
         answers = calls.call(_answers, *made)
         measures.append(drift.shares("predictions", answers, known, settings))
     return DriftReport(runs.uri_of(version), measures)

@@ -108,7 +108,7 @@ def compare(challenger: Challenger, champion: ModelVersion, tags: Mapping[str, s
 
 def _compared(challenger: Challenger, champion: ModelVersion, reference: str) -> Comparison:
     def build(folder: Path) -> dict[str, Any]:
-        found = calls.call(_compare_models, challenger, champion, reference)
+        found = calls.call(_compare_models, challenger, runs.portable(champion), reference)
         write_json(folder / RESULT, asdict(found))
         return {"reference": reference, "rows": found.rows}
 

@@ -251,6 +251,14 @@ def uri_of(version: ModelVersion) -> str:
     return f"models:/{version.name}/{version.version}"
 
 
+def portable(version: ModelVersion) -> ModelVersion:
+    """What identifies a version, for another process: fields of a server cannot be pickled."""
+    from mlflow.entities.model_registry import ModelVersion
+
+    made = version.name, str(version.version), version.creation_timestamp
+    return ModelVersion(*made, run_id=version.run_id)
+
+
 def load_model(workspace: Workspace, version: ModelVersion) -> Any:
     """Load a registered version without leaving a copy on disk."""
     import mlflow.pyfunc

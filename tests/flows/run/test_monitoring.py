@@ -138,7 +138,9 @@ class TestFirstRun:
         assert set(found) == set(rows)
         for split, (name, source, profile, schema) in found.items():
             assert name == f"{NAME}-{split}"
-            assert json.loads(source) == {"uri": "reviews.csv", "files": ["reviews.csv"]}
+            reading = {"file": "reviews.csv", "encoding": "utf-8", "delimiter": ","}
+            found_in = {"uri": "reviews.csv", "files": ["reviews.csv"], "reading": [reading]}
+            assert json.loads(source) == found_in
             assert json.loads(profile)["num_rows"] == rows[split]
             columns = json.loads(schema)["mlflow_colspec"]
             assert [column["name"] for column in columns] == ["text", "label"]

@@ -227,4 +227,5 @@ def _nearest(folder: Path, pattern: str) -> str:
     near = difflib.get_close_matches(Path(pattern).stem, others, 1)
     if near:
         return english("did you mean {others}?", others=others[near[0]])
-    return english("file names are relative to the YAML")
+    # A command that is given a file has no YAML.
+    return "" if folder == Path() else english("file names are relative to the YAML")

@@ -118,8 +118,8 @@ def test_several_files_are_not_one(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert reading.find_file("a.csv") == Path("a.csv")
     with pytest.raises(DataError, match=r"expected one file, found 2"):
         reading.find_file("*.csv")
-    with pytest.raises(DataError, match=r"^b\.xlsx: no such file$"):
-        reading.find_file("b.xlsx")
+    with pytest.raises(DataError, match=r"^inbox\.xlsx: no such file$"):
+        reading.find_file("inbox.xlsx")
 
 
 @pytest.mark.parametrize(

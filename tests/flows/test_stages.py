@@ -47,7 +47,6 @@ def ask(home: Path, statement: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_prefect")
 def test_a_stage_is_one_file_and_one_line(finished: Finished, tmp_path: Path) -> None:
     home = finished.copy(tmp_path / "home")
     (tmp_path / "counting.py").write_text(STAGE, encoding="utf-8")

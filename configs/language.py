@@ -24,9 +24,7 @@ STORED: Final = "stored"
 PLACEHOLDER: Final = re.compile(r"\{(\w[\w.\[\]]*)(?:![rs])?(?::([^{}]*))?\}")
 TOKEN: Final = re.compile(r"\{\{|\}\}|" + PLACEHOLDER.pattern)
 """A placeholder, or a brace that is written twice."""
-PHRASES: Final = frozenset(
-    ("baseline", "bound", "found", "last", "more", "other", "share", "side", "slice")
-)
+PHRASES: Final = frozenset(("baseline", "found", "last", "more", "other", "share", "side", "slice"))
 SENTENCES: Final = frozenset(
     ("advice", "expected", "message", "note", "reason", "said", "ways", "why", "words")
 )

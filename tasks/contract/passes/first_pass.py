@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
@@ -87,18 +87,19 @@ class FirstPassResult:
     @property
     def rejected_by_split(self) -> Counter[str]:
         """Rejected rows by declared split."""
-        counts: Counter[str] = Counter()
-        for part in self.parts:
-            counts[part.task.part.split] += part.rejected
-        return counts
+        return self._by_split(part.rejected for part in self.parts)
 
     @property
     def empty_by_split(self) -> Counter[str]:
         """Rows without any value by declared split."""
-        counts: Counter[str] = Counter()
-        for part in self.parts:
-            counts[part.task.part.split] += part.empty
-        return counts
+        return self._by_split(part.empty for part in self.parts)
+
+    def _by_split(self, counts: Iterable[int]) -> Counter[str]:
+        """The sums, by declared split, of a count of each part."""
+        sums: Counter[str] = Counter()
+        for part, count in zip(self.parts, counts, strict=True):
+            sums[part.task.part.split] += count
+        return sums
 
     def records(self) -> Iterator[quarantine.Record]:
         """Rejected rows, with reasons; and the originals of changed rows, without."""

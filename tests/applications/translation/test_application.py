@@ -198,7 +198,8 @@ def test_another_translation_of_a_source_is_no_duplicate(tmp_path: Path) -> None
     why = validated(tmp_path, [other, again], data=data)
     assert len(why) == 2
     text = " ".join(reason for reasons in why.values() for reason in reasons)
-    assert "duplicate: the same text as row" in text
+    train = tmp_path / "train.jsonl"
+    assert f"duplicate: the same text as {train} row 5 in the train split" in text
     assert "leakage: the same text is in the test split" in text
 
 

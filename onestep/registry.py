@@ -49,7 +49,7 @@ class Model:
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the input columns, as in the training files."""
-        return tuple(self._loaded.own_names)
+        return tuple(self._loaded.signature.own_names)
 
     def predict(
         self, rows: Any, *, columns: Mapping[str, str] = NO_COLUMNS, probabilities: bool = False
@@ -115,16 +115,16 @@ class Model:
         """The column of each output, and the answers; every row is checked before the first."""
         from flows.models import prediction, reading, writing
 
-        model = self._loaded
+        model, known = self._loaded, self._loaded.signature
         words = reading.Words("rows", lambda at: f"rows[{at}]", self._rename)
-        names = writing.prediction_names(model.outputs, found, probabilities, "probabilities")
-        inputs = reading.find_columns(model.accepted(columns, "columns"), found, words)
+        names = writing.prediction_names(known.outputs, found, probabilities, "probabilities")
+        inputs = reading.find_columns(known.accepted(columns, "columns"), found, words)
         reading.require_texts(enumerate(rows), inputs, words)
         chunks = prediction.chunks(iter(rows))
-        return names, [one for some in chunks for one in model.predict(model.table(some, inputs))]
+        return names, [one for some in chunks for one in model.predict(known.table(some, inputs))]
 
     def _rename(self, name: str) -> str:
-        own = self._loaded.own_name(name)
+        own = self._loaded.signature.own_name(name)
         return _("name yours with columns={{{name!r}: YOURS}}", name=own)
 
     def __repr__(self) -> str:

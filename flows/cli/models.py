@@ -64,7 +64,7 @@ def predict(
     ] = None,
     sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook.")] = None,
 ) -> None:
-    """Predict rows with a registered model; every row is checked before the first is predicted."""
+    """Predict rows with a registered model; every row is checked before the model is loaded."""
     from flows.models.prediction import Request, stream
 
     format_ = {"quotes": quotes, "encoding": encoding, "delimiter": delimiter, "sheet": sheet}

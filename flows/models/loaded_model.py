@@ -1,4 +1,4 @@
-"""A registered model in memory: what it reads, how its files were read, and its answers."""
+"""A registered model: what it reads, how its files were read, and its answers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model as MLflow loads it, and what it was trained with.
+class Signature:
+    """What a model reads and writes, and what it was trained with; known without its weights.
 
     Attributes:
         inputs: the input columns, as the application names them.
@@ -28,25 +28,18 @@ class LoadedModel:
         settings: of the model.
     """
 
-    served: Any
     inputs: list[str]
     columns: Mapping[str, str]
     outputs: list[str]
     settings: Mapping[str, Any]
 
     @classmethod
-    def load(cls, workspace: Workspace, version: ModelVersion) -> LoadedModel:
-        """Load a registered version."""
-        return cls.of(runs.load_model(workspace, version))
-
-    @classmethod
-    def of(cls, served: Any) -> LoadedModel:
-        """A model that MLflow has loaded; one of an older onestep knows no names of its files."""
-        settings: Mapping[str, Any] = served.unwrap_python_model().settings
+    def read(cls, workspace: Workspace, version: ModelVersion) -> Signature:
+        """That of a registered version; one of an older onestep knows no names of its files."""
+        settings, outputs = runs.read_signature(workspace, version)
         inputs, own = list(settings["inputs"]), settings.get("columns", {})
-        outputs = [column.name for column in served.metadata.get_output_schema().inputs]
         renamed = {name: own[name] for name in inputs if name in own}
-        return cls(served, inputs, renamed, outputs, settings)
+        return cls(inputs, renamed, outputs, settings)
 
     def own_name(self, name: str) -> str:
         """An input column, as the training files name it."""
@@ -92,10 +85,27 @@ class LoadedModel:
         """The inputs of rows; a text that may be missing is the empty one then."""
         return [{name: row.get(inputs.get(name, "")) or "" for name in self.inputs} for row in rows]
 
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model as MLflow loads it, and its signature."""
+
+    signature: Signature
+    served: Any
+
+    @classmethod
+    def load(
+        cls, workspace: Workspace, version: ModelVersion, signature: Signature | None = None
+    ) -> LoadedModel:
+        """Load a registered version, whose signature may be known."""
+        known = signature or Signature.read(workspace, version)
+        return cls(known, runs.load_model(workspace, version))
+
     def predict(self, table: Sequence[Row]) -> list[Row]:
         """Answer each row of a table of the inputs."""
         import pandas as pd
 
-        frame = pd.DataFrame(table, columns=self.inputs).rename(columns=dict(self.columns))
+        known = self.signature
+        frame = pd.DataFrame(table, columns=known.inputs).rename(columns=dict(known.columns))
         answers: list[Row] = self.served.predict(frame).to_dict("records")
         return answers

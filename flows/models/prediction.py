@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from configs.errors import DataError, ModelError, Problem
 from configs.language import _, english, translated
 from configs.values import delimiter_of, encoding_name
 from flows.models import reading, spreadsheets, writing
-from flows.models.loaded_model import LoadedModel
+from flows.models.loaded_model import LoadedModel, Signature
 from flows.models.reading import Row, Words
 from tasks.contract.sources import formats
 from tasks.contract.sources.base import FileSource, Options, Unreadable
@@ -63,7 +63,7 @@ class Request:
 
 
 def stream(workspace: Workspace, request: Request) -> Iterator[str | bytes]:
-    """Predict rows and yield the output; every row is checked before the first is predicted.
+    """Predict rows and yield the output; every row is checked before the model is loaded.
 
     Raises:
         ModelError: no such model, or one that cannot look answers up.
@@ -78,26 +78,30 @@ def stream(workspace: Workspace, request: Request) -> Iterator[str | bytes]:
     passages = Passages.read(request.documents) if request.documents else None
     version = look_up(workspace, request.model)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    model = LoadedModel.load(workspace, version)
-    if passages and not {"question", CONTEXT} <= set(model.inputs):
-        found = ", ".join(model.own_names)
+    known = Signature.read(workspace, version)
+    if passages and not {"question", CONTEXT} <= set(known.inputs):
+        found = ", ".join(known.own_names)
         message = _(
             "its input is {found}; only a model for questions looks answers up", found=found
         )
         raise ModelError(Problem(request.model, message, _("leave --documents out")))
-    names = _Names(model, request, passages)
+    names = _Names(known, request, passages)
+
+    def load() -> _Answers:
+        return _Answers(LoadedModel.load(workspace, version, known), passages)
+
     if path is None:
-        yield from _answer(names, request.output)
+        yield from _answer(names, load(), request.output)
         return
-    with reading.opened(path, _options(request, model, path), workspace) as source:
-        yield from _predict(names, source, path)
+    with reading.opened(path, _options(request, known, path), workspace) as source:
+        yield from _predict(names, source, path, load)
 
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """A model with the arguments that name columns of its rows."""
+    """The signature of a model with the arguments that name columns of its rows."""
 
-    model: LoadedModel
+    known: Signature
     request: Request
     passages: Passages | None
 
@@ -108,42 +112,53 @@ class _Names:
 
     def inputs(self, columns: Sequence[str], words: Words) -> dict[str, str]:
         """The column of the rows that each input is read from."""
-        accepted = self.model.accepted(_renames(self.request.columns), "--column")
+        accepted = self.known.accepted(_renames(self.request.columns), "--column")
         return reading.find_columns(accepted, columns, words, self.optional)
 
     def outputs(self, columns: Sequence[str]) -> dict[str, str]:
         """The column that each output is written to."""
-        outputs = [*self.model.outputs, *([SOURCE] if self.passages else [])]
+        outputs = [*self.known.outputs, *([SOURCE] if self.passages else [])]
         wanted = self.request.probabilities
         return writing.prediction_names(outputs, columns, wanted, "--probabilities")
 
-    def answer(self, chunk: list[Row], inputs: Mapping[str, str]) -> list[Row]:
-        """Predict rows."""
-        table = self.model.table(chunk, inputs)
-        if self.passages:
-            return _look_up(self.model, table, self.passages)
-        return self.model.predict(table)
-
     def rename_or_look_up(self, name: str) -> str:
         """What to do about the missing column of an input."""
-        own = self.model.own_name(name)
+        own = self.known.own_name(name)
         advice = _("name yours with --column {name}=YOURS", name=own)
         looked_up = _(", or name a folder of texts with --documents")
         return advice + (looked_up if name == CONTEXT else "")
 
 
-def _predict(names: _Names, source: FileSource, path: Path) -> Iterator[str | bytes]:
-    """Check the rows of a file, then predict them in chunks."""
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """A model with the texts in which it looks answers up."""
+
+    model: LoadedModel
+    passages: Passages | None
+
+    def to(self, chunk: list[Row], inputs: Mapping[str, str]) -> list[Row]:
+        """Predict rows."""
+        table = self.model.signature.table(chunk, inputs)
+        if self.passages:
+            return _look_up(self.model, table, self.passages)
+        return self.model.predict(table)
+
+
+def _predict(
+    names: _Names, source: FileSource, path: Path, load: Callable[[], _Answers]
+) -> Iterator[str | bytes]:
+    """Check the rows of a file, then load the model and predict them in chunks."""
     where, kind = reading.shown(path), names.request.output or _kind(source)
     words = Words(where, lambda number: f"{where} row {number}", names.rename_or_look_up)
     columns = reading.columns_of(source)
     inputs, outputs = names.inputs(columns, words), names.outputs(columns)
     output = writing.Output(kind, [*columns, *outputs.values()])
     reading.require_texts(output.checked(source.rows(), words), inputs, words, names.optional)
+    answers = load()
     yield output.start()
     rows = (item[1] for item in source.rows() if not isinstance(item, Unreadable))
     for chunk in chunks(rows):
-        yield output.lines(writing.merged(chunk, names.answer(chunk, inputs), outputs))
+        yield output.lines(writing.merged(chunk, answers.to(chunk, inputs), outputs))
     yield output.finish()
 
 
@@ -151,17 +166,17 @@ def _kind(source: FileSource) -> str:
     return "csv" if formats.format_of(source.path) in (*DELIMITED, *WORKBOOKS) else "jsonl"
 
 
-def _answer(names: _Names, kind: str) -> Iterator[str | bytes]:
+def _answer(names: _Names, answers: _Answers, kind: str) -> Iterator[str | bytes]:
     """Answer the question of a request."""
-    own = names.model.own_name("question")
+    own = names.known.own_name("question")
     row = {own: names.request.question}
-    answers = names.answer([row], {"question": own})
+    found = answers.to([row], {"question": own})
     if not kind:
-        yield _sentence(answers[0])
+        yield _sentence(found[0])
         return
     outputs = names.outputs([own])
     output = writing.Output(kind, [own, *outputs.values()])
-    yield output.start() + output.lines(writing.merged([row], answers, outputs))
+    yield output.start() + output.lines(writing.merged([row], found, outputs))
     yield output.finish()
 
 
@@ -208,7 +223,7 @@ def _renames(columns: Sequence[str]) -> dict[str, str]:
     return renames
 
 
-def _options(request: Request, model: LoadedModel, path: Path) -> Options:
+def _options(request: Request, known: Signature, path: Path) -> Options:
     """How the file is read: as the training files were, unless the request says otherwise."""
     kind, given = formats.format_of(path), dict(request.reading)
     for name in given:
@@ -223,7 +238,7 @@ def _options(request: Request, model: LoadedModel, path: Path) -> Options:
     except ValueError as error:
         raise DataError(Problem(f"--{name}", str(error))) from None
     layout = not given.keys() & {"delimiter", "sheet"}
-    return replace(model.options, **given, usual="encoding" not in given, usual_layout=layout)
+    return replace(known.options, **given, usual="encoding" not in given, usual_layout=layout)
 
 
 def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:

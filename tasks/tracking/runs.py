@@ -32,6 +32,8 @@ FINGERPRINT = "onestep.fingerprint"
 PARAMS_PER_CALL = 100
 REPORT = "report.html"
 """The page about a run, an artifact of it."""
+SETTINGS = "artifacts/package/predictor.json"
+"""The settings of a model, below its own folder."""
 MODE = "workflowType=machine_learning"
 """Query of MLflow's pages: without it they open for assistants, whatever the experiment's kind."""
 VIEW = "onestep"
@@ -257,6 +259,19 @@ def portable(version: ModelVersion) -> ModelVersion:
 
     made = version.name, str(version.version), version.creation_timestamp
     return ModelVersion(*made, run_id=version.run_id)
+
+
+def read_signature(workspace: Workspace, version: ModelVersion) -> tuple[dict[str, Any], list[str]]:
+    """The settings of a registered version and the columns of its answers, without its weights."""
+    import mlflow.artifacts
+    import mlflow.models
+
+    uri = uri_of(version)
+    with TemporaryDirectory() as folder, transfer():
+        path = mlflow.artifacts.download_artifacts(f"{uri}/{SETTINGS}", dst_path=folder)
+        settings: dict[str, Any] = read_json(Path(path))
+        answers = mlflow.models.get_model_info(uri).signature.outputs
+    return settings, [column.name for column in answers]
 
 
 def load_model(workspace: Workspace, version: ModelVersion) -> Any:

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 
 from configs.errors import DataError
 from flows.models import prediction
-from flows.models.loaded_model import LoadedModel
+from flows.models.loaded_model import Signature
 from flows.models.prediction import Request, stream
 from flows.models.serving import Follower
 from onestep.registry import Model
@@ -120,6 +120,21 @@ def test_rows_without_text_are_named_and_nothing_is_written(
     assert "expected a column 'review', found 'id'" in str(caught.value)
 
 
+def test_mistakes_in_a_file_are_told_before_the_model_is_loaded(
+    home: Workspace, tmp_path: Path
+) -> None:
+    version = prediction.look_up(home, NAME)
+    (weights,) = home.artifacts.glob(f"**/{version.run_id}/**/model.safetensors")
+    weights.rename(weights.with_suffix(".gone"))
+    try:
+        with pytest.raises(DataError, match="expected a column 'review', found 'body'"):
+            predict(home, lines(tmp_path / "in.jsonl", {"body": GOOD}))
+        with pytest.raises(ValueError, match=r"the model was changed.*: .*model\.safetensors"):
+            predict(home, lines(tmp_path / "in.jsonl", {"review": GOOD}))
+    finally:
+        weights.with_suffix(".gone").rename(weights)
+
+
 def test_files_are_read_as_in_training(home: Workspace, tmp_path: Path) -> None:
     file = tmp_path / "in.csv"
     file.write_text(f'review\n"{GOOD}"\n', encoding="utf-8")
@@ -162,7 +177,7 @@ def test_what_can_be_read_in_two_ways_is_asked_with_options(
 
 def test_only_what_is_given_overrides_how_the_model_reads() -> None:
     own = Options(quotes=False, encoding="cp1252", delimiter=";", sheet="May")
-    model = LoadedModel(None, ["text"], {}, [], {"reading": asdict(own)})
+    model = Signature(["text"], {}, [], {"reading": asdict(own)})
 
     def options(**given: Any) -> Options:
         name = "a.xlsx" if "sheet" in given else "a.csv"

@@ -8,12 +8,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
-from configs.errors import DataError, Problem
-from configs.language import english
 from tasks.store import file_digest
 
 if TYPE_CHECKING:
@@ -26,8 +23,6 @@ ROW_CHARACTERS: Final = 200
 """Characters that each row counts besides its text, which bounds the rows of short texts."""
 BLOCK_BYTES: Final = 16 * 2**20
 """Bytes that one process reads at a time, where several read one file."""
-ARROW_BATCH: Final = 10_000
-"""Most rows that are read from Arrow data at once."""
 
 Row: TypeAlias = dict[str, Any]
 Cells: TypeAlias = "pa.Array | list[Any]"
@@ -259,87 +254,14 @@ def batch_of(
     unreadable: Iterable[Unreadable] = (),
 ) -> Batch:
     """Rows with their numbers as one batch."""
-    cells = {name: _cells([row.get(name) for _, row in rows]) for name in columns}
+    cells = {name: cells_of([row.get(name) for _, row in rows]) for name in columns}
     return Batch([number for number, _ in rows], cells, list(unreadable))
 
 
-def _cells(values: list[Any]) -> Cells:
+def cells_of(values: list[Any]) -> Cells:
     """Strings as an Arrow array; values of other types, or of several, as they are."""
     import pyarrow as pa
 
     if not all(value is None or isinstance(value, str) for value in values):
         return values
     return pa.array(values, pa.large_string())
-
-
-def _arrow_cells(array: pa.Array) -> Cells:
-    import pyarrow as pa
-
-    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return array.cast(pa.large_string())
-    return _cells(_values(array)) if "binary" in str(array.type) else _values(array)
-
-
-def _rows(batch: pa.RecordBatch) -> Iterator[Row]:
-    for values in zip(*map(_values, batch.columns), strict=True):
-        yield dict(zip(batch.schema.names, values, strict=True))
-
-
-def _values(array: pa.Array) -> list[Any]:
-    """Python values; bytes that are UTF-8 become text."""
-    values: list[Any] = array.to_pylist()
-    return [_decoded(value) for value in values] if "binary" in str(array.type) else values
-
-
-def _decoded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_decoded(one) for one in value]
-    if isinstance(value, dict):
-        return {key: _decoded(one) for key, one in value.items()}
-    if not isinstance(value, bytes):
-        return value
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value
-
-
-class ArrowSource(Source):
-    """A source of Arrow data, whose strings are not copied."""
-
-    @abstractmethod
-    def record_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """The data with at least some columns, as Arrow's reader returns it."""
-
-    def rows(self, block: Block | None = None) -> Rows:
-        return enumerate(chain.from_iterable(map(_rows, self._valid_batches())), 1)
-
-    def batches(self, columns: Sequence[str], block: Block | None = None) -> Iterator[Batch]:
-        start = 1
-        for batch in self._valid_batches(columns):
-            chosen = batch.select(list(columns))
-            rows = max(1, chosen.num_rows * BATCH_CHARACTERS // max(chosen.nbytes, 1))
-            for first in range(0, chosen.num_rows, rows):
-                part = chosen.slice(first, rows)
-                cells = map(_arrow_cells, part.columns)
-                numbers = range(start, start + part.num_rows)
-                yield Batch(numbers, dict(zip(columns, cells, strict=True)))
-                start += part.num_rows
-
-    def _valid_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """The data with checked strings, since readers of Arrow data do not check them."""
-        import pyarrow as pa
-
-        start = 1
-        for batch in self.record_batches(columns):
-            try:
-                batch.validate(full=True)
-            except pa.ArrowInvalid:
-                where = english("{place} row {start} or later", place=self.place, start=start)
-                problem = Problem(
-                    where, english("expected UTF-8 text"), english("convert it to UTF-8")
-                )
-                raise DataError(problem) from None
-            yield batch
-            start += batch.num_rows

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError, Problem
 from configs.language import _
-from tasks.contract.sources.base import ARROW_BATCH, ArrowSource
+from tasks.contract.sources.arrow import ARROW_BATCH, ArrowSource
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import DataError, Problem
 from configs.language import english
 from tasks.contract.sources import text_files
-from tasks.contract.sources.base import ARROW_BATCH, ArrowSource, FileSource
+from tasks.contract.sources.arrow import ARROW_BATCH, ArrowSource
+from tasks.contract.sources.base import FileSource
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.contract.statistics import profile
+from tasks.contract.statistics.buckets import BUCKETS, LONGEST
 from tasks.contract.statistics.profile import Profile, Profiler, spread
 from tasks.text.retrieval import tokens
 
@@ -71,7 +72,7 @@ def test_neither_chunks_nor_the_order_of_rows_matter(
 def test_chunks_do_not_matter_for_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"parcel {n} of order {n % 37} 包裹{n % 11}" for n in range(3000)]
     whole = profiled(texts)
-    monkeypatch.setattr(profile, "SPAN", 500)
+    monkeypatch.setattr("tasks.contract.statistics.buckets.SPAN", 500)
     assert profiled(texts) == whole
 
 
@@ -90,9 +91,9 @@ def test_a_text_counts_once_for_a_word() -> None:
 
 
 def test_words_fall_into_all_buckets_evenly() -> None:
-    words = [f"w{n}" for n in range(profile.BUCKETS)]
+    words = [f"w{n}" for n in range(BUCKETS)]
     # Of as many buckets as words, a share of 1/e stays empty; four standard deviations are 0.04.
-    assert len(buckets(*words)) / profile.BUCKETS == pytest.approx(1 - 1 / math.e, abs=0.04)
+    assert len(buckets(*words)) / BUCKETS == pytest.approx(1 - 1 / math.e, abs=0.04)
 
 
 def test_the_order_of_letters_matters() -> None:
@@ -158,15 +159,15 @@ def test_a_column_of_nothing_is_read() -> None:
 
 
 def test_only_the_beginning_of_a_long_text_gives_words() -> None:
-    start = "a " * (profile.LONGEST // 2)
+    start = "a " * (LONGEST // 2)
     assert buckets(f"{start} zebra") == buckets("a")
     assert profiled([f"{start} zebra"]).lengths["text"].mean == pytest.approx(
-        math.log(profile.LONGEST + 7), abs=2e-4
+        math.log(LONGEST + 7), abs=2e-4
     )
 
 
 def test_texts_that_grow_when_their_case_is_folded_are_read() -> None:
-    assert buckets(*["ΐ" * 2 * profile.LONGEST] * 3) == buckets("ΐ" * profile.LONGEST)
+    assert buckets(*["ΐ" * 2 * LONGEST] * 3) == buckets("ΐ" * LONGEST)
 
 
 def test_equal_texts_are_one_draw() -> None:

@@ -15,7 +15,8 @@ from configs.schema import Data, Pipeline, Retraining, Section, Training, json_s
 from configs.training import Optimizer
 from configs.values import Country
 from tasks.applications.registry import PIPELINES
-from tasks.contract.rules.privacy import COUNTRIES, KINDS
+from tasks.contract.rules.national_ids import NATIONAL_IDS
+from tasks.contract.rules.privacy import KINDS
 
 SHIPPED = sorted(Path(configs.__file__).parent.glob("*.yaml"))
 MINIMAL = {"name": "parcels", "application": "topics", "data": {"train": "train.csv"}}
@@ -125,7 +126,7 @@ def test_a_country_whose_numbers_nobody_knows_is_refused(country: object) -> Non
 
 
 def test_the_countries_are_those_that_are_known() -> None:
-    assert get_args(Country) == COUNTRIES
+    assert get_args(Country) == tuple(NATIONAL_IDS)
     assert Privacy.model_validate({"countries": ["US", "de"]}).countries == ("us", "de")
 
 

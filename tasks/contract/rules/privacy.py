@@ -17,16 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from configs.language import english
+from tasks.contract.rules import national_ids
 from tasks.contract.rules import privacy_patterns as patterns
+from tasks.contract.rules.national_ids import NATIONAL_IDS
 from tasks.contract.rules.privacy_patterns import BLANK, announced
 
 Places = Iterator[tuple[int, int]]
 Finder = Callable[[str, Sequence[str]], Places]
 Accepts = Callable[[str, int, str], bool]
-
-COUNTRIES: Final[tuple[str, ...]] = tuple(patterns.NATIONAL_IDS)
-"""Countries whose national ids are known: ISO 3166-1 alpha-2, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ def _cards(text: str, countries: Sequence[str]) -> Places:
 
 
 def _national_ids(text: str, countries: Sequence[str]) -> Places:
-    forms = [form for country in countries for form in patterns.NATIONAL_IDS[country]]
+    forms = [form for country in countries for form in NATIONAL_IDS[country]]
     for start in _beginnings(text, countries):
         for form in forms:
             match = form.shape.match(text, start)
@@ -88,11 +86,11 @@ def _beginnings(text: str, countries: Sequence[str]) -> set[int]:
     return {
         word.start()
         for hit in re.finditer(hint, text)
-        for word in patterns.WORD.finditer(text, max(0, hit.start() - 24), hit.end())
+        for word in national_ids.WORD.finditer(text, max(0, hit.start() - 24), hit.end())
     }
 
 
-def _is_national_id(form: patterns.Form, text: str, start: int, end: int) -> bool:
+def _is_national_id(form: national_ids.Form, text: str, start: int, end: int) -> bool:
     if form.announcement is None:
         if announced(patterns.REFERENCE, text, start):
             return False
@@ -225,16 +223,11 @@ class Recognizer:
 
     Args:
         kinds: some of ``KINDS``.
-        countries: some of ``COUNTRIES``: whose national ids, and whose telephone numbers without a
-            country code, to find. Numbers with one are found whatever is declared.
-
-    Raises:
-        ValueError: an unknown kind or country.
+        countries: some of ``NATIONAL_IDS``: whose ids to find, and whose telephone numbers without
+            a country code. Numbers with one are found whatever is declared.
     """
 
     def __init__(self, kinds: Collection[str], countries: Sequence[str] = ()) -> None:
-        refuse_unknown("kind", kinds, KINDS)
-        refuse_unknown("country", countries, COUNTRIES)
         self.kinds = tuple(kind for kind in KINDS if kind in kinds)
         self.countries = tuple(countries)
         self._hints = patterns.hints(self.kinds, self.countries)
@@ -281,20 +274,6 @@ class Recognizer:
             for span in self.find(text):
                 masks[span.kind][row] = True
         return masks
-
-
-def refuse_unknown(what: str, names: Collection[str], known: Sequence[str]) -> None:
-    """Raise ValueError for a name that is not known."""
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ValueError(
-            english(
-                "unknown {what} {unknown!r}; expected some of {known}",
-                what=what,
-                unknown=unknown[0],
-                known=", ".join(known),
-            )
-        )
 
 
 def blank(text: str, spans: Iterable[Span]) -> str:

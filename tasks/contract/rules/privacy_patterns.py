@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 # Digits that phones and keyboards write in Arabic, Persian, Indic, Thai, Lao, Tibetan, Burmese and
 # Khmer, and full-width ones: each zero.
@@ -87,7 +86,7 @@ _START = r"(?<![A-Za-z0-9_])(?<![0-9][.])(?<![A-Za-z0-9]-)"
 _END = r"(?![A-Za-z0-9_])(?!\.[0-9])(?!-[A-Za-z0-9])"
 
 
-def _whole(shape: str) -> re.Pattern[str]:
+def whole(shape: str) -> re.Pattern[str]:
     """Compile a shape as group 1, in a look-ahead so that matches may overlap."""
     return re.compile(f"{_START}(?=({shape}){_END})", re.ASCII | re.IGNORECASE)
 
@@ -120,7 +119,7 @@ IBAN = re.compile(
     r"(?<![A-Za-z0-9])(?=([A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]){11,30}))", re.ASCII | re.IGNORECASE
 )
 
-IPV4 = _whole(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+IPV4 = whole(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 IPV6 = re.compile(
     r"(?<![A-Za-z0-9_.])([0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?<=:)[0-9.]{7,15})?)"
     r"(?![A-Za-z0-9_:]|\.[0-9])"
@@ -176,7 +175,8 @@ _PREPOSITIONS = (
 )
 
 
-def _announcement(words: str, between: str = f"{_NAMES}|{_PREPOSITIONS}") -> re.Pattern[str]:
+def announcement_of(words: str, between: str = f"{_NAMES}|{_PREPOSITIONS}") -> re.Pattern[str]:
+    """The pattern of words, with few others between them and the number that they announce."""
     # Chinese has no spaces: four characters may belong to such a word.
     gap = rf"[^A-Za-z0-9\n{BLANK}]{{0,4}}"
     return re.compile(rf"(?:{words})(?:{gap}\b(?:{between})\b){{0,4}}{gap}\Z", re.IGNORECASE)
@@ -187,7 +187,7 @@ def announced(announcement: re.Pattern[str], text: str, start: int) -> bool:
     return announcement.search(text, max(0, start - 64), start) is not None
 
 
-CALL = _announcement(
+CALL = announcement_of(
     r"\b(?:(?:tele)?phone[ds]?|tel|call(?:ed|ing)?|mobile|cell|whats?app|fax|sms|text(?:ed)?|ring"
     r"|dial|hotline|reach(?:ed)?|contact|message|telefon\w*|handy\w*|mobil\w*|rufen|rufnummer"
     r"|anrufen|erreichbar|erreichen|t[ée]l|t[ée]l[ée]phone\w*|appel\w*|portable|joignable|joindre"
@@ -195,7 +195,7 @@ CALL = _announcement(
     "|电话|電話|手机|手機|致电|致電|联系|聯繫|拨打|撥打|座机|微信"
 )
 """Words before a number to call."""
-REFERENCE = _announcement(
+REFERENCE = announcement_of(
     r"\b(?:orders?|invoice|tracking|parcel|shipment|ref(?:erence)?|part|sku|item|model|serial|s/n"
     r"|ticket|article|product|isbn|ean|upc|batch|lot|booking|po|bestell\w*|auftrag\w*"
     r"|rechnung\w*|sendung\w*|artikel\w*|vorgang\w*|lieferschein\w*|commande|facture|colis|suivi"
@@ -205,116 +205,15 @@ REFERENCE = _announcement(
     _NAMES,
 )
 """Words before the number of a thing, not of a person."""
-VERSION = _announcement(
+VERSION = announcement_of(
     r"\b(?:versions?|ver|v|release[ds]?|builds?|firmware|drivers?|updat\w*|upgrad\w*|install\w*"
     r"|kernel|revisions?|rev|sections?|chapters?|articles?|clauses?|paragraphs?|abschnitt"
     "|kapitel)|版本|§"
 )
 """Words before a dotted number that is not an address."""
-ADDRESS = _announcement(
+ADDRESS = announcement_of(
     r"\b(?:ip(?:v4)?|address(?:es)?|adresse|hosts?|servers?|ping|ssh|dns|gateway|router|clients?"
     r"|visitors?|log(?:in|ged|s)?|requests?|traffic|connect\w*|block\w*|bann\w*|attempts?|prox\w*"
     "|vpn|firewall)|://"
 )
 """Words before a network address."""
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A form of a national id.
-
-    Attributes:
-        shape: as group 1.
-        modules: of python-stdnum, one of which must accept it; none if there is no check digit.
-        announcement: words that must precede a shape that other numbers often have.
-    """
-
-    shape: re.Pattern[str]
-    modules: tuple[str, ...] = ()
-    announcement: re.Pattern[str] | None = None
-
-
-def _form(shape: str, *modules: str, after: str = "") -> Form:
-    announcement = _announcement(rf"(?<![A-Za-z])(?:{after})") if after else None
-    return Form(_whole(shape), modules, announcement)
-
-
-WORD = re.compile(r"\b[A-Za-z0-9]", re.ASCII)
-_SEPARATED = "[0-9]{3}[ .-][0-9]{3}[ .-][0-9]{3}"
-NATIONAL_IDS: dict[str, tuple[Form, ...]] = {
-    "at": (_form("[0-9]{4} ?[0-9]{6}", "at.vnr", after=r"sv-?nr|sozialvers\w*|vers\w*nummer"),),
-    "au": (_form("[0-9]{3} ?[0-9]{3} ?[0-9]{2,3}", "au.tfn", after="tfn|tax file"),),
-    "be": (_form("[0-9]{2}[. ]?[0-9]{2}[. ]?[0-9]{2}[- ]?[0-9]{3}[. ]?[0-9]{2}", "be.nn"),),
-    "br": (_form(r"[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}|[0-9]{11}", "br.cpf"),),
-    "ca": (_form(f"{_SEPARATED}|[0-9]{{9}}", "ca.sin", after="sin|nas|social insurance"),),
-    "ch": (_form(r"756\.[0-9]{4}\.[0-9]{4}\.[0-9]{2}|756[0-9]{10}", "ch.ssn"),),
-    "cn": (_form("[0-9]{17}[0-9X]", "cn.ric"),),
-    "de": (_form("[0-9]{2} ?[0-9]{3} ?[0-9]{3} ?[0-9]{3}", "de.idnr"),),
-    "dk": (
-        _form("[0-9]{6}-[0-9]{4}", "dk.cpr"),
-        _form("[0-9]{10}", "dk.cpr", after="cpr"),
-    ),
-    "es": (
-        _form(r"[0-9]{8}[ -]?[A-Z]|[0-9]{2}\.[0-9]{3}\.[0-9]{3}[ -]?[A-Z]", "es.dni"),
-        _form("[XYZ][ -]?[0-9]{7}[ -]?[A-Z]", "es.nie"),
-    ),
-    "fi": (_form("[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-Y]", "fi.hetu"),),
-    "fr": (
-        _form(
-            "[1-478] ?[0-9]{2} ?[0-9]{2} ?(?:[0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}",
-            "fr.nir",
-        ),
-    ),
-    "gb": (
-        # Shape of a National Insurance number: HMRC manual NIM39110. It has no check digit.
-        _form(
-            "(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][ -]?"
-            "[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[A-D]"
-        ),
-        _form("[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{4}", "gb.nhs", after="nhs"),
-    ),
-    "ie": (_form("[0-9]{7}[A-W][A-IW]?", "ie.pps"),),
-    "in": (
-        _form("[2-9][0-9]{3} ?[0-9]{4} ?[0-9]{4}", "in_.aadhaar", after="aadhaar|uidai|uid"),
-        _form("[A-Z]{3}[ABCFGHJLPT][A-Z][0-9]{4}[A-Z]", "in_.pan"),
-    ),
-    "it": (
-        _form(
-            "[A-Z]{3} ?[A-Z]{3} ?[0-9]{2}[A-EHLMPRST][0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{3}[A-Z]",
-            "it.codicefiscale",
-        ),
-    ),
-    "jp": (
-        _form(
-            "[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{4}",
-            "jp.in_",
-            after="my number|マイナンバー|個人番号",
-        ),
-    ),
-    "kr": (_form("[0-9]{6}-[0-9]{7}", "kr.rrn"),),
-    "mx": (_form("[A-Z]{4}[0-9]{6}[HMX][A-Z]{5}[A-Z0-9][0-9]", "mx.curp"),),
-    "nl": (
-        _form(r"[0-9]{4}\.[0-9]{2}\.[0-9]{3}", "nl.bsn"),
-        _form(f"{_SEPARATED}|[0-9]{{9}}", "nl.bsn", after=r"bsn|burgerservice\w*|sofi\w*"),
-    ),
-    "no": (_form("[0-9]{6} ?[0-9]{5}", "no.fodselsnummer"),),
-    "pl": (_form("[0-9]{11}", "pl.pesel"),),
-    "pt": (
-        _form("[0-9]{8} ?[0-9] ?[A-Z0-9]{2}[0-9]", "pt.cc"),
-        _form(f"{_SEPARATED}|[0-9]{{9}}", "pt.nif", after="nif|contribuinte"),
-    ),
-    "se": (
-        _form("(?:[0-9]{2})?[0-9]{6}[-+][0-9]{4}|[0-9]{12}", "se.personnummer"),
-        _form("[0-9]{10}", "se.personnummer", after="personnummer|pnr"),
-    ),
-    "us": (
-        _form("[0-9]{3}-[0-9]{2}-[0-9]{4}", "us.ssn", "us.itin"),
-        _form(
-            "[0-9]{3} [0-9]{2} [0-9]{4}|[0-9]{9}",
-            "us.ssn",
-            "us.itin",
-            after="ssn|social security|itin",
-        ),
-    ),
-    "za": (_form("[0-9]{6} ?[0-9]{4} ?[0-9]{3}", "za.idnr"),),
-}

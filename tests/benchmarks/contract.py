@@ -118,7 +118,7 @@ def checks(options: Options) -> Figures:
         "privacy, all kinds": (lambda: recognizer.masks(array), len(texts)),
         "profile": (lambda: Profiler(["text"]).update({"text": array}), len(texts)),
         "language": (lambda: detector.wrong(few), len(few)),
-        "near duplicates": (lambda: near_duplicates(few, 0.8, budget=len(few)), len(few)),
+        "near duplicates": (lambda: near_duplicates(few, 0.8), len(few)),
     }
     rows = [[name, f"{_microseconds(*cost):.2f}"] for name, cost in costs.items()]
     return Figures("Cost of each check", ["check", "us a row"], rows, f"{WORDS}-word texts.")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.contract import Contract
 from configs.errors import DataError, Problem
 from configs.language import english
 from configs.schema import Pipeline
@@ -112,11 +111,6 @@ def check(config: Pipeline, application: Application, first: FirstPassResult) ->
         checks.findings,
         problems,
     )
-
-
-def rare_minimum(contract: Contract) -> int:
-    """The fewest training rows of a label that a run is not refused for."""
-    return contract.min_rows_per_class if contract.rules.rare_label == "refuse" else 1
 
 
 class _Checks:

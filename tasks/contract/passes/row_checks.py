@@ -153,51 +153,47 @@ def _count(result: PartResult, found: BatchResult) -> None:
             result.findings.add(rule, Example(place, reason, text))
 
 
+@dataclass
 class RowChecker:
     """Checks each row by itself, batch after batch.
 
-    Args:
-        config: the pipeline.
-        application: its application.
+    Attributes:
         layout: columns of the sources.
         fixes: rows that a person repaired.
-
-    Attributes:
         window_kinds: whether the column of the window holds dates, numbers or both, so far.
         values: what the text columns and the targets hold, so far.
     """
 
-    def __init__(
-        self,
-        config: Pipeline,
-        application: Application,
-        layout: Layout,
-        fixes: Fixes,
-    ) -> None:
-        self._config = config
-        self._application = application
-        self._layout = layout
-        self._fixes = fixes
-        self._rewriter = Rewriter(config, application)
-        self._texts = layout.texts(config, application)
-        self.window_kinds: set[str] = set()
-        self.values = Values()
+    config: Pipeline
+    application: Application
+    layout: Layout
+    fixes: Fixes
+    window_kinds: set[str] = field(default_factory=set)
+    values: Values = field(default_factory=Values)
+
+    @cached_property
+    def _rewriter(self) -> Rewriter:
+        return Rewriter(self.config, self.application)
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return self.layout.texts(self.config, self.application)
 
     @cached_property
     def _cells(self) -> DataFrameSchema:
-        return self._application.rules.schema(self._config)
+        return self.application.rules.schema(self.config)
 
     @cached_property
     def _form(self) -> DataFrameSchema:
-        return rules.form_schema(self._texts, self._config.contract)
+        return rules.form_schema(self._texts, self.config.contract)
 
     def check(self, batch: Batch) -> BatchResult:
         """Rewrite the rows, run every check, and divide the rows into valid and rejected ones."""
-        rows = self._application.rows
-        batch = self._with_fixes(batch) if self._fixes else batch
+        rows = self.application.rows
+        batch = self._with_fixes(batch) if self.fixes else batch
         frame = batch.frame(self._texts)
-        self.values.add(frame, self._texts, rows.readings(frame, self._config.data))
-        rows.normalize(frame, self._config.data, self._layout.names)
+        self.values.add(frame, self._texts, rows.readings(frame, self.config.data))
+        rows.normalize(frame, self.config.data, self.layout.names)
         changed = self._rewriter.apply(frame)
         targets = self._rewriter.private_targets(frame)
         reasons = rules.merge(
@@ -235,10 +231,10 @@ class RowChecker:
 
     def _with_fixes(self, batch: Batch) -> Batch:
         """The rows with the repairs of a person."""
-        rows = [(number, row | (self._fixes.of(row) or {})) for number, row in batch.items()]
+        rows = [(number, row | (self.fixes.of(row) or {})) for number, row in batch.items()]
         unreadable = []
         for one in batch.unreadable:
-            if row := self._fixes.of(one.raw):
+            if row := self.fixes.of(one.raw):
                 rows.append((one.row, row))
             else:
                 unreadable.append(one)
@@ -248,14 +244,14 @@ class RowChecker:
         cells = rules.violations(frame, self._cells)
         rest = frame.drop(index=list(cells)) if cells else frame
         form = rules.violations(self._as_arrow(rest), self._form)
-        between = self._application.rules.findings(rest, self._config) if len(rest) else {}
+        between = self.application.rules.findings(rest, self.config) if len(rest) else {}
         return rules.merge(cells, form, between)
 
     def _read_window(self, frame: pd.DataFrame) -> Reasons:
         """Replace the column of the window by numbers, and return its broken rules."""
         if WINDOW not in frame:
             return {}
-        moments, reasons, kinds = window.read(frame[WINDOW], self._config.data.window)
+        moments, reasons, kinds = window.read(frame[WINDOW], self.config.data.window)
         self.window_kinds |= kinds
         undated = {index for index, found in reasons.items() if found[0][0] == "wrong_type"}
         held = frame.index.difference(list(reasons.keys() - undated))
@@ -274,19 +270,19 @@ class RowChecker:
 
     def _leaves(self, reasons: Iterable[tuple[str, str]]) -> bool:
         return any(
-            rules.severity(rule, self._config.contract) in ("refuse", "quarantine")
+            rules.severity(rule, self.config.contract) in ("refuse", "quarantine")
             for rule, _ in reasons
         )
 
     def _shown(self, frame: pd.DataFrame, index: int) -> str:
-        if not self._config.contract.show_text:
+        if not self.config.contract.show_text:
             return ""
         texts = (frame.at[index, name] for name in self._texts)
         return "\n".join(text for text in texts if isinstance(text, str))
 
     def _ranked(self, reasons: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Reasons to leave, then warnings."""
-        contract = self._config.contract
+        contract = self.config.contract
         reasons = [reason for reason in reasons if reason[0] != rules.REPAIRED]
         return sorted(reasons, key=lambda it: rules.severity(it[0], contract) in NOT_REJECTING)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from configs.contract import Contract
 from configs.errors import DataError, Problem
 from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications.base import Application, Facts
-from tasks.contract.passes import cross_row_checks
 from tasks.contract.passes.cross_row_checks import CrossRowResult
 from tasks.contract.rows.quarantine import QuarantineSummary
 from tasks.contract.rules import cells
@@ -43,12 +43,17 @@ def accept(
         Problem(_file(checked, split), english("no row is left for the {split} split", split=split))
         for split in empty
     ]
-    minimum = cross_row_checks.rare_minimum(config.contract)
+    minimum = rare_minimum(config.contract)
     found = application.rules.dataset_problems(census, facts, minimum)
     problems += [Problem(_file(checked, "train"), problem) for problem in found]
     if problems:
         raise DataError(problems)
     return facts
+
+
+def rare_minimum(contract: Contract) -> int:
+    """The fewest training rows of a label that a run is not refused for."""
+    return contract.min_rows_per_class if contract.rules.rare_label == "refuse" else 1
 
 
 def _file(checked: CrossRowResult, split: str) -> str:

@@ -39,8 +39,8 @@ class RepairedText:
         A span begins where the repaired text before it ends. A repair of the whole text may differ
         from repairs of its parts, so the result is compared with the repaired span.
         """
-        first, last = (len(characters.repair(self.old[:at], html=True)) for at in (start, end))
-        same = self.text[first:last] == characters.repair(self.old[start:end], html=True)
+        first, last = (len(characters.repair(self.old[:at])) for at in (start, end))
+        same = self.text[first:last] == characters.repair(self.old[start:end])
         return (first, last) if same else (-1, -1)
 
 
@@ -130,7 +130,7 @@ class Rewriter:
             frame.loc[list(texts), name] = list(texts.values())
 
     def _repair(self, texts: Mapping[str, str]) -> tuple[dict[str, RewrittenText], set[str]]:
-        repaired = {name: characters.repair(text, html=True) for name, text in texts.items()}
+        repaired = {name: characters.repair(text) for name, text in texts.items()}
         rewritten: dict[str, RewrittenText] = {
             name: RepairedText(text, repaired[name])
             for name, text in texts.items()

@@ -79,7 +79,7 @@ def similar_pairs(
         threshold: similarity from which texts are nearly equal.
         seed: of the hash functions.
     """
-    found = near_duplicates(texts, threshold, budget=len(texts), seed=seed)
+    found = near_duplicates(texts, threshold, seed=seed)
     ranks = RANK[rows.split[sample]]
     pairs = []
     for one, other, similarity in found.pairs:

@@ -89,21 +89,22 @@ def mojibake(texts: Texts) -> Flags:
     )
 
 
-def repair(text: str, *, html: bool = False) -> str:
-    """Repair the encoding and drop control characters; with ``html`` also unescape entities.
+def repair(text: str) -> str:
+    """Repair the encoding, drop control characters, and unescape entities.
 
     Quotation marks, width, ligatures, line breaks and normal form stay. A text that would still be
     broken is returned unchanged.
     """
-    repaired = _fixed(_with_ampersands(text), html=True) if html else _fixed(text, html=False)
-    return text if repaired != text and _broken(repaired, html) else repaired
+    # A space replaced the ampersand of a bare entity.
+    repaired = _fixed(re.sub(rf"(?i)(?<!&) ?({BARE_ENTITY})", r"&\1", text))
+    return text if repaired != text and _is_broken(repaired) else repaired
 
 
-def _fixed(text: str, html: bool) -> str:
+def _fixed(text: str) -> str:
     from ftfy import TextFixerConfig, fix_text
 
     config = TextFixerConfig(
-        unescape_html=html,
+        unescape_html=True,
         fix_latin_ligatures=False,
         fix_character_width=False,
         uncurl_quotes=False,
@@ -117,15 +118,9 @@ def _fixed(text: str, html: bool) -> str:
     return re.sub(CONTROL, lambda it: " " if it[0].isspace() else "", fix_text(text, config))
 
 
-def _with_ampersands(text: str) -> str:
-    # A space replaced the ampersand.
-    return re.sub(rf"(?i)(?<!&) ?({BARE_ENTITY})", r"&\1", text)
-
-
-def _broken(text: str, markup: bool) -> bool:
+def _is_broken(text: str) -> bool:
     one = pa.array([text])
-    checks = (replacement, control, mojibake, *([html] if markup else []))
-    return any(check(one)[0] for check in checks)
+    return any(check(one)[0] for check in (replacement, control, mojibake, html))
 
 
 @cache

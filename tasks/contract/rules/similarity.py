@@ -52,31 +52,26 @@ class NearDuplicates:
     looked_at: int
 
 
-def near_duplicates(
-    texts: Sequence[str], threshold: float, *, budget: int, seed: int = 0
-) -> NearDuplicates:
+def near_duplicates(texts: Sequence[str], threshold: float, *, seed: int = 0) -> NearDuplicates:
     """Find the pairs of texts whose Jaccard similarity reaches a threshold.
 
     Args:
         texts: one per row.
         threshold: similarity in (0, 1]; below about 0.6 there are many pairs to verify.
-        budget: most different texts to compare. Of more, a sample is taken by a hash of the
-            text, so that neither the order of the rows nor their copies matter.
-        seed: of the sample and the permutations.
+        seed: of the permutations.
     """
     rows: dict[str, list[int]] = defaultdict(list)
     for position, text in enumerate(texts):
         rows[text.strip()].append(position)
-    # The order of the hashes also decides which texts of a bucket come first.
-    sample = sorted(rows, key=lambda text: _rank(text, seed))[:budget]
+    # By a hash, since neither the order of the rows nor their copies decide what is compared.
+    distinct = sorted(rows, key=lambda text: _rank(text, seed))
+    found = _verify(distinct, _candidates(distinct, threshold, seed), threshold)
     pairs = [
         (min(i, j), max(i, j), similarity)
-        for one, other, similarity in _verify(
-            sample, _candidates(sample, threshold, seed), threshold
-        )
+        for one, other, similarity in found
         for i, j in product(rows[one][:CROWD], rows[other][:CROWD])
     ]
-    return NearDuplicates(sorted(pairs), len(sample))
+    return NearDuplicates(sorted(pairs), len(distinct))
 
 
 def _rank(text: str, seed: int) -> bytes:

@@ -58,7 +58,7 @@ def test_an_entity_that_is_private_becomes_its_placeholder() -> None:
 
 def test_entities_follow_mended_characters() -> None:
     text = "Der KÃ¤ufer aus KÃ¶ln zahlt."
-    mended = RepairedText(text, characters.repair(text, html=True))
+    mended = RepairedText(text, characters.repair(text))
     spans = [{"start": 16, "end": 21, "label": "PLACE"}]
     (moved,) = EntityRows().realign(spans, {"text": mended})
     assert mended.text[moved["start"] : moved["end"]] == "Köln"
@@ -66,7 +66,7 @@ def test_entities_follow_mended_characters() -> None:
 
 def test_an_entity_of_half_a_damaged_character_is_broken() -> None:
     text = "aus KÃ¶ln"
-    mended = RepairedText(text, characters.repair(text, html=True))
+    mended = RepairedText(text, characters.repair(text))
     moved = EntityRows().realign([{"start": 4, "end": 6, "label": "PLACE"}], {"text": mended})
     assert isinstance(moved, Broken)
 

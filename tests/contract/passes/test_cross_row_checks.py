@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tasks.contract.passes.cross_row_checks import CrossRowResult, rare_minimum
+from tasks.contract.passes.cross_row_checks import CrossRowResult
+from tasks.contract.passes.verdict import rare_minimum
 from tasks.contract.sources.splits import SPLITS
 from tests.support import passes
 from tests.support.tables import Row, pipeline

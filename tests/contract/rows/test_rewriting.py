@@ -291,7 +291,7 @@ def test_a_sound_answer_in_a_damaged_context_is_the_same_or_refused(
     before: str, after: str
 ) -> None:
     context = f"{before}Bergen {after}"
-    assume("Bergen " in characters.repair(context, html=True))
+    assume("Bergen " in characters.repair(context))
     found, _ = one(question(context, "Bergen"), "questions", repair=True)
     assert found["answers"]["text"] == ["Bergen"] or not points(found)
 

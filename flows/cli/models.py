@@ -206,13 +206,13 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 5001,
 ) -> None:
     """Serve a model on loopback, and follow its alias."""
-    from flows.models import serving
+    from flows.models.serving import server
 
     def say(text: str) -> None:
         typer.echo(text)
         sys.stdout.flush()
 
-    serving.serve(open_workspace(), model, port, say)
+    server.serve(open_workspace(), model, port, say)
 
 
 def ui(

@@ -19,7 +19,7 @@ from configs.errors import DataError
 from flows.models import prediction
 from flows.models.loaded_model import Signature
 from flows.models.prediction import Request, stream
-from flows.models.serving import Follower
+from flows.models.serving.server import Follower
 from onestep.registry import Model
 from tasks.applications import registry as applications
 from tasks.contract.sources import formats

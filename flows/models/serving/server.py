@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from configs.language import _
-from flows.models.scoring import ScoringServer
+from flows.models.serving.scoring import ScoringServer
 from flows.run.inputs import quiet
 from flows.servers.prefect import HOST
 from flows.servers.ui import refuse_taken

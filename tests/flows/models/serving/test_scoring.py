@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-from flows.models.scoring import LARGEST_BODY, ScoringServer
+from flows.models.serving.scoring import LARGEST_BODY, ScoringServer
 
 SECRET = "Zaphod"
 SPLIT = {"columns": ["text"], "data": [[SECRET], ["b"]]}

@@ -12,7 +12,7 @@ import mlflow.pyfunc
 import pytest
 from mlflow import MlflowClient
 
-from flows.models.serving import Follower
+from flows.models.serving.server import Follower
 from tasks.tracking import registry
 from tasks.tracking.registry import CHAMPION, Reference
 from tasks.workspace import Workspace

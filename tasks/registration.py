@@ -19,7 +19,7 @@ from tasks.champion.comparison import PROBLEM, Challenger, compare
 from tasks.champion.gate import Decision, Evidence
 from tasks.champion.paired import Comparison
 from tasks.evaluation import EvaluationResult
-from tasks.store import read_json
+from tasks.store import StoredOutput, read_json
 from tasks.tracking import lineage, packaging, registry, runs
 from tasks.tracking.client import patiently, transfer
 from tasks.tracking.registry import Move
@@ -301,7 +301,7 @@ class _Registration:
             FINGERPRINT: self.origin.fingerprint,
             registry.PRIMARY_METRIC: self.evaluated.primary_metric,
             PROBLEM: _problem(self.evaluated),
-            registry.TEST_ROWS: row_hashes.digest_of_test(self.validated, self.config.application),
+            registry.TEST_ROWS: self._hashes().summary["test"],
             PACKAGE: packaging.package_digest(self.evaluated.package),
             **self.origin.tags,
         }
@@ -313,13 +313,15 @@ class _Registration:
         batch_size = self.config.evaluation.batch_size
         model = packaging.save(scratch / ARTIFACT, self.evaluated.package, batch_size)
         log_folder(self.client, run_id, model, ARTIFACT)
-        shutil.rmtree(scratch / ARTIFACT)
-        row_hashes.write(scratch, self.validated)
-        with transfer():
-            self.client.log_artifact(run_id, str(scratch / row_hashes.FILE))
         shutil.rmtree(scratch)
+        with transfer():
+            for name in row_hashes.FILES:
+                self.client.log_artifact(run_id, str(self._hashes().path / name))
         written = lineage.record(self.config, self.validated)
         self.client.log_dict(run_id, written, lineage.FILE)
+
+    def _hashes(self) -> StoredOutput:
+        return row_hashes.store(self.workspace, self.validated, self.config.application)
 
     def _complete(self, version: ModelVersion) -> None:
         """Make sure that a killed run's version holds the model that was evaluated now."""

@@ -262,7 +262,7 @@ def test_a_champion_whose_rows_are_unknown_is_not_replaced(
     shop: Shop, constant: EvaluationResult
 ) -> None:
     shop.register("old", constant)
-    _artifact(shop, "old", row_hashes.FILE).unlink()
+    _artifact(shop, "old", row_hashes.TRAINING).unlink()
     registered = shop.register("new")
     assert (registered.version, registered.alias) == (2, "challenger")
     assert "on which rows the champion, version 1, has trained is unknown" in registered.verdict
@@ -278,7 +278,7 @@ def _record_as_trained(shop: Shop, fingerprint: str, texts: list[str]) -> None:
     """Let a version's run say that it has trained on texts, whatever space is around them."""
     frame = pd.DataFrame({"text": [f" {text}\n" for text in texts]})
     known = pd.DataFrame({"input": hash_rows(frame, ["text"])})
-    known.to_parquet(_artifact(shop, fingerprint, row_hashes.FILE))
+    known.to_parquet(_artifact(shop, fingerprint, row_hashes.TRAINING))
 
 
 def _artifact(shop: Shop, fingerprint: str, name: str) -> Path:
@@ -288,7 +288,7 @@ def _artifact(shop: Shop, fingerprint: str, name: str) -> Path:
 
 def test_a_version_records_the_rows_that_it_has_trained_on(shop: Shop) -> None:
     shop.register("first")
-    known = set(pd.read_parquet(_artifact(shop, "first", row_hashes.FILE))["input"])
+    known = set(pd.read_parquet(_artifact(shop, "first", row_hashes.TRAINING))["input"])
     for split, seen in (("train", True), ("validation", True), ("test", False)):
         table = MappedTable(shop.validated.stored.path / f"{split}.arrow")
         assert {one in known for one in row_hashes.of(table, ["text"])} == {seen}

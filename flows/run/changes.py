@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from configs.errors import ModelError
 from configs.language import _
@@ -19,16 +19,20 @@ from flows.run.run import Run
 from flows.tracking.versions import Evaluation, Pair, described, different
 from tasks.champion import row_hashes
 from tasks.champion.comparison import Challenger
-from tasks.evaluation import EvaluationResult, input_digests
+from tasks.contract.rows.catalogue import Hashes
+from tasks.evaluation import EvaluationResult
+from tasks.store import StoredOutput
 from tasks.tracking import lineage, registry, runs
 from tasks.tracking.client import patiently
 from tasks.tracking.runs import FINGERPRINT, flatten
 from tasks.validation import ValidationResult
+from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+VERSION = 1
 MOST_RUNS = 20
 """Finished runs that are looked at; those without a version were trials."""
 MOST_SETTINGS = 3
@@ -77,6 +81,13 @@ class Changes:
     same_test_rows: bool
     drift: str
 
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Changes:
+        """Those that :meth:`record` wrote."""
+        pairs = {name: _pairs(record[name]) for name in ("data", "labels", "config", "metrics")}
+        rows = {split: RowChange(**change) for split, change in record["rows"].items()}
+        return cls(**{**record, **pairs, "rows": rows})
+
     def record(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
@@ -120,9 +131,7 @@ def find(client: MlflowClient, now: Challenger, run_id: str, fingerprint: str) -
         for time, version in _previous(client, run_id, fingerprint):
             # The artifacts of a version may be gone or damaged, or of another version of onestep.
             with suppress(ModelError, KeyError, TypeError, ValueError):
-                known = lineage.of(client, now.workspace, version)
-                before = Evaluation(client, now.workspace, known)
-                return _compare(client, now, time, before)
+                return _stored(client, now, time, version)
         return None
 
     return patiently(look, _("look up the previous run"))
@@ -142,23 +151,52 @@ def _previous(
                 yield ended.isoformat(timespec="seconds"), version
 
 
-def _compare(client: MlflowClient, now: Challenger, time: str, before: Evaluation) -> Changes:
+def _stored(client: MlflowClient, now: Challenger, time: str, version: ModelVersion) -> Changes:
+    """The differences from a version, read from MLflow once."""
+    record = lineage.record(now.config, now.validated)
+
+    def build(_folder: Path) -> dict[str, Any]:
+        known = lineage.of(client, now.workspace, version)
+        before = Evaluation(client, now.workspace, known)
+        return _compare(client, now, time, before, record).record()
+
+    inputs = {
+        "version": VERSION,
+        "before": [runs.uri_of(version), version.run_id, version.creation_timestamp, time],
+        "now": record,
+        "rows": now.validated.stored.digest,
+        "evaluation": now.evaluated.stored.digest,
+    }
+    return Changes.read(now.workspace.store.produce("changes", inputs, build).summary)
+
+
+def _compare(
+    client: MlflowClient,
+    now: Challenger,
+    time: str,
+    before: Evaluation,
+    record: Mapping[str, Any],
+) -> Changes:
     validated, version = now.validated, before.version
-    record = lineage.record(now.config, validated)
     data = different(before.data(), described(record, validated.profile.labels or {}))
     metrics = registry.metrics_of(client, version)
     drifted = against_version(now.config, now.workspace, client, validated, version)
+    hashes = row_hashes.store(now.workspace, validated, now.config.application)
     return Changes(
         runs.uri_of(version),
         time,
-        _rows(client, now, before),
+        _rows(client, now.workspace, before, hashes),
         {name: pair for name, pair in data.items() if name.startswith(("rows.", "quarantined"))},
         {k.removeprefix(LABELS): pair for k, pair in data.items() if k.startswith(LABELS)},
         _settings(before.record["config"], now.config),
         {name: (metrics.get(name), value) for name, value in now.evaluated.metrics.items()},
-        _same_test_rows(before, now),
+        _same_test_rows(before, hashes),
         drifted.note if drifted else "",
     )
+
+
+def _pairs(record: Mapping[str, Sequence[Any]]) -> dict[str, Pair]:
+    return {name: (before, now) for name, (before, now) in record.items()}
 
 
 def _settings(before: Mapping[str, Any], config: Pipeline) -> dict[str, Pair]:
@@ -169,47 +207,28 @@ def _settings(before: Mapping[str, Any], config: Pipeline) -> dict[str, Pair]:
     return {k: pair for k, pair in pairs.items() if pair[0] is not None or k in declared}
 
 
-def _same_test_rows(before: Evaluation, now: Challenger) -> bool:
-    if before.record["rows_digest"] == now.validated.digest:
-        return True
-    found = row_hashes.digest_of_test(now.validated, now.config.application)
-    return before.version.tags.get(registry.TEST_ROWS) == found
+def _same_test_rows(before: Evaluation, hashes: StoredOutput) -> bool:
+    return bool(before.version.tags.get(registry.TEST_ROWS) == hashes.summary["test"])
 
 
-def _rows(client: MlflowClient, now: Challenger, before: Evaluation) -> dict[str, RowChange]:
-    """Rows by split; empty if another version of onestep did not keep the hashes of its rows.
-
-    A version has the hashes of its training rows, and the digests of its test rows.
-    """
-    trained = row_hashes.read(client, now.workspace, str(before.version.run_id))
-    if trained is None:
+def _rows(
+    client: MlflowClient, workspace: Workspace, before: Evaluation, hashes: StoredOutput
+) -> dict[str, RowChange]:
+    """Rows by split; empty if another version of onestep did not keep the hashes of its rows."""
+    run_id = str(before.version.run_id)
+    trained, tested = (row_hashes.read(client, workspace, run_id, k) for k in row_hashes.FILES)
+    if trained is None or tested is None:
         return {}
-    tested = before.outcomes()["input"].unique()
-    training = _distinct(now.validated, row_hashes.SPLITS, tested)
-    test = _distinct(now.validated, ("test",), tested)
-    known = pd.concat([training, test])
-    gone = (~np.isin(trained, known["hash"])).sum(), (~np.isin(tested, known["digest"])).sum()
+    training, test = (row_hashes.load(hashes.path / name) for name in row_hashes.FILES)
+    known = np.concatenate([training, test])
     return {
-        "training and validation": RowChange(
-            *_arrived(training["hash"].isin(trained), training["digest"].isin(tested)), int(gone[0])
-        ),
-        "test": RowChange(
-            *_arrived(test["digest"].isin(tested), test["hash"].isin(trained)), int(gone[1])
-        ),
+        "training and validation": _change(training, trained, tested, known),
+        "test": _change(test, tested, trained, known),
     }
 
 
-def _arrived(here: pd.Series[bool], elsewhere: pd.Series[bool]) -> tuple[int, int]:
-    """Rows that are new, and rows that were in the other split."""
-    return int((~here & ~elsewhere).sum()), int((~here & elsewhere).sum())
-
-
-def _distinct(
-    validated: ValidationResult, splits: Sequence[str], tested: Iterable[str]
-) -> pd.DataFrame:
-    """The hash of each distinct row of some splits, and its digest if that is among ``tested``."""
-    inputs, known = validated.facts.inputs, {digest: digest for digest in tested}
-    tables = [row_hashes.split_rows(validated, split) for split in splits]
-    hashes = np.concatenate([row_hashes.of(table, inputs) for table in tables])
-    digests = [known.get(one) for table in tables for one in input_digests(table, inputs)]
-    return pd.DataFrame({"hash": hashes, "digest": digests}).drop_duplicates("hash")
+def _change(here: Hashes, before: Hashes, elsewhere: Hashes, known: Hashes) -> RowChange:
+    """The change of a split, given the previous rows of it and of the others, and all rows."""
+    new = here[~np.isin(here, before)]
+    moved = int(np.isin(new, elsewhere).sum())
+    return RowChange(len(new) - moved, moved, int((~np.isin(before, known)).sum()))

@@ -92,7 +92,7 @@ def compare(challenger: Challenger, champion: ModelVersion, tags: Mapping[str, s
             version=champion.version,
         )
         advice = english(
-            "its run has no {file}; decide with `onestep promote`", file=row_hashes.FILE
+            "its run has no {file}; decide with `onestep promote`", file=row_hashes.TRAINING
         )
         return Comparison(reference, problem=f"{problem}: {advice}")
     except Exception as error:
@@ -215,8 +215,8 @@ class _Models:
 
     def _unseen(self, inputs: Sequence[str]) -> answers.Mask:
         """The test rows that the champion has not trained on."""
-        workspace = self._challenger.workspace
-        known = row_hashes.read(self._client, workspace, str(self._version.run_id))
+        workspace, run_id = self._challenger.workspace, str(self._version.run_id)
+        known = row_hashes.read(self._client, workspace, run_id, row_hashes.TRAINING)
         if known is None:
             raise _UnknownRowsError
         return ~np.isin(row_hashes.of(self._rows, inputs), known)

@@ -1,6 +1,6 @@
-"""Hashes of the rows that a version has seen in training, kept with its run; never text.
+"""Hashes of the rows of a version by their inputs, kept with its run; never text.
 
-Rows that chose the weights, those of the validation split, count too.
+Rows that chose the weights, those of the validation split, count as trained on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tasks.applications import registry as applications
 from tasks.arrow import MappedTable
 from tasks.champion import answers
 from tasks.contract.rows.catalogue import Hashes, hash_rows
-from tasks.store import digest
+from tasks.store import StoredOutput, digest
 from tasks.tracking import runs
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
@@ -24,9 +24,11 @@ from tasks.workspace import Workspace
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-FILE: Final = "training_rows.parquet"
-"""An artifact of the run."""
-SPLITS: Final = ("train", "validation")
+VERSION: Final = 1
+TRAINING: Final = "training_rows.parquet"
+TEST: Final = "test_rows.parquet"
+FILES: Final = {TRAINING: ("train", "validation"), TEST: ("test",)}
+"""Artifacts of the run, and the splits whose rows they have."""
 PLACE: Final = ("file", "row")
 
 
@@ -36,25 +38,52 @@ def of(rows: MappedTable, columns: Sequence[str]) -> Hashes:
     return np.concatenate([np.empty(0, np.uint64), *parts])
 
 
-def write(folder: Path, validated: ValidationResult) -> None:
-    """Write the hashes of the inputs that a version has seen."""
+def store(workspace: Workspace, validated: ValidationResult, application: str) -> StoredOutput:
+    """The files of a version, computed once for its rows; the summary has the digest of its test.
+
+    Args:
+        workspace: where they are stored.
+        validated: the rows.
+        application: that they are for.
+    """
+    made = applications.get(application)
+
+    def build(folder: Path) -> dict[str, str]:
+        for name, splits in FILES.items():
+            _write(folder / name, validated, splits)
+        return {"test": digest_of_test(validated, application)}
+
+    inputs = {
+        "version": VERSION,
+        "rows": validated.digest,
+        "facts": validated.facts.record(),
+        "application": [made.name, made.version],
+    }
+    return workspace.store.produce("row_hashes", inputs, build)
+
+
+def _write(path: Path, validated: ValidationResult, splits: Sequence[str]) -> None:
+    """Write the hashes of the inputs of some splits, each once."""
     import pandas as pd
 
-    tables = [split_rows(validated, split) for split in SPLITS]
+    tables = [split_rows(validated, split) for split in splits]
     found = np.unique(np.concatenate([of(table, validated.facts.inputs) for table in tables]))
-    pd.DataFrame({"input": found}).to_parquet(folder / FILE, index=False)
+    pd.DataFrame({"input": found}).to_parquet(path, index=False)
 
 
-def read(client: MlflowClient, workspace: Workspace, run_id: str) -> Hashes | None:
-    """The hashes that a version's run has; None if it has none."""
+def load(path: Path) -> Hashes:
+    """The hashes that a file has."""
     import pandas as pd
 
+    found: Hashes = pd.read_parquet(path)["input"].to_numpy(np.uint64)
+    return found
+
+
+def read(client: MlflowClient, workspace: Workspace, run_id: str, name: str) -> Hashes | None:
+    """The hashes that a version's run has; None if it has no such file."""
     with TemporaryDirectory(dir=workspace.temporary) as folder:
-        path = runs.fetch_artifact(client, run_id, FILE, Path(folder))
-        if path is None:
-            return None
-        found: Hashes = pd.read_parquet(path)["input"].to_numpy(np.uint64)
-        return found
+        path = runs.fetch_artifact(client, run_id, name, Path(folder))
+        return None if path is None else load(path)
 
 
 def digest_of_test(validated: ValidationResult, application: str) -> str:

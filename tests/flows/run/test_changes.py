@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,16 @@ def test_rows_are_added_moved_and_gone(pipeline: Runs, base: Path, tmp_path: Pat
     assert not found.same_test_rows
 
 
+def test_the_same_run_reads_the_previous_one_once(pipeline: Runs) -> None:
+    uri = pipeline.client.get_run(pipeline.begin("a")).info.artifact_uri
+    pipeline.finish("a")
+    changed = pipeline.now.config.model_copy(update={"seed": 7})
+    first = pipeline.find("b", config=changed)
+    assert first is not None
+    shutil.rmtree(local_file_uri_to_path(uri))
+    assert pipeline.find("b", config=changed) == first
+
+
 def test_the_run_that_ended_last_counts_and_not_the_newest_version(pipeline: Runs) -> None:
     for fingerprint in ("a", "b", "a"):
         pipeline.finish(fingerprint)
@@ -135,7 +146,7 @@ def test_what_an_earlier_onestep_did_not_record_is_no_change(pipeline: Runs) -> 
         del record["config"]["data"][name]
     client.log_dict(run_id, record, lineage.FILE)
     artifacts = Path(local_file_uri_to_path(client.get_run(run_id).info.artifact_uri))
-    (artifacts / row_hashes.FILE).unlink()
+    (artifacts / row_hashes.TEST).unlink()
     client.set_terminated(run_id)
     data = pipeline.now.config.data.model_copy(update={"sheet": "Mai"})
     found = pipeline.find("b", config=pipeline.now.config.model_copy(update={"data": data}))

@@ -13,7 +13,7 @@ from configs.language import _
 from configs.schema import Pipeline
 from tasks.arrow import MappedTable
 from tasks.contract.rows.layout import quote_names
-from tasks.contract.rows.origins import column_of
+from tasks.contract.rows.origins import columns_of
 from tasks.contract.rules.language_detection import Detector
 from tasks.contract.sources.splits import Sources
 
@@ -37,8 +37,7 @@ def find(
     if declared.language:
         texts = rows.column(inputs[0]).to_pylist()
         slices |= _by_value("language", _languages(texts, config), declared.min_rows)
-    for column in declared.columns:
-        values = column_of(column, rows, sources)
+    for column, values in columns_of(declared.columns, rows, sources).items():
         slices |= _by_value(column, values, declared.min_rows)
     return slices
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from tasks.arrow import MappedTable
 from tasks.contract.rows.catalogue import value_key
-from tasks.contract.sources.base import Source, Unreadable
+from tasks.contract.sources.base import Source
 from tasks.contract.sources.splits import Sources
 
 
-def column_of(column: str, rows: MappedTable, sources: Sources) -> list[str]:
-    """A column of the files, for stored rows."""
-    values = np.full(len(rows), "", dtype=object)
-    for source, wanted in _by_source(rows, sources):
-        for item in source.rows():
-            if not isinstance(item, Unreadable) and item[0] in wanted:
-                values[wanted[item[0]]] = value_key(item[1].get(column))
-    return list(values)
+def columns_of(columns: Sequence[str], rows: MappedTable, sources: Sources) -> dict[str, list[str]]:
+    """Columns of the files, for stored rows."""
+    values = {column: np.full(len(rows), "", dtype=object) for column in columns}
+    for source, wanted in _by_source(rows, sources) if columns else ():
+        for number, _line, row in source.find(wanted):
+            for column, cells in values.items():
+                cells[wanted[number]] = value_key(row.get(column))
+    return {column: list(cells) for column, cells in values.items()}
 
 
 def describe(rows: MappedTable, sources: Sources, id_column: str | None) -> dict[str, list[Any]]:
@@ -28,21 +28,17 @@ def describe(rows: MappedTable, sources: Sources, id_column: str | None) -> dict
 
     A file that has changed since it was validated tells neither.
     """
-    lines = np.full(len(rows), None, dtype=object)
-    known = np.zeros(len(rows), dtype=np.bool_)
+    lines: list[int | None] = [None] * len(rows)
+    ids = [""] * len(rows)
     for source, wanted in _by_source(rows, sources):
         if source.digest() != sources.digests[source.name]:
             continue
-        known[list(wanted.values())] = True
-        for number, line in source.lines(wanted).items():
+        for number, line, row in source.find(wanted):
             lines[wanted[number]] = line
-    found: dict[str, list[Any]] = {}
-    if any(line is not None for line in lines):
-        found["line"] = list(lines)
-    if id_column is not None:
-        ids = column_of(id_column, rows, sources)
-        found["id"] = [one if is_known else "" for one, is_known in zip(ids, known, strict=True)]
-    return found
+            if id_column is not None:
+                ids[wanted[number]] = value_key(row.get(id_column))
+    found: dict[str, list[Any]] = {} if id_column is None else {"id": ids}
+    return {"line": lines} | found if any(line is not None for line in lines) else found
 
 
 def _by_source(rows: MappedTable, sources: Sources) -> Iterator[tuple[Source, dict[int, int]]]:

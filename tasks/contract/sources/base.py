@@ -175,9 +175,10 @@ class Source(ABC):
         """How the source is read, as far as that was detected or declared: encoding and such."""
         return {}
 
-    def lines(self, rows: Collection[int]) -> dict[int, int]:
-        """The line on which each row begins; empty if rows of the format have no lines."""
-        return {}
+    def find(self, rows: Collection[int]) -> Iterator[tuple[int, int | None, Row]]:
+        """Rows by their numbers, with the line on which each begins if the format has lines."""
+        found = (item for item in self.rows() if not isinstance(item, Unreadable))
+        yield from ((number, None, row) for number, row in found if number in rows)
 
     def label_names(self, column: str) -> Sequence[str] | None:
         """Label names in order, if the source declares them for a column."""
@@ -195,13 +196,21 @@ class Source(ABC):
 class FileSource(Source):
     """A file; a format overrides :meth:`columns`, :meth:`rows`, and what it can do better."""
 
+    _digested: tuple[object, str] = (None, "")
+    """The state of the file, and the digest that it had in that state."""
+
     def __init__(self, path: Path, options: Options | None = None) -> None:
         self.path = path
         self.name = self.place = str(path)
         self.options = options or Options()
 
     def digest(self) -> str:
-        return file_digest(self.path)
+        """Of the bytes, which are read again only if the file was written to."""
+        known = self.path.stat()
+        state = known.st_ino, known.st_size, known.st_mtime_ns, known.st_ctime_ns
+        if self._digested[0] != state:
+            self._digested = state, file_digest(self.path)
+        return self._digested[1]
 
     def size(self) -> int:
         return self.path.stat().st_size

@@ -11,7 +11,7 @@ from typing import IO, ClassVar
 from configs.errors import DataError, Problem
 from configs.language import english
 from tasks.contract.sources import blocks, separators
-from tasks.contract.sources.base import BLOCK_BYTES, Block, Rows, Unreadable, is_empty
+from tasks.contract.sources.base import BLOCK_BYTES, Block, Row, Rows, Unreadable, is_empty
 from tasks.contract.sources.separators import DECLARATION, NAMES, Reader, Separator
 from tasks.contract.sources.text_files import TextFile
 
@@ -82,19 +82,16 @@ class CommaSeparated(TextFile):
                     )
                     yield Unreadable(number, reason, self.delimiter.join(fields))
 
-    def lines(self, rows: Collection[int]) -> dict[int, int]:
+    def find(self, rows: Collection[int]) -> Iterator[tuple[int, int, Row]]:
         with self.text() as stream:
             reader = self._reader(stream)
-            self._header(reader)
-            return dict(self._lines(reader, rows))
-
-    def _lines(self, reader: Reader, rows: Collection[int]) -> Iterator[tuple[int, int]]:
-        number, line = 0, reader.line_num + 1
-        for fields in self._records(reader):
-            number += bool(fields)
-            if fields and number in rows:
-                yield number, line
-            line = reader.line_num + 1
+            header = self._header(reader)
+            number, line = 0, reader.line_num + 1
+            for fields in self._records(reader):
+                number += bool(fields)
+                if number in rows and len(fields) == len(header):
+                    yield number, line, dict(zip(header, fields, strict=True))
+                line = reader.line_num + 1
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
         """Blocks of whole records, as far as quotation marks tell where records end."""

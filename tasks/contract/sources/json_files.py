@@ -74,30 +74,35 @@ class JsonLines(JsonFile):
         """Each object; another line that is not blank cannot be read."""
         with self.text(block) as stream:
             for number, line in enumerate(filter(str.strip, stream), 1):
-                try:
-                    row = json.loads(line, object_pairs_hook=json_object)
-                except (ValueError, RecursionError):
-                    yield Unreadable(number, english("not valid JSON"), line.rstrip("\r\n"))
-                    continue
-                if "\\u" in line and not is_unicode(row):
-                    yield Unreadable(
-                        number, english("half of a surrogate pair"), line.rstrip("\r\n")
-                    )
-                elif has_repeated(row):
-                    yield Unreadable(number, REPEATED, line.rstrip("\r\n"))
-                elif isinstance(row, dict):
+                row = _row(line)
+                if isinstance(row, dict):
                     yield number, row
                 else:
-                    yield Unreadable(number, english("expected a JSON object"), line.rstrip("\r\n"))
+                    yield Unreadable(number, row, line.rstrip("\r\n"))
 
-    def lines(self, rows: Collection[int]) -> dict[int, int]:
+    def find(self, rows: Collection[int]) -> Iterator[tuple[int, int, Row]]:
         with self.text() as stream:
-            numbered = (line for line, text in enumerate(stream, 1) if text.strip())
-            return {row: line for row, line in enumerate(numbered, 1) if row in rows}
+            filled = ((line, text) for line, text in enumerate(stream, 1) if text.strip())
+            for number, (line, text) in enumerate(filled, 1):
+                if number in rows and isinstance(row := _row(text), dict):
+                    yield number, line, row
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
         if self.encoding.keeps_ascii and blocks.is_divisible(self.path, size):
             yield from blocks.cut(self.path, size, self.encoding.mark)
+
+
+def _row(line: str) -> Row | str:
+    """The object of a line, or why there is none."""
+    try:
+        row = json.loads(line, object_pairs_hook=json_object)
+    except (ValueError, RecursionError):
+        return english("not valid JSON")
+    if "\\u" in line and not is_unicode(row):
+        return english("half of a surrogate pair")
+    if has_repeated(row):
+        return REPEATED
+    return row if isinstance(row, dict) else english("expected a JSON object")
 
 
 class JsonDocument(JsonFile):

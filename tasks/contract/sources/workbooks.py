@@ -21,7 +21,7 @@ from xml.etree.ElementTree import Element, iterparse
 from configs.errors import DataError, Problem
 from configs.language import english
 from tasks.contract.sources import text_files
-from tasks.contract.sources.base import Block, FileSource, Options, Rows, Unreadable
+from tasks.contract.sources.base import Block, FileSource, Options, Row, Rows, Unreadable
 from tasks.contract.sources.json_files import is_unicode
 
 LIBRARY: Final = "openpyxl"
@@ -121,11 +121,13 @@ class Workbook(FileSource):
                     missing = [None] * (len(header) - len(values))
                     yield number, dict(zip(header, [*values, *missing], strict=True))
 
-    def lines(self, rows: Collection[int]) -> dict[int, int]:
-        """The number of each row in the sheet."""
+    def find(self, rows: Collection[int]) -> Iterator[tuple[int, int, Row]]:
+        """The rows with their numbers in the sheet."""
         with self._lines() as lines:
-            self._header(lines)
-            return {number: line for number, (line, _) in enumerate(lines, 1) if number in rows}
+            header = self._header(lines)
+            for number, (line, values) in enumerate(lines, 1):
+                if number in rows:
+                    yield number, line, dict(zip(header, values, strict=False))
 
     def _header(self, lines: Iterator[tuple[int, list[Any]]]) -> list[str]:
         where, cells = next(lines, (1, []))

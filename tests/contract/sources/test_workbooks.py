@@ -116,7 +116,7 @@ def test_lines_are_the_rows_of_the_sheet(tmp_path: Path) -> None:
     source = formats.open_file(path)
     assert source.columns() == HEADER
     assert [number for number, _ in source.rows()] == [1, 2]  # type: ignore[misc]
-    assert source.lines({1, 2}) == {1: 4, 2: 6}
+    assert {number: line for number, line, _ in source.find({1, 2})} == {1: 4, 2: 6}
 
 
 def test_a_value_outside_of_the_named_columns_is_not_lost(tmp_path: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,28 +25,15 @@ from tasks.contract.sources.splits import usual_options
 from tasks.finetuning import FinetuningResult, extra_metrics, primary_metric_of
 from tasks.metrics import code_digests
 from tasks.processes import calls
+from tasks.report import plots
 from tasks.store import StoredOutput, StoredResult, digest, files_below, read_json, write_json
 from tasks.tokenization import TokenizationResult
 from tasks.tracking import packaging
-from tasks.training import events
 from tasks.training.model import families
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 VERSION = 8
-FURTHER_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Source Han Sans SC",
-    "WenQuanYi Zen Hei",
-    "WenQuanYi Micro Hei",
-    "Microsoft YaHei",
-    "SimHei",
-)
-"""Fonts with Chinese, for labels in plots."""
 ANSWERS = "answers"
 SLICES = "slices.parquet"
 OUTCOMES = "outcomes.parquet"
@@ -169,7 +155,6 @@ class _Evaluation:
 
     @property
     def primary_metric(self) -> str:
-        """The metric that decides."""
         return primary_metric_of(self.config)
 
     def inputs(self) -> dict[str, Any]:
@@ -268,7 +253,7 @@ class _Evaluation:
         self._outcomes(scorer).to_parquet(folder / OUTCOMES, index=False)
         write_json(folder / "mistakes.json", self._locate(scorer.mistakes(section.num_mistakes)))
         write_json(folder / "matrix.json", scorer.matrix())
-        draw(folder, scorer, self.tuned.stored.path)
+        plots.draw(folder, scorer, self.tuned.stored.path)
         return record
 
     def _baseline_gain(self, answered: _TestAnswers) -> MetricComparison:
@@ -338,52 +323,3 @@ def _use_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
-
-
-def draw(folder: Path, scorer: Scorer, training: Path) -> None:
-    """Write the plots; a label is text, in which matplotlib would read formulas between dollars."""
-    from matplotlib import font_manager, rc_context
-
-    installed = set(font_manager.get_font_names())
-    fonts = ["sans-serif", *(font for font in FURTHER_FONTS if font in installed)]
-    with (
-        rc_context({"text.parse_math": False, "text.usetex": False, "font.family": fonts}),
-        warnings.catch_warnings(),
-    ):
-        # A character that no font has is drawn as a box.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figures = dict(scorer.figures()) | {"loss_curves": loss_curves(training)}
-        for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})
-
-
-def loss_curves(folder: Path) -> Figure:
-    """Training loss by optimizer step, and validation loss by epoch."""
-    from matplotlib.figure import Figure
-
-    records = events.history(folder)
-    steps = _series([r for r in records if r["kind"] == "step"], lambda r: r["loss"])
-    checks = _series(
-        [r for r in records if r["kind"] == "validation"], lambda r: r["metrics"]["loss"]
-    )
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(*steps, color="tab:blue", alpha=0.25, label="training, each step")
-    axes.plot(steps[0], _smooth(steps[1]), color="tab:blue", label="training, smoothed")
-    axes.plot(*checks, color="tab:orange", marker="o", label="validation")
-    axes.set(xlabel="optimizer step", ylabel="loss", title="Loss", ylim=(0, None))
-    axes.legend()
-    return figure
-
-
-def _series(records: list[dict[str, Any]], value: Any) -> tuple[list[int], list[float]]:
-    return [record["step"] for record in records], [value(record) for record in records]
-
-
-def _smooth(values: list[float], weight: float = 0.95) -> list[float]:
-    """Exponential moving average without start-up bias."""
-    smoothed, total, norm = [], 0.0, 0.0
-    for value in values:
-        total, norm = weight * total + value, weight * norm + 1
-        smoothed.append(total / norm)
-    return smoothed

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from configs.schema import Gate
 from tasks.applications.scoring import Scorer
 from tasks.champion import gate, paired
-from tasks.champion.gate import Evidence
+from tasks.champion.checks import Evidence
 from tasks.champion.paired import Comparison
 from tasks.evaluation import OUTCOMES
 from tests.benchmarks.commands import run, scratch

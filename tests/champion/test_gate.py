@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from configs.schema import Gate
-from tasks.champion.gate import Alias, Evidence, decide
+from tasks.champion.checks import Evidence
+from tasks.champion.gate import Alias, decide
 from tasks.champion.paired import Comparison, MetricComparison, Slice
 
 NAN, INF = math.nan, math.inf

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,6 +71,11 @@ class MappedTable:
     def slice(self, start: int, stop: int) -> pa.Table:
         """Consecutive rows, still on disk."""
         return pa.Table.from_batches(self._batches, self.schema).slice(start, stop - start)
+
+    def chunks(self, size: int) -> Iterator[tuple[int, pa.Table]]:
+        """All rows in tables of at most ``size``, each with the position of its first row."""
+        for start in range(0, len(self), size):
+            yield start, self.slice(start, start + size)
 
     def take(self, rows: NDArray[np.int64]) -> pa.Table:
         """Rows by position, in the order asked for, each column in one piece."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +13,10 @@ import pandas as pd
 
 from configs.language import english
 from configs.schema import Pipeline
-from tasks import arrow
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts
 from tasks.applications.scoring import Scorer
+from tasks.arrow import MappedTable
 from tasks.champion import answers, paired, slices
 from tasks.champion.paired import MetricComparison
 from tasks.contract.rows import origins
@@ -26,7 +25,7 @@ from tasks.finetuning import FinetuningResult, extra_metrics, primary_metric_of
 from tasks.metrics import code_digests
 from tasks.processes import calls
 from tasks.report import plots
-from tasks.store import StoredOutput, StoredResult, digest, files_below, read_json, write_json
+from tasks.store import StoredOutput, StoredResult, files_below, read_json, write_json
 from tasks.tokenization import TokenizationResult
 from tasks.tracking import packaging
 from tasks.training.model import families
@@ -190,22 +189,24 @@ class _Evaluation:
         }
 
     @cached_property
-    def rows(self) -> arrow.MappedTable:
+    def rows(self) -> MappedTable:
         """The test rows."""
-        return arrow.MappedTable(self.validated.stored.path / "test.arrow")
+        return self.validated.table("test")
 
     @cached_property
     def origin(self) -> dict[str, list[Any]]:
-        """The line and the id of each test row, as far as they are known."""
+        """The file and row of each test row; its line and id, as far as they are known."""
         sources, id_column = self.validated.sources, self.config.data.id_column
         return origins.describe(self.rows, sources, id_column)
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Fill the output folder, and return the figures."""
+        from tasks.training.hardware import use_threads
+
         data, settings = self.validated.stored.path, self._settings()
         model = self.tuned.stored.path / "model"
         package = packaging.build(folder / "package", model, data, self.application, settings)
-        _use_threads(self.config.compute.threads)
+        use_threads(self.config.compute.threads)
         answered = self._ask(package, self.application.facts.read(settings))
         answers.save(answered.answers, folder / ANSWERS)
         write_json(folder / "predictions.json", answered.kinds)
@@ -223,8 +224,8 @@ class _Evaluation:
         predict = answers.under_own_names(ask, predictor.settings)
         extra = extra_metrics(self.config)
         scorer, baseline = (scoring.extended_scorer(facts, extra) for _ in range(2))
-        training = arrow.MappedTable(self.validated.stored.path / "train.arrow")
-        method = self.application.baseline.fit(answers.chunks(training), facts)
+        training = answers.chunks(self.validated.table("train"))
+        method = self.application.baseline.fit(training, facts)
 
         def observe(table: pd.DataFrame, answered: pd.DataFrame) -> None:
             targets = answers.targets(table)
@@ -284,42 +285,14 @@ class _Evaluation:
 
     def _outcomes(self, scorer: Scorer) -> pd.DataFrame:
         """The score of each answer by file, row, line, id and inputs as a digest, not as text."""
-        rows, files = self.rows, self.validated.stored.summary["files"]
-        return pd.DataFrame(
-            {
-                "file": [files[position] for position in rows.column("file").to_pylist()],
-                "row": rows.column("row").to_pylist(),
-                **self.origin,
-                "input": list(input_digests(rows, self.validated.facts.inputs)),
-                "merit": answers.answer_scores(scorer, self.primary_metric, len(rows)),
-            }
-        )
+        inputs = list(answers.input_digests(self.rows, self.validated.facts.inputs))
+        merit = answers.answer_scores(scorer, self.primary_metric, len(self.rows))
+        return pd.DataFrame({**self.origin, "input": inputs, "merit": merit})
 
     def _locate(self, mistakes: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Replace positions in the stream by file, row number, line and id."""
-        if not mistakes:
-            return []
-        files = self.validated.stored.summary["files"]
-        table = self.rows.take(np.array([mistake["position"] for mistake in mistakes]))
-        places = zip(table["file"].to_pylist(), table["row"].to_pylist(), strict=True)
         return [
-            {"file": files[file], "row": row}
-            | {name: values[mistake["position"]] for name, values in self.origin.items()}
+            {name: values[mistake["position"]] for name, values in self.origin.items()}
             | {k: v for k, v in mistake.items() if k != "position"}
-            for (file, row), mistake in zip(places, mistakes, strict=True)
+            for mistake in mistakes
         ]
-
-
-def input_digests(rows: arrow.MappedTable, inputs: Sequence[str]) -> Iterator[str]:
-    """A digest of the inputs of each row."""
-    for start in range(0, len(rows), answers.CHUNK):
-        table = rows.slice(start, min(start + answers.CHUNK, len(rows)))
-        columns = [table.column(name).to_pylist() for name in inputs]
-        yield from (digest(list(texts))[:32] for texts in zip(*columns, strict=True))
-
-
-def _use_threads(threads: int | None) -> None:
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)

@@ -125,7 +125,7 @@ def _build(
     facts: Facts,
 ) -> dict[str, Any]:
     application = applications.get(config.application)
-    splits = {s: arrow.MappedTable(validated.stored.path / f"{s}.arrow") for s in SPLITS}
+    splits = {split: validated.table(split) for split in SPLITS}
     coverage = preparation.train_tokenizers(folder, config, base, application, splits["train"])
     codec, lengths = preparation.choose_lengths(folder, config, base, application, splits["train"])
     tokens, cut, counts = {}, {}, Counter[str]()
@@ -139,15 +139,15 @@ def _build(
         counts.update(encoder.counts)
     _refuse_too_long(sum(cut.values()), counts["targets cut"], validated, codec, config)
     _refuse_unknown(unknown, config)
-    shares = {name: counter.share for name, counter in unknown.items()}
-    summary = {
-        "unknown": shares,
+    return {
+        "unknown": {name: counter.share for name, counter in unknown.items()},
         "tokens": tokens,
         "truncated": sum(cut.values()),
         "lengths": lengths,
+        "counts": dict(counts),
+        "coverage": coverage,
+        "truncated_by_split": cut,
     }
-    summary |= {"counts": dict(counts), "coverage": coverage}
-    return summary | {"truncated_by_split": cut}
 
 
 @dataclass
@@ -163,8 +163,7 @@ class _Encoder:
     counts: Counter[str] = field(default_factory=Counter)
 
     def batches(self, rows: arrow.MappedTable) -> Iterator[pa.RecordBatch]:
-        for start in range(0, len(rows), BATCH):
-            table = rows.slice(start, min(start + BATCH, len(rows)))
+        for start, table in rows.chunks(BATCH):
             encoded = self.application.tokens.encode(table.to_pydict(), self.codec, self.facts)
             self.truncated += encoded.truncated
             self.counts.update(encoded.counts or {})

@@ -19,6 +19,7 @@ from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts
+from tasks.arrow import MappedTable
 from tasks.champion import slices
 from tasks.contract.passes import (
     cross_row_checks,
@@ -67,6 +68,10 @@ class ValidationResult(StoredResult):
     rows: dict[str, int]
     quarantined: int
     sources: Sources
+
+    def table(self, split: str) -> MappedTable:
+        """The rows of a split."""
+        return MappedTable(self.stored.path / f"{split}.arrow")
 
     @property
     def digest(self) -> str:

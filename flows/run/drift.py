@@ -12,7 +12,6 @@ from configs.errors import DataError, Problem
 from configs.language import _, english
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
-from tasks.arrow import MappedTable
 from tasks.champion.answers import under_own_names
 from tasks.contract.report import record as outcome
 from tasks.contract.report.record import Report
@@ -155,7 +154,7 @@ def _answers(
     """The champion's answers to a sample of the training rows, by category."""
     connect(workspace)
     application = applications.get(config.application)
-    rows = MappedTable(validated.stored.path / "train.arrow")
+    rows = validated.table("train")
     size = min(size, len(rows))
     chosen = np.sort(np.random.default_rng(config.seed).permutation(len(rows))[:size])
     table = rows.take(chosen).to_pandas()[list(validated.facts.inputs)]

@@ -15,7 +15,6 @@ from pyarrow import types
 
 from configs.language import _
 from flows.tracking.tracker import Tracker
-from tasks.arrow import MappedTable
 from tasks.contract.report.page import render
 from tasks.contract.report.record import Report
 from tasks.contract.sources.splits import SPLITS
@@ -83,7 +82,7 @@ def _dataset(split: str, validated: ValidationResult) -> DatasetInput:
     names = {Path(one.name).name for one in found[:MOST_FILES]}
     if reading := [one for one in validated.reading if one["file"] in names]:
         source |= {"reading": reading}
-    table = MappedTable(validated.stored.path / f"{split}.arrow")
+    table = validated.table(split)
     profile = {"num_rows": len(table), "num_elements": len(table) * len(_columns(table.schema))}
     dataset = Dataset(
         f"{validated.pipeline}-{split}",

@@ -17,6 +17,7 @@ from tasks.applications.scoring import Scorer
 from tasks.arrow import MappedTable
 from tasks.metrics import lower_is_better
 from tasks.progress import Progress, announce
+from tasks.store import digest
 
 CHUNK: Final = 256
 FILE: Final = "answers.parquet"
@@ -32,13 +33,17 @@ Observe = Callable[["pd.DataFrame", "pd.DataFrame"], None]
 
 def chunks(rows: MappedTable, kept: Mask | None = None) -> Iterator[pd.DataFrame]:
     """The rows as tables; with a mask those that are kept."""
-    for start in range(0, len(rows), CHUNK):
-        stop = min(start + CHUNK, len(rows))
-        table = rows.slice(start, stop)
-        if kept is not None:
-            table = table.filter(kept[start:stop])
-        if table.num_rows:
-            yield table.to_pandas()
+    for start, table in rows.chunks(CHUNK):
+        some = table if kept is None else table.filter(kept[start : start + table.num_rows])
+        if some.num_rows:
+            yield some.to_pandas()
+
+
+def input_digests(rows: MappedTable, inputs: Sequence[str]) -> Iterator[str]:
+    """A digest of the inputs of each row."""
+    for _start, table in rows.chunks(CHUNK):
+        columns = [table[name].to_pylist() for name in inputs]
+        yield from (digest(list(texts))[:32] for texts in zip(*columns, strict=True))
 
 
 def under_own_names(predict: Predict, settings: Mapping[str, Any]) -> Predict:
@@ -108,7 +113,7 @@ def load(folder: Path) -> pd.DataFrame:
 
 def latency(predict: Predict, rows: MappedTable, inputs: Sequence[str]) -> float:
     """Median time to answer one row, in milliseconds, over a few rows."""
-    table = rows.slice(0, min(TIMED_ROWS, len(rows))).to_pandas()[list(inputs)]
+    table = rows.slice(0, TIMED_ROWS).to_pandas()[list(inputs)]
     seconds: list[float] = []
     for at in range(len(table)):
         began = time.perf_counter()

@@ -16,7 +16,6 @@ from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts
 from tasks.applications.scoring import Scorer
-from tasks.arrow import MappedTable
 from tasks.champion import answers, paired, row_hashes, slices
 from tasks.champion.paired import Comparison, MetricComparison
 from tasks.evaluation import ANSWERS, SLICES, EvaluationResult
@@ -165,7 +164,7 @@ class _Models:
         self._version = champion
         self._config, self._evaluated = challenger.config, challenger.evaluated
         self._application: Application = applications.get(challenger.config.application)
-        self._rows = MappedTable(challenger.validated.stored.path / "test.arrow")
+        self._rows = challenger.validated.table("test")
         self._facts = self._application.facts.read(
             read_json(challenger.evaluated.package / "predictor.json")
         )

@@ -66,7 +66,7 @@ def _write(path: Path, validated: ValidationResult, splits: Sequence[str]) -> No
     """Write the hashes of the inputs of some splits, each once."""
     import pandas as pd
 
-    tables = [split_rows(validated, split) for split in splits]
+    tables = [validated.table(split) for split in splits]
     found = np.unique(np.concatenate([of(table, validated.facts.inputs) for table in tables]))
     pd.DataFrame({"input": found}).to_parquet(path, index=False)
 
@@ -88,14 +88,9 @@ def read(client: MlflowClient, workspace: Workspace, run_id: str, name: str) -> 
 
 def digest_of_test(validated: ValidationResult, application: str) -> str:
     """A digest of the test rows with their labels by name, in any order and any file."""
-    rows = split_rows(validated, "test")
+    rows = validated.table("test")
     columns = [name for name in rows.schema.names if name not in PLACE]
     named = applications.get(application).rows.spelled_out
     parts = [hash_rows(named(one, validated.facts), columns) for one in answers.chunks(rows)]
     found = np.concatenate([np.empty(0, np.uint64), *parts])
     return digest([f"{one:016x}" for one in np.sort(found)])
-
-
-def split_rows(validated: ValidationResult, split: str) -> MappedTable:
-    """The valid rows of a split."""
-    return MappedTable(validated.stored.path / f"{split}.arrow")

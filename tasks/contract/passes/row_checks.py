@@ -32,6 +32,7 @@ from tasks.contract.sources.splits import SPLITS, Part
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
+ARROW_TEXT = pd.ArrowDtype(pa.large_string())
 NOT_REJECTING = ("warn", "redact", "repair")
 Rejection = tuple[int, list[tuple[str, str]], Any]
 """Number, broken rules and original of a row."""
@@ -243,7 +244,7 @@ class RowChecker:
     def _reasons(self, frame: pd.DataFrame) -> Reasons:
         cells = rules.violations(frame, self._cells)
         rest = frame.drop(index=list(cells)) if cells else frame
-        form = rules.violations(self._as_arrow(rest), self._form)
+        form = rules.violations(rest[self._texts].astype(ARROW_TEXT), self._form)
         between = self.application.rules.findings(rest, self.config) if len(rest) else {}
         return rules.merge(cells, form, between)
 
@@ -260,13 +261,6 @@ class RowChecker:
         self.values.add_moments(values, [rows[index] for index in sorted(undated)])
         frame[WINDOW] = moments
         return reasons
-
-    def _as_arrow(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The text columns in Arrow's memory, copied only if they are not there."""
-        text = pd.ArrowDtype(pa.large_string())
-        return pd.DataFrame(
-            {name: frame[name].astype(text) for name in self._texts}, index=frame.index
-        )
 
     def _leaves(self, reasons: Iterable[tuple[str, str]]) -> bool:
         return any(

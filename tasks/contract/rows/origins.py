@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def columns_of(columns: Sequence[str], rows: MappedTable, sources: Sources) -> d
 
 
 def describe(rows: MappedTable, sources: Sources, id_column: str | None) -> dict[str, list[Any]]:
-    """The ``line`` of each stored row in its file, and its ``id``, as far as they are known.
+    """The ``file`` and ``row`` of each stored row; its ``line`` and ``id``, as far as known.
 
     A file that has changed since it was validated tells neither.
     """
@@ -33,12 +34,16 @@ def describe(rows: MappedTable, sources: Sources, id_column: str | None) -> dict
     for source, wanted in _by_source(rows, sources):
         if source.digest() != sources.digests[source.name]:
             continue
-        for number, line, row in source.find(wanted):
+        for number, line, values in source.find(wanted):
             lines[wanted[number]] = line
             if id_column is not None:
-                ids[wanted[number]] = value_key(row.get(id_column))
-    found: dict[str, list[Any]] = {} if id_column is None else {"id": ids}
-    return {"line": lines} | found if any(line is not None for line in lines) else found
+                ids[wanted[number]] = value_key(values.get(id_column))
+    names = [Path(name).name for name in sources.by_name]
+    file, row = (rows.column(name).to_pylist() for name in ("file", "row"))
+    found: dict[str, list[Any]] = {"file": [names[at] for at in file], "row": row}
+    if any(line is not None for line in lines):
+        found["line"] = lines
+    return found if id_column is None else found | {"id": ids}
 
 
 def _by_source(rows: MappedTable, sources: Sources) -> Iterator[tuple[Source, dict[int, int]]]:

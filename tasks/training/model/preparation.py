@@ -94,8 +94,7 @@ class _Texts:
     targets_only: bool = False
 
     def __iter__(self) -> Iterator[str]:
-        for first in range(0, len(self.rows), BATCH):
-            table = self.rows.slice(first, min(first + BATCH, len(self.rows)))
+        for _start, table in self.rows.chunks(BATCH):
             inputs, targets = self.application.tokens.vocabulary_text(table.to_pydict())
             yield from () if self.targets_only else inputs
             yield from targets

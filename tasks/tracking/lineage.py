@@ -17,12 +17,13 @@ from tasks.applications import registry as applications
 from tasks.store import MANIFEST, read_json
 from tasks.tracking import registry, runs
 from tasks.tracking.runs import FINGERPRINT, uri_of
-from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+    from tasks.validation import ValidationResult
 
 FILE: Final = "lineage.json"
 GATE: Final = "gate.json"

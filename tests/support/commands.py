@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.support import warm
+
 ONESTEP = Path(sys.executable).with_name("onestep")
 FAULTS = Path(__file__).parent / "faults"
 FOREIGN = ("PREFECT_", "MLFLOW_", "ONESTEP_", "PYTEST_", "COV_CORE_")
@@ -60,7 +62,7 @@ def onestep(
 ) -> Done:
     """Run the command to its end."""
     done = subprocess.run(
-        [str(ONESTEP), *map(str, arguments)],
+        [str(warm.command()), *map(str, arguments)],
         env=environment(home, **(extra or {})),
         cwd=cwd or home.parent,
         input=stdin,

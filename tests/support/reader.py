@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.docs.markdown import ROOT, Block, blocks, merged, parsed, write_yaml
+from tests.support import warm
 from tests.support.commands import HANG_SECONDS, ONESTEP, environment, eventually
 from tests.support.stores import closed_port
 
@@ -43,7 +44,7 @@ class Reader:
     def __init__(self, folder: Path, home: Path, shrunk: Mapping[str, Any]) -> None:
         self.folder = folder
         self.shrunk = shrunk
-        path = f"{ONESTEP.parent}{os.pathsep}{os.environ['PATH']}"
+        path = os.pathsep.join([str(ONESTEP.parent), os.environ["PATH"]])
         self.environment = environment(home, PATH=path)
         # Something else on this machine may have the ports that are shown.
         self.instead = {shown: str(closed_port()) for shown in ("5001", "5050")}
@@ -116,10 +117,11 @@ class Reader:
         return text
 
     def _run(self, line: str, code: int = 0, **extra: str) -> str:
+        path = self.environment["PATH"]
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", line],
             cwd=self.folder,
-            env=self.environment | extra,
+            env=self.environment | {"PATH": f"{warm.command().parent}{os.pathsep}{path}"} | extra,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from configs.schema import Pipeline
+from tasks.trace import span
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ def run(
     """
     file, settings = _parameters(source)
     with _servers(home):
-        from flows.pipeline import pipeline
+        with span("import Prefect and the stages"):
+            from flows.pipeline import pipeline
 
         folder = str(home) if home else None
         # Prefect resolves the states that the flows return.
-        outcome: Any = pipeline(file, list(overrides), fresh, settings, folder, trial)
+        with span("flow"):
+            outcome: Any = pipeline(file, list(overrides), fresh, settings, folder, trial)
         return cast("Outcome", outcome)
 
 

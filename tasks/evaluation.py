@@ -27,6 +27,7 @@ from tasks.processes import calls
 from tasks.report import plots
 from tasks.store import StoredOutput, StoredResult, files_below, read_json, write_json
 from tasks.tokenization import TokenizationResult
+from tasks.trace import span
 from tasks.tracking import packaging
 from tasks.training.model import families
 from tasks.validation import ValidationResult
@@ -212,6 +213,7 @@ class _Evaluation:
         write_json(folder / "predictions.json", answered.kinds)
         return self._write(folder, answered)
 
+    @span("answer test rows")
     def _ask(self, package: Path, facts: Facts) -> _TestAnswers:
         """Score the served model, and the trivial method beside it."""
         from tasks.predictor import Predictor
@@ -240,6 +242,7 @@ class _Evaluation:
         kinds = Counter(scoring.categories(found) or [])
         return _TestAnswers(found, scorer, baseline, kinds, cost)
 
+    @span("score, sample and draw")
     def _write(self, folder: Path, answered: _TestAnswers) -> dict[str, Any]:
         section, metric, scorer = self.config.evaluation, self.primary_metric, answered.scorer
         metrics = scorer.metrics()

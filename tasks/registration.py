@@ -19,6 +19,7 @@ from tasks.champion.gate import Decision
 from tasks.champion.paired import Comparison
 from tasks.evaluation import EvaluationResult
 from tasks.store import read_json
+from tasks.trace import span
 from tasks.tracking import lineage, registry
 from tasks.tracking.client import patiently
 from tasks.tracking.entry import Entry, Record, look, number_of
@@ -198,6 +199,7 @@ class _Registration:
         record = decision.record(evidence) | {"verdict": verdict, "alias": None}
         return self._result(None, record, reused=False)
 
+    @span("register and decide")
     def _advance(self, entry: Entry, evidence: Evidence) -> RegistrationResult:
         """Take the steps that are left."""
         version, record = entry.version, entry.record
@@ -234,6 +236,7 @@ class _Registration:
             evaluated.baseline_name,
         )
 
+    @span("compare with champion")
     def _compare(self, champion: ModelVersion) -> Comparison:
         tags = {**self.origin.tags, PROBLEM: self._upload.problem}
         made = self.config, self.workspace, self.evaluated, self.validated

@@ -38,6 +38,7 @@ from tasks.contract.sources import splits
 from tasks.contract.sources.splits import SPLITS, Sources
 from tasks.contract.statistics.profile import Profile
 from tasks.store import StoredResult, lock, read_json, write_json
+from tasks.trace import span
 from tasks.workspace import Workspace
 
 VERSION = 8
@@ -188,15 +189,18 @@ def _build(
     profiles: dict[str, Profile] = {}
     with _scratch(folder, config, workspace) as folders:
         workers = first_pass.count_workers(config, sources)
-        first = first_pass.check_rows(config, layout, sources, folders, workers)
-        checked = cross_row_checks.check(config, application, first)
+        with span("check rows"):
+            first = first_pass.check_rows(config, layout, sources, folders, workers)
+        with span("check across rows"):
+            checked = cross_row_checks.check(config, application, first)
         aside = _set_aside(folder, config, checked, sources, workspace)
         try:
             facts = verdict.accept(config, application, checked, aside)
         except DataError as error:
             problems = error.problems
         else:
-            profiles = second_pass.write(folder, config, checked, facts, workers)
+            with span("write rows"):
+                profiles = second_pass.write(folder, config, checked, facts, workers)
             write_json(folder / "facts.json", facts.record())
             write_json(folder / "profile.json", profiles["train"].to_dict())
     reading = sources.reading()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from configs.errors import ConfigError
-from configs.language import translated
+from configs.errors import ConfigError, Problem, UserError
+from configs.language import _, translated
 from flows.cli import stopping
 from flows.cli.options import (
     File,
@@ -53,6 +53,14 @@ def run(
         bool,
         typer.Option("--no-register", help="Register nothing; tell what the gate would decide."),
     ] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a timeline of the run to this file; ui.perfetto.dev shows it.",
+            metavar="FILE",
+            dir_okay=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run the pipeline: five stages, from labelled text to a registered model."""
@@ -64,6 +72,8 @@ def run(
     config = read(file, set_ or [])
     inputs.require(config)
     open_workspace()
+    if trace:
+        _start_timeline(trace)
     screen = console(stderr=as_json)
     from flows.cli import progress, reports
 
@@ -76,6 +86,16 @@ def run(
         typer.echo(json.dumps(outcome.record() | {"seconds": seconds}, indent=2))
     else:
         screen.print(reports.report(outcome, display, seconds))
+
+
+def _start_timeline(path: Path) -> None:
+    from tasks import trace
+
+    try:
+        trace.start(path)
+    except OSError as error:
+        message = _("cannot be written: {error.strerror}", error=error)
+        raise UserError(Problem(str(path), message)) from None
 
 
 def retrain(

@@ -29,6 +29,7 @@ from flows.servers.leases import shared
 from flows.tracking import records
 from tasks.claims import Claim, claimed
 from tasks.progress import Notice, StageFinished, StageStarted, announce
+from tasks.trace import span
 from tasks.workspace import Workspace
 
 Trigger = Literal["manual", "scheduled"]
@@ -159,7 +160,8 @@ def opened(
         workspace = shared(Workspace.open(Path(home) if home else None, fresh=fresh))
         with claimed_flow(workspace) as claim:
             config = read(Path(file), overrides, settings)
-            run = Run(config, workspace, claim, stages, trial=trial)
+            with span("prepare"):
+                run = Run(config, workspace, claim, stages, trial=trial)
             subject.run = run
             workspace.store.sweep()
             outbox.deliver(workspace)
@@ -188,7 +190,8 @@ def execute(stage: Stage, run: Run) -> None:
         announce(StageStarted(stage.name))
         started = time.perf_counter()
         try:
-            result = stage.compute(run)
+            with span(stage.name):
+                result = stage.compute(run)
         except OneStepError as error:
             failed: State[StageRun] = failed_state(error)
             return failed
@@ -207,6 +210,7 @@ def _completed(run: StageRun) -> State[StageRun]:
     return Completed(name=name, message=result.note, data=run)
 
 
+@span("report")
 def report_outcome(run: Run) -> Outcome:
     """Send the gate's decision to Prefect; show the run in MLflow, in Prefect and on a page."""
     outcome = replace(run.outcome, changes=changes.of(run))

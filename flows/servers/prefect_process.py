@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from tasks.processes.children import no_collection
+from tasks.trace import span
 
 POLL_SECONDS = 0.5
 IDLE_POLLS = 4
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument("--socket", type=int, required=True, help="descriptor of the socket")
     parser.add_argument("--users", type=Path, required=True, help="lock file of the users")
     arguments = parser.parse_args()
-    with no_collection():
+    with span("load Prefect's server"), no_collection():
         import uvicorn
         from prefect.server.api.server import create_app
 

@@ -15,6 +15,7 @@ from configs.language import _
 from configs.schema import Pipeline
 from tasks.claims import Claim
 from tasks.progress import Notice, announce
+from tasks.trace import span
 from tasks.tracking import runs
 from tasks.tracking.client import connect, patiently
 from tasks.tracking.relay import Relay
@@ -82,6 +83,7 @@ class Tracker:
                 self._run_id = self._open()
             return self._run_id
 
+    @span("open MLflow run")
     def _open(self) -> str:
         name, experiment = f"{self.config.name}-{self.fingerprint[:8]}", self.config.name
         self.claim.note("mlflow_run", experiment=experiment, fingerprint=self.fingerprint)

@@ -17,13 +17,15 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
 from tasks.processes.children import GRACE_SECONDS, no_collection
-from tasks.progress import listening
+from tasks.progress import Update, listening
+from tasks.trace import span
 
 PRELOADED: Final = (
     "pandas",
@@ -83,6 +85,7 @@ def forks() -> bool:
     return sys.platform == "linux" and not any(Path(name).exists() for name in GPU_DRIVERS)
 
 
+@span("import torch and Transformers")
 def _load() -> None:
     """Import the libraries; one that is broken fails in the calls, which can report it."""
     with no_collection(), suppress(Exception):
@@ -166,8 +169,10 @@ def _answer(connection: Connection) -> int:
     try:
         _enter(call)
         function, arguments = pickle.loads(call.function)
-        with listening(lambda update: connection.send(("update", update))):
-            connection.send(("result", function(*arguments)))
+        send = partial(_send_update, connection)
+        with listening(send), span(function.__qualname__):
+            result = function(*arguments)
+        connection.send(("result", result))
     except SystemExit as exit_:
         return int(exit_.code or 0)
     except BaseException as error:
@@ -176,6 +181,10 @@ def _answer(connection: Connection) -> int:
         _send_error(connection, error)
         return 1
     return 0
+
+
+def _send_update(connection: Connection, update: Update) -> None:
+    connection.send(("update", update))
 
 
 def _enter(call: Call) -> None:

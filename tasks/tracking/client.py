@@ -18,6 +18,7 @@ from configs.errors import Problem, TrackingFailure, UserError
 from configs.language import _
 from tasks.progress import Notice, announce
 from tasks.store import lock, storage_errors
+from tasks.trace import span
 from tasks.workspace import Workspace, sqlite_uri
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ _transfers: set[object] = set()
 """Transfers of all threads: MLflow downloads files in threads of its own."""
 
 
+@span("import MLflow and connect")
 def connect(workspace: Workspace) -> MlflowClient:
     """Open the tracking store, creating the SQLite file on first use."""
     for name, value in BOUNDS.items():

@@ -19,6 +19,7 @@ from torch import nn
 
 from configs.files import PARTIAL
 from tasks.store import commit_folder, read_json, write_json
+from tasks.trace import span
 from tasks.training.step import Learner
 
 FOLDER = "checkpoints"
@@ -41,6 +42,7 @@ class Position:
     best_epoch: int | None = None
 
 
+@span("checkpoint")
 def save(folder: Path, learner: Learner, position: Position) -> Path:
     """Write a checkpoint atomically and drop the older ones."""
     final = folder / FOLDER / f"step-{position.step:08d}-{position.epoch:04d}"

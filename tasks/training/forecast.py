@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from tasks.trace import span
 from tasks.training import batching, hardware
 from tasks.training.batching import Ints
 from tasks.training.optimization.optimizers import OPTIMIZERS, MatrixUpdate
@@ -61,6 +62,7 @@ class LinearFit:
         return float(self.base * len(tokens) + self.slope * tokens.sum())
 
 
+@span("forecast")
 def measure(session: Session) -> Forecast:
     """Time forward and backward passes without an update; the training state stays unchanged."""
     lengths = session.splits["train"].lengths

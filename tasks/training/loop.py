@@ -14,6 +14,7 @@ import torch
 from configs.files import PARTIAL
 from tasks.metrics import better
 from tasks.store import commit_folder
+from tasks.trace import span
 from tasks.training import batching, checkpoints, hardware, ranks
 from tasks.training.checkpoints import Position
 from tasks.training.events import EventLog
@@ -53,13 +54,15 @@ def train(session: Session, events: EventLog) -> Position:
     return position
 
 
+@span("epoch")
 def _epoch(session: Session, events: EventLog, position: Position, saver: Saver) -> Position:
     plan = session.plan(position.epoch)
     done = position.step - position.epoch * len(plan)
     for index in range(done, len(plan)):
         started = time.perf_counter()
-        batches = [session.batch("train", rows) for rows in plan[index]]
-        report = optimizer_step(session.learner, batches)
+        with span("step"):
+            batches = [session.batch("train", rows) for rows in plan[index]]
+            report = optimizer_step(session.learner, batches)
         position = replace(position, step=position.step + 1)
         epoch = position.epoch + (index + 1) / len(plan)
         seconds = time.perf_counter() - started
@@ -69,6 +72,7 @@ def _epoch(session: Session, events: EventLog, position: Position, saver: Saver)
     return position
 
 
+@span("validation pass")
 def _validate(session: Session, events: EventLog, position: Position) -> Position:
     """Measure the validation split and keep the weights if they are the best so far."""
     started = time.perf_counter()
@@ -120,6 +124,7 @@ def _stalled(session: Session, position: Position) -> bool:
     return position.epoch - position.best_epoch >= patience
 
 
+@span("save best model")
 def _keep_best(session: Session, position: Position, learned: dict[str, Any]) -> None:
     """Save the model folder that the registered model will hold, adapters merged."""
     final = session.folder / BEST

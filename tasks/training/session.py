@@ -18,6 +18,7 @@ from tasks.applications import registry as applications
 from tasks.applications.base import Application, Batch, Facts, View
 from tasks.applications.codec import Codec
 from tasks.arrow import MappedTable
+from tasks.trace import span
 from tasks.training import batching, hardware, ranks
 from tasks.training.batching import Ints
 from tasks.training.job import Job
@@ -104,6 +105,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+@span("build model")
 def build(job: Job, folder: Path, rank: Rank = ALONE) -> Session:
     """Load data, tokenizer and model, and build optimizer and schedule."""
     application = applications.get(job.application)

@@ -9,6 +9,8 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +259,7 @@ def plain(text: str) -> bool:
 @pytest.mark.usefixtures("one_prefect")
 @pytest.mark.xdist_group("cli-again")
 def test_a_second_run_reuses_and_a_fresh_one_recomputes(
-    finished: Finished, own_finished: Path
+    finished: Finished, own_finished: Path, tmp_path: Path
 ) -> None:
     again = json.loads(succeed(own_finished, "run", finished.file, "--json"))
     assert again["reused"] == dict.fromkeys(STAGES, True)
@@ -265,7 +267,10 @@ def test_a_second_run_reuses_and_a_fresh_one_recomputes(
         k: finished.record[k] for k in ("uri", "metrics", "verdict", "alias")
     }
     assert logged(own_finished) == logged(finished.home)
-    text = succeed(own_finished, "run", finished.file, "--fresh", "--set", "compute.energy=true")
+    timeline = tmp_path / "timeline.json"
+    again = ("--fresh", "--set", "compute.energy=true", "--trace", timeline)
+    text = succeed(own_finished, "run", finished.file, *again)
+    assert_timeline(timeline)
     assert "reused" not in text.split("registration ...")[0]
     assert f"models:/{NAME}/1" in text
     assert re.search(r"^energy, (partly )?estimated +\S+ Wh$", text, re.MULTILINE)
@@ -274,6 +279,31 @@ def test_a_second_run_reuses_and_a_fresh_one_recomputes(
     assert losses(own_finished) == losses(finished.home)
     assert logged_steps(own_finished) == list(range(1, STEPS + 1))
     assert leftovers(own_finished) == []
+
+
+def assert_timeline(path: Path) -> None:
+    """Each stage and each step of the run has a span, and the spans of a thread do not cross."""
+    events = json.loads(path.read_text("utf-8").rstrip().removesuffix(",") + "]")
+    spans = [event for event in events if event["ph"] == "X"]
+    named = {event["pid"] for event in events if event["ph"] == "M"}
+    count = Counter(span["name"] for span in spans)
+    assert count["step"] == STEPS
+    assert count["validation pass"] == 4
+    assert {count[stage] for stage in (*STAGES[:2], "fine-tuning", *STAGES[3:])} == {1}
+    assert named == {span["pid"] for span in spans}
+    (training,) = [span for span in spans if span["name"] == "fine-tuning"]
+    for span in spans:
+        if span["name"] == "step":
+            assert training["ts"] < span["ts"] < span["ts"] + span["dur"] < ends(training)
+    for a, b in combinations(spans, 2):
+        if (a["pid"], a["tid"]) == (b["pid"], b["tid"]):
+            first, second = sorted((a, b), key=lambda span: (span["ts"], -span["dur"]))
+            assert second["ts"] >= ends(first) or ends(second) <= ends(first)
+
+
+def ends(span: dict[str, Any]) -> float:
+    """When a span ends, in microseconds."""
+    return float(span["ts"] + span["dur"])
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 from configs.errors import ConfigError, Problem
 from configs.files import write_atomic
 from configs.language import _
-from configs.reading import did_you_mean
 from configs.schema import Applications, Pipeline, Section, json_schema
+from configs.suggestions import did_you_mean
 
 HINT = "# yaml-language-server: $schema={schema}"
 SCHEMA_FILE = "pipeline.schema.json"

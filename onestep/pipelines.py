@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from configs.errors import ConfigError, DataError, Problem
 from configs.language import _
-from configs.reading import parse
 from configs.schema import Pipeline
+from configs.source import parse
 from onestep import display, tables
 from onestep.results import CheckResult, PreflightResult, RunResult
 from onestep.session import Home, call

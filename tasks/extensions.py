@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from configs.language import _
+from configs.suggestions import did_you_mean
 
 T = TypeVar("T")
 
@@ -69,9 +70,6 @@ class Extensions(Generic[T]):
 
     def refusal(self, name: str) -> str:
         """Why no extension has this name, with a suggestion; empty if one has it."""
-        # Here, so that a training process loads no reader of YAML.
-        from configs.reading import did_you_mean
-
         known = self.names()
         if name in known:
             return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any, Final
 from configs.errors import DataError, Problem
 from configs.language import english
 from configs.schema import Data
+from configs.suggestions import other_file
 from tasks.contract.sources import formats, hub, separators
 from tasks.contract.sources.base import Block, Options, Source
 from tasks.contract.sources.formats import Formats
@@ -223,9 +223,7 @@ def _nearest(folder: Path, pattern: str) -> str:
     if not parent.is_dir():
         return english("there is no folder {parent}", parent=parent)
     known = formats.names()
-    others = {path.stem: path for path in parent.iterdir() if formats.ending_of(path) in known}
-    near = difflib.get_close_matches(Path(pattern).stem, others, 1)
-    if near:
-        return english("did you mean {others}?", others=others[near[0]])
+    others = (path for path in parent.iterdir() if formats.ending_of(path) in known)
     # A command that is given a file has no YAML.
-    return "" if folder == Path() else english("file names are relative to the YAML")
+    usual = "" if folder == Path() else english("file names are relative to the YAML")
+    return other_file(Path(pattern), others) or usual

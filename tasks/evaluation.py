@@ -15,6 +15,7 @@ from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, Facts
+from tasks.applications.bootstrap import widened
 from tasks.applications.scoring import Scorer
 from tasks.arrow import MappedTable
 from tasks.champion import answers, paired, slices
@@ -33,7 +34,7 @@ from tasks.training.model import families
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
-VERSION = 8
+VERSION = 9
 ANSWERS = "answers"
 SLICES = "slices.parquet"
 OUTCOMES = "outcomes.parquet"
@@ -246,7 +247,10 @@ class _Evaluation:
     def _write(self, folder: Path, answered: _TestAnswers) -> dict[str, Any]:
         section, metric, scorer = self.config.evaluation, self.primary_metric, answered.scorer
         metrics = scorer.metrics()
-        interval = scorer.interval(metric, section.bootstrap_samples, section.confidence_level)
+        limits = self.application.scoring.limits(self.config.data, metric)
+        confidence, known = section.confidence_level, scorer.effective_rows(metric)
+        found = scorer.interval(metric, section.bootstrap_samples, confidence)
+        interval = widened(found, limits, known, confidence)
         record = {"headline": metric, "metrics": metrics, "interval": list(interval)}
         record |= {"baseline": answered.baseline.metrics(), "signatures": scorer.signatures()}
         record |= {"cost": answered.cost, "holdout": self.validated.digest}
@@ -261,10 +265,11 @@ class _Evaluation:
         return record
 
     def _baseline_gain(self, answered: _TestAnswers) -> MetricComparison:
+        metric = self.primary_metric
         (found,) = paired.compare(
             answered.scorer,
             answered.baseline,
-            [self.primary_metric],
+            {metric: self.application.scoring.limits(self.config.data, metric)},
             len(self.rows),
             self.config.evaluation.bootstrap_samples,
             self.config.gate.confidence_level,

@@ -57,6 +57,8 @@ def test_metrics_are_those_of_the_model_that_is_served(
     assert evaluated.metrics["rows"] == len(rows) == 24
     low, high = evaluated.interval
     assert low <= evaluated.metrics[evaluated.primary_metric] <= high
+    assert (all(right), evaluated.primary_metric) == (True, "accuracy")
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 24)), 1.0)
     assert evaluated.note.startswith(f"{evaluated.primary_metric} ")
 
 

@@ -55,7 +55,9 @@ def test_value_and_interval() -> None:
 def test_lower_cost_is_a_gain_and_lower_is_declared() -> None:
     assert metrics.lower_is_better("cost")
     assert metrics.better("cost", 0.1, 0.2)
-    found = compare(scorer(slice(0, 20, 2)), scorer(slice(0, 20)), ["cost"], ROWS, 300, 0.95)[0]
+    found = compare(
+        scorer(slice(0, 20, 2)), scorer(slice(0, 20)), {"cost": (0, np.inf)}, ROWS, 300, 0.95
+    )[0]
     assert found.gain == pytest.approx(10 / ROWS)
     assert 0 < found.low < found.gain < found.high
     rows = np.arange(ROWS) < 20

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Interval = tuple[float, float]
 
 
 def mean_of(values: Floats, weights: NDArray[np.int64]) -> Floats:
@@ -21,8 +24,28 @@ def mean_of(values: Floats, weights: NDArray[np.int64]) -> Floats:
     return means
 
 
-def percentiles(values: Floats, confidence: float) -> tuple[float, float]:
+def percentiles(values: Floats, confidence: float) -> Interval:
     """The interval that holds this share of the samples' values (Efron 1979)."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def widened(found: Interval, limits: Interval, rows: int, confidence: float) -> Interval:
+    """A bootstrap interval; a wider one if every sample has the same value.
+
+    If all rows are right, so are those of each sample. Among others the share of such rows is at
+    least ``(alpha / 2) ** (1 / rows)`` then (Clopper and Pearson 1934, for as many successes as
+    rows), and the rest may have any value.
+
+    Args:
+        found: the interval of the samples.
+        limits: the lowest and the highest value of the metric.
+        rows: see :meth:`tasks.applications.scoring.Scorer.effective_rows`.
+        confidence: coverage of the interval.
+    """
+    if not (math.isclose(*found, rel_tol=1e-9, abs_tol=1e-12) and all(map(math.isfinite, limits))):
+        return found
+    share = ((1 - confidence) / 2) ** (1 / rows) if rows else 0.0
+    (low, high), (lowest, highest) = found, limits
+    return lowest + share * (low - lowest), highest - share * (highest - high)

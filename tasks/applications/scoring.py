@@ -132,6 +132,15 @@ class Scorer:
         """The rows that a metric is computed over, of shape (rows,); None for all rows."""
         return None
 
+    def effective_rows(self, metric: str) -> int:
+        """How many rows alike a metric is as sure as, for :func:`bootstrap.widened`.
+
+        Those that the metric is computed over; of a mean over classes that of the rarest class,
+        times the classes, since an error weighs most there.
+        """
+        used = self.metric_rows(metric)
+        return int(self.metrics()["rows"] if used is None else used.sum())
+
     def correctness(self) -> NDArray[np.float64] | None:
         """Per row 1 for a correct prediction and 0 for a wrong one, of shape (rows,).
 
@@ -166,6 +175,12 @@ class Scoring(Generic[F]):
     def primary_metric(self, data: Data) -> str:
         """The metric that decides unless the config names another; by default the first."""
         return self.metrics(data)[0].name
+
+    def limits(self, data: Data, metric: str) -> tuple[float, float]:
+        """The lowest and the highest possible value of a metric, also of an installed package."""
+        own = {one.name: one for one in self.metrics(data)}
+        found = own[metric] if metric in own else metrics.load(metric)
+        return found.low, found.high
 
     def extensible(self, data: Data) -> bool:
         """Whether its scorer takes metrics of installed packages."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-VERSION = 2
+VERSION = 3
 APPLICATION, PROBLEM = "onestep.application", "onestep.problem"
 RESULT = "comparison.json"
 MODEL_FILE = "model/MLmodel"
@@ -194,8 +194,7 @@ class _Models:
         shared = set(champion.metrics())
         names = [name for name in names if name in shared]
         metrics = self._paired(challenger, champion, names, rows)
-        gains = [(one.gain, one.low, one.high) for one in metrics if one.metric == primary_metric]
-        same = gains == [(0.0, 0.0, 0.0)]
+        same = any(one.same for one in metrics if one.metric == primary_metric)
         return Comparison(
             reference,
             rows,
@@ -238,7 +237,9 @@ class _Models:
     ) -> tuple[MetricComparison, ...]:
         samples = self._config.evaluation.bootstrap_samples
         confidence = self._config.gate.confidence_level
-        return paired.compare(challenger, champion, metrics, rows, samples, confidence)
+        scoring, data = self._application.scoring, self._config.data
+        limits = {name: scoring.limits(data, name) for name in metrics}
+        return paired.compare(challenger, champion, limits, rows, samples, confidence)
 
     def _slices(
         self, challenger: Scorer, champion: Scorer, kept: answers.Mask

@@ -7,7 +7,7 @@ Klein 2012), so that rows that are hard or easy for both do not widen the interv
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.promotion import Slices
+from tasks.applications.bootstrap import Interval, widened
 from tasks.applications.scoring import Scorer
 from tasks.metrics import lower_is_better
 
@@ -32,6 +33,7 @@ class MetricComparison:
         gain: how much better the new model is; positive is better, also where less is better.
         low: lower bound of the gain.
         high: upper bound of the gain.
+        same: whether no resample tells the two apart.
     """
 
     metric: str
@@ -40,6 +42,7 @@ class MetricComparison:
     gain: float
     low: float
     high: float
+    same: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Comparison:
         rows: test rows that both are compared on.
         mcnemar: p-value of McNemar's test, where an answer is right or wrong.
         slices: the primary metric by parts of the rows.
-        same_scores: whether no resample tells the two apart.
+        same_scores: whether no resample tells the two apart by the primary metric.
         problem: why they cannot be compared; all else is empty then.
         other_problem: whether that is because they solve different problems.
         seen: test rows that are left out, since the champion has trained on them.
@@ -99,15 +102,20 @@ class Comparison:
 def compare(
     challenger: Scorer,
     champion: Scorer,
-    metrics: Sequence[str],
+    metrics: Mapping[str, Interval],
     rows: int,
     samples: int,
     confidence: float,
 ) -> tuple[MetricComparison, ...]:
     """Compare metrics, each with a percentile interval of the gain; all see the same resamples.
 
-    Both scorers have seen the same rows, in the same order. ``confidence`` is the coverage of the
-    intervals.
+    Args:
+        challenger: has seen the same rows as the champion, in the same order.
+        champion: the other one.
+        metrics: with the lowest and the highest possible value of each.
+        rows: how many they have seen.
+        samples: number of resamples.
+        confidence: coverage of the intervals.
     """
     gains: dict[str, list[Floats]] = {metric: [] for metric in metrics}
     lower = {metric: lower_is_better(metric) for metric in metrics}
@@ -116,22 +124,45 @@ def compare(
             ours, theirs = (one.resampled(metric, draw) for one in (challenger, champion))
             parts.append(theirs - ours if lower[metric] else ours - theirs)
     return tuple(
-        _paired(challenger, champion, metric, rows, np.concatenate(parts), confidence)
-        for metric, parts in gains.items()
+        _paired(
+            challenger, champion, metric, rows, _Gains(np.concatenate(parts), confidence, limits)
+        )
+        for (metric, limits), parts in zip(metrics.items(), gains.values(), strict=True)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Gains:
+    """The gains of resamples, and the limits of the metric."""
+
+    values: Floats
+    confidence: float
+    limits: Interval
+
+    @property
+    def interval(self) -> Interval:
+        """The percentile interval; NaN if there is no gain."""
+        if not np.isfinite(self.values).any():
+            return math.nan, math.nan
+        tail = (1 - self.confidence) / 2
+        low, high = np.nanquantile(self.values, [tail, 1 - tail])
+        return float(low), float(high)
+
+    def widened(self, rows: int) -> Interval:
+        """The interval, wider if all gains are equal."""
+        most = self.limits[1] - self.limits[0]
+        return widened(self.interval, (-most, most), rows, self.confidence)
 
 
 def _paired(
-    challenger: Scorer, champion: Scorer, metric: str, rows: int, gains: Floats, confidence: float
+    challenger: Scorer, champion: Scorer, metric: str, rows: int, gains: _Gains
 ) -> MetricComparison:
     all_rows = np.ones((1, rows), dtype=np.int64)
     ours, theirs = (float(one.resampled(metric, all_rows)[0]) for one in (challenger, champion))
-    tail = (1 - confidence) / 2
-    low, high = (
-        np.nanquantile(gains, [tail, 1 - tail]) if np.isfinite(gains).any() else (math.nan,) * 2
-    )
     gain = theirs - ours if lower_is_better(metric) else ours - theirs
-    return MetricComparison(metric, ours, theirs, gain, float(low), float(high))
+    known = min(one.effective_rows(metric) for one in (challenger, champion))
+    same = (gain, *gains.interval) == (0, 0, 0)
+    return MetricComparison(metric, ours, theirs, gain, *gains.widened(known), same)
 
 
 def slice_of(

@@ -35,7 +35,9 @@ HARD = np.random.default_rng(1).random(ROWS) < 0.8
 
 def test_the_gain_is_the_difference_and_its_interval_holds_it() -> None:
     wrong = np.flatnonzero(~HARD)[:20]
-    (found,) = compare(scorer(flipped(HARD, *wrong)), scorer(HARD), ["accuracy"], ROWS, 500, 0.95)
+    (found,) = compare(
+        scorer(flipped(HARD, *wrong)), scorer(HARD), {"accuracy": (0, 1)}, ROWS, 500, 0.95
+    )
     assert found.gain == pytest.approx(20 / ROWS)
     assert found.challenger - found.champion == pytest.approx(found.gain)
     assert 0 < found.low < found.gain < found.high
@@ -43,20 +45,32 @@ def test_the_gain_is_the_difference_and_its_interval_holds_it() -> None:
 
 def test_what_is_hard_for_both_does_not_widen_the_interval() -> None:
     wrong = np.flatnonzero(~HARD)[:4]
-    (found,) = compare(scorer(flipped(HARD, *wrong)), scorer(HARD), ["accuracy"], ROWS, 500, 0.95)
+    (found,) = compare(
+        scorer(flipped(HARD, *wrong)), scorer(HARD), {"accuracy": (0, 1)}, ROWS, 500, 0.95
+    )
     alone = scorer(HARD).interval("accuracy", 500, 0.95)
     assert found.high - found.low < (alone[1] - alone[0]) / 2
 
 
 def test_models_with_the_same_answers_are_the_same() -> None:
-    (found,) = compare(scorer(HARD), scorer(HARD), ["macro_f1"], ROWS, 200, 0.95)
-    assert (found.gain, found.low, found.high) == (0, 0, 0)
+    (found,) = compare(scorer(HARD), scorer(HARD), {"macro_f1": (0, 1)}, ROWS, 200, 0.95)
+    assert (found.gain, found.same) == (0, True)
+    # One row in how many could differ unseen, at 95% confidence: 0.025 ** (1 / 400).
+    assert -found.low == found.high == pytest.approx(1 - 0.025 ** (1 / ROWS))
+
+
+def test_a_few_rows_that_all_differ_are_no_sure_gain() -> None:
+    for rows, sure in ((5, False), (8, True)):
+        right, wrong = np.ones(rows, dtype=bool), np.zeros(rows, dtype=bool)
+        (found,) = compare(scorer(right), scorer(wrong), {"accuracy": (0, 1)}, rows, 200, 0.95)
+        assert (found.gain, found.high, found.same) == (1, 1, False)
+        assert (found.low > 0) == sure
 
 
 def test_a_smaller_loss_is_a_gain() -> None:
     everything = np.ones(ROWS, dtype=bool)
     (found,) = compare(
-        scorer(everything, 0.9), scorer(everything, 0.7), ["log_loss"], ROWS, 200, 0.95
+        scorer(everything, 0.9), scorer(everything, 0.7), {"log_loss": (0, np.inf)}, ROWS, 200, 0.95
     )
     assert found.challenger < found.champion
     assert 0 < found.low <= found.gain <= found.high
@@ -64,7 +78,7 @@ def test_a_smaller_loss_is_a_gain() -> None:
 
 def test_the_same_rows_give_the_same_interval() -> None:
     one, other = scorer(flipped(HARD, 1, 2, 3)), scorer(HARD)
-    first, again = (compare(one, other, ["accuracy"], ROWS, 200, 0.95) for _ in range(2))
+    first, again = (compare(one, other, {"accuracy": (0, 1)}, ROWS, 200, 0.95) for _ in range(2))
     assert first == again
 
 

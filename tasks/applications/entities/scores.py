@@ -122,6 +122,13 @@ class EntityScorer(Scorer):
         sums = (weights @ flat).reshape(-1, *counts.shape[1:])
         return np.where(weights.any(1), measure(metric, sums), np.nan)
 
+    def effective_rows(self, metric: str) -> int:
+        found = self._counts.sum(2) > 0
+        supports = found.sum(0)[found.any(0)]
+        if metric.startswith("macro"):
+            return len(supports) * int(supports.min(initial=len(found)))
+        return int(found.any(1).sum())
+
     def correctness(self) -> Floats:
         """Whether the row's entities are all found, and nothing else."""
         right, predicted, true = self._counts.sum(1).T

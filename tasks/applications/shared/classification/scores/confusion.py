@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+BY_CLASS = ("macro_f1", "macro_precision", "macro_recall", "quadratic_weighted_kappa")
+"""Metrics to which the rows of a rare class contribute more than those of others."""
 
 
 class ConfusionScorer(Scorer):
@@ -70,6 +72,11 @@ class ConfusionScorer(Scorer):
         draws = generator.multinomial(rows, confusion.ravel() / rows, size=samples)
         values = self.averages(draws.reshape(samples, *confusion.shape))[metric]
         return percentiles(values, confidence)
+
+    def effective_rows(self, metric: str) -> int:
+        confusion = self.confusion()
+        supports = confusion.sum(1)[confusion.sum(1) > 0]
+        return len(supports) * int(supports.min()) if metric in BY_CLASS else int(supports.sum())
 
     def resampled(self, metric: str, weights: Ints) -> Floats:
         true, guess, *_ = self.columns()

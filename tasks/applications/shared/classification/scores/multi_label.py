@@ -78,6 +78,14 @@ class MultiLabelScorer(Scorer):
         values = [measure(np.bincount(draw, minlength=rows)) for draw in draws]
         return percentiles(np.array(values), confidence)
 
+    def effective_rows(self, metric: str) -> int:
+        true, probabilities = self.columns()
+        counted = true | (probabilities >= self.threshold)
+        supports = counted.sum(0)[counted.any(0)]
+        if metric.startswith("macro"):
+            return len(supports) * int(supports.min(initial=len(true)))
+        return int(counted.any(1).sum()) if metric == "micro_f1" else len(true)
+
     def resampled(self, metric: str, weights: NDArray[np.int64]) -> Floats:
         measure = self._measures()[metric]()
         return np.array([measure(one) if one.any() else np.nan for one in weights])

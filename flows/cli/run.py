@@ -67,13 +67,18 @@ def run(
     from flows import execution
     from flows.run import inputs
     from flows.run.reading import read
+    from tasks.processes import calls
 
     clock = time.monotonic()
     config = read(file, set_ or [])
     inputs.require(config)
-    open_workspace()
+    workspace = open_workspace()
     if trace:
         _start_timeline(trace)
+    inputs.quiet()
+    latest = workspace.root / "reports" / f"{config.name}.run.html"
+    if fresh or set_ or inputs.look_new(config, file, latest):
+        calls.prepare()
     screen = console(stderr=as_json)
     from flows.cli import progress, reports
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from configs.schema import Pipeline
 from tasks.applications import registry as applications
@@ -80,6 +81,18 @@ def require(config: Pipeline) -> None:
     """Fail as :func:`locate` does, before any server starts, but without digests."""
     splits.require_files(config.data, applications.get(config.application).sources)
     initial_model.find(config.model, config.application)
+
+
+def look_new(config: Pipeline, file: Path, page: Path) -> bool:
+    """Guess from the times of the files, without reading them, whether a run has much to compute.
+
+    Args:
+        config: the pipeline.
+        file: of the pipeline.
+        page: about the latest run of the pipeline.
+    """
+    paths = [file, *splits.paths(config.data)]
+    return not page.exists() or page.stat().st_mtime < max(path.stat().st_mtime for path in paths)
 
 
 def quiet() -> None:

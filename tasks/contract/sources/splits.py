@@ -137,6 +137,12 @@ def find_files(data: Data, own: Formats = formats.NONE) -> dict[str, list[Source
     return dict(splits)
 
 
+def paths(data: Data) -> list[Path]:
+    """The declared files; none for a data set of the hub."""
+    declared = [] if data.dataset is not None else _declared(data).values()
+    return [path for patterns in declared for path in expand(patterns, data.folder)]
+
+
 def options_of(data: Data) -> Options:
     """How the declared files are read."""
     return Options(data.quotes, data.encoding, data.delimiter, data.sheet)

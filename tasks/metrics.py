@@ -94,7 +94,7 @@ def lower_is_better(metric: str) -> bool:
 
 
 def better(metric: str, value: float, best: float | None) -> bool:
-    """Whether a value beats the best one so far; a NaN never does."""
+    """Whether a value beats the best one so far, as in Transformers; a tie or a NaN never does."""
     if best is None or math.isnan(value):
         return not math.isnan(value)
     return value < best if lower_is_better(metric) else value > best

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from configs.training import Adapter
 from tasks.store import read_json
-from tasks.training import loop, session
+from tasks.training import events, loop, session
 from tasks.training.events import EventLog
 from tasks.training.job import BEST
 from tasks.training.session import Session
@@ -32,8 +32,8 @@ def other_precision() -> Iterator[None]:
 
 def train(current: Session) -> Path:
     """Run the loop to its end; return the folder of the best epoch."""
-    with EventLog(current.folder) as events:
-        loop.train(current, events)
+    with EventLog(current.folder) as log:
+        loop.train(current, log)
     return current.folder / BEST
 
 
@@ -69,6 +69,15 @@ def test_average_is_measured_in_place_of_the_weights(start: Start) -> None:
     )
     assert found == pytest.approx(expected, abs=1e-6)
     assert found["loss"] != pytest.approx(plain.metrics["loss"], abs=1e-4)
+
+
+def test_of_epochs_that_are_equally_good_the_first_is_kept(start: Start) -> None:
+    current = start(epochs=5, learning_rate=1e-9, early_stopping_patience=2)
+    record = read_json(train(current) / "best.json")
+    found = [one for one in events.history(current.folder) if one["kind"] == "validation"]
+    assert len({one["metrics"]["accuracy"] for one in found}) == 1
+    assert [one["improved"] for one in found] == [True, False, False]
+    assert record["epoch"] == 1
 
 
 @pytest.mark.parametrize("name", ["lora", "dora"])

@@ -151,7 +151,6 @@ class _Evaluation:
 
     @property
     def application(self) -> Application:
-        """The application of the pipeline."""
         return applications.get(self.config.application)
 
     @property
@@ -192,7 +191,6 @@ class _Evaluation:
 
     @cached_property
     def rows(self) -> MappedTable:
-        """The test rows."""
         return self.validated.table("test")
 
     @cached_property

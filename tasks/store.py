@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from configs.errors import StorageFailure, WorkerFailure
 from configs.files import PARTIAL, fsync, write_atomic
@@ -81,9 +81,8 @@ def read_json(path: Path) -> Any:
 
 def commit_folder(partial: Path, final: Path) -> None:
     """Publish a finished folder: every file to the disk first, then one rename."""
-    for path in files_below(partial):
+    for path in [*files_below(partial), partial]:
         fsync(path)
-    fsync(partial)
     partial.rename(final)
     fsync(final.parent)
 
@@ -134,22 +133,6 @@ class StoredOutput:
         return content_digest(read_json(self.path / MANIFEST)["files"], *prefixes)
 
 
-class Result(Protocol):
-    """What every stage returns."""
-
-    @property
-    def stored(self) -> StoredOutput | None:
-        """The output folder, if the stage has one."""
-
-    @property
-    def reused(self) -> bool:
-        """Whether an earlier run had computed it."""
-
-    @property
-    def note(self) -> str:
-        """One line for people."""
-
-
 @dataclass(frozen=True, slots=True)
 class StoredResult:
     """The result of a stage that has an output folder."""
@@ -194,16 +177,15 @@ class Store:
         Raises:
             StorageFailure: the disk is full or read-only.
         """
-        key = digest({"stage": stage, **inputs})[:32]
-        with storage_errors(), lock(self.locks / f"{stage}-{key}.lock"):
-            final = self.stages / stage / key
+        final = self.stages / stage / digest({"stage": stage, **inputs})[:32]
+        with storage_errors(), lock(self.locks / f"{stage}-{final.name}.lock"):
             self._note(final, pure)
             repaired = "" if fresh else self._set_aside_if_damaged(final)
-            if not final.exists() or fresh:
-                built = self._build(final, inputs, build, resumable, repaired)
+            if final.exists() and not fresh:
+                output = self._load(final)
             else:
-                built = self._load(final, key)
-            return replace(built, contents=self._note(final, pure))
+                output = self._build(final, inputs, build, resumable)
+            return replace(output, repaired=repaired, contents=self._note(final, pure))
 
     def _build(
         self,
@@ -211,7 +193,6 @@ class Store:
         inputs: Mapping[str, Any],
         build: Callable[[Path], Summary],
         resumable: bool,
-        repaired: str,
     ) -> StoredOutput:
         partial = final.with_name(final.name + PARTIAL)
         if partial.exists() and not resumable:
@@ -234,19 +215,18 @@ class Store:
         if final.exists():
             shutil.rmtree(final)
         commit_folder(partial, final)
-        return StoredOutput(
-            final, final.name, content_digest(files), summary, False, seconds, repaired
-        )
+        return StoredOutput(final, final.name, content_digest(files), summary, False, seconds)
 
-    def _load(self, final: Path, key: str) -> StoredOutput:
-        manifest = read_json(final / MANIFEST)
-        content = content_digest(manifest["files"])
-        return StoredOutput(final, key, content, manifest["summary"], True, manifest["seconds"])
+    def _load(self, final: Path) -> StoredOutput:
+        record = read_json(final / MANIFEST)
+        content = content_digest(record["files"])
+        return StoredOutput(final, final.name, content, record["summary"], True, record["seconds"])
 
     def _note(self, final: Path, pure: Sequence[str]) -> tuple[str, ...]:
         """Keep the digest of an output that is there; return all that its key has had."""
         path = self.contents / final.parent.name / f"{final.name}.json"
-        known = [str(one) for one in _read_list(path)]
+        found = _readable(path)
+        known = [str(one) for one in found] if isinstance(found, list) else []
         if pure and (files := _files_of(final)) is not None:
             now = content_digest(files, *pure)
             if known[-1:] != [now]:
@@ -273,21 +253,19 @@ class Store:
         return stale
 
 
-def _read_list(path: Path) -> list[Any]:
-    """A record that is a list; empty if there is none."""
+def _readable(path: Path) -> Any:
+    """A record; None if there is none that can be read."""
     try:
-        found = read_json(path)
+        return read_json(path)
     except (OSError, ValueError):
-        return []
-    return found if isinstance(found, list) else []
+        return None
 
 
 def _files_of(folder: Path) -> dict[str, Any] | None:
     """The files that a manifest lists; None without a manifest that can be read."""
-    try:
-        return dict(read_json(folder / MANIFEST)["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    manifest = _readable(folder / MANIFEST)
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    return files if isinstance(files, dict) else None
 
 
 def damage(folder: Path) -> str:
@@ -297,9 +275,8 @@ def damage(folder: Path) -> str:
         return _("its manifest is missing or unreadable")
     found = folder_files(folder)
     changed = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
-    if not changed:
-        return ""
-    return _("{changed} differs from the manifest", changed=", ".join(changed[:3]))
+    shown = ", ".join(changed[:3])
+    return _("{changed} differs from the manifest", changed=shown) if changed else ""
 
 
 @contextmanager

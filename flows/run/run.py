@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from configs.language import english
 from configs.schema import Pipeline
@@ -17,12 +17,29 @@ from tasks.contract.report.record import Report
 from tasks.evaluation import EvaluationResult
 from tasks.finetuning import FinetuningResult
 from tasks.registration import Origin, RegistrationResult
-from tasks.store import Result
+from tasks.store import StoredOutput
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from flows.run.changes import Changes
+
+
+class Result(Protocol):
+    """What every stage returns."""
+
+    @property
+    def stored(self) -> StoredOutput | None:
+        """The output folder, if the stage has one."""
+
+    @property
+    def reused(self) -> bool:
+        """Whether an earlier run had computed it."""
+
+    @property
+    def note(self) -> str:
+        """One line for people."""
+
 
 R = TypeVar("R", bound=Result)
 

@@ -8,10 +8,10 @@ costs nothing. ``docs/extending/applications.md`` shows how to add one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
@@ -19,6 +19,7 @@ from configs.schema import Data, Pipeline
 from configs.training import Loss
 from tasks.applications.codec import Codec, Head, token_counts
 from tasks.applications.facts import Census, F, Facts
+from tasks.applications.rows import Problems, Rows
 from tasks.applications.scoring import (
     Baseline,
     Batch,
@@ -40,22 +41,6 @@ C = TypeVar("C", bound=Pipeline, default=Any)
 """The pipeline class of an application."""
 Reasons = dict[int, list[tuple[str, str]]]
 """Broken rules by row index: the rule and the reason, without any text of the row."""
-Problems = Iterator[tuple[str, str]]
-"""Settings that cannot be used, or rules that a row breaks: which, and why."""
-
-
-def text() -> pa.DataType:
-    """The Arrow type of a text."""
-    import pyarrow as pa
-
-    return pa.large_string()
-
-
-def texts() -> pa.DataType:
-    """The Arrow type of a list of texts."""
-    import pyarrow as pa
-
-    return pa.list_(pa.string())
 
 
 def broken_rules(
@@ -69,21 +54,10 @@ def broken_rules(
     return {index: reasons for index, reasons in found.items() if reasons}
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """An input column by its canonical name.
-
-    Attributes:
-        name: the name that the application uses; ``data.columns`` maps it to the file's.
-        kind: ``text`` is shown to the model, ``target`` is what it learns.
-        optional: whether files may lack it.
-        stored: makes the Arrow type of its values once a row is valid.
-    """
-
-    name: str
-    kind: Literal["text", "target"]
-    optional: bool = False
-    stored: Callable[[], pa.DataType] = text
+def model_inputs(batch: Batch) -> dict[str, torch.Tensor]:
+    """The part of a batch that a model without a decoder reads."""
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    return {name: batch[name] for name in names if name in batch}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,80 +88,6 @@ class View:
     codec: Codec
     rows: MappedTable
     facts: Any
-
-
-class RewrittenText(Protocol):
-    """A text in which characters were repaired or private data was replaced."""
-
-    @property
-    def old(self) -> str:
-        """The text before."""
-
-    @property
-    def text(self) -> str:
-        """The new text."""
-
-    def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where a part of the old text is in the new one, in whole placeholders."""
-
-
-class Rows(Generic[F]):
-    """The columns of the rows, and how their values are read and stored."""
-
-    one_target_per_input = False
-    """Whether the same input with two targets is a conflict."""
-
-    def columns(self, data: Data) -> tuple[Column, ...]:
-        """The columns that rows have."""
-        raise NotImplementedError
-
-    def texts(self, config: Pipeline) -> dict[str, str]:
-        """Columns that hold text, and the language of each; by default the inputs."""
-        columns = self.columns(config.data)
-        return {column.name: config.language.source for column in columns if column.kind == "text"}
-
-    def identity(self, rule: Literal["duplicates", "leakage"], data: Data) -> tuple[str, ...]:
-        """Columns that make two rows the same, within a split or across splits."""
-        return tuple(column.name for column in self.columns(data) if column.kind == "text")
-
-    def compared(self, data: Data) -> tuple[str, ...]:
-        """Columns of the identity that are compared for near duplicates."""
-        return self.identity("leakage", data)
-
-    def normalize(self, frame: pd.DataFrame, data: Data, names: Sequence[str] | None) -> None:
-        """Bring raw target values into canonical form, in place.
-
-        ``names`` are label names that the data set itself declares.
-        """
-
-    def readings(self, frame: pd.DataFrame, data: Data) -> Iterable[Any]:
-        """Raw target values that may have two readings; none by default."""
-        return ()
-
-    def ambiguities(
-        self, values: Iterable[Any], data: Data, names: Sequence[str] | None
-    ) -> Problems:
-        """Distinct :meth:`readings` of a file that have two: what is found, and what to write."""
-        yield from ()
-
-    def realign(self, target: Any, rewritten: Mapping[str, RewrittenText]) -> Any:
-        """The target of a row some of whose texts were rewritten, such as shifted spans."""
-        return target
-
-    def target_keys(self, frame: pd.DataFrame) -> pd.Series[Any] | None:
-        """Per row a small hashable summary of the target, which :class:`Census` counts.
-
-        A label, a tuple of labels, or None where datasets are not judged by their targets.
-        """
-        return None
-
-    def store(self, frame: pd.DataFrame, facts: F) -> dict[str, Any]:
-        """The columns to write to disk, ready for :meth:`Tokens.encode`."""
-        raise NotImplementedError
-
-    def spelled_out(self, stored: pd.DataFrame, facts: F) -> pd.DataFrame:
-        """Stored rows with targets by value, where they are positions among the facts."""
-        return stored
 
 
 class Rules(Generic[F, C]):
@@ -245,8 +145,9 @@ class Learning(Generic[F, C]):
         raise NotImplementedError
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        """The model's outputs for a batch, such as logits of shape (rows, classes)."""
-        raise NotImplementedError
+        """The model's outputs for a batch; by default logits, such as of (rows, classes)."""
+        logits: torch.Tensor = model(**model_inputs(batch)).logits
+        return logits
 
     def infer(
         self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch, view: View

@@ -73,13 +73,6 @@ class EntityLearning(Learning[EntityFacts, EntityPipeline]):
     def objective(self, facts: EntityFacts, loss: Loss) -> Objective:
         return losses.TokenLoss(losses.of(loss))
 
-    def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        """Logits of shape (windows, length, tags)."""
-        logits: torch.Tensor = model(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
-        ).logits
-        return logits
-
     def infer(
         self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch, view: View
     ) -> tuple[Mapping[str, Any], Predictions]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from configs.language import english
 from configs.schema import Data
-from tasks.applications.base import Column, RewrittenText, Rows
 from tasks.applications.entities.annotations import Broken, canonical, is_valid, renamed
 from tasks.applications.entities.config import EntityData
 from tasks.applications.entities.learning import EntityFacts
+from tasks.applications.rows import Column, RewrittenText, Rows
 from tasks.applications.shared.classification import raw_labels
 
 if TYPE_CHECKING:

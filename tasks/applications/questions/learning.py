@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from configs.schema import Data
 from configs.training import Loss
-from tasks.applications.base import Batch, Facts, Learning, Objective, Predictions, View
+from tasks.applications.base import (
+    Batch,
+    Facts,
+    Learning,
+    Objective,
+    Predictions,
+    View,
+    model_inputs,
+)
 from tasks.applications.facts import Census
 from tasks.applications.questions.config import QuestionPipeline
 from tasks.applications.shared import losses
@@ -59,8 +67,7 @@ class QuestionLearning(Learning[QuestionFacts, QuestionPipeline]):
         """Logits of starts and of ends, of shape (windows, 2, length)."""
         import torch
 
-        names = ("input_ids", "attention_mask", "token_type_ids")
-        output = model(**{name: batch[name] for name in names if name in batch})
+        output = model(**model_inputs(batch))
         return torch.stack([output.start_logits, output.end_logits], 1)
 
     def infer(

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from configs.schema import Data
-from tasks.applications.base import Column, RewrittenText, Rows
 from tasks.applications.questions.learning import QuestionFacts
+from tasks.applications.rows import Column, RewrittenText, Rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -138,14 +138,8 @@ class AnswerScorer(Scorer):
             for at, row in enumerate(predictions["row"]):
                 self._see(int(row), golds[at], {name: predictions[name][at] for name in SPAN})
             return
-        entries = zip(
-            golds,
-            predictions["answer"],
-            predictions["answered"],
-            predictions["score"],
-            strict=True,
-        )
-        for gold, answer, answered, score in entries:
+        columns = (predictions[name] for name in ("answer", "answered", "score"))
+        for gold, answer, answered, score in zip(golds, *columns, strict=True):
             values = score_answer(gold, answer if answered else "", self.language)
             self._answers.append(ScoredAnswer(*values, len(gold) > 0, bool(answered), float(score)))
 

@@ -13,7 +13,8 @@ import pandas as pd
 
 from configs.schema import Pipeline
 from tasks import arrow
-from tasks.applications.base import Application, Reasons, RewrittenText
+from tasks.applications.base import Application, Reasons
+from tasks.applications.rows import RewrittenText
 from tasks.contract.rules import cells, characters
 from tasks.contract.rules.privacy import Recognizer
 from tasks.contract.rules.redaction import Redactor

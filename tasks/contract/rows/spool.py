@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tasks import arrow
-from tasks.applications.base import Column
+from tasks.applications.rows import Column
 from tasks.contract.sources.base import Batch
 
 ORIGINAL: Final = "original:"

@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from configs.errors import ModelError, Problem
 from configs.language import _, english, translated
 from tasks.applications.base import Head
-from tasks.training.model import positions, tokenizers, weight_files
+from tasks.training.model import tokenizer_fit, weight_files
 from tasks.training.model.build import AUTO_CLASSES, register_activations
 from tasks.training.model.initial_model import InitialModel
 
@@ -82,7 +82,7 @@ def _problems(base: InitialModel, kind: str, new_head: bool) -> Iterator[Problem
     where = str(files[0] if len(files) == 1 else base.path)
     yield from _differences(where, model, report, tensors, new_head)
     yield from _not_finite(files, report["unexpected_keys"])
-    yield from _without_embedding(base.path, model)
+    yield from tokenizer_fit.problems(base.path, model)
 
 
 def _headers(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
@@ -120,49 +120,59 @@ def _differences(
     new_head: bool,
 ) -> Iterator[Problem]:
     """The tensors that do not fit, at most a few of them and a count of the others."""
-    shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     body = _Body(model, new_head)
     absent = report["missing_keys"] - _computed(model)
-    missing = sorted(name for name in absent if not new_head or name in body)
+    missing = sorted(name for name in absent if body.needs(name))
     if missing and (wrapper := _wrapper(missing, report["unexpected_keys"], body)):
         message = _(
             "the names of the weights have {wrapper!r} added, as a wrapper of models does",
             wrapper=wrapper,
         )
-        yield Problem(
-            where, message, _("save the model inside of the wrapper, by its save_pretrained()")
-        )
+        advice = _("save the model inside of the wrapper, by its save_pretrained()")
+        yield Problem(where, message, advice)
         return
     lines = [
-        _(
-            "{name}: config.json declares shape {declared}, the weights have {found}",
-            name=name,
-            declared=list(declared),
-            found=list(found),
-        )
-        for name, found, declared in sorted(report["mismatched_keys"])
-        if not new_head or name in body
-    ]
-    lines += [
-        _(
-            "{name}: config.json declares shape {shapes}, the weights lack it",
-            name=name,
-            shapes=shapes[name],
-        )
-        for name in missing
-    ]
-    lines += [
-        _(
-            "{name}: config.json declares no such layer, the weights have {tensors}",
-            name=name,
-            tensors=_shape(name, tensors),
-        )
-        for name in sorted(report["unexpected_keys"])
-        if name in body and not BUFFERS.search(name)
+        *_misshapen(report, body),
+        *_lacking(missing, model),
+        *_left_over(report, body, tensors),
     ]
     yield from (Problem(where, line, translated(TOGETHER)) for line in lines[:SHOWN])
     if len(lines) > SHOWN:
         yield Problem(where, _("and {lines} other tensors do not fit", lines=len(lines) - SHOWN))
+
+
+def _misshapen(report: dict[str, Any], body: _Body) -> Iterator[str]:
+    for name, found, declared in sorted(report["mismatched_keys"]):
+        if body.needs(name):
+            yield _(
+                "{name}: config.json declares shape {declared}, the weights have {found}",
+                name=name,
+                declared=list(declared),
+                found=list(found),
+            )
+
+
+def _lacking(missing: list[str], model: PreTrainedModel) -> Iterator[str]:
+    declared = model.state_dict()
+    for name in missing:
+        shape = list(declared[name].shape)
+        yield _(
+            "{name}: config.json declares shape {shape}, the weights lack it",
+            name=name,
+            shape=shape,
+        )
+
+
+def _left_over(
+    report: dict[str, Any], body: _Body, tensors: dict[str, torch.Tensor]
+) -> Iterator[str]:
+    for name in sorted(report["unexpected_keys"]):
+        if name in body and not BUFFERS.search(name):
+            yield _(
+                "{name}: config.json declares no such layer, the weights have {tensors}",
+                name=name,
+                tensors=_shape(name, tensors),
+            )
 
 
 def _computed(model: PreTrainedModel) -> set[str]:
@@ -187,6 +197,7 @@ class _Body:
     """
 
     def __init__(self, model: PreTrainedModel, new_head: bool) -> None:
+        self.new_head = new_head
         self.prefix = f"{model.base_model_prefix}."
         self.layers = self._layers(model)
         if new_head:
@@ -200,6 +211,10 @@ class _Body:
     def short(self, name: str) -> str:
         """The name of a parameter as the model without a head has it."""
         return name.removeprefix(self.prefix)
+
+    def needs(self, name: str) -> bool:
+        """Whether weights must have a parameter."""
+        return not self.new_head or name in self
 
     def __contains__(self, name: str) -> bool:
         parts = self.short(name).split(".")
@@ -247,62 +262,3 @@ def _not_finite(files: list[Path], unused: set[str]) -> Iterator[Problem]:
             "and {found} other tensors have NaN or infinite values", found=len(found) - SHOWN
         )
         yield Problem(str(found[-1][0].parent), message)
-
-
-def _counts_from_padding(model: PreTrainedModel) -> bool:
-    """Whether the positions of a text follow from the padding id."""
-    return any(
-        name.rpartition(".")[2] in positions.TABLES
-        and getattr(module, "padding_idx", None) is not None
-        for name, module in model.named_modules()
-    )
-
-
-def _reads_end(model: PreTrainedModel) -> bool:
-    """Whether a classifier takes the state of the token that ends a text."""
-    classifier = type(model).__name__.endswith("ForSequenceClassification")
-    return classifier and bool(model.config.is_encoder_decoder)
-
-
-def _without_embedding(folder: Path, model: PreTrainedModel) -> Iterator[Problem]:
-    """The tokenizer, if its ids are beyond the embeddings, or special tokens not the model's."""
-    try:
-        tokenizer = tokenizers.load(folder, exact=False)
-    except ModelError as error:
-        yield from error.problems
-        return
-    padding = getattr(model.config, "pad_token_id", None)
-    if tokenizer.pad_token_id != padding and _counts_from_padding(model):
-        message = _(
-            "the tokenizer pads with token {pad_token_id}, config.json with {padding}",
-            pad_token_id=tokenizer.pad_token_id,
-            padding=padding,
-        )
-        yield Problem(str(folder), message, _("take the tokenizer of the weights"))
-    end = getattr(model.config, "eos_token_id", None)
-    if _reads_end(model) and end not in tokenizer("a")["input_ids"]:
-        message = _(
-            "a {family} classifier reads the token that ends a text ({end}), which the tokenizer "
-            "does not add",
-            family=model.config.model_type,
-            end=end,
-        )
-        advice = _("take the tokenizer of the weights, or add the token in its post_processor")
-        yield Problem(str(folder), message, advice)
-    try:
-        embeddings: Any = model.get_input_embeddings()
-    except NotImplementedError:
-        return
-    rows = int(embeddings.weight.shape[0])
-    # No text has the mask, for which some models, such as BART for summaries, have no embedding.
-    tokens = 1 + max({*tokenizer.get_vocab().values()} - {tokenizer.mask_token_id})
-    if tokens > rows:
-        message = _(
-            "the tokenizer has {tokens:,} tokens, the model embeddings for {rows:,}",
-            tokens=tokens,
-            rows=rows,
-        )
-        advice = _("call model.resize_token_embeddings(len(tokenizer)), then save both")
-        yield Problem(
-            str(folder), message, _("{advice}, or take the tokenizer of the weights", advice=advice)
-        )

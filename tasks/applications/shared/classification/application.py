@@ -15,21 +15,17 @@ from tasks.applications.base import (
     Application,
     Baseline,
     Batch,
-    Codec,
-    Column,
-    EncodedRows,
     Learning,
     Objective,
     Predictions,
     Problems,
-    Rows,
     Rules,
     Scoring,
     Serving,
-    Tokens,
     View,
 )
 from tasks.applications.facts import Census
+from tasks.applications.rows import Column, Rows
 from tasks.applications.scoring import Metric, Scorer
 from tasks.applications.shared.classification import labels as label_names
 from tasks.applications.shared.classification.base import Labelling
@@ -37,14 +33,13 @@ from tasks.applications.shared.classification.labels import ClassificationFacts
 from tasks.applications.shared.classification.multi_label import MultiLabel
 from tasks.applications.shared.classification.ordinal import Ordinal
 from tasks.applications.shared.classification.single_label import SingleLabel
+from tasks.applications.shared.classification.tokens import PAIR, ClassificationTokens
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
     import torch
     from pandera.pandas import DataFrameSchema
 
-PAIR = "text_pair"
 LABELLINGS: Final[dict[str, Labelling]] = {
     "single": SingleLabel(),
     "multiple": MultiLabel(),
@@ -177,66 +172,12 @@ class ClassificationLearning(Learning[ClassificationFacts]):
     def objective(self, facts: ClassificationFacts, loss: Loss) -> Objective:
         return LABELLINGS[facts.labelling].objective(facts, loss)
 
-    def forward(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        """Logits of shape (rows, outputs)."""
-        names = ("input_ids", "attention_mask", "token_type_ids")
-        logits: torch.Tensor = model(
-            **{name: batch[name] for name in names if name in batch}
-        ).logits
-        return logits
-
     def infer(
         self, model: torch.nn.Module, outputs: torch.Tensor, batch: Batch, view: View
     ) -> tuple[Mapping[str, Any], Predictions]:
         kind = LABELLINGS[view.facts.labelling]
         targets = {kind.target: batch["labels"].cpu().numpy()}
         return targets, kind.predictions(outputs.float(), view.facts)
-
-
-class ClassificationTokens(Tokens[ClassificationFacts]):
-    """One text, or a pair of texts in one sequence."""
-
-    inputs = ("text", PAIR)
-
-    def vocabulary_text(self, rows: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
-        """The texts; a pair is one text, as it is to the model."""
-        if PAIR not in rows:
-            return rows["text"], []
-        return [f"{a} {b}" for a, b in zip(rows["text"], rows[PAIR], strict=True)], []
-
-    def encode(
-        self, rows: Mapping[str, list[Any]], codec: Codec, facts: ClassificationFacts
-    ) -> EncodedRows:
-        """Tokenize and cut on the right, of a pair the longer text; count cut rows."""
-        texts = [codec.prefix + text for text in rows["text"]] if codec.prefix else rows["text"]
-        pairs = rows[PAIR] if PAIR in facts.inputs else None
-        tokens = codec.tokenizer(
-            texts,
-            pairs,
-            truncation=True,
-            max_length=codec.max_length,
-            return_attention_mask=False,
-        )
-        truncated = sum(bool(encoding.overflowing) for encoding in tokens.encodings)
-        columns = {"input_ids": tokens["input_ids"]}
-        if pairs is not None and codec.token_types:
-            columns["token_type_ids"] = [encoding.type_ids for encoding in tokens.encodings]
-        labels = rows[LABELLINGS[facts.labelling].target]
-        return EncodedRows(columns | {"labels": labels}, truncated)
-
-    def collate(self, table: pa.Table, codec: Codec) -> Batch:
-        """Pad the token ids; labels of shape (rows,), or (rows, labels) where there are several."""
-        import pyarrow as pa
-        import torch
-
-        from tasks.applications.shared.padding import pad, pad_inputs
-
-        batch = pad_inputs(table, codec)
-        if pa.types.is_list(table["labels"].type):
-            batch["labels"], _ = pad(table["labels"], 0)
-        else:
-            batch["labels"] = torch.from_numpy(table["labels"].to_numpy().astype("int64"))
-        return batch
 
 
 class ClassificationScoring(Scoring[ClassificationFacts]):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from configs.schema import Data, Pipeline
 from configs.training import Loss
-from tasks.applications.base import Objective, Predictions, Problems, text
+from tasks.applications.base import Objective, Predictions, Problems
+from tasks.applications.rows import text
 from tasks.applications.scoring import Metric, Scorer
 from tasks.applications.shared.classification import labels as label_names
 from tasks.applications.shared.classification import raw_labels

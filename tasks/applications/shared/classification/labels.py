@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from collections import defaultdict
@@ -69,15 +68,6 @@ def declared(data: Data) -> tuple[str, ...] | None:
     if isinstance(data.labels, dict):
         return tuple(dict.fromkeys(data.labels.values()))
     return data.labels
-
-
-def number(label: str) -> float | None:
-    """The finite number that a label is, if it is one."""
-    try:
-        value = float(label)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def vocabulary(counts: Mapping[str, int], data: Data, target: str = "label") -> list[str]:

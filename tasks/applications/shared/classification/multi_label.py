@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from configs.language import english
 from configs.schema import Data, Pipeline
 from configs.training import Loss
-from tasks.applications.base import Batch, Predictions, Problems, texts
+from tasks.applications.base import Batch, Predictions, Problems
+from tasks.applications.rows import texts
 from tasks.applications.scoring import Metric, Scorer, error, shares
 from tasks.applications.shared import losses
 from tasks.applications.shared.classification import raw_labels

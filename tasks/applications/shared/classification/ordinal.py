@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -118,16 +119,25 @@ class Ordinal(Labelling):
         return {"score": np.full(rows, facts.numbers[median])}
 
 
+def _number(label: str) -> float | None:
+    """The finite number that a label is, if it is one."""
+    try:
+        value = float(label)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
 def _tidy(label: str) -> str:
     """Write 4, 4.0 and 04 the same way."""
-    number = label_names.number(label)
+    number = _number(label)
     if number is None:
         return label
     return str(int(number)) if number.is_integer() else repr(number)
 
 
 def _require_numbers(labels: Sequence[str], column: str) -> None:
-    words = [label for label in labels if label_names.number(label) is None]
+    words = [label for label in labels if _number(label) is None]
     if words:
         found = label_names.shown(words[0])
         message = english(
@@ -138,7 +148,7 @@ def _require_numbers(labels: Sequence[str], column: str) -> None:
 
 
 def _scale(labels: Sequence[str]) -> tuple[float, ...]:
-    numbers = [number for label in labels if (number := label_names.number(label)) is not None]
+    numbers = [number for label in labels if (number := _number(label)) is not None]
     rising = all(low < high for low, high in pairwise(numbers))
     usable = rising and len(numbers) == len(labels)
     return tuple(numbers if usable else map(float, range(len(labels))))

@@ -14,14 +14,12 @@ from tasks.applications.base import (
     Batch,
     C,
     Codec,
-    Column,
     EncodedRows,
     Facts,
     Learning,
     Objective,
     Predictions,
     Problems,
-    Rows,
     Rules,
     Scoring,
     Serving,
@@ -30,6 +28,7 @@ from tasks.applications.base import (
 )
 from tasks.applications.codec import token_counts
 from tasks.applications.facts import Census
+from tasks.applications.rows import Column, Rows
 from tasks.applications.shared import losses
 from tasks.applications.shared.generation.config import GenerationPipeline
 from tasks.applications.shared.losses import IGNORED

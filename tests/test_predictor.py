@@ -82,6 +82,27 @@ def test_answers_do_not_depend_on_the_batch_size(predictor: Predictor, size: int
     assert np.allclose(probabilities(found), probabilities(expected), atol=1e-5)
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_rows_of_other_lengths_are_computed_without_much_padding(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    model = predictor.model
+    monkeypatch.setattr(model.tokenizer, "padding_side", side)
+    texts = ["the " * length for length in (40, 40, 20, 19, 3, 2, 2, 1)]
+    real = sum(len(ids) for ids in model.tokenizer(texts)["input_ids"])
+    masks: list[torch.Tensor] = []
+
+    def note(module: object, arguments: object, inputs: dict[str, torch.Tensor]) -> None:
+        masks.append(inputs["attention_mask"])
+
+    with model.model.register_forward_pre_hook(note, with_kwargs=True):
+        answers = predictor.predict(None, pd.DataFrame({"text": texts}))
+    assert len(answers) == len(texts)
+    assert sum(int(mask.sum()) for mask in masks) == real
+    assert [len(mask) for mask in masks] == [4, 4]
+    assert sum(mask.numel() for mask in masks) - real < 2 * 64
+
+
 def test_answers_do_not_depend_on_the_order_of_rows(predictor: Predictor) -> None:
     expected = predictor.predict(None, TEXTS)
     order = np.random.default_rng(0).permutation(len(TEXTS))

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 Row = dict[str, Any]
+MOST_PADDING = 64
+"""Tokens that a CPU computes in the time that another pass through a small model takes."""
 OUTPUTS: dict[str, Row] = {
     "single": {"label": "string", "score": "double", "probabilities": "array"},
     "multiple": {"labels": "strings", "probabilities": "array"},
@@ -50,8 +54,8 @@ class Model:
         a scale has the rating as ``score``: on the scale's own numbers, if its labels are rising
         numbers, else in steps from 0.
         """
-        inputs = self._tokenize(rows).to(self.device)
-        logits = self.model(**inputs).logits.float().cpu()
+        parts = self._parts(self._tokenize(rows))
+        logits = torch.cat([self.model(**part).logits.float().cpu() for part in parts])
         output = {"single": self._single, "multiple": self._multiple, "ordinal": self._ordinal}
         return [output[self.settings["labelling"]](row) for row in logits]
 
@@ -67,6 +71,26 @@ class Model:
             return_attention_mask=True,
             return_tensors="pt",
         )
+
+    def _parts(self, inputs: Any) -> Iterator[dict[str, torch.Tensor]]:
+        """The rows in turn: on a CPU, those of other lengths are not padded to one length."""
+        lengths = inputs["attention_mask"].sum(1).tolist()
+        most = MOST_PADDING if self.device.type == "cpu" else math.inf
+        start = 0
+        for end in range(1, len(lengths) + 1):
+            own = lengths[start : end + 1]
+            if end == len(lengths) or max(own) * len(own) - sum(own) > most:
+                longest = max(1, *lengths[start:end])
+                columns = slice(-longest, None) if self._pads_left else slice(longest)
+                yield {
+                    name: value[start:end, columns].to(self.device)
+                    for name, value in inputs.items()
+                }
+                start = end
+
+    @property
+    def _pads_left(self) -> bool:
+        return bool(self.tokenizer.padding_side == "left")
 
     def _single(self, logits: torch.Tensor) -> Row:
         labels, probabilities = self.settings["labels"], logits.softmax(-1)

@@ -204,15 +204,28 @@ def diff(
 def serve(
     model: Reference,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 5001,
+    max_batch_size: Annotated[
+        int, typer.Option(min=1, help="Most rows of several requests that are predicted together.")
+    ] = 64,
+    max_batch_delay: Annotated[
+        float, typer.Option(min=0, max=1000, help="Milliseconds that a batch waits for requests.")
+    ] = 5,
+    max_queue_size: Annotated[
+        int, typer.Option(min=1, help="Most requests that wait; others are answered with 429.")
+    ] = 256,
 ) -> None:
     """Serve a model on loopback, and follow its alias."""
     from flows.models.serving import server
+    from flows.models.serving.batching import Limits
 
     def say(text: str) -> None:
         typer.echo(text)
         sys.stdout.flush()
 
-    server.serve(open_workspace(), model, port, say)
+    limits = Limits(
+        batch_size=max_batch_size, delay=max_batch_delay / 1000, queue_size=max_queue_size
+    )
+    server.serve(open_workspace(), model, port, limits, say)
 
 
 def ui(

@@ -6,12 +6,12 @@ import asyncio
 import csv
 import io
 import json
-import threading
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from flows.models.reading import Row, only_numbers
+from flows.models.serving.batching import Batcher, QueueFullError, Request
 from tasks.contract.rows.layout import quote_names
 from tasks.contract.rules.cells import is_number
 from tasks.contract.sources.json_files import REPEATED, has_repeated, is_unicode, json_object
@@ -20,17 +20,23 @@ from tasks.contract.sources.separators import Reader
 LARGEST_BATCH = 4096
 LARGEST_BODY = 2_000_000
 """Bytes of a request, about five hundred texts of a page each."""
+SMALL_BODY = 65_536
+"""Bytes that are read and written faster than a thread is reached."""
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 JSON, CSV = "application/json", "text/csv"
 Answer = tuple[int, str]
+T = TypeVar("T")
 
 
 class RequestError(Exception):
     """A request without an answer: its status, and the reason in a sentence that quotes no row."""
 
-    def __init__(self, why: str, status: int = HTTPStatus.BAD_REQUEST) -> None:
+    def __init__(
+        self, why: str, status: int = HTTPStatus.BAD_REQUEST, code: str = "BAD_REQUEST"
+    ) -> None:
         super().__init__(why)
         self.status = status
+        self.code = code
 
 
 class ScoringServer:
@@ -39,20 +45,20 @@ class ScoringServer:
     ``say`` is called with the type of an error of the model.
     """
 
-    def __init__(self, served: Any, say: Callable[[str], None]) -> None:
+    def __init__(self, served: Any, batcher: Batcher, say: Callable[[str], None]) -> None:
         self._served = served
+        self._batcher = batcher
         self._say = say
-        self._one_at_a_time = threading.Lock()
         self._inputs = _input_names(served)
+        # Other models than those of onestep may answer a row by what is beside it.
+        self._alone = _settings(served) is None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             status, text = await self._answer(scope, receive)
         except RequestError as refused:
-            status, text = refused.status, _error(str(refused))
-        headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": text.encode()})
+            status, text = refused.status, _error(str(refused), refused.code)
+        await respond(send, status, text.encode())
 
     async def _answer(self, scope: Any, receive: Any) -> Answer:
         path, method = scope["path"], scope["method"]
@@ -63,30 +69,36 @@ class ScoringServer:
         if method != "POST":
             raise RequestError(f"expected POST, found {method}", HTTPStatus.METHOD_NOT_ALLOWED)
         body = await _body(receive)
-        return await asyncio.to_thread(self._predict, body, _content_type(scope["headers"]))
+        # What takes long must not keep other requests waiting.
+        call = _call if len(body) <= SMALL_BODY else asyncio.to_thread
+        request = await call(self._read, body, _content_type(scope["headers"]))
+        try:
+            answers = await self._predict(request) if request.rows else []
+            return HTTPStatus.OK, await call(_write, answers)
+        except RequestError:
+            raise
+        except Exception as error:
+            kind = type(error).__name__
+            self._say(f"a request failed: {kind}")
+            why, status = f"the model failed: {kind}", HTTPStatus.INTERNAL_SERVER_ERROR
+            raise RequestError(why, status, "INTERNAL_ERROR") from None
 
-    def _predict(self, body: bytes, content_type: str) -> Answer:
+    def _read(self, body: bytes, content_type: str) -> Request:
+        """The checked rows of a request."""
         rows, params = parse(body, content_type)
         if self._inputs:
             checked = [self._checked(number, row) for number, row in enumerate(rows)]
             self._refuse_numbers(rows, checked)
             rows = checked
-        if not rows:
-            return HTTPStatus.OK, json.dumps({"predictions": []})
-        import pandas as pd
-        from mlflow.pyfunc.scoring_server import predictions_to_json
+        return Request(self._served, rows, params, self._alone)
 
-        written = io.StringIO()
+    async def _predict(self, request: Request) -> Any:
         try:
-            with self._one_at_a_time:
-                answers = self._served.predict(pd.DataFrame(rows), params)
-            predictions_to_json(answers, written)  # type: ignore[no-untyped-call]
-        except Exception as error:
-            self._say(f"a request failed: {type(error).__name__}")
-            return HTTPStatus.INTERNAL_SERVER_ERROR, _error(
-                f"the model failed: {type(error).__name__}", "INTERNAL_ERROR"
-            )
-        return HTTPStatus.OK, written.getvalue()
+            answers = self._batcher.submit(request)
+        except QueueFullError as full:
+            status, code = HTTPStatus.TOO_MANY_REQUESTS, "REQUEST_LIMIT_EXCEEDED"
+            raise RequestError(str(full), status, code) from None
+        return await asyncio.wrap_future(answers)
 
     def _refuse_numbers(self, rows: Sequence[Row], checked: Sequence[Row]) -> None:
         """Refuse a column of numbers beside others, since one of them is meant."""
@@ -110,11 +122,38 @@ class ScoringServer:
         return checked
 
 
+async def respond(send: Any, status: int, body: bytes, content_type: str = JSON) -> None:
+    """Send a response; one that may succeed later says when."""
+    headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _call(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function as :func:`asyncio.to_thread` does, but here."""
+    return function(*arguments)
+
+
+def _write(answers: Any) -> str:
+    from mlflow.pyfunc.scoring_server import predictions_to_json
+
+    written = io.StringIO()
+    predictions_to_json(answers, written)  # type: ignore[no-untyped-call]
+    return written.getvalue()
+
+
+def _settings(served: Any) -> Any:
+    """The settings of a model that onestep has made; None for another."""
+    return getattr(served.unwrap_python_model(), "settings", None)
+
+
 def _input_names(served: Any) -> list[list[str]]:
     """The names that each input may have, the preferred one first."""
     from tasks.predictor import accepted_names
 
-    settings = getattr(served.unwrap_python_model(), "settings", None)
+    settings = _settings(served)
     if settings is not None:
         return [accepted_names(settings, name) for name in settings["inputs"]]
     schema = served.metadata.get_input_schema()
@@ -243,6 +282,6 @@ def _not_text(value: Any) -> str:
     return describe_other(value)
 
 
-def _error(why: str, code: str = "BAD_REQUEST") -> str:
+def _error(why: str, code: str) -> str:
     """An error in MLflow's form."""
     return json.dumps({"error_code": code, "message": why})

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from configs.language import _
+from flows.models.serving.batching import Batcher, Limits
+from flows.models.serving.metrics import Metrics, Monitored
 from flows.models.serving.scoring import ScoringServer
 from flows.run.inputs import quiet
 from flows.servers.prefect import HOST
@@ -34,10 +36,13 @@ class Follower:
     each change of version and each failure. A reference to a version number is never replaced.
     """
 
-    def __init__(self, workspace: Workspace, reference: Reference, say: Say) -> None:
+    def __init__(
+        self, workspace: Workspace, reference: Reference, batcher: Batcher, say: Say
+    ) -> None:
         self._workspace = workspace
         self._client = reach(workspace)
         self._reference = reference
+        self._batcher = batcher
         self._say = say
         self._refused = ""
         self._take(registry.look_up(self._client, reference))
@@ -80,7 +85,9 @@ class Follower:
 
     def _take(self, version: ModelVersion) -> None:
         uri = runs.uri_of(version)
-        application = ScoringServer(runs.load_model(self._workspace, version), self._say)
+        served = runs.load_model(self._workspace, version)
+        application = ScoringServer(served, self._batcher, self._say)
+        self._batcher.metrics.model.info({"name": version.name, "version": str(version.version)})
         self._uri = uri
         self._current = (application, uri)
 
@@ -91,10 +98,10 @@ class Follower:
             self._say(_("{why}; {uri} stays", why=why, uri=self._uri))
 
 
-def serve(workspace: Workspace, model: str, port: int, say: Say) -> None:
+def serve(workspace: Workspace, model: str, port: int, limits: Limits, say: Say) -> None:
     """Serve NAME, NAME@ALIAS or NAME/VERSION on a loopback port until interrupted.
 
-    ``say`` is called with the address, and with each change of version.
+    ``say`` is called with the address, with each change of version, and with a summary at the end.
 
     Raises:
         ModelError: no such model.
@@ -105,8 +112,13 @@ def serve(workspace: Workspace, model: str, port: int, say: Say) -> None:
     quiet()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     refuse_taken(port, "--port")
-    follower = Follower(workspace, Reference.parse(model), say)
-    config = uvicorn.Config(follower, HOST, port, log_level="warning", lifespan="off")
+    metrics = Metrics()
+    batcher = Batcher(limits, metrics)
+    follower = Follower(workspace, Reference.parse(model), batcher, say)
+    application = Monitored(follower, metrics)
+    config = uvicorn.Config(
+        application, HOST, port, log_level="warning", access_log=False, lifespan="off"
+    )
     server = uvicorn.Server(config)
     ended = threading.Event()
     threading.Thread(target=follower.follow, args=(ended,), daemon=True).start()
@@ -122,3 +134,6 @@ def serve(workspace: Workspace, model: str, port: int, say: Say) -> None:
         server.run()
     finally:
         ended.set()
+        batcher.close()
+        if summary := metrics.summary():
+            say(summary)

@@ -19,6 +19,8 @@ from configs.errors import DataError
 from flows.models import prediction
 from flows.models.loaded_model import Signature
 from flows.models.prediction import Request, stream
+from flows.models.serving.batching import Batcher, Limits
+from flows.models.serving.metrics import Metrics
 from flows.models.serving.server import Follower
 from onestep.registry import Model
 from tasks.applications import registry as applications
@@ -247,7 +249,8 @@ def test_python_refuses_what_is_no_text(model: Model) -> None:
 
 def post(home: Workspace, *rows: dict[str, Any]) -> httpx.Response:
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(Follower(home, Reference.parse(NAME), print))
+        batcher = Batcher(Limits(), Metrics())
+        transport = httpx.ASGITransport(Follower(home, Reference.parse(NAME), batcher, print))
         async with httpx.AsyncClient(transport=transport, base_url="http://model") as client:
             return await client.post("/invocations", json={"dataframe_records": rows})
 

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
+from flows.models.serving.batching import Batcher, Limits
+from flows.models.serving.metrics import Metrics
 from flows.models.serving.scoring import LARGEST_BODY, ScoringServer
 
 SECRET = "Zaphod"
@@ -47,7 +49,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> ScoringServer:
         mlflow.pyfunc.save_model(
             folder, python_model=Length(), signature=signature, pip_requirements=[]
         )
-    return ScoringServer(mlflow.pyfunc.load_model(str(folder)), SAID.append)
+    batcher = Batcher(Limits(), Metrics())
+    return ScoringServer(mlflow.pyfunc.load_model(str(folder)), batcher, SAID.append)
 
 
 SAID: list[str] = []

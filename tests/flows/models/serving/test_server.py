@@ -12,6 +12,8 @@ import mlflow.pyfunc
 import pytest
 from mlflow import MlflowClient
 
+from flows.models.serving.batching import Batcher, Limits
+from flows.models.serving.metrics import Metrics
 from flows.models.serving.server import Follower
 from tasks.tracking import registry
 from tasks.tracking.registry import CHAMPION, Reference
@@ -66,8 +68,9 @@ def test_a_server_follows_the_alias_and_keeps_what_loads(
     workspace, client = store
     said: list[str] = []
     add_version(client, tmp_path, 1)
-    follower = Follower(workspace, Reference.parse(NAME), said.append)
-    pinned = Follower(workspace, Reference.parse(f"{NAME}/1"), said.append)
+    batcher = Batcher(Limits(), Metrics())
+    follower = Follower(workspace, Reference.parse(NAME), batcher, said.append)
+    pinned = Follower(workspace, Reference.parse(f"{NAME}/1"), batcher, said.append)
     assert ask(follower) == ([1, 1], f"models:/{NAME}/1")
 
     add_version(client, tmp_path, 2)
@@ -86,3 +89,4 @@ def test_a_server_follows_the_alias_and_keeps_what_loads(
     registry.set_alias(client, NAME, CHAMPION, 1)
     follower._look()
     assert ask(follower) == ask(pinned) == ([1, 1], f"models:/{NAME}/1")
+    batcher.close()

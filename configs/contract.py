@@ -141,8 +141,8 @@ class Contract(Section):
     max_truncated: Fraction = 0.5
     """The run fails if more than this share of the rows is longer than `model.max_length`."""
     max_unknown: Fraction = 0.2
-    """The run fails if more than this share of the tokens is unknown to the model's tokenizer, as
-    with texts in a language or script that it was not made for."""
+    """The run fails if more than this share of the tokens of words is unknown to the model's
+    tokenizer, as with texts in a language or script that it was not made for."""
     show_text: bool = False
     """Whether the report may quote rows; no other output does."""
 

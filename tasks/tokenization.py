@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -28,7 +29,7 @@ from tasks.training.model.spec import ModelSpec
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
-VERSION = 4
+VERSION = 5
 BATCH = 2_000
 EVERY_FILE = ("",)
 NOTABLE = 0.01
@@ -129,7 +130,9 @@ def _build(
     coverage = preparation.train_tokenizers(folder, config, base, application, splits["train"])
     codec, lengths = preparation.choose_lengths(folder, config, base, application, splits["train"])
     tokens, cut, counts = {}, {}, Counter[str]()
-    unknown = _unknown_tokens(codec)
+    schema = splits["train"].schema
+    texts = [one.name for one in schema if pa.types.is_string(one.type)]
+    unknown = _unknown_tokens(codec, facts, texts)
     for split, rows in splits.items():
         encoder = _Encoder(application, codec, facts, unknown)
         batches = encoder.batches(rows)
@@ -164,44 +167,97 @@ class _Encoder:
 
     def batches(self, rows: arrow.MappedTable) -> Iterator[pa.RecordBatch]:
         for start, table in rows.chunks(BATCH):
-            encoded = self.application.tokens.encode(table.to_pydict(), self.codec, self.facts)
+            columns = table.to_pydict()
+            encoded = self.application.tokens.encode(columns, self.codec, self.facts)
             self.truncated += encoded.truncated
             self.counts.update(encoded.counts or {})
             self.tokens += sum(map(len, encoded.columns["input_ids"]))
             for counter in self.unknown.values():
-                counter.add(encoded.columns[counter.column])
+                counter.add(encoded, columns)
             yield _record_batch(encoded, start)
 
 
-class _UnknownTokens:
-    """Counts the tokens of a column that are unknown to its tokenizer; special ones aside."""
+class _Letters(dict[int, int]):
+    """For ``str.translate``: letters and their marks stay, anything else becomes a space."""
 
-    def __init__(self, column: str, tokenizer: Any) -> None:
-        self.column = column
+    def __missing__(self, code: int) -> int:
+        is_letter = unicodedata.category(chr(code))[0] in "LM"
+        self[code] = code if is_letter else ord(" ")
+        return self[code]
+
+
+class _UnknownTokens:
+    """Counts the tokens of words, and those of them that are unknown to the tokenizer.
+
+    Numbers, signs and emoji are left out: they tell nothing about the language.
+
+    Args:
+        column: of the ids.
+        tokenizer: that made them.
+        texts: the columns of the rows that they are of.
+    """
+
+    def __init__(self, column: str, tokenizer: Any, texts: Sequence[str]) -> None:
+        self.column, self.tokenizer, self.texts = column, tokenizer, texts
         self.id = tokenizer.unk_token_id
-        self.others = [int(i) for i in tokenizer.all_special_ids if i != self.id]
         # A tokenizer that knows every byte has its end token in this place.
         if self.id in (tokenizer.eos_token_id, tokenizer.pad_token_id):
             self.id = None
-        self.found = self.tokens = 0
+        self.letters = _Letters()
+        self.counts = np.zeros(1 + max(tokenizer.get_vocab().values()), dtype=np.int64)
+        self.found = 0
 
-    def add(self, rows: Sequence[list[int]]) -> None:
+    def add(self, encoded: EncodedRows, table: Mapping[str, list[Any]]) -> None:
         """Count the tokens of some rows."""
+        rows: Sequence[list[int]] = encoded.columns[self.column]
         ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
-        self.tokens += len(ids) - int(np.isin(ids, self.others).sum())
-        self.found += 0 if self.id is None else int((ids == self.id).sum())
+        self.counts += np.bincount(ids, minlength=len(self.counts))
+        places = range(len(rows)) if encoded.rows is None else encoded.rows
+        for ids_of_row, place in zip(rows, places, strict=True):
+            if self.id is not None and (count := ids_of_row.count(self.id)):
+                text = " ".join(table[name][place] for name in self.texts)
+                self.found += min(count, self._unknown(self._split(text)))
+
+    def _split(self, text: str) -> list[str]:
+        """The words of a text."""
+        return text.translate(self.letters).split()
+
+    def _unknown(self, words: list[str]) -> int:
+        """How many tokens of words are unknown."""
+        ids = self.tokenizer(words, add_special_tokens=False)["input_ids"] if words else []
+        return sum(row.count(self.id) for row in ids)
 
     @property
     def share(self) -> float:
         """The share of unknown tokens."""
-        return self.found / max(self.tokens, 1)
+        return self.found / (self.found + self._known()) if self.found else 0.0
+
+    def _known(self) -> int:
+        """How many of all tokens are of words and known."""
+        special = {*self.tokenizer.all_special_ids}
+        vocabulary = self.tokenizer.get_vocab().items()
+        words = [id_ for token, id_ in vocabulary if id_ not in special and self._split(token)]
+        return int(self.counts[words].sum())
 
 
-def _unknown_tokens(codec: Codec) -> dict[str, _UnknownTokens]:
-    counters = {"texts": _UnknownTokens("input_ids", codec.tokenizer)}
-    if codec.head == "seq2seq":
-        counters["targets"] = _UnknownTokens("labels", codec.target)
-    return counters
+def _unknown_tokens(
+    codec: Codec, facts: Facts, columns: Sequence[str]
+) -> dict[str, _UnknownTokens]:
+    """A counter of the texts, and one of the targets that a model writes.
+
+    Args:
+        codec: the tokenizers.
+        facts: name the columns that are read.
+        columns: of the stored rows that hold text.
+    """
+    targets = [name for name in columns if name not in facts.inputs]
+    if codec.head != "seq2seq":
+        read = columns if codec.head == "causal" else facts.inputs
+        return {"texts": _UnknownTokens("input_ids", codec.tokenizer, read)}
+    return {
+        "texts": _UnknownTokens("input_ids", codec.tokenizer, facts.inputs),
+        "targets": _UnknownTokens("labels", codec.target, targets),
+    }
 
 
 def _refuse_unknown(unknown: dict[str, _UnknownTokens], config: Pipeline) -> None:

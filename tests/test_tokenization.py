@@ -151,12 +151,12 @@ def test_a_tokenizer_that_does_not_know_the_texts_is_refused(
     tmp_path: Path, starter: InitialModel
 ) -> None:
     message = (
-        r"^model\.base: \d\d% of the tokens of the texts are unknown to the tokenizer, more than "
+        r"^model\.base: 100% of the tokens of the texts are unknown to the tokenizer, more than "
         r"20% \(take a model for their language and script, or raise contract\.max_unknown\)$"
     )
     with pytest.raises(ModelError, match=message):
         tokenized(tmp_path, starter, thai(40))
-    allowed = {"contract": {"max_unknown": 0.9}}
+    allowed = {"contract": {"max_unknown": 1.0}}
     assert "unknown to the tokenizer" in tokenized(tmp_path, starter, thai(40), **allowed)[1].note
 
 
@@ -169,6 +169,18 @@ def test_a_few_unknown_tokens_are_shown(tmp_path: Path, starter: InitialModel) -
     _, known = tokenized(tmp_path / "known", starter, parcels(40))
     assert known.stored.summary["unknown"] == {"texts": 0.0}
     assert "unknown" not in known.note
+
+
+def test_numbers_and_emoji_do_not_count(tmp_path: Path, starter: InitialModel) -> None:
+    numbers = [{**row, "text": f"{row['text']} 123456, 78-90!"} for row in thai(40)]
+    with pytest.raises(ModelError, match=r"^model\.base: 100% of the tokens of the texts"):
+        tokenized(tmp_path / "numbers", starter, numbers)
+    faces = [{**row, "text": f"good parcel \U0001f60d {n}"} for n, row in enumerate(parcels(40))]
+    _, found = tokenized(tmp_path / "faces", starter, faces)
+    assert found.stored.summary["unknown"] == {"texts": 0.0}
+    _, mixed = tokenized(tmp_path / "mixed", starter, [*thai(8), *faces[8:]])
+    # Eight words in Thai, and thirty-two times two in English.
+    assert mixed.stored.summary["unknown"] == {"texts": 8 / 72}
 
 
 def test_a_tokenizer_that_does_not_know_the_targets_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from configs.language import translated
 
@@ -70,6 +71,11 @@ class UserError(OneStepError):
     def __init__(self, problems: Iterable[Problem] | Problem) -> None:
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(str(problem.translated()) for problem in self.problems))
+
+    @classmethod
+    def at(cls, where: str | Path, what: str, advice: str = "") -> Self:
+        """The error of one problem."""
+        return cls(Problem(str(where), what, advice))
 
     def __reduce__(self) -> tuple[type[UserError], tuple[Any, ...]]:
         """Pickle the problems, from which the message is made."""

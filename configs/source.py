@@ -69,9 +69,9 @@ def parse(path: Path) -> Source:
     except MarkedYAMLError as error:
         raise ConfigError(_syntax_problem(path, error)) from None
     except BROKEN as error:
-        raise ConfigError(Problem(str(path), _("not valid YAML: {error}", error=error))) from None
+        raise ConfigError.at(path, _("not valid YAML: {error}", error=error)) from None
     if not isinstance(values, dict):
-        raise ConfigError(Problem(str(path), _("expected a mapping of sections"), HELP))
+        raise ConfigError.at(path, _("expected a mapping of sections"), HELP)
     source.values = values
     return source
 
@@ -81,17 +81,14 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         advice = other_file(path, path.parent.glob("*.y*ml")) or HELP
-        raise ConfigError(Problem(str(path), _("no such file"), advice)) from None
+        raise ConfigError.at(path, _("no such file"), advice) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(
-            Problem(
-                str(path),
-                _("expected UTF-8 text, found other bytes at offset {start}", start=error.start),
-            )
+        raise ConfigError.at(
+            path, _("expected UTF-8 text, found other bytes at offset {start}", start=error.start)
         ) from None
     except OSError as error:
-        raise ConfigError(
-            Problem(str(path), _("cannot be read: {strerror}", strerror=error.strerror))
+        raise ConfigError.at(
+            path, _("cannot be read: {strerror}", strerror=error.strerror)
         ) from None
 
 

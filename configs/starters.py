@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 
-from configs.errors import ConfigError, Problem
+from configs.errors import ConfigError
 from configs.files import write_atomic
 from configs.language import _
 from configs.schema import Applications, Pipeline, Section, json_schema
@@ -37,12 +37,10 @@ def write_starter(application: str, output: Path | None, applications: Applicati
             names=", ".join(names),
             application=application,
         )
-        raise ConfigError(Problem("APPLICATION", message, did_you_mean(application, names)))
+        raise ConfigError.at("APPLICATION", message, did_you_mean(application, names))
     path = output or Path(f"{application}.yaml")
     if path.exists():
-        raise ConfigError(
-            Problem(str(path), _("the file exists"), _("choose another with --output"))
-        )
+        raise ConfigError.at(path, _("the file exists"), _("choose another with --output"))
     # Both texts before either file: an application that cannot be loaded leaves nothing behind.
     schema, text = _schema(applications), starter(application, applications[application])
     write_atomic(path.parent / SCHEMA_FILE, schema)

@@ -63,7 +63,7 @@ def _json(source: Source) -> str:
         return json.dumps(source.values, default=str)
     except (TypeError, ValueError) as error:
         message = _("expected plain values and keys: {error}", error=error)
-        raise ConfigError(Problem(str(source.path), message)) from None
+        raise ConfigError.at(source.path, message) from None
 
 
 def _class_of(name: object, applications: Applications) -> type[Pipeline]:

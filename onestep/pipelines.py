@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from configs.errors import ConfigError, DataError, Problem
+from configs.errors import ConfigError, DataError
 from configs.language import _
 from configs.schema import Pipeline
 from configs.source import parse
@@ -146,7 +146,7 @@ def _values(config: Config) -> Mapping[str, Any]:
         return config
     found = type(config).__name__
     message = _("expected a path, a dict or a Pipeline, found {found}", found=found)
-    raise ConfigError(Problem(str(GIVEN), message))
+    raise ConfigError.at(GIVEN, message)
 
 
 def _changes(config: Config, data: Data | None, workspace: Workspace) -> Iterator[str]:
@@ -174,5 +174,5 @@ def _splits(data: Any) -> dict[str, Any]:
             "expected tables by split: train and, if you like, validation and test; found {found}",
             found=found,
         )
-        raise DataError(Problem("data", message))
+        raise DataError.at("data", message)
     return dict(data)

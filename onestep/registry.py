@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import _
 from onestep import display, tables
 from onestep.session import Home, call
@@ -91,11 +91,11 @@ class Model:
                 message = _("expected text or a dict, found {found}", found=type(text).__name__)
                 if isinstance(text, Mapping):
                     message = _("expected texts alone or dicts alone, found both")
-                raise DataError(Problem(f"rows[{at}]", message))
+                raise DataError.at(f"rows[{at}]", message)
         if len(self.inputs) > 1:
             advice = _("give dicts or a table")
-            raise DataError(
-                Problem("rows", _("expected the columns {names}, found texts", names=names), advice)
+            raise DataError.at(
+                "rows", _("expected the columns {names}, found texts", names=names), advice
             )
         return [{names: text} for text in texts]
 
@@ -138,7 +138,7 @@ def _listed(rows: Any) -> list[Any]:
     if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
         found = type(rows).__name__
         message = _("expected texts, dicts or a table, found {found}", found=found)
-        raise DataError(Problem("rows", message, _("put one row into a list")))
+        raise DataError.at("rows", message, _("put one row into a list"))
     return list(rows)
 
 
@@ -147,7 +147,7 @@ def _records(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
         if other := next((key for key in row if not isinstance(key, str)), None):
             found = type(other).__name__
             message = _("expected names of columns, found {found}", found=found)
-            raise DataError(Problem(f"rows[{at}]", message))
+            raise DataError.at(f"rows[{at}]", message)
     return [dict(row) for row in rows]
 
 

@@ -78,7 +78,7 @@ class RunResult(display.Shown):
         """
         if self.version is None:
             advice = _("run it with register=True")
-            raise UserError(Problem(self.name, _("a trial has no registered version"), advice))
+            raise UserError.at(self.name, _("a trial has no registered version"), advice)
         return load(f"{self.name}/{self.version}", home=self._home)
 
     def predict(

@@ -66,13 +66,13 @@ def to_arrow(table: Any, where: str) -> pa.Table:
             "found {found}",
             found=type(table).__name__,
         )
-        raise DataError(Problem(where, message))
+        raise DataError.at(where, message)
     if library(table) == "pandas" and not table.columns.is_unique:
         repeated = ", ".join(sorted({str(n) for n in table.columns[table.columns.duplicated()]}))
         message = _(
             "each column needs a name of its own, found twice: {repeated}", repeated=repeated
         )
-        raise DataError(Problem(where, message, _("rename or drop one of them")))
+        raise DataError.at(where, message, _("rename or drop one of them"))
     try:
         if library(table) == "pandas":
             found = pa.Table.from_pandas(table, preserve_index=False)
@@ -170,10 +170,8 @@ def records(table: Any, where: str) -> tuple[pa.Table | None, list[str], list[Ro
     if library(table) == "pandas":
         named = table.set_axis(map(str, table.columns), axis=1)
         if twice := sorted(set(named.columns[named.columns.duplicated()])):
-            raise DataError(
-                Problem(
-                    where, _("two columns have the name {twice!r}", twice=twice[0]), _("rename one")
-                )
+            raise DataError.at(
+                where, _("two columns have the name {twice!r}", twice=twice[0]), _("rename one")
             )
         return None, list(named.columns), named.to_dict("records")
     arrow = to_arrow(table, where)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import _, english
 from configs.schema import Pipeline
 from tasks.champion import gate
@@ -286,7 +286,7 @@ def _require_checks(package: Path) -> int:
     if report.get("verdict") != "passed" or not ran:
         advice = _("run the pipeline from its validation stage: --fresh")
         message = _("the data contract has not been checked for the rows of this model")
-        raise DataError(Problem("registration", message, advice))
+        raise DataError.at("registration", message, advice)
     return len(ran)
 
 

@@ -317,4 +317,4 @@ def _refuse_too_long(
         limit=limit,
     )
     advice = _("raise model.{name} or contract.max_truncated", name=name)
-    raise DataError(Problem(f"model.{name}", message, advice))
+    raise DataError.at(f"model.{name}", message, advice)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.files import PARTIAL
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def write_data_to(target: Path, pieces: Iterable[str | bytes]) -> None:
             stream.writelines(_bytes(piece) for piece in chain([first], content))
         temporary.replace(target)
     except OSError as error:
-        raise DataError(Problem(str(target), str(error.strerror or error))) from None
+        raise DataError.at(target, str(error.strerror or error)) from None
     finally:
         temporary.unlink(missing_ok=True)
 

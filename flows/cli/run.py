@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from configs.errors import ConfigError, Problem, UserError
+from configs.errors import ConfigError, UserError
 from configs.language import _, translated
 from flows.cli import stopping
 from flows.cli.options import (
@@ -100,7 +100,7 @@ def _start_timeline(path: Path) -> None:
         trace.start(path)
     except OSError as error:
         message = _("cannot be written: {error.strerror}", error=error)
-        raise UserError(Problem(str(path), message)) from None
+        raise UserError.at(path, message) from None
 
 
 def retrain(

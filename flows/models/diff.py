@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from configs.errors import Problem, UserError
+from configs.errors import UserError
 from configs.language import _
 from flows.tracking.versions import Evaluation, Pair, both, different
 from tasks.tracking import lineage, registry, runs
@@ -83,7 +83,7 @@ def references(first: str, second: str, third: str = "") -> tuple[Reference, Ref
     for one in found:
         if one.version is not None and not one.version.isdigit():
             advice = _("give NAME 1 2, or two of NAME, NAME@ALIAS and NAME/VERSION")
-            raise UserError(Problem(one.uri, _("expected the number of a version"), advice))
+            raise UserError.at(one.uri, _("expected the number of a version"), advice)
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from configs.errors import ModelError, Problem, UserError
+from configs.errors import ModelError, UserError
 from configs.language import _
 from tasks.store import read_json, storage_errors
 from tasks.tracking import lineage, registry
@@ -42,9 +42,7 @@ def export(workspace: Workspace, model: str, folder: Path) -> Path:
         UserError: the folder exists and is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(
-            Problem(str(folder), _("expected a new or empty folder"), _("name another"))
-        )
+        raise UserError.at(folder, _("expected a new or empty folder"), _("name another"))
     client = reach(workspace)
     version = registry.look_up(client, Reference.parse(model))
     known = lineage.of(client, workspace, version)
@@ -66,7 +64,7 @@ def _verify(package: Path, uri: str) -> None:
     try:
         verify(package)
     except ValueError as error:
-        raise ModelError(Problem(uri, str(error))) from None
+        raise ModelError.at(uri, str(error)) from None
 
 
 def _card(described: Record, settings: Record, folder: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import _
 from flows.models.reading import Row
 from tasks.contract.sources.base import Options
@@ -77,7 +77,7 @@ class Signature:
             name = self.inputs[own.index(given)] if given in own else given
             if name not in found or name in renamed:
                 message = _("expected the name of an input, each once: {own}", own=", ".join(own))
-                raise DataError(Problem(f"{option} {given}", message))
+                raise DataError.at(f"{option} {given}", message)
             renamed[name] = actual
         return found | {name: [actual] for name, actual in renamed.items()}
 

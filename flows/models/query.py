@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import ModelError, Problem, UserError
+from configs.errors import ModelError, UserError
 from configs.language import _, english
 from flows.prefect_run import events
 from flows.servers.leases import shared
@@ -73,7 +73,7 @@ def _names(client: MlflowClient, name: str | None) -> list[str]:
         return names
     if name not in names:
         known = ", ".join(names) or _("none yet")
-        raise ModelError(Problem(name, _("no such model"), _("registered: {known}", known=known)))
+        raise ModelError.at(name, _("no such model"), _("registered: {known}", known=known))
     return [name]
 
 
@@ -166,7 +166,7 @@ def _run_url(client: MlflowClient, workspace: Workspace, version: ModelVersion) 
 def _require_reason(reason: str) -> str:
     given = reason.strip()
     if not given:
-        raise UserError(Problem("--reason", _("expected a reason, found nothing")))
+        raise UserError.at("--reason", _("expected a reason, found nothing"))
     if any("\ud800" <= letter <= "\udfff" for letter in given):
-        raise UserError(Problem("--reason", _("expected text in UTF-8")))
+        raise UserError.at("--reason", _("expected text in UTF-8"))
     return given

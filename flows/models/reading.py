@@ -50,12 +50,10 @@ def find_file(name: str) -> Path:
         return STDIN
     found = splits.expand([name], Path())
     if len(found) > 1:
-        raise DataError(
-            Problem(
-                name,
-                english("expected one file, found {found}", found=len(found)),
-                english("name one of them"),
-            )
+        raise DataError.at(
+            name,
+            english("expected one file, found {found}", found=len(found)),
+            english("name one of them"),
         )
     formats.format_of(found[0])
     return found[0]

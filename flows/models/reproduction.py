@@ -160,7 +160,7 @@ def _registered_weights(
     path = f"{PACKAGE}/manifest.json"
     manifest = runs.read_artifact(client, workspace, str(known.version.run_id), path)
     if manifest is None:
-        raise ModelError(Problem(runs.uri_of(known.version), _("its artifacts are gone")))
+        raise ModelError.at(runs.uri_of(known.version), _("its artifacts are gone"))
     return _weights(manifest)
 
 

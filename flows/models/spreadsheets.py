@@ -9,7 +9,7 @@ from datetime import date, datetime
 from importlib.util import find_spec
 from typing import Any, Final
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import _, english
 from tasks.contract.sources.workbooks import LIBRARY
 
@@ -35,7 +35,7 @@ def require_library() -> None:
             "expected {library} to write Excel workbooks, found that it is not installed",
             library=LIBRARY,
         )
-        raise DataError(Problem("--to xlsx", message, english("pip install 'onestep[excel]'")))
+        raise DataError.at("--to xlsx", message, english("pip install 'onestep[excel]'"))
 
 
 def escaped(text: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import _, english, translated
 from flows.models import spreadsheets
 from flows.models.reading import Numbered, Row, Words
@@ -37,7 +37,7 @@ def prediction_names(
     """
     if probabilities and PROBABILITIES not in outputs:
         message = _("this model gives no probabilities, only {outputs}", outputs=", ".join(outputs))
-        raise DataError(Problem(where, message, _("leave it out")))
+        raise DataError.at(where, message, _("leave it out"))
     names: dict[str, str] = {}
     for output in outputs:
         if output != PROBABILITIES or probabilities:
@@ -71,7 +71,7 @@ class Output:
             if self.kind != "jsonl" and not isinstance(item, Unreadable):
                 for name, value in item[1].items():
                     if message := self._too_much(item[0], name, value):
-                        raise DataError(Problem(words.row(item[0]), message, translated(AS_JSON)))
+                        raise DataError.at(words.row(item[0]), message, translated(AS_JSON))
             yield item
 
     def _too_much(self, number: int, name: str, value: Any) -> str:
@@ -112,7 +112,7 @@ class Output:
                 kind="CSV" if self.kind == "csv" else "Excel",
                 same=quote_names(same),
             )
-            raise DataError(Problem(f"--to {self.kind}", message, translated(AS_JSON)))
+            raise DataError.at(f"--to {self.kind}", message, translated(AS_JSON))
         if self.kind == "xlsx":
             return ""
         # Else a name could be divided by another separator.

@@ -139,7 +139,7 @@ class Reservations:
         for one in pipelines:
             if not self.take(one):
                 self.close()
-                raise UserError(Problem(str(one.file), _("another `onestep schedule` serves it")))
+                raise UserError.at(one.file, _("another `onestep schedule` serves it"))
 
     def take(self, one: ScheduledPipeline) -> bool:
         with ExitStack() as stack:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from configs.errors import ModelError, Problem
+from configs.errors import ModelError
 from configs.language import _
 from tasks.evaluation import OUTCOMES
 from tasks.tracking import registry, runs
@@ -58,7 +58,7 @@ class Evaluation:
             found = runs.fetch_artifact(self._client, self._run, path, Path(folder))
             if found is None:
                 where = runs.uri_of(self.version)
-                raise ModelError(Problem(where, _("its evaluation is gone")))
+                raise ModelError.at(where, _("its evaluation is gone"))
             return pd.read_parquet(found)
 
     def _read(self, path: str) -> Any:

@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Final
 
-from configs.errors import ConfigError, Problem
+from configs.errors import ConfigError
 from configs.language import english
 from configs.schema import Pipeline
 from tasks.applications.base import Application
@@ -43,24 +43,22 @@ def get(name: str) -> Application:
         ConfigError: there is no such application, or its package cannot be loaded.
     """
     if refusal := APPLICATIONS.refusal(name):
-        raise ConfigError(Problem("application", refusal))
+        raise ConfigError.at("application", refusal)
     try:
         found = APPLICATIONS.load(name)
         found = found.load() if isinstance(found, EntryPoint) else found
     except Exception as error:
         advice = english("repair or uninstall the package that brings it")
-        raise ConfigError(
-            Problem(
-                english("application {name}", name=name),
-                english("cannot be loaded: {error}", error=error),
-                advice,
-            )
+        raise ConfigError.at(
+            english("application {name}", name=name),
+            english("cannot be loaded: {error}", error=error),
+            advice,
         ) from None
     if not isinstance(found, Application) or found.name != name:
         message = english(
             "expected an Application named {name!r} behind the entry point", name=name
         )
-        raise ConfigError(Problem(english("application {name}", name=name), message))
+        raise ConfigError.at(english("application {name}", name=name), message)
     return found
 
 

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from configs.errors import Problem, TrackingFailure, UserError
+from configs.errors import TrackingFailure, UserError
 from configs.language import _
 from tasks.progress import Notice, announce
 from tasks.store import lock, storage_errors
@@ -224,12 +224,10 @@ def _require_access(error: Exception, what: str) -> None:
     status = _status(error)
     if status == UNAUTHORIZED:
         advice = _("set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
-        raise UserError(
-            Problem("MLFLOW_TRACKING_URI", _("MLflow refuses the login"), advice)
-        ) from None
+        raise UserError.at("MLFLOW_TRACKING_URI", _("MLflow refuses the login"), advice) from None
     if status == FORBIDDEN:
         message = _("cannot {what}: this account of MLflow lacks the permission", what=what)
-        raise UserError(Problem("MLFLOW_TRACKING_USERNAME", message)) from None
+        raise UserError.at("MLFLOW_TRACKING_USERNAME", message) from None
 
 
 def unreachable(error: Exception) -> bool:

@@ -98,12 +98,12 @@ def of(client: MlflowClient, workspace: Workspace, version: ModelVersion) -> Lin
         runs.read_artifact(client, workspace, str(version.run_id), FILE) if version.run_id else None
     )
     if found is None:
-        raise ModelError(
-            Problem(where, _("its run has no {file}", file=FILE), _("onestep did not register it"))
+        raise ModelError.at(
+            where, _("its run has no {file}", file=FILE), _("onestep did not register it")
         )
     if lacking := [part for part in PARTS if part not in found]:
         message = _("its {file} lacks {lacking}", file=FILE, lacking=", ".join(lacking))
-        raise ModelError(Problem(where, message, _("another version of onestep registered it")))
+        raise ModelError.at(where, message, _("another version of onestep registered it"))
     return Lineage(version, found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from configs.errors import ModelError, Problem
+from configs.errors import ModelError
 from configs.language import _, english
 from tasks.tracking import registry
 from tasks.tracking.client import patiently
@@ -45,7 +45,7 @@ def promote(
         lambda: registry.aliases(client, name).get(CHAMPION), _("look at {name}", name=name)
     )
     if champion == version:
-        raise ModelError(Problem(f"models:/{name}/{version}", _("is the champion already")))
+        raise ModelError.at(f"models:/{name}/{version}", _("is the champion already"))
     move = Move(name, version, champion, registry.BY_HAND, reason)
     return _carry_out(workspace, client, move)
 
@@ -62,7 +62,7 @@ def roll_back(workspace: Workspace, client: MlflowClient, name: str, reason: str
         advice = _(
             "`onestep models {name}` lists its versions; `onestep promote` takes any", name=name
         )
-        raise ModelError(Problem(name, _("there is no previous champion"), advice))
+        raise ModelError.at(name, _("there is no previous champion"), advice)
     move = Move(name, previous, champion, registry.ROLLED_BACK, reason)
     return _carry_out(workspace, client, move)
 
@@ -78,7 +78,7 @@ def _carry_out(workspace: Workspace, client: MlflowClient, move: Move) -> Champi
                 message = _(
                     "version {champion} has become the champion in the meantime", champion=champion
                 )
-                raise ModelError(Problem(move.name, message, _("look at it, and decide again")))
+                raise ModelError.at(move.name, message, _("look at it, and decide again"))
             _settle(client, move)
             registry.make_champion(client, move)
 

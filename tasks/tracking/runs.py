@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import Problem, UserError
+from configs.errors import UserError
 from configs.language import _
 from tasks.store import read_json
 from tasks.tracking.client import ignoring, public, transfer, ui_address
@@ -104,12 +104,10 @@ def _known_experiment(client: MlflowClient, workspace: Workspace, name: str) -> 
         place = shlex.quote(public(workspace.tracking_uri))
         command = f"MLFLOW_TRACKING_URI={place} mlflow experiments restore -x {number}"
         message = _("the experiment {name!r} was deleted in MLflow", name=name)
-        raise UserError(
-            Problem(
-                "name",
-                message,
-                _("restore it with `{command}`, or rename the pipeline", command=command),
-            )
+        raise UserError.at(
+            "name",
+            message,
+            _("restore it with `{command}`, or rename the pipeline", command=command),
         )
     return number
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from configs.errors import ModelError, Problem
+from configs.errors import ModelError
 from configs.language import _
 from tasks import cores
 
@@ -29,7 +29,7 @@ def choose_device(declared: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if declared == "cuda" and not torch.cuda.is_available():
         message = _("expected a CUDA device, found none that this build of PyTorch can use")
-        raise ModelError(Problem("compute.device", message, _("set it to auto or cpu")))
+        raise ModelError.at("compute.device", message, _("set it to auto or cpu"))
     return torch.device(declared)
 
 

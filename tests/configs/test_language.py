@@ -12,7 +12,9 @@ from configs.language import PLACEHOLDER, VARIABLES, _, english, language, trans
 from tests.docs.markdown import ROOT
 from tests.support.messages import MO, PO, calls, catalogue, compiled, completed, sources
 
-CONSTRUCTORS = ("Problem", "ConfigError", "DataError", "ModelError", "UserError")
+CONSTRUCTORS = ("ConfigError", "DataError", "ModelError", "UserError")
+LOCATED = ("Problem", *(f"{name}.at" for name in CONSTRUCTORS))
+"""What takes a place before its texts."""
 CONSTRUCTORS += ("Failure", "StorageFailure", "WorkerFailure", "TrackingFailure", "Notice")
 
 
@@ -162,8 +164,8 @@ def bare_texts() -> Iterator[str]:
     """Where an error or a notice gets a text that is not a message."""
     for path in sources("*.py"):
         name = str(path.relative_to(ROOT))
-        for call in calls(path, CONSTRUCTORS):
-            texts = call.args[1:] if getattr(call.func, "id", "") == "Problem" else call.args
+        for call in calls(path, (*CONSTRUCTORS, *LOCATED)):
+            texts = call.args[1:] if ast.unparse(call.func) in LOCATED else call.args
             yield from (f"{name}:{text.lineno}" for text in texts if is_bare(text))
 
 

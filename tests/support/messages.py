@@ -37,9 +37,9 @@ def sources(pattern: str) -> list[Path]:
 
 
 def calls(path: Path, names: tuple[str, ...]) -> Iterator[ast.Call]:
-    """The calls of functions by their plain names."""
+    """The calls of functions by their names as the code writes them."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in names:
             yield node
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import english
 from configs.schema import Data
 from configs.training import Loss
@@ -45,14 +45,12 @@ class EntityLearning(Learning[EntityFacts, EntityPipeline]):
         counts = census.labels("train")
         where = english("column {entities!r}", entities=data.columns.get("entities", "entities"))
         if not counts:
-            raise DataError(Problem(where, english("no training row has an entity")))
+            raise DataError.at(where, english("no training row has an entity"))
         if len(counts) > MOST_TYPES:
             message = english(
                 "expected the types of entities, found {counts} different ones", counts=len(counts)
             )
-            raise DataError(
-                Problem(where, message, english("are the entities' texts in their labels?"))
-            )
+            raise DataError.at(where, message, english("are the entities' texts in their labels?"))
         if not (types := labels.declared(data)):
             labels.require_one_reading(counts, where)
             types = tuple(sorted(counts))

@@ -80,11 +80,9 @@ def _label_names(target: str, sources: Sources) -> Sequence[str] | None:
     declared = {name: list(names) for name, names in found.items() if names}
     if len(set(map(tuple, declared.values()))) > 1:
         named = "; ".join(f"{name}: {', '.join(names[:5])}" for name, names in declared.items())
-        raise DataError(
-            Problem(
-                english("column {target!r}", target=target),
-                english("the classes have several orders: {named}", named=named),
-            )
+        raise DataError.at(
+            english("column {target!r}", target=target),
+            english("the classes have several orders: {named}", named=named),
         )
     return next(iter(declared.values()), None)
 
@@ -113,9 +111,7 @@ def _mapping(data: Data, application: Application, sources: Sources) -> dict[str
             name=application.name,
             canonical=", ".join(canonical),
         )
-        raise DataError(
-            Problem("data.columns", message, english("write application's name: your name"))
-        )
+        raise DataError.at("data.columns", message, english("write application's name: your name"))
     mapping = {name: data.columns.get(name, name) for name in canonical}
     absent = {c.name for c in columns if c.optional and c.name not in data.columns}
     if absent:

@@ -50,10 +50,8 @@ def take_back(config: Pipeline, root: Path, sources: Sources, fixed: Path) -> Re
     path = quarantine.file_of(root, config.name)
     waiting = {_place(entry): entry for entry in quarantine.read(path)}
     if not waiting:
-        raise DataError(
-            Problem(
-                str(path), english("the quarantine is empty"), english("run `onestep check` first")
-            )
+        raise DataError.at(
+            path, english("the quarantine is empty"), english("run `onestep check` first")
         )
     read = list(_read(fixed, waiting))
     problems = [item for item in read if isinstance(item, Problem)]

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import english
 from configs.schema import Pipeline
 from tasks.contract.rows.catalogue import NO_GROUP, Catalogue, Hashes
@@ -76,7 +76,7 @@ def _too_few(name: str, share: float, what: str) -> DataError:
         "cannot set aside {share:g} of {note} for {name}", share=share, note=what, name=name
     )
     advice = english("give more rows, a larger fraction, or files of its own")
-    return DataError(Problem(f"data.{name}", message, advice))
+    return DataError.at(f"data.{name}", message, advice)
 
 
 def _by_group(

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import english
 from configs.schema import Window
 from tasks.applications.base import Reasons
@@ -87,9 +87,7 @@ def outside(
         message = english(
             "expected dates or numbers in column {column!r}, found both", column=window.column
         )
-        raise DataError(
-            Problem("data.window.column", message, english("write all of them in one way"))
-        )
+        raise DataError.at("data.window.column", message, english("write all of them in one way"))
     train: NDArray[np.int64] = np.flatnonzero(kept & (rows.split == SPLITS.index("train")))
     if window.days is not None:
         moments = rows.moment[train]

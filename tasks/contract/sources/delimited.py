@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from functools import cached_property
 from typing import IO, ClassVar
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import english
 from tasks.contract.sources import blocks, separators
 from tasks.contract.sources.base import BLOCK_BYTES, Block, Row, Rows, Unreadable, is_empty
@@ -41,9 +41,7 @@ class CommaSeparated(TextFile):
             names = " as well as by ".join(NAMES[one] for one in fitting)
             choice = " or ".join(f"data.delimiter: {json.dumps(one)}" for one in fitting)
             message = english("its columns can be divided by {names}", names=names)
-            raise DataError(
-                Problem(f"{self.path}:1", message, english("set {choice}", choice=choice))
-            )
+            raise DataError.at(f"{self.path}:1", message, english("set {choice}", choice=choice))
         return Separator(str(declared)) if found.others else found
 
     @property
@@ -117,8 +115,8 @@ class CommaSeparated(TextFile):
                 return
             except csv.Error as error:
                 where = f"{self.path}:{line}"
-                raise DataError(
-                    Problem(where, english("not valid CSV: {error}", error=error), ADVICE)
+                raise DataError.at(
+                    where, english("not valid CSV: {error}", error=error), ADVICE
                 ) from None
 
     def _reader(self, stream: IO[str] | Iterator[str], *, skip: bool = True) -> Reader:
@@ -133,21 +131,17 @@ class CommaSeparated(TextFile):
         try:
             header: list[str] = [name.strip() for name in next(reader)]
         except csv.Error as error:
-            raise DataError(
-                Problem(where, english("not valid CSV: {error}", error=error))
-            ) from None
+            raise DataError.at(where, english("not valid CSV: {error}", error=error)) from None
         unnamed = [str(number) for number, name in enumerate(header, 1) if not name]
         if len(unnamed) > 1:
             message = english(
                 "columns {unnamed} of the header have no name", unnamed=", ".join(unnamed)
             )
-            raise DataError(
-                Problem(where, message, english("name them, or delete them in every line"))
-            )
+            raise DataError.at(where, message, english("name them, or delete them in every line"))
         repeated = sorted({name for name in header if header.count(name) > 1})
         if repeated:
             message = english("the header names {repeated} twice", repeated=", ".join(repeated))
-            raise DataError(Problem(where, message, english("rename one")))
+            raise DataError.at(where, message, english("rename one"))
         return header
 
     def _header_size(self) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias, cast
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import english
 from tasks.contract.sources.base import FileSource, Options
 from tasks.contract.sources.delimited import CommaSeparated, TabSeparated
@@ -75,7 +75,7 @@ def format_of(path: Path, own: Formats = NONE) -> str:
         "expected CSV, TSV, JSON, JSONL, Parquet or XLSX, each also .gz{installed}",
         installed=installed,
     )
-    raise DataError(Problem(str(path), expected, english("name the file after its format")))
+    raise DataError.at(path, expected, english("name the file after its format"))
 
 
 def open_file(path: Path, options: Options | None = None, own: Formats = NONE) -> FileSource:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import _
 from tasks.contract.sources.arrow import ARROW_BATCH, ArrowSource
 
@@ -92,6 +92,6 @@ def load(
             name=dataset,
             revision=f" --revision {revision}" if revision else "",
         )
-        raise DataError(Problem(f"data.dataset {dataset}", message, advice)) from None
+        raise DataError.at(f"data.dataset {dataset}", message, advice) from None
     address = {"path": dataset, "config_name": subset, "revision": revision}
     return {name: HubSplit(name, address, table) for name, table in found.items()}

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import english
 from tasks.contract.sources import blocks
 from tasks.contract.sources.base import BLOCK_BYTES, Block, Row, Rows, Unreadable, union
@@ -61,7 +61,7 @@ class JsonFile(TextFile):
                 reason=first.reason,
             )
         advice = self.lists if first and first.raw.lstrip().startswith("[") else ""
-        raise DataError(Problem(self.place, message, advice))
+        raise DataError.at(self.place, message, advice)
 
 
 class JsonLines(JsonFile):
@@ -134,11 +134,9 @@ def _records(path: Path, text: str) -> list[Any]:
     except json.JSONDecodeError as error:
         where = f"{path}:{error.lineno}"
         advice = ONE_PER_LINE if error.msg == "Extra data" else ""
-        raise DataError(
-            Problem(where, english("not valid JSON: {msg}", msg=error.msg), advice)
-        ) from None
+        raise DataError.at(where, english("not valid JSON: {msg}", msg=error.msg), advice) from None
     except (ValueError, RecursionError):
-        raise DataError(Problem(str(path), english("not valid JSON"))) from None
+        raise DataError.at(path, english("not valid JSON")) from None
     records = document.get("data") if isinstance(document, dict) else document
     if not isinstance(records, list):
         message = english(
@@ -147,17 +145,15 @@ def _records(path: Path, text: str) -> list[Any]:
         nested = isinstance(document, dict) and any(
             isinstance(v, list | dict) for v in document.values()
         )
-        raise DataError(Problem(str(path), message, BY_COLUMN if nested else ONE_PER_LINE))
+        raise DataError.at(path, message, BY_COLUMN if nested else ONE_PER_LINE)
     if isinstance(document, _Repeated) or (is_squad(records) and has_repeated(records)):
-        raise DataError(Problem(str(path), REPEATED))
+        raise DataError.at(path, REPEATED)
     if not is_squad(records):
         return records
     try:
         return list(flatten({"data": records}))
     except ValueError as error:
-        raise DataError(
-            Problem(str(path), english("not SQuAD's layout: {error}", error=error))
-        ) from None
+        raise DataError.at(path, english("not SQuAD's layout: {error}", error=error)) from None
 
 
 def is_squad(records: list[Any]) -> bool:

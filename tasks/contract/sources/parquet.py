@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import english
 from tasks.contract.sources import text_files
 from tasks.contract.sources.arrow import ARROW_BATCH, ArrowSource
@@ -26,7 +26,7 @@ class Parquet(FileSource, ArrowSource):
                 "each column needs a name of its own, found twice: {repeated}",
                 repeated=", ".join(repeated),
             )
-            raise DataError(Problem(self.place, message, english("rename or delete one of them")))
+            raise DataError.at(self.place, message, english("rename or delete one of them"))
         return names
 
     def record_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -39,7 +39,7 @@ class Parquet(FileSource, ArrowSource):
             yield from self._open().iter_batches(ARROW_BATCH, columns=plain)
         except (pa.ArrowException, OSError):
             message = english("the Parquet data is damaged or cut off")
-            raise DataError(Problem(self.place, message)) from None
+            raise DataError.at(self.place, message) from None
 
     def _open(self) -> Any:
         import pyarrow as pa
@@ -51,6 +51,4 @@ class Parquet(FileSource, ArrowSource):
                     return pq.ParquetFile(pa.BufferReader(stream.read()))
             return pq.ParquetFile(self.path, memory_map=True)
         except (pa.ArrowInvalid, OSError):
-            raise DataError(
-                Problem(self.place, english("not a Parquet file, or cut off"))
-            ) from None
+            raise DataError.at(self.place, english("not a Parquet file, or cut off")) from None

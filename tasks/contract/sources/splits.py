@@ -113,7 +113,7 @@ def _hub_splits(data: Data) -> dict[str, list[Source]]:
                 message = english(
                     "no split {name!r}; found {found}", name=name, found=", ".join(found)
                 )
-                raise DataError(Problem(f"data.{split}", message))
+                raise DataError.at(f"data.{split}", message)
     return {split: [found[name] for name in names] for split, names in _declared(data).items()}
 
 
@@ -196,8 +196,8 @@ def _open_file(path: Path, options: Options, own: Formats) -> Source:
         with path.open("rb") as stream:
             stream.read(1)
     except OSError as error:
-        raise DataError(
-            Problem(source.place, english("cannot be read: {strerror}", strerror=error.strerror))
+        raise DataError.at(
+            source.place, english("cannot be read: {strerror}", strerror=error.strerror)
         ) from None
     return source
 

@@ -70,14 +70,10 @@ def binary(path: Path) -> Iterator[io.BufferedReader]:
             else:
                 yield raw
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise DataError(
-            Problem(str(path), english("the gzip data is damaged or cut off"))
-        ) from None
+        raise DataError.at(path, english("the gzip data is damaged or cut off")) from None
     except OSError as error:
-        raise DataError(
-            Problem(
-                str(path), english("cannot be read: {strerror}", strerror=error.strerror or error)
-            )
+        raise DataError.at(
+            path, english("cannot be read: {strerror}", strerror=error.strerror or error)
         ) from None
 
 
@@ -131,7 +127,7 @@ def encoding_of(path: Path, options: Options | None = None) -> Encoding:
         if b"\0" in head:
             if found := encodings.wide(head):
                 return found
-            raise DataError(Problem(str(path), english("expected UTF-8 text, found binary data")))
+            raise DataError.at(path, english("expected UTF-8 text, found binary data"))
         try:
             return encodings.detect(stream, options.encoding)
         except UnknownEncodingError as error:
@@ -141,12 +137,10 @@ def encoding_of(path: Path, options: Options | None = None) -> Encoding:
 def _refuse_others(path: Path, head: bytes) -> None:
     """Refuse a file that is empty, or of a format that is no text."""
     if not head.strip():
-        raise DataError(Problem(str(path), english("the file is empty")))
+        raise DataError.at(path, english("the file is empty"))
     for magic, (name, advice) in OTHER_FORMATS.items():
         if head.startswith(magic):
-            raise DataError(
-                Problem(str(path), english("expected text, found {found}", found=name), advice)
-            )
+            raise DataError.at(path, english("expected text, found {found}", found=name), advice)
 
 
 def _not_declared(path: Path, name: str) -> Problem:
@@ -189,12 +183,8 @@ def _decoded(path: Path, encoding: Encoding) -> Iterator[None]:
         where, byte = _first_undecodable(path, encoding)
         name = encoding.name.upper() if encoding.name.startswith("utf") else encoding.name
         advice = english("correct it") if encoding.mark else english("correct it, or data.encoding")
-        raise DataError(
-            Problem(
-                where,
-                english("expected {name}, found byte 0x{byte:02x}", name=name, byte=byte),
-                advice,
-            )
+        raise DataError.at(
+            where, english("expected {name}, found byte 0x{byte:02x}", name=name, byte=byte), advice
         ) from None
 
 

@@ -53,7 +53,7 @@ class Workbook(FileSource):
                 "expected {library} to read Excel workbooks, found that it is not installed",
                 library=LIBRARY,
             )
-            raise DataError(Problem(self.place, message, english("pip install 'onestep[excel]'")))
+            raise DataError.at(self.place, message, english("pip install 'onestep[excel]'"))
 
     @cached_property
     def sheet(self) -> str:
@@ -72,21 +72,19 @@ class Workbook(FileSource):
                     declared=declared,
                     names=", ".join(map(repr, names)),
                 )
-                raise DataError(
-                    Problem(self.place, message, english("set data.sheet to one of them"))
-                )
+                raise DataError.at(self.place, message, english("set data.sheet to one of them"))
             visible = [one for one in book.worksheets if one.sheet_state == "visible"]
             tables = {one.title: _first_rows(one) for one in visible or book.worksheets}
         full = {name: rows for name, rows in tables.items() if len(rows) > 1}
         if not tables:
-            raise DataError(Problem(self.place, english("expected a sheet with rows, found none")))
+            raise DataError.at(self.place, english("expected a sheet with rows, found none"))
         first, *others = map(str, full or tables)
         if len(full) > 1 and any(_are_alike(full[first], full[other]) for other in others):
             message = english(
                 "several sheets can be meant: {full}", full=", ".join(map(repr, full))
             )
             choice = " or ".join(f"data.sheet: {json.dumps(o, ensure_ascii=False)}" for o in full)
-            raise DataError(Problem(self.place, message, english("set {choice}", choice=choice)))
+            raise DataError.at(self.place, message, english("set {choice}", choice=choice))
         return first
 
     def reading(self) -> dict[str, str]:
@@ -135,22 +133,22 @@ class Workbook(FileSource):
         unnamed = [str(number) for number, name in enumerate(header, 1) if not name]
         repeated = sorted({name for name in header if header.count(name) > 1})
         if not header:
-            raise DataError(Problem(self.place, english("the sheet is empty")))
+            raise DataError.at(self.place, english("the sheet is empty"))
         if len(unnamed) > 1:
             message = english(
                 "row {where}: columns {unnamed} have no name",
                 where=where,
                 unnamed=", ".join(unnamed),
             )
-            raise DataError(Problem(self.place, message, english("name them, or delete them")))
+            raise DataError.at(self.place, message, english("name them, or delete them"))
         if not _are_unicode(header):
             message = english("half of a surrogate pair")
-            raise DataError(Problem(f"{self.place} row {where}", message, english("rename one")))
+            raise DataError.at(f"{self.place} row {where}", message, english("rename one"))
         if repeated:
             message = english(
                 "row {where} names {repeated} twice", where=where, repeated=", ".join(repeated)
             )
-            raise DataError(Problem(self.place, message, english("rename one")))
+            raise DataError.at(self.place, message, english("rename one"))
         return header
 
     @contextmanager
@@ -173,7 +171,7 @@ class Workbook(FileSource):
                 message = english(
                     "not an Excel workbook (.xlsx), cut off, or protected by a password"
                 )
-                raise DataError(Problem(str(self.path), message)) from None
+                raise DataError.at(self.path, message) from None
 
 
 def _filled(sheet: Any) -> Iterator[tuple[int, list[Any]]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from configs.errors import ModelError, Problem
+from configs.errors import ModelError
 from configs.language import _
 from configs.training import Adapter
 
@@ -123,15 +123,13 @@ def _targets(model: nn.Module, adapter: Adapter, full: set[str]) -> list[str]:
     unknown = [t for t in chosen if not any(_ends(name, t) for name in linear)]
     if unknown:
         known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
-        raise ModelError(
-            Problem(
-                "training.adapter.target_modules",
-                _(
-                    "expected linear layers of the model, found {unknown}",
-                    unknown=", ".join(unknown),
-                ),
-                _("it has {known}", known=known),
-            )
+        raise ModelError.at(
+            "training.adapter.target_modules",
+            _(
+                "expected linear layers of the model, found {unknown}",
+                unknown=", ".join(unknown),
+            ),
+            _("it has {known}", known=known),
         )
     adaptable = [
         name
@@ -141,12 +139,10 @@ def _targets(model: nn.Module, adapter: Adapter, full: set[str]) -> list[str]:
         and f"{name}.weight" not in full
     ]
     if not adaptable:
-        raise ModelError(
-            Problem(
-                "training.adapter",
-                _("expected a layer to adapt, and all are frozen or trained in full"),
-                _("lower training.frozen_layers, or choose other training.adapter.target_modules"),
-            )
+        raise ModelError.at(
+            "training.adapter",
+            _("expected a layer to adapt, and all are frozen or trained in full"),
+            _("lower training.frozen_layers, or choose other training.adapter.target_modules"),
         )
     return adaptable
 

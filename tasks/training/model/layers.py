@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from configs.errors import ModelError, Problem
+from configs.errors import ModelError
 from configs.language import _
 
 LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h|block)\.(\d+)\.")
@@ -90,16 +90,14 @@ def freeze(model: nn.Module, count: int) -> None:
     stack, length = next(iter(lengths.items()), ("", 0))
     if count > length:
         owner = "encoder" if len(lengths) > 1 else "model"
-        raise ModelError(
-            Problem(
-                "training.frozen_layers",
-                _(
-                    "expected at most {length}, the layers of the {owner}; found {count}",
-                    length=length,
-                    owner=owner,
-                    count=count,
-                ),
-            )
+        raise ModelError.at(
+            "training.frozen_layers",
+            _(
+                "expected at most {length}, the layers of the {owner}; found {count}",
+                length=length,
+                owner=owner,
+                count=count,
+            ),
         )
     for name, parameter in model.named_parameters():
         if _is_frozen(name, stack, count, lengths):
@@ -125,13 +123,11 @@ def recompute_activations(model: Any) -> None:
             activation_checkpointing_kwargs={"use_reentrant": False}
         )
     except ValueError as error:
-        raise ModelError(
-            Problem(
-                "training.gradient_checkpointing",
-                _(
-                    "a {model_type} model cannot recompute its activations",
-                    model_type=model.config.model_type,
-                ),
-                _("leave it out, or take another model"),
-            )
+        raise ModelError.at(
+            "training.gradient_checkpointing",
+            _(
+                "a {model_type} model cannot recompute its activations",
+                model_type=model.config.model_type,
+            ),
+            _("leave it out, or take another model"),
         ) from error

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from configs.errors import ModelError, Problem
+from configs.errors import ModelError
 from configs.language import _
 from configs.schema import Model, Pipeline
 from tasks.applications.base import Application
@@ -161,7 +161,7 @@ def _share(declared: Model, length: int, limit: int) -> tuple[int, int]:
             limit=limit,
         )
         advice = _("declare a smaller model.max_length")
-        raise ModelError(Problem("model.max_length", message, advice))
+        raise ModelError.at("model.max_length", message, advice)
     return length, limit - length
 
 
@@ -183,7 +183,7 @@ def require_room(config: Pipeline, lengths: dict[str, int]) -> None:
     if config.model.scratch is not None:
         advice = _("lower it, or raise model.max_target_length")
     where = "generation.max_new_tokens"
-    raise ModelError(Problem(where, message, advice))
+    raise ModelError.at(where, message, advice)
 
 
 def _limit(most: int | None, codec: Codec) -> int:
@@ -202,5 +202,5 @@ def _chosen(name: str, declared: Any, lengths: list[int], least: int, limit: int
             limit=limit,
             declared=declared,
         )
-        raise ModelError(Problem(f"model.{name}", message))
+        raise ModelError.at(f"model.{name}", message)
     return int(declared)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from configs.errors import ModelError, Problem
+from configs.errors import ModelError
 from configs.language import _
 
 START, PAD, END, UNKNOWN, MASK = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
@@ -43,15 +43,15 @@ def load(
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error)[:200].partition("\n")[0]
-        raise ModelError(
-            Problem(str(path), _("the tokenizer cannot be loaded: {reason}", reason=reason))
+        raise ModelError.at(
+            path, _("the tokenizer cannot be loaded: {reason}", reason=reason)
         ) from None
     if exact and not tokenizer.is_fast:
         advice = _("save the model with a tokenizer.json")
-        raise ModelError(Problem(str(path), _("expected a fast tokenizer"), advice))
+        raise ModelError.at(path, _("expected a fast tokenizer"), advice)
     if ends and tokenizer.eos_token is None:
         advice = _("name one in tokenizer_config.json")
-        raise ModelError(Problem(str(path), _("the tokenizer has no end token"), advice))
+        raise ModelError.at(path, _("the tokenizer has no end token"), advice)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     tokenizer.padding_side = "right"
@@ -105,7 +105,7 @@ def language_code(tokenizer: Any, language: str) -> str:
         if code == language or code.partition("_")[0] == language:
             return code
     message = _("the model's tokenizer knows no language {language!r}", language=language)
-    raise ModelError(Problem("language", message, _("give the model's own code, such as zh_CN")))
+    raise ModelError.at("language", message, _("give the model's own code, such as zh_CN"))
 
 
 def train(
@@ -144,7 +144,7 @@ def train(
             "{vocabulary} tokens are too few for the characters of the training rows",
             vocabulary=vocabulary,
         )
-        raise ModelError(Problem(where, message, _("declare a larger vocabulary"))) from None
+        raise ModelError.at(where, message, _("declare a larger vocabulary")) from None
     backend.post_processor = _template(backend, writes)
     tokenizer = _tokenizer(backend)
     tokenizer.save_pretrained(folder)

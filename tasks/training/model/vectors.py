@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import ModelError, Problem
+from configs.errors import ModelError
 from configs.language import _
 
 GZIP = b"\x1f\x8b"
@@ -35,7 +35,7 @@ def width(path: Path) -> int:
         message = _(
             "expected a Word2Vec header, or a word and its numbers, in {name}", name=path.name
         )
-        raise ModelError(Problem(WHERE, message, _("give a Word2Vec or GloVe file, plain or .gz")))
+        raise ModelError.at(WHERE, message, _("give a Word2Vec or GloVe file, plain or .gz"))
     return len(numbers)
 
 
@@ -52,8 +52,8 @@ def _first_line(path: Path) -> bytes:
 
 
 def _damaged(path: Path, error: Exception) -> ModelError:
-    return ModelError(
-        Problem(WHERE, _("{name} cannot be read: {error}", name=path.name, error=str(error)[:100]))
+    return ModelError.at(
+        WHERE, _("{name} cannot be read: {error}", name=path.name, error=str(error)[:100])
     )
 
 
@@ -109,7 +109,5 @@ def matrix(path: Path, vocabulary: dict[str, int]) -> tuple[NDArray[np.float32],
         if name in known:
             found[position], covered[position] = known[name], True
     if not np.isfinite(found).all():
-        raise ModelError(
-            Problem(WHERE, _("{name} has infinite or missing numbers", name=path.name))
-        )
+        raise ModelError.at(WHERE, _("{name} has infinite or missing numbers", name=path.name))
     return found, covered

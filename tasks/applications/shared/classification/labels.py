@@ -89,21 +89,17 @@ def vocabulary(counts: Mapping[str, int], data: Data, target: str = "label") -> 
         if present:
             found = english("found only {label}", label=shown(next(iter(present))))
         message = english("expected at least two labels in the training rows, {note}", note=found)
-        raise DataError(
-            Problem(where, message, english("a classifier needs examples of each class"))
-        )
+        raise DataError.at(where, message, english("a classifier needs examples of each class"))
     if len(present) > MOST_LABELS or len(present) > rows / 2 > MOST_LABELS / 20:
         message = english(
             "expected labels, found {present} distinct values in {rows} rows",
             present=len(present),
             rows=rows,
         )
-        raise DataError(
-            Problem(
-                where,
-                message,
-                english("name the label column with data.columns.{target}", target=target),
-            )
+        raise DataError.at(
+            where,
+            message,
+            english("name the label column with data.columns.{target}", target=target),
         )
     names = declared(data)
     if names is not None:
@@ -213,7 +209,7 @@ def _require_separate(labels: Collection[str], where: str, data: Data) -> None:
         advice = english(
             "for several, set {words}; for one, list every label in data.labels", words=words
         )
-        raise DataError(Problem(where, message, advice))
+        raise DataError.at(where, message, advice)
 
 
 def _are_decimals(parts: Collection[str], separator: str, data: Data) -> bool:

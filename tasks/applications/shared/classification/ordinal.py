@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import english
 from configs.schema import Data, Pipeline
 from configs.training import Loss
@@ -144,7 +144,7 @@ def _require_numbers(labels: Sequence[str], column: str) -> None:
             "expected numbers, or words whose order is declared, found {found}", found=found
         )
         advice = english("list them in data.labels, lowest first")
-        raise DataError(Problem(english("column {column!r}", column=column), message, advice))
+        raise DataError.at(english("column {column!r}", column=column), message, advice)
 
 
 def _scale(labels: Sequence[str]) -> tuple[float, ...]:

@@ -269,11 +269,7 @@ Applications = Mapping[str, type[Pipeline]]
 
 
 def json_schema(applications: Applications) -> dict[str, Any]:
-    """The JSON Schema of pipeline files: a union on ``application``.
-
-    Args:
-        applications: the pipeline class of each application.
-    """
+    """The JSON Schema of pipeline files: a union on ``application``."""
     kinds: Any = Union[tuple(_tagged(name, kind) for name, kind in applications.items())]  # noqa: UP007
     return TypeAdapter(Annotated[kinds, Field(discriminator="application")]).json_schema()
 

@@ -72,11 +72,8 @@ def reconcile(
 ) -> CleanupReport:
     """Clean up after dead processes.
 
-    Args:
-        workspace: of the processes.
-        client: of MLflow.
-        models: registered models whose unfinished versions are withdrawn.
-        expected: fingerprints whose registration is about to be finished.
+    Unfinished versions of the ``models`` are withdrawn, except those of the ``expected``
+    fingerprints, whose registration is about to be finished.
 
     Raises:
         TrackingFailure: MLflow does not answer; the next call continues.

@@ -190,11 +190,6 @@ class _UnknownTokens:
     """Counts the tokens of words, and those of them that are unknown to the tokenizer.
 
     Numbers, signs and emoji are left out: they tell nothing about the language.
-
-    Args:
-        column: of the ids.
-        tokenizer: that made them.
-        texts: the columns of the rows that they are of.
     """
 
     def __init__(self, column: str, tokenizer: Any, texts: Sequence[str]) -> None:
@@ -243,13 +238,7 @@ class _UnknownTokens:
 def _unknown_tokens(
     codec: Codec, facts: Facts, columns: Sequence[str]
 ) -> dict[str, _UnknownTokens]:
-    """A counter of the texts, and one of the targets that a model writes.
-
-    Args:
-        codec: the tokenizers.
-        facts: name the columns that are read.
-        columns: of the stored rows that hold text.
-    """
+    """A counter of the texts, and one of the targets that a model writes."""
     targets = [name for name in columns if name not in facts.inputs]
     if codec.head != "seq2seq":
         read = columns if codec.head == "causal" else facts.inputs

@@ -86,10 +86,7 @@ def require(config: Pipeline) -> None:
 def look_new(config: Pipeline, file: Path, page: Path) -> bool:
     """Guess from the times of the files, without reading them, whether a run has much to compute.
 
-    Args:
-        config: the pipeline.
-        file: of the pipeline.
-        page: about the latest run of the pipeline.
+    The ``page`` is about the latest run of the pipeline.
     """
     paths = [file, *splits.paths(config.data)]
     return not page.exists() or page.stat().st_mtime < max(path.stat().st_mtime for path in paths)

@@ -185,14 +185,9 @@ class Outcome:
 
 
 class Run:
-    """Config, inputs, tracking and results of one run.
+    """Config, inputs, tracking and results of one run; a trial registers nothing.
 
-    Args:
-        config: the pipeline.
-        workspace: where it writes.
-        claim: records its unfinished work, in case this process dies.
-        stages: of the pipeline.
-        trial: whether nothing is to be registered.
+    The ``claim`` records its unfinished work, in case this process dies.
 
     Raises:
         DataError: a declared file is missing.

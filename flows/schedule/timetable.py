@@ -86,14 +86,7 @@ class Step:
 
 
 def decide(table: Timetable, since: datetime, now: datetime, *, running: bool) -> Step:
-    """The next step for a pipeline.
-
-    Args:
-        table: its due times.
-        since: the time until which it was served.
-        now: the present.
-        running: whether a run of it is in progress.
-    """
+    """The next step for a pipeline that was served until ``since``, and may be running."""
     first = table.after(since)
     start = table.start(first)
     if start > now:

@@ -14,9 +14,7 @@ Interval = tuple[float, float]
 def mean_of(values: Floats, weights: NDArray[np.int64]) -> Floats:
     """The mean of one value per row in each sample; NaN for a sample without rows.
 
-    Args:
-        values: of shape (rows,).
-        weights: how often each row counts, of shape (samples, rows).
+    Each row counts as often as ``weights`` say, of shape (samples, rows).
     """
     totals = weights.sum(1)
     sums: Floats = weights @ values
@@ -36,13 +34,8 @@ def widened(found: Interval, limits: Interval, rows: int, confidence: float) -> 
 
     If all rows are right, so are those of each sample. Among others the share of such rows is at
     least ``(alpha / 2) ** (1 / rows)`` then (Clopper and Pearson 1934, for as many successes as
-    rows), and the rest may have any value.
-
-    Args:
-        found: the interval of the samples.
-        limits: the lowest and the highest value of the metric.
-        rows: see :meth:`tasks.applications.scoring.Scorer.effective_rows`.
-        confidence: coverage of the interval.
+    rows), and the rest may have any value within the ``limits`` of the metric. For ``rows`` see
+    :meth:`tasks.applications.scoring.Scorer.effective_rows`.
     """
     if not (math.isclose(*found, rel_tol=1e-9, abs_tol=1e-12) and all(map(math.isfinite, limits))):
         return found

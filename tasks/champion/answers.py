@@ -47,12 +47,7 @@ def input_digests(rows: MappedTable, inputs: Sequence[str]) -> Iterator[str]:
 
 
 def under_own_names(predict: Predict, settings: Mapping[str, Any]) -> Predict:
-    """``predict`` for tables whose columns have the application's names, not those of the files.
-
-    Args:
-        predict: of a served model.
-        settings: of that model.
-    """
+    """``predict`` of a model for tables whose columns have the application's names, not its own."""
     names: dict[str, str] = settings.get("columns", {})
     return lambda table: predict(table.rename(columns=names))
 

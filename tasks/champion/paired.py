@@ -109,13 +109,8 @@ def compare(
 ) -> tuple[MetricComparison, ...]:
     """Compare metrics, each with a percentile interval of the gain; all see the same resamples.
 
-    Args:
-        challenger: has seen the same rows as the champion, in the same order.
-        champion: the other one.
-        metrics: with the lowest and the highest possible value of each.
-        rows: how many they have seen.
-        samples: number of resamples.
-        confidence: coverage of the intervals.
+    Both have seen the same rows in the same order. The ``metrics`` have the lowest and the highest
+    possible value of each.
     """
     gains: dict[str, list[Floats]] = {metric: [] for metric in metrics}
     lower = {metric: lower_is_better(metric) for metric in metrics}

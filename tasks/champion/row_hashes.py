@@ -39,13 +39,7 @@ def of(rows: MappedTable, columns: Sequence[str]) -> Hashes:
 
 
 def store(workspace: Workspace, validated: ValidationResult, application: str) -> StoredOutput:
-    """The files of a version, computed once for its rows; the summary has the digest of its test.
-
-    Args:
-        workspace: where they are stored.
-        validated: the rows.
-        application: that they are for.
-    """
+    """The files of a version, computed once for its rows; the summary has the digest of test."""
     made = applications.get(application)
 
     def build(folder: Path) -> dict[str, str]:

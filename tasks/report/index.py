@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 def render(pipeline: str, entries: Sequence[Mapping[str, Any]]) -> str:
     """Draw the index of the runs of a pipeline.
 
-    Args:
-        pipeline: its name.
-        entries: a record for each run, newest first, with ``created`` and ``decision``, and any of
-            ``page``, ``verdict``, ``model``, ``headline``, ``value`` and ``interval``.
+    The entries are records of the runs, newest first, with ``created`` and ``decision``, and any of
+    ``page``, ``verdict``, ``model``, ``headline``, ``value`` and ``interval``.
     """
     return _template().render(pipeline=pipeline, entries=entries)
 

@@ -32,11 +32,7 @@ GONE_SECONDS: Final = 3600.0
 class StepSender:
     """The right to send the steps of a run, which one process has at a time.
 
-    Args:
-        client: of the tracking store.
-        workspace: the home, with the leases for the handover.
-        fingerprint: of the run.
-        silence: seconds without a new heartbeat until a sender counts as dead.
+    A sender counts as dead after ``silence`` seconds without a new heartbeat.
     """
 
     def __init__(

@@ -59,9 +59,8 @@ def command(folder: Path) -> list[str]:
 def environment(rank: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a worker: settings that torch reads when it loads, below the user's own.
 
-    Args:
-        rank: ``RANK``, ``WORLD_SIZE``, ``MASTER_ADDR`` and ``MASTER_PORT``, as torchrun sets them;
-            without it, there is one worker.
+    The ``rank`` has ``RANK``, ``WORLD_SIZE``, ``MASTER_ADDR`` and ``MASTER_PORT``, as torchrun sets
+    them; without it, there is one worker.
     """
     own = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
     return CPU_SETTINGS | own | dict(rank or {})

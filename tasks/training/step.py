@@ -69,14 +69,10 @@ class StepReport:
 
 
 def optimizer_step(learner: Learner, batches: Sequence[Batch]) -> StepReport:
-    """Accumulate the gradients of some batches and update the weights once.
+    """Accumulate the gradients of some batches and update the learner once, in place.
 
     The loss is the mean over the targets of all batches together, so that accumulating k batches
     is the same step as one batch of their size.
-
-    Args:
-        learner: model, loss, optimizer, schedule and average; changed in place.
-        batches: at least one batch, padded tensors of shape (rows, longest).
 
     Raises:
         FloatingPointError: the loss or the gradient is not finite; nothing was updated.

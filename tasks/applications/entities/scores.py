@@ -31,13 +31,9 @@ Span = tuple[int, int, str]
 
 
 def ratios(sums: Floats) -> Floats:
-    """Precision, recall and F1; 0 where undefined, as in seqeval.
+    """Precision, recall and F1 from right, predicted and true entities, both of shape (..., 3).
 
-    Args:
-        sums: right, predicted and true entities, of shape (..., 3).
-
-    Returns:
-        An array of the same shape.
+    They are 0 where undefined, as in seqeval.
     """
     right, predicted, true = np.moveaxis(sums.astype(np.float64), -1, 0)
     bottoms = np.stack([predicted, true, (predicted + true) / 2])
@@ -47,14 +43,9 @@ def ratios(sums: Floats) -> Floats:
 
 
 def measure(metric: str, sums: Floats) -> Floats:
-    """One of :data:`METRICS`.
+    """One of :data:`METRICS`, of shape (samples,).
 
-    Args:
-        metric: its name.
-        sums: right, predicted and true entities by type, of shape (samples, types, 3).
-
-    Returns:
-        An array of shape (samples,).
+    The ``sums`` are right, predicted and true entities by type, of shape (samples, types, 3).
     """
     part = PARTS.index(metric.removeprefix("macro_"))
     if not metric.startswith("macro_"):
@@ -67,11 +58,7 @@ def measure(metric: str, sums: Floats) -> Floats:
 
 
 class EntityScorer(Scorer):
-    """Counts right, predicted and true entities of each row by type.
-
-    Args:
-        types: in their frozen order.
-    """
+    """Counts right, predicted and true entities of each row by type, in the types' frozen order."""
 
     def __init__(self, types: Sequence[str]) -> None:
         self.types = list(types)

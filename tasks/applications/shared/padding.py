@@ -19,14 +19,9 @@ OFFSETS: Final = ("offset_start", "offset_end")
 
 
 def pad(column: pa.ChunkedArray, value: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pad a list column on the right.
+    """Lists of integers, padded on the right with ``value``, and their attention mask.
 
-    Args:
-        column: lists of integers.
-        value: what to fill with.
-
-    Returns:
-        The padded integers and the attention mask, both int64 of shape (rows, longest).
+    Both are int64 of shape (rows, longest).
     """
     import torch
 

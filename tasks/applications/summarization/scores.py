@@ -30,11 +30,7 @@ class WordsAndCharacters:
 
 
 class SummaryScorer(TextScorer):
-    """Keeps four F-measures of each row.
-
-    Args:
-        language: of the summaries; English is stemmed, as the original ROUGE does.
-    """
+    """Keeps four F-measures of each row; English is stemmed, as the original ROUGE does."""
 
     def __init__(self, language: str) -> None:
         from rouge_score.rouge_scorer import RougeScorer

@@ -22,11 +22,7 @@ def tokenizer_for(language: str) -> str:
 
 
 class TranslationScorer(TextScorer):
-    """Keeps the sufficient statistics of each row, from which any sample's scores follow.
-
-    Args:
-        language: of the translations.
-    """
+    """Keeps the sufficient statistics of each row, from which any sample's scores follow."""
 
     def __init__(self, language: str) -> None:
         from sacrebleu.metrics.bleu import BLEU

@@ -32,12 +32,7 @@ Lookup = Callable[[Place], dict[str, Any]]
 
 
 def set_aside(path: Path, checked: CrossRowResult, sources: Sources) -> QuarantineSummary:
-    """Write the quarantine.
-
-    Args:
-        path: its file, which is replaced.
-        checked: the rows that leave.
-        sources: where their extra columns are read.
+    """Write the rows that leave, with their extra columns, to the quarantine, which is replaced.
 
     Raises:
         StorageFailure: rows were lost since they were read.

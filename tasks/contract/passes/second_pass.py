@@ -127,11 +127,7 @@ def _table(places: Mapping[str, Any], values: Mapping[str, Any]) -> pa.Table:
 class _ArrowFile:
     """An Arrow file whose batches have ``BATCH`` rows, however many are appended at once.
 
-    Args:
-        path: the file.
-        schema: of its rows.
-        stack: closes it.
-        before: rows that precede these once files are joined.
+    The rows ``before`` precede these once files are joined.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, stack: ExitStack, before: int = 0) -> None:

@@ -37,12 +37,8 @@ class Readmission:
 def take_back(config: Pipeline, root: Path, sources: Sources, fixed: Path) -> Readmission:
     """Check repaired rows by the rules of single rows, and keep those that pass.
 
-    Args:
-        config: the pipeline.
-        root: the workspace's folder.
-        sources: the declared files.
-        fixed: rows in the layout of the quarantine with ``raw`` repaired, or a table with the
-            columns ``split``, ``file`` and ``row`` and those of the application.
+    The file has rows in the layout of the quarantine with ``raw`` repaired, or it is a table with
+    the columns ``split``, ``file`` and ``row`` and those of the application.
 
     Raises:
         DataError: the file cannot be read, or the quarantine is empty.

@@ -71,13 +71,8 @@ def similar_pairs(
 ) -> tuple[int, list[Pair]]:
     """Nearly equal rows: how many texts were compared, and the pairs.
 
-    Args:
-        texts: what may be nearly equal in two rows.
-        equal: what must be equal in them.
-        sample: positions of the rows of the texts.
-        rows: all rows.
-        threshold: similarity from which texts are nearly equal.
-        seed: of the hash functions.
+    Their texts reach the threshold of similarity, and what must be ``equal`` is. The ``sample`` has
+    the positions of the rows of the texts.
     """
     found = near_duplicates(texts, threshold, seed=seed)
     ranks = RANK[rows.split[sample]]

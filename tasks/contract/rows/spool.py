@@ -42,12 +42,9 @@ class SpoolWriter:
         self._stack.close()
 
     def write(self, frame: pd.DataFrame, original: Batch, private: Iterable[int]) -> None:
-        """Append rows.
+        """Append rows, which are indexed by their positions in the batch.
 
-        Args:
-            frame: their values, indexed by their positions in the batch.
-            original: the batch as it was read.
-            private: positions of the rows whose original values must not be stored here.
+        Original values of the ``private`` positions are not stored.
         """
         hidden = frame.index.isin(list(private))
         arrays = []

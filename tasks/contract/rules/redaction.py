@@ -47,14 +47,11 @@ class RedactedText:
 
 
 class Redactor:
-    """Replaces values in the texts of one row by placeholders such as ``[EMAIL_1]``.
+    """Replaces the ``kinds`` of values that a recognizer finds in the texts of one row.
 
-    A value has the same placeholder in every text of the row. A value that was found in one text is
-    also replaced in later texts, where its context may not show what it is.
-
-    Args:
-        recognizer: finds the values.
-        kinds: which of its kinds to replace.
+    A value has the same placeholder, such as ``[EMAIL_1]``, in every text of the row. A value
+    that was found in one text is also replaced in later texts, where its context may not show
+    what it is.
     """
 
     def __init__(self, recognizer: Recognizer, kinds: Collection[str]) -> None:

@@ -55,10 +55,7 @@ class NearDuplicates:
 def near_duplicates(texts: Sequence[str], threshold: float, *, seed: int = 0) -> NearDuplicates:
     """Find the pairs of texts whose Jaccard similarity reaches a threshold.
 
-    Args:
-        texts: one per row.
-        threshold: similarity in (0, 1]; below about 0.6 there are many pairs to verify.
-        seed: of the permutations.
+    Below about 0.6 there are many pairs to verify.
     """
     rows: dict[str, list[int]] = defaultdict(list)
     for position, text in enumerate(texts):

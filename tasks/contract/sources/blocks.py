@@ -33,14 +33,10 @@ def cut(
     header: tuple[str, ...] = (),
     delimiter: str | None = None,
 ) -> Iterator[Block]:
-    """Divide a file into blocks of about ``size`` bytes.
+    """Divide a file into blocks of about ``size`` bytes, from where its rows ``start``.
 
-    Args:
-        path: the file.
-        size: bytes per block.
-        start: where its rows begin.
-        header: the column names before them.
-        delimiter: between fields that may be quoted; without one, each line is a row.
+    The ``header`` has the column names before them. Without a delimiter, between fields that may be
+    quoted, each line is a row.
     """
     separator = None if delimiter is None else ord(delimiter)
     with path.open("rb") as stream:

@@ -102,15 +102,10 @@ def name_of(delimiter: str) -> str:
 
 
 def detect(stream: Iterable[str], own: str, *, quotes: bool) -> Separator:
-    """The separator of delimited text.
+    """The separator of delimited text; the format's ``own`` where none divides the names.
 
     The one that divides the column names is right; of several, the one by which every row has as
     many fields as there are names.
-
-    Args:
-        stream: the lines of the file.
-        own: the separator of the format, where none divides the names.
-        quotes: whether fields may be quoted.
     """
     lines = list(_first_lines(stream))
     if lines and (found := DECLARATION.fullmatch(lines[0])):

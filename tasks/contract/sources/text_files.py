@@ -81,12 +81,7 @@ def binary(path: Path) -> Iterator[io.BufferedReader]:
 def text(
     path: Path, block: Block | None = None, encoding: Encoding | None = None
 ) -> Iterator[IO[str]]:
-    """Open a file as text, without a byte order mark and with its line endings.
-
-    Args:
-        path: the file.
-        block: the bytes to read; all by default.
-        encoding: detected by default.
+    """Open a file, or a block of it, as text without a byte order mark and with its line endings.
 
     Raises:
         DataError: the file is empty, binary, of an unclear encoding or cannot be read.

@@ -111,11 +111,9 @@ class Profiler:
         texts: Mapping[str, pa.Array | pa.ChunkedArray],
         labels: Mapping[str, int] | None = None,
     ) -> None:
-        """Add rows.
+        """Add rows: an array of strings per text column, and the rows per label.
 
-        Args:
-            texts: an array of strings per text column; missing texts only count as rows.
-            labels: rows per label.
+        Missing texts only count as rows.
         """
         self._rows += max((len(texts[name]) for name in self._columns), default=0)
         for name, column in self._columns.items():

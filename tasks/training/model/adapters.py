@@ -38,13 +38,8 @@ def attach(model: nn.Module, adapter: Adapter, fresh: Collection[str] = ()) -> n
     """Put the declared adapter into a model and freeze the rest of it, in place.
 
     A linear layer whose weights are frozen already gets no adapter, and the output layer of a
-    language model never does.
-
-    Args:
-        model: a Transformers model on the CPU; it is returned.
-        adapter: the ``training.adapter`` section.
-        fresh: names of parameters or modules that are not pretrained; they are trained in full. The
-            head and the connection of a pair need not be named.
+    language model never does. Parameters and modules named ``fresh`` are not pretrained and are
+    trained in full; the head and the connection of a pair need not be named.
 
     Raises:
         ModelError: a target is no linear layer of the model, or every target is frozen.

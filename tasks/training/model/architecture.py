@@ -40,9 +40,7 @@ TOGETHER: Final = english("take config.json and the weights from one save_pretra
 def check(base: InitialModel, head: Head) -> None:
     """Compare weights, config and tokenizer of a pretrained model, or of both sides of a pair.
 
-    Args:
-        base: the model.
-        head: what it is fine-tuned with; only a head that is new to it may have no weights.
+    Only a head that is new to the model may have no weights.
 
     Raises:
         ModelError: a tensor is missing, has another shape, is left over or is not finite, or the
@@ -191,9 +189,7 @@ def _shape(name: str, tensors: dict[str, torch.Tensor]) -> str:
 class _Body:
     """The parameters of an architecture below its head, by name.
 
-    Args:
-        model: the architecture.
-        new_head: whether the head is left out; it is what the model alone has no layers for.
+    A new head, for which the model alone has no layers, is left out.
     """
 
     def __init__(self, model: PreTrainedModel, new_head: bool) -> None:

@@ -75,11 +75,7 @@ def freeze(model: nn.Module, count: int) -> None:
 
     With an encoder and a decoder these are the encoder's; embeddings that they share are frozen
     for both, and so is an output layer that is tied to them. An adapter is attached afterwards,
-    and only to layers that are not frozen.
-
-    Args:
-        model: any model.
-        count: how many layers; 0 freezes nothing, not even the embeddings.
+    and only to layers that are not frozen. A ``count`` of 0 freezes nothing, not even embeddings.
 
     Raises:
         ModelError: the stack has fewer layers.

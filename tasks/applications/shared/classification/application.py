@@ -181,11 +181,7 @@ class ClassificationLearning(Learning[ClassificationFacts]):
 
 
 class ClassificationScoring(Scoring[ClassificationFacts]):
-    """The metrics of the labelling.
-
-    Args:
-        primary_metric: the default primary metric where rows have one label each.
-    """
+    """The metrics of the labelling; ``primary_metric`` is that of rows with one label each."""
 
     def __init__(self, primary_metric: str) -> None:
         self._primary_metric = primary_metric
@@ -246,10 +242,7 @@ class ConstantPrediction(Baseline[ClassificationFacts]):
 def classification(name: str, version: int, primary_metric: str) -> Application:
     """An application with one text, or a pair of texts, in and labels out.
 
-    Args:
-        name: as ``application`` in a pipeline file.
-        version: raised when a change makes earlier stage outputs wrong.
-        primary_metric: the default primary metric where rows have one label each.
+    The primary metric is that of rows with one label each.
     """
     return Application(
         name=name,

@@ -71,12 +71,7 @@ def declared(data: Data) -> tuple[str, ...] | None:
 
 
 def vocabulary(counts: Mapping[str, int], data: Data, target: str = "label") -> list[str]:
-    """The labels in their frozen order.
-
-    Args:
-        counts: training rows with each label.
-        data: may declare the labels.
-        target: the application's name of the column.
+    """The labels in their frozen order, from the training rows with each, or as they are declared.
 
     Raises:
         DataError: one class only, so many that the column cannot hold labels, or labels that can

@@ -64,9 +64,7 @@ class SingleLabel(Labelling):
 class CrossEntropy(losses.TargetObjective):
     """A loss over classes, such as cross-entropy, summed over rows.
 
-    Args:
-        weights: of the classes, in their order; None weighs them equally.
-        loss: from logits and targets to the sum of the losses.
+    The ``weights`` are those of the classes; None weighs them equally.
     """
 
     def __init__(self, weights: list[float] | None, loss: losses.TargetLoss) -> None:

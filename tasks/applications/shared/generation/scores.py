@@ -21,10 +21,7 @@ Ints = NDArray[np.int64]
 class TextScorer(Scorer):
     """Keeps the lengths of each row; a subclass keeps its scores.
 
-    Args:
-        source: the column that was read.
-        target: the column with the reference.
-        metric: key and title of the score that orders the rows.
+    The ``metric`` is the key and the title of the score that orders the rows.
     """
 
     def __init__(self, source: str, target: str, metric: tuple[str, str]) -> None:

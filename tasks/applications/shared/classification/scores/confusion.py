@@ -21,11 +21,7 @@ BY_CLASS = ("macro_f1", "macro_precision", "macro_recall", "quadratic_weighted_k
 
 
 class ConfusionScorer(Scorer):
-    """Accumulates true label, predicted label and scores of each row; labels are positions.
-
-    Args:
-        labels: in their frozen order.
-    """
+    """Accumulates true label, predicted label and scores of each row; labels are positions."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = list(labels)
@@ -122,13 +118,10 @@ class ConfusionScorer(Scorer):
 
 
 def per_class(confusions: Ints) -> tuple[Floats, Floats, Floats]:
-    """Precision, recall and F1 of each class; 0 where undefined, as in scikit-learn.
+    """Precision, recall and F1 of each class, all of shape (samples, classes).
 
-    Args:
-        confusions: counts of shape (samples, classes, classes).
-
-    Returns:
-        Three arrays of shape (samples, classes).
+    They are 0 where undefined, as in scikit-learn. The counts have the shape (samples, classes,
+    classes).
     """
     hits = np.diagonal(confusions, axis1=1, axis2=2).astype(np.float64)
     predicted, actual = confusions.sum(1), confusions.sum(2)

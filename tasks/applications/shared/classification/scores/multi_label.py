@@ -27,9 +27,7 @@ the same labels."""
 class MultiLabelScorer(Scorer):
     """Accumulates the true bit and the probability of each label per row.
 
-    Args:
-        labels: in their frozen order.
-        threshold: labels that are at least as probable are predicted; None tunes it on the rows.
+    Labels that reach the threshold are predicted; without one, it is tuned on the rows.
     """
 
     def __init__(self, labels: Sequence[str], threshold: float | None = None) -> None:

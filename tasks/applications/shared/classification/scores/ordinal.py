@@ -17,12 +17,7 @@ from tasks.applications.shared.classification.scores.confusion import (
 
 
 class OrdinalScorer(ConfusionScorer):
-    """The score of a row is its predicted number of the scale.
-
-    Args:
-        labels: in their order.
-        scale: the number that stands for each, rising.
-    """
+    """The score of a row is its predicted number of the scale, which rises with the labels."""
 
     def __init__(self, labels: Sequence[str], scale: Sequence[float]) -> None:
         super().__init__(labels)

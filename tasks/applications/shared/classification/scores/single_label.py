@@ -105,10 +105,7 @@ def calibration_error(
 ) -> float:
     """Expected calibration error over equal-width bins (Guo et al. 2017, eq. 3).
 
-    Args:
-        confidence: the probability of each predicted class.
-        correct: whether it is the true one.
-        weights: how often each row counts; once by default.
+    Each row counts as often as ``weights`` say; once by default.
     """
     times = np.ones(len(confidence)) if weights is None else weights
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,10 @@ from tasks.workspace import Workspace
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-CHUNK = 512
+CHUNK = 8192
+"""Rows that are sorted by length together and then predicted in batches."""
+CHUNK_CHARACTERS = 8_000_000
+"""Long texts are sorted in smaller chunks, so that memory does not grow with their length."""
 PASSAGES = 3
 """Number of passages that are searched for the answer to a question."""
 CONTEXT, SOURCE = "context", "source"
@@ -242,8 +244,16 @@ def _options(request: Request, known: Signature, path: Path) -> Options:
 
 
 def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    """Batches of rows that are predicted at once."""
-    while chunk := list(islice(rows, CHUNK)):
+    """Split rows into chunks of at most ``CHUNK`` rows and about ``CHUNK_CHARACTERS``."""
+    chunk: list[Row] = []
+    characters = 0
+    for row in rows:
+        chunk.append(row)
+        characters += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(chunk) == CHUNK or characters >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
         yield chunk
 
 

@@ -302,3 +302,11 @@ def test_mistakes_of_a_request_are_told_at_once(
     with pytest.raises(DataError) as caught:
         next(stream(Workspace.open(tmp_path / "home"), made))
     assert words in str(caught.value)
+
+
+def test_a_chunk_ends_at_a_number_of_rows_or_of_characters() -> None:
+    short, long = {"text": "good"}, {"text": "x" * (prediction.CHUNK_CHARACTERS // 2), "n": 1}
+    rows = [long] * 5 + [short] * (prediction.CHUNK + 3)
+    found = list(prediction.chunks(iter(rows)))
+    assert [row for chunk in found for row in chunk] == rows
+    assert [len(chunk) for chunk in found] == [2, 2, prediction.CHUNK, 4]

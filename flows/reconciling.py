@@ -129,10 +129,9 @@ def _crash_tasks(client: SyncPrefectClient, flow_run: str) -> None:
 def _end_runs(
     one: DeadClaim, held: set[str], workspace: Workspace, client: MlflowClient, found: CleanupReport
 ) -> bool:
-    """Complete the MLflow runs of a dead process, and set their status.
+    """Complete the MLflow runs of a dead process, and return whether nothing is left to do.
 
-    Returns:
-        Whether nothing is left to do; a run that another machine writes to is left for later.
+    A run that another machine writes to is left for later.
     """
     folders = {entry["fingerprint"]: Path(entry["folder"]) for entry in one.of("events")}
     done = True

@@ -41,14 +41,11 @@ class LabelledRows:
 
 @dataclass(frozen=True, slots=True)
 class RowMetric:
-    """A metric of an installed package.
+    """A metric of an installed package, and the range of its values.
 
     Attributes:
         compute: takes the rows, and how often each counts in each bootstrap sample, of shape
             (samples, rows); returns the value of each sample, of shape (samples,).
-        low: its lowest possible value.
-        high: its highest possible value.
-        lower_is_better: whether a smaller value is the better one.
     """
 
     compute: Callable[[LabelledRows, NDArray[Any]], NDArray[Any]]

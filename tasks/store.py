@@ -91,8 +91,7 @@ def commit_folder(partial: Path, final: Path) -> None:
 def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
     """Hold an advisory lock; the kernel releases it when the process dies.
 
-    Yields:
-        Whether the lock is held; False only if ``wait`` is False and another holds it.
+    Yields whether it is held; False only if ``wait`` is False and another holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)

@@ -23,12 +23,9 @@ PLACES = {"data": {"train", "validation", "test"}, "model": {"base", "revision"}
 def fingerprint(
     config: Pipeline, inputs: Inputs, versions: Iterable[int | None]
 ) -> tuple[str, dict[str, str]]:
-    """Digest of everything that affects the model of a run.
+    """Digest of everything that affects the model of a run, and the digests that it is made of.
 
     ``versions`` are those of the stages; None does not count.
-
-    Returns:
-        The fingerprint, and the digests that it is made of, as tags.
     """
     settings = config.model_dump(mode="json", exclude=IGNORED)  # type: ignore[arg-type]
     for section, names in PLACES.items():

@@ -172,10 +172,9 @@ def log_comparison(tracker: Tracker, gate: Mapping[str, Any]) -> None:
 
 
 def log_comparison_run(client: MlflowClient, parent: str, gate: Mapping[str, Any]) -> str:
-    """Log the comparison of the gate, once per champion; call it under a lock on the parent.
+    """Log the comparison of the gate, once per champion, and return the id of the nested run.
 
-    Returns:
-        The id of the nested run.
+    Call it under a lock on the parent.
     """
     version = str(gate["reference"]).rpartition("/")[2]
     run_id = _child_run(client, parent, f"comparison with version {version}")

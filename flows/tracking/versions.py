@@ -23,12 +23,7 @@ Pair = tuple[Any, Any]
 
 
 class Evaluation:
-    """The artifacts of a version's run.
-
-    Attributes:
-        version: the version.
-        record: its lineage, see :func:`tasks.tracking.lineage.record`.
-    """
+    """The artifacts of a version's run; the record is :func:`tasks.tracking.lineage.record`'s."""
 
     def __init__(self, client: MlflowClient, workspace: Workspace, known: Lineage) -> None:
         self._client = client

@@ -26,14 +26,7 @@ SAMPLES_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric that an application reports.
-
-    Attributes:
-        name: as in ``evaluation`` and ``gate``.
-        low: its lowest possible value.
-        high: its highest possible value.
-        lower_is_better: whether a smaller value is the better one.
-    """
+    """A metric that an application reports, and the range of its values."""
 
     name: str
     low: float = 0.0

@@ -17,12 +17,9 @@ REASONS = (english("gain"), english("unseen rows"), english("slices"))
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The decision about a new version.
+    """The decision about a new version, with every condition and the verdict in words.
 
-    Attributes:
-        alias: the alias that it gets; None if it fails a check that depends on it alone.
-        reason: the verdict in words.
-        checks: every condition.
+    The alias is None if the version fails a check that depends on it alone.
     """
 
     alias: Alias | None

@@ -30,9 +30,8 @@ class MetricComparison:
     """One metric of two models on the same rows.
 
     Attributes:
-        gain: how much better the new model is; positive is better, also where less is better.
-        low: lower bound of the gain.
-        high: upper bound of the gain.
+        gain: how much better the new model is, with its bounds; positive is better, also where less
+            is better.
         same: whether no resample tells the two apart.
     """
 

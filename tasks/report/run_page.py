@@ -80,14 +80,9 @@ class Series:
 
 @dataclass(frozen=True)
 class Strip:
-    """The primary metric beside the champion's and the baseline's, on one scale of 0 to 100.
+    """Positions of the primary metric, its bounds, and the champion's and the baseline's metric.
 
-    Attributes:
-        low: position of the lower bound of the interval.
-        high: position of the upper bound.
-        value: position of the metric.
-        marks: positions of the others.
-        ends: the values at 0 and at 100.
+    They are on one scale of 0 to 100, whose ``ends`` are the values there.
     """
 
     low: float

@@ -135,8 +135,6 @@ class Move:
     """A change of the champion, which can be repeated if it was interrupted.
 
     Attributes:
-        version: the new champion.
-        before: the previous champion, if there was one.
         event: ``promoted`` or ``rolled back``.
         why: the verdict of the gate, or the reason that a person gave.
     """

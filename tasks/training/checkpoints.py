@@ -27,14 +27,7 @@ FOLDER = "checkpoints"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The progress of a run.
-
-    Attributes:
-        step: optimizer steps done.
-        epoch: epochs finished, validation included.
-        best: the best value of the primary metric so far, or None.
-        best_epoch: the epoch that reached it, or None.
-    """
+    """The progress of a run: optimizer steps done, epochs validated, and the best value so far."""
 
     step: int = 0
     epoch: int = 0

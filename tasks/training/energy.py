@@ -150,11 +150,9 @@ def _methods(tracker: OfflineEmissionsTracker, device: torch.device) -> How:
 
 
 def total(records: Iterable[Record]) -> Record | None:
-    """The energy of a run, summed over its workers.
+    """The energy of a run, summed over its workers; None unless all measured until their end.
 
-    Returns:
-        ``wh``, and by hardware part the watt-hours and whether they are measured or estimated; None
-        unless every worker measured until its end.
+    It has ``wh``, and by hardware part the watt-hours and whether they are measured or estimated.
     """
     records = list(records)
     used = [record for record in records if record["kind"] == "energy"]

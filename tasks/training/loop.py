@@ -28,11 +28,9 @@ SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class SplitEvaluation:
-    """The evaluation of the model on a split.
+    """The metrics of the model on a split, the mean loss among them, and what it has ``learned``.
 
-    Attributes:
-        metrics: by name, the mean loss among them.
-        learned: prediction settings chosen on the split, such as a threshold.
+    The latter are prediction settings chosen on the split, such as a threshold.
     """
 
     metrics: dict[str, float]

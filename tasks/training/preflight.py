@@ -22,11 +22,10 @@ LAYER = re.compile(r"^(.*?\.\d+)(\.|$)")
 
 
 def inspect(session: Session) -> dict[str, Any]:
-    """Take one step and report on it.
+    """Take one step and report on it, in JSON values.
 
-    Returns:
-        JSON values: the step's loss beside the expected one, gradient norm by layer group, dead
-        and frozen parameters, seconds, peak memory, and the forecast of the whole run.
+    They are the step's loss beside the expected one, gradient norm by layer group, dead and frozen
+    parameters, seconds, peak memory, and the forecast of the whole run.
     """
     predicted = forecast.measure(session)
     rows = forecast.longest_batch(session)

@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """One worker of a job.
-
-    Attributes:
-        index: from 0.
-        world_size: workers of the job.
-    """
+    """One worker of a job; the index is from 0."""
 
     index: int = 0
     world_size: int = 1

@@ -27,12 +27,7 @@ NONE: Final = "(none)"
 
 @dataclass(frozen=True, kw_only=True)
 class EntityFacts(Facts):
-    """What a model that finds entities freezes.
-
-    Attributes:
-        labels: the types of entities, in their frozen order.
-        stride: tokens that two neighbouring windows share.
-    """
+    """What a model that finds entities freezes: their types in order, and ``tagging.stride``."""
 
     labels: tuple[str, ...]
     stride: int = 0

@@ -31,12 +31,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where the first pass writes.
+    """Where the first pass writes valid rows, and rejected ones below the quarantine's folder.
 
-    Attributes:
-        spool: valid rows.
-        rejected: rejected rows, below the quarantine's folder.
-        fixes: file with repaired rows.
+    The file ``fixes`` has repaired rows.
     """
 
     spool: Path

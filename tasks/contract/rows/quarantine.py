@@ -52,12 +52,9 @@ def read(path: Path) -> Iterator[Record]:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineSummary:
-    """What was written.
+    """The file that was written, its records, and the place of the first one.
 
     Attributes:
-        path: the file.
-        rows: records in it.
-        first: place of the first one.
         reasons: how many records have each reason, whatever its numbers are; named by the first.
     """
 

@@ -91,11 +91,7 @@ def _arrow_check(
 
 
 def violations(frame: pd.DataFrame, schema: DataFrameSchema) -> Reasons:
-    """Run a pandera schema; its checks are named ``rule: words``.
-
-    Returns:
-        The rule and the reason by row index, without any cell's content.
-    """
+    """Rows that break a schema with checks named ``rule: words``; never the content of a cell."""
     from pandera.errors import SchemaErrors
 
     reasons: Reasons = defaultdict(list)

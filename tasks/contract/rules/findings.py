@@ -35,10 +35,7 @@ class Example(NamedTuple):
 class Findings:
     """Findings that add up over the parts of a data set.
 
-    Attributes:
-        found: rows that break each rule.
-        looked_at: rows that each rule checked.
-        examples: the first rows that break each rule.
+    By rule: the rows that break it, the first of them, and the rows that it checked.
     """
 
     found: Counter[str] = field(default_factory=Counter)

@@ -68,10 +68,7 @@ class HubSplit(ArrowSource):
 def load(
     dataset: str, subset: str | None, revision: str | None, folder: Path
 ) -> dict[str, HubSplit]:
-    """Load a data set from the hub, or from a local folder in hub layout.
-
-    Returns:
-        Its splits by name.
+    """Load the splits of a data set, by name, from the hub or from a local folder in hub layout.
 
     Raises:
         DataError: it does not exist, cannot be reached, or has no such subset.

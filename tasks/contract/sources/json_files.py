@@ -203,11 +203,7 @@ def _answers(question: Row) -> Any:
 
 
 class _Repeated(dict[str, Any]):
-    """An object that has a key twice, of which only the last value is left.
-
-    Attributes:
-        pairs: each key with each value.
-    """
+    """The ``pairs`` of an object that has a key twice, of which only the last value is left."""
 
     pairs: list[tuple[str, Any]]
 

@@ -26,11 +26,9 @@ DETECTED: Final = ("encoding", "delimiter", "sheet")
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources of each declared split; a split made from a fraction of the rows has none.
+    """The sources of each declared split, and the SHA-256 of the content of each.
 
-    Attributes:
-        splits: sources by split.
-        digests: SHA-256 of the content by name of the source.
+    A split made from a fraction of the rows has none.
     """
 
     splits: Mapping[str, Sequence[Source]]

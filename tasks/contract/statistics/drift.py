@@ -26,13 +26,9 @@ Counts = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One comparison.
+    """One comparison: an effect size and its lower bound at the declared confidence.
 
     Attributes:
-        name: what is compared.
-        measure: the effect size.
-        value: its estimate.
-        low: its lower bound at the declared confidence.
         threshold: the largest effect that is no drift.
         drifted: whether the lower bound exceeds the threshold.
         note: what changed most.

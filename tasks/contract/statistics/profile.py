@@ -52,7 +52,6 @@ class Vocabulary:
     :data:`~tasks.contract.statistics.buckets.LONGEST` characters of each text.
 
     Attributes:
-        texts: number of texts.
         counts: texts per bucket of words.
         draws: effective number of independent words.
         freedom: degrees of freedom of their spread.
@@ -68,11 +67,7 @@ class Vocabulary:
 class Profile:
     """Profile of a data set: a few kilobytes per text column.
 
-    Attributes:
-        rows: number of rows.
-        labels: rows per label, None if rows have none; a row may count for several.
-        lengths: by text column.
-        vocabulary: by text column.
+    Rows per label are None if rows have none; a row may count for several.
     """
 
     rows: int

@@ -72,11 +72,7 @@ def _inject(model: nn.Module, adapter: Adapter, targets: list[str]) -> None:
 
 
 def merged(model: nn.Module) -> nn.Module:
-    """A plain Transformers model that computes what the adapted one does.
-
-    Returns:
-        A deep copy with the adapter merged into its weights; the model itself without an adapter.
-    """
+    """A deep copy with the adapter merged into its weights; the model itself without an adapter."""
     if not hasattr(model, "peft_config"):
         return model
     from peft.tuners.tuners_utils import BaseTunerLayer

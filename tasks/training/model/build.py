@@ -41,12 +41,7 @@ POOLER: Final = "pooler."
 
 @dataclass(frozen=True, slots=True)
 class BuiltModel:
-    """A model and the names of its weights that are not pretrained.
-
-    Attributes:
-        model: in float32, on the CPU.
-        fresh: names of the parameters that start at random.
-    """
+    """A model in float32, on the CPU, and the names of its parameters that start at random."""
 
     model: PreTrainedModel
     fresh: tuple[str, ...] = ()

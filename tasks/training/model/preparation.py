@@ -63,8 +63,7 @@ def train_tokenizers(
 ) -> dict[str, Any]:
     """Train the declared tokenizers on the training rows.
 
-    Returns:
-        How many words the vocabulary has, and how many of them have word vectors.
+    Returns how many words the vocabulary has, and how many of them have word vectors.
 
     Raises:
         ModelError: the vectors cannot be read, or the vocabulary is too small.
@@ -113,11 +112,9 @@ def _cover(folder: Path, base: InitialModel, tokenizer: Any) -> dict[str, Any]:
 def choose_lengths(
     folder: Path, config: Pipeline, base: InitialModel, application: Application, rows: MappedTable
 ) -> tuple[Codec, dict[str, int]]:
-    """Choose the longest input and target from the distribution of the training rows.
+    """Tokenizers with the longest input and target by the distribution of the training rows.
 
-    Returns:
-        The tokenizers with these lengths, and the lengths; ``room`` is for the longest text that
-        the model can write.
+    The lengths come with them; ``room`` is for the longest text that the model can write.
 
     Raises:
         ModelError: a declared length exceeds the positions of the model.
@@ -146,11 +143,7 @@ def choose_lengths(
 
 
 def _share(declared: Model, length: int, limit: int) -> tuple[int, int]:
-    """Divide the positions of a causal model between input and target.
-
-    Returns:
-        Tokens of the input, and the tokens left for the target.
-    """
+    """Tokens of the input, and those left for the target, in the positions of a causal model."""
     if declared.max_length == "auto":
         length = min(length, limit // 2)
     if length >= limit:

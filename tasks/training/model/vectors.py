@@ -64,10 +64,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def load(path: Path) -> Any:
-    """Read a file of word vectors.
-
-    Returns:
-        Gensim's ``KeyedVectors``.
+    """Read a file of word vectors as Gensim's ``KeyedVectors``.
 
     Raises:
         ModelError: the file is damaged, or its vectors differ in width.

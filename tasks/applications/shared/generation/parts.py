@@ -66,12 +66,7 @@ class GenerationFacts(Facts):
 
 @dataclass(frozen=True)
 class PairColumns:
-    """The columns of a text pair.
-
-    Attributes:
-        source: the column that is read.
-        target: the column that is written.
-    """
+    """The columns of a text pair: the one that is read, and the one that is written."""
 
     source: str
     target: str
@@ -273,11 +268,7 @@ def _cut_targets(codec: Codec, targets: list[list[int]]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class GenerationScoring(Scoring[GenerationFacts]):
-    """Scores of written texts.
-
-    Attributes:
-        output: the registered model's output column.
-    """
+    """Scores of written texts; ``output`` is the registered model's column."""
 
     output: str
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
 from configs.language import english
-from configs.values import Activation, LanguageCode, Section
+from configs.values import Activation, LanguageCode, LocatedSection, Section
 
 STARTER = "starter"
 
@@ -68,7 +67,7 @@ class Scratch(Section):
         return self
 
 
-class Model(Section):
+class Model(LocatedSection):
     """The model to fine-tune."""
 
     base: Annotated[str, Field(min_length=1)] = STARTER
@@ -93,19 +92,6 @@ class Model(Section):
     """Confirms that `activation` may change what a pretrained model computes."""
     attn_implementation: Literal["auto", "eager", "sdpa"] = "auto"
     """The attention implementation; `auto` takes the fastest one for the device."""
-
-    _folder: Path = PrivateAttr(default=Path())
-
-    @property
-    def folder(self) -> Path:
-        """The folder that a local model path is relative to."""
-        return self._folder
-
-    def below(self, folder: Path) -> Model:
-        """Return the section with a local path taken relative to ``folder``."""
-        copy = self.model_copy()
-        copy._folder = folder
-        return copy
 
     @property
     def origin(self) -> str:

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, Union
 
 from pydantic import (
     Field,
-    PrivateAttr,
     TypeAdapter,
     create_model,
     field_validator,
@@ -27,7 +26,7 @@ from configs.model import Language, Model
 from configs.promotion import Gate
 from configs.retraining import Retraining
 from configs.training import Training
-from configs.values import Delimiter, Encoding, Files, Labels, Name, Section, Split
+from configs.values import Delimiter, Encoding, Files, Labels, LocatedSection, Name, Section, Split
 
 DATE_NUMBERS = ("excel", "unix", "unix_ms")
 """Formats of dates that are numbers."""
@@ -84,7 +83,7 @@ class Window(Section):
         return self.rows is not None or self.days is not None
 
 
-class Data(Section):
+class Data(LocatedSection):
     """Where the labelled text is, and what its columns mean."""
 
     train: Files = ("train",)
@@ -128,19 +127,6 @@ class Data(Section):
     list), or one step of an ordered scale such as stars (`ordinal`, column `label`)."""
     label_separator: Annotated[str, Field(min_length=1)] = "|"
     """Separator of the labels of one row in CSV and TSV, with `labelling: multiple`."""
-
-    _folder: Path = PrivateAttr(default=Path())
-
-    @property
-    def folder(self) -> Path:
-        """The folder that file names are relative to."""
-        return self._folder
-
-    def below(self, folder: Path) -> Data:
-        """Return the section with file names taken relative to ``folder``."""
-        copy = self.model_copy()
-        copy._folder = folder
-        return copy
 
     @model_validator(mode="after")
     def _enough_is_named(self) -> Data:

@@ -7,7 +7,8 @@ import re
 import unicodedata
 from collections.abc import Collection
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +17,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    PrivateAttr,
 )
 from pydantic.json_schema import WithJsonSchema
 
@@ -225,3 +227,20 @@ class Section(BaseModel):
         use_attribute_docstrings=True,
         protected_namespaces=(),
     )
+
+
+class LocatedSection(Section):
+    """A section with paths that are relative to the folder of the pipeline file."""
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """The folder that its paths are relative to."""
+        return self._folder
+
+    def below(self, folder: Path) -> Self:
+        """Return the section with its paths taken relative to ``folder``."""
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy

@@ -70,20 +70,20 @@ def emit_drift(pipeline: str, found: DriftReport, run_url: str) -> None:
         "model": found.reference,
         "mlflow_run": run_url,
     }
-    _emit(DRIFTED, "pipeline", pipeline, payload)
+    _emit(DRIFTED, pipeline, payload)
 
 
 def emit_failure(pipeline: str, reason: str, run_url: str) -> None:
     """Emit that a run ended without a model."""
     payload = {"pipeline": pipeline, "reason": reason, "mlflow_run": run_url}
-    _emit(FAILED, "pipeline", pipeline, payload)
+    _emit(FAILED, pipeline, payload)
 
 
-def _emit(event: str, kind: str, name: str, payload: dict[str, Any]) -> None:
+def _emit(event: str, pipeline: str, payload: dict[str, Any]) -> None:
     # The environment must be set before Prefect is imported.
     from prefect.events import emit_event
 
-    emit_event(event, _resource(kind, name), payload=payload)
+    emit_event(event, _resource("pipeline", pipeline), payload=payload)
 
 
 def _resource(kind: str, name: str) -> dict[str, str]:

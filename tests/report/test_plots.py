@@ -26,7 +26,7 @@ class Labelled:
     def figures(self) -> dict[str, Figure]:
         counts, names = np.eye(4, dtype=np.int64), self.labels
         matrix = figures.confusion_matrix(counts, names)
-        return {"matrix": matrix, "bars": figures.bars([0.5] * 4, names, "F1")}
+        return {"matrix": matrix, "bars": figures.f1_bars([0.5] * 4, names)}
 
 
 def test_labels_are_no_formulas_in_plots(tuned: FinetuningResult, tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ class EntityScorer(Scorer):
         from tasks.applications.shared.classification.scores import figures as draw
 
         f1 = [row["f1"] for row in self.details({})]
-        return {"f1_by_type": draw.bars(f1, self.types, "F1")}
+        return {"f1_by_type": draw.f1_bars(f1, self.types)}
 
     def signatures(self) -> dict[str, str]:
         return {"f1": "micro, strict: exact characters and type, as seqeval"}

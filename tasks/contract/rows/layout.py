@@ -15,6 +15,7 @@ from configs.language import english
 from configs.schema import Data, Pipeline
 from tasks.applications.base import Application
 from tasks.contract.sources.base import Batch
+from tasks.contract.sources.separators import name_of
 from tasks.contract.sources.splits import SPLITS, Part, Sources
 
 WINDOW: Final = "window"
@@ -28,12 +29,6 @@ OTHER_SETTINGS: Final = {
 }
 """Settings that name other columns than the application's."""
 LONGEST_NAME, MOST_WORDS, MOST_NAMES = 40, 4, 12
-SEPARATORS: Final = {
-    ";": english("semicolons"),
-    "|": english("vertical bars"),
-    "\t": english("tabs"),
-    ",": english("commas"),
-}
 PLAIN: Final = re.compile(r"[A-Za-z_](?:[\w .-]*\w)?")
 YAML_WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
 
@@ -161,11 +156,10 @@ def _missing(where: str, found: list[str], mapping: Mapping[str, str]) -> Iterat
             advice = english("set {setting}: {name}", setting=setting, name=_yaml(original))
         if any(len(name) > LONGEST_NAME for name in found):
             advice = english("does the file begin with a line of column names?")
-        elif len(found) == 1 and (marks := [mark for mark in SEPARATORS if mark in found[0]]):
-            mark = marks[0]
+        elif len(found) == 1 and (mark := next((one for one in ";|\t," if one in found[0]), "")):
             advice = english(
-                "its columns are separated by {note}: set data.delimiter: {mark}",
-                note=SEPARATORS[mark],
+                "its columns are {note}: set data.delimiter: {mark}",
+                note=name_of(mark),
                 mark=json.dumps(mark),
             )
         yield Problem(where, message, advice)

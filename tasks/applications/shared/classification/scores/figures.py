@@ -58,14 +58,14 @@ def reliability(confidence: Floats, correct: NDArray[np.bool_], bins: int) -> Fi
     return figure
 
 
-def bars(values: Sequence[float], labels: Sequence[str], name: str) -> Figure:
-    """A value between 0 and 1 for each label."""
+def f1_bars(values: Sequence[float], labels: Sequence[str]) -> Figure:
+    """The F1 of each label."""
     figure = Figure(figsize=(6, min(1.5 + 0.3 * len(labels), 40)), layout="constrained")
     axes = figure.add_subplot()
     axes.barh(range(len(labels)), values)
     axes.set_yticks(range(len(labels)), [_name(label) for label in labels])
     axes.invert_yaxis()
-    axes.set(xlabel=name, xlim=(0, 1), title=f"{name} by label")
+    axes.set(xlabel="F1", xlim=(0, 1), title="F1 by label")
     return figure
 
 

@@ -137,7 +137,7 @@ class MultiLabelScorer(Scorer):
         true, probabilities = self.columns()
         f1 = [row["f1"] for row in self.details({})]
         return {
-            "f1_by_label": draw.bars(f1, self.labels, "F1"),
+            "f1_by_label": draw.f1_bars(f1, self.labels),
             "precision_recall": draw.precision_recall(true, probabilities, self.threshold),
         }
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import applications, contract, gate, pipelines
+from tests.benchmarks import applications, contract, gate, pipelines, serving
 from tests.benchmarks.figures import Figures, conditions, show
 from tests.benchmarks.options import DATA, Options
 
@@ -36,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[Options], Figures]] = {
     "reuse": pipelines.reuse,
     "overhead": pipelines.overhead,
     "forecast": pipelines.forecast,
+    "serve": serving.serve,
     "trainer": trainer,
     "sst2": pipelines.sst2,
     "ag_news": pipelines.ag_news,
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     parsed.add_argument("--quick", action="store_true", help="few rows, to see that it works")
     parsed.add_argument("--rows", type=int, default=1280, help="trainer: training rows; 0 is all")
     parsed.add_argument("--epochs", type=int, default=2, help="trainer: epochs")
-    parsed.add_argument("--pairs", type=int, default=3, help="reuse, trainer: repetitions")
+    parsed.add_argument("--pairs", type=int, default=3, help="reuse, serve, trainer: repetitions")
     parsed.add_argument("--threads", type=int, help="threads of training; trainer: 1 by default")
     parsed.add_argument(
         "--attention", choices=("sdpa", "eager"), default="sdpa", help="trainer: the peer's kernel"

@@ -11,8 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoTokenizer,
-    BartConfig,
-    BartModel,
     GPT2Config,
     GPT2Model,
     PegasusConfig,
@@ -170,18 +168,10 @@ def test_a_field_that_is_null_is_named(folder: Path, field: str) -> None:
     assert field in problem
 
 
-def test_tokens_that_only_the_tokenizer_knows_are_refused(folder: Path) -> None:
+def test_all_problems_are_told_at_once(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    rows = len(tokenizer)
     tokenizer.add_tokens(["[a]", "[b]", "[c]", "[d]"])
     tokenizer.save_pretrained(folder)
-    (problem,) = refused(folder)
-    assert f"the tokenizer has {rows + 4:,} tokens, the model embeddings for {rows:,}" in problem
-    assert "resize_token_embeddings" in problem
-
-
-def test_all_problems_are_told_at_once(folder: Path) -> None:
-    test_tokens_that_only_the_tokenizer_knows_are_refused(folder)
     set_config(folder, max_position_embeddings=66)
     tensors = load_file(folder / "model.safetensors")
     tensors["embeddings.LayerNorm.bias"][0] = float("nan")
@@ -211,13 +201,6 @@ def test_both_sides_of_a_pair_are_compared(folder: Path) -> None:
     assert len(caught.value.problems) == 2
 
 
-def test_a_mask_without_an_embedding_is_not_missed(folder: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_special_tokens({"mask_token": "<mask>"})
-    tokenizer.save_pretrained(folder)
-    check(folder)
-
-
 def test_masks_that_were_saved_with_the_weights_are_no_layers(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     config = GPT2Config(vocab_size=len(tokenizer), n_embd=8, n_layer=1, n_head=1, n_positions=16)
@@ -242,19 +225,3 @@ def test_tables_that_a_model_computes_need_not_be_saved(folder: Path) -> None:
     assert len(kept) < len(saved)
     save_file(kept, folder / "model.safetensors")
     check(folder, "seq2seq", "summarization")
-
-
-def test_a_classifier_that_reads_the_end_of_a_text_needs_its_token(folder: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    sizes = {"encoder_layers": 1, "decoder_layers": 1, "d_model": 8, "max_position_embeddings": 16}
-    heads = {"encoder_attention_heads": 1, "decoder_attention_heads": 1}
-    size = {"vocab_size": len(tokenizer), "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
-    ids = {"bos_token_id": tokenizer.cls_token_id, "pad_token_id": tokenizer.pad_token_id}
-    for end in (tokenizer.sep_token_id, tokenizer.unk_token_id):
-        config = BartConfig(eos_token_id=end, **size, **ids, **sizes, **heads)
-        BartModel(config).save_pretrained(folder)
-        if end == tokenizer.sep_token_id:
-            check(folder)
-    (problem,) = refused(folder)
-    assert "a bart classifier reads the token that ends a text" in problem
-    assert "the tokenizer does not add" in problem

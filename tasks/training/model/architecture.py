@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from configs.errors import ModelError, Problem
 from configs.language import _, english, translated
 from tasks.applications.base import Head
-from tasks.training.model import tokenizer_fit, weight_files
+from tasks.training.model import position_fit, tokenizer_fit, weight_files
 from tasks.training.model.build import AUTO_CLASSES, register_activations
 from tasks.training.model.initial_model import InitialModel
 
@@ -80,6 +80,7 @@ def _problems(base: InitialModel, kind: str, new_head: bool) -> Iterator[Problem
     where = str(files[0] if len(files) == 1 else base.path)
     yield from _differences(where, model, report, tensors, new_head)
     yield from _not_finite(files, report["unexpected_keys"])
+    yield from position_fit.problems(base.path, files, model)
     yield from tokenizer_fit.problems(base.path, model)
 
 

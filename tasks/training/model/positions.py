@@ -36,6 +36,14 @@ def of(base: InitialModel) -> Positions:
     )
 
 
+def count_from_padding(model: Any) -> bool:
+    """Whether the positions of a text follow from the padding id."""
+    return any(
+        name.rpartition(".")[2] in TABLES and getattr(module, "padding_idx", None) is not None
+        for name, module in model.named_modules()
+    )
+
+
 def _of_model(record: dict[str, Any]) -> Positions:
     model = _architecture(record)
     declared = getattr(model.config, "max_position_embeddings", None)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from configs.errors import ModelError, Problem
 from configs.language import _
+from tasks.store import read_json
 from tasks.training.model import positions, tokenizers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+LEAST: Final = 10
+"""Fewest tokens that tell whether two vocabularies number them alike."""
 
 
 def problems(folder: Path, model: PreTrainedModel) -> Iterator[Problem]:
@@ -23,28 +27,20 @@ def problems(folder: Path, model: PreTrainedModel) -> Iterator[Problem]:
         return
     for check in (_padding, _end, _embeddings):
         yield from (Problem(str(folder), *found) for found in check(tokenizer, model))
+    yield from _vocabularies(folder, tokenizer)
 
 
 def _padding(
     tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
 ) -> Iterator[tuple[str, str]]:
     padding = getattr(model.config, "pad_token_id", None)
-    if tokenizer.pad_token_id != padding and _counts_from_padding(model):
+    if tokenizer.pad_token_id != padding and positions.count_from_padding(model):
         message = _(
             "the tokenizer pads with token {pad_token_id}, config.json with {padding}",
             pad_token_id=tokenizer.pad_token_id,
             padding=padding,
         )
         yield message, _("take the tokenizer of the weights")
-
-
-def _counts_from_padding(model: PreTrainedModel) -> bool:
-    """Whether the positions of a text follow from the padding id."""
-    return any(
-        name.rpartition(".")[2] in positions.TABLES
-        and getattr(module, "padding_idx", None) is not None
-        for name, module in model.named_modules()
-    )
 
 
 def _end(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> Iterator[tuple[str, str]]:
@@ -80,3 +76,34 @@ def _embeddings(
         )
         advice = _("call model.resize_token_embeddings(len(tokenizer)), then save both")
         yield message, _("{advice}, or take the tokenizer of the weights", advice=advice)
+
+
+def _vocabularies(folder: Path, tokenizer: Any) -> Iterator[Problem]:
+    """A vocabulary file whose numbers are not those of the tokenizer in ``tokenizer.json``."""
+    known = tokenizer.get_vocab()
+    for name in ("vocab.txt", "vocab.json"):
+        numbers = _numbers(folder / name)
+        shared = numbers.keys() & known.keys()
+        others = sum(numbers[token] != known[token] for token in shared)
+        if len(shared) >= LEAST and 2 * others > len(shared):
+            message = _(
+                "{others:,} of {shared:,} tokens have other numbers than in tokenizer.json",
+                others=others,
+                shared=len(shared),
+            )
+            advice = _("take all files of the tokenizer from the model of the weights")
+            yield Problem(str(folder / name), message, advice)
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The number of each token in a vocabulary file; empty if there is none."""
+    if not path.is_file():
+        return {}
+    if path.suffix == ".txt":
+        tokens = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        return {token.rstrip("\r"): number for number, token in enumerate(tokens) if token}
+    try:
+        found = read_json(path)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,20 @@ def test_a_classifier_that_reads_the_end_of_a_text_needs_its_token(folder: Path)
     (problem,) = problems(folder, other)
     assert "a bart classifier reads the token that ends a text" in problem
     assert "the tokenizer does not add" in problem
+
+
+def test_a_second_vocabulary_with_other_numbers_is_refused(folder: Path) -> None:
+    model = BertForMaskedLM.from_pretrained(folder)
+    known = AutoTokenizer.from_pretrained(folder).get_vocab()
+    tokens = sorted(known, key=known.__getitem__)
+    file = folder / "vocab.txt"
+    for same in ([*tokens, "later"], [f"{token} 17" for token in tokens], tokens[:9][::-1]):
+        file.write_text("\n".join(same), encoding="utf-8")
+        assert problems(folder, model) == []
+    file.write_text("\n".join(["[PAD]", *reversed(tokens[1:])]), encoding="utf-8")
+    (message,) = problems(folder, model)
+    assert message.startswith(f"{file}: {len(tokens) - 1} of {len(tokens)} tokens have other num")
+    file.unlink()
+    (folder / "vocab.json").write_text(json.dumps({t: n + 1 for n, t in enumerate(tokens)}))
+    (message,) = problems(folder, model)
+    assert message.endswith("(take all files of the tokenizer from the model of the weights)")

@@ -46,13 +46,9 @@ class EvaluationResult(StoredResult):
 
     Attributes:
         stored: the output folder: ``metrics.json``, tables, plots, and ``package/``, the model.
-        interval: bootstrap interval of the primary metric.
-        details: rows of the detail table.
-        baseline: metrics of the trivial method.
         baseline_gain: the primary metric beside that of the trivial method, row by row.
         signatures: settings of the metrics that a library reports.
         cost: ``latency_ms``, the median time to answer one row, and ``megabytes`` on disk.
-        slices: the primary metric by slice.
         holdout: digest of the validated rows.
     """
 

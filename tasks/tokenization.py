@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from configs.errors import DataError, ModelError, Problem
+from configs.errors import DataError
 from configs.language import _, english
-from configs.schema import Model, Pipeline
+from configs.schema import Pipeline
 from tasks import arrow
 from tasks.applications import registry as applications
 from tasks.applications.base import Application, EncodedRows, Facts
@@ -23,9 +21,10 @@ from tasks.applications.codec import Codec
 from tasks.contract.sources.splits import SPLITS
 from tasks.processes import calls
 from tasks.store import StoredResult
-from tasks.training.model import preparation
+from tasks.training.model import preparation, unknown_tokens
 from tasks.training.model.initial_model import InitialModel
 from tasks.training.model.spec import ModelSpec
+from tasks.training.model.unknown_tokens import UnknownTokens
 from tasks.validation import ValidationResult
 from tasks.workspace import Workspace
 
@@ -132,7 +131,7 @@ def _build(
     tokens, cut, counts = {}, {}, Counter[str]()
     schema = splits["train"].schema
     texts = [one.name for one in schema if pa.types.is_string(one.type)]
-    unknown = _unknown_tokens(codec, facts, texts)
+    unknown = unknown_tokens.counters(codec, facts, texts)
     for split, rows in splits.items():
         encoder = _Encoder(application, codec, facts, unknown)
         batches = encoder.batches(rows)
@@ -141,7 +140,7 @@ def _build(
         tokens[split], cut[split] = encoder.tokens, encoder.truncated
         counts.update(encoder.counts)
     _refuse_too_long(sum(cut.values()), counts["targets cut"], validated, codec, config)
-    _refuse_unknown(unknown, config)
+    unknown_tokens.require_known(unknown, config)
     return {
         "unknown": {name: counter.share for name, counter in unknown.items()},
         "tokens": tokens,
@@ -160,7 +159,7 @@ class _Encoder:
     application: Application
     codec: Codec
     facts: Facts
-    unknown: dict[str, _UnknownTokens]
+    unknown: dict[str, UnknownTokens]
     tokens: int = 0
     truncated: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -175,105 +174,6 @@ class _Encoder:
             for counter in self.unknown.values():
                 counter.add(encoded, columns)
             yield _record_batch(encoded, start)
-
-
-class _Letters(dict[int, int]):
-    """For ``str.translate``: letters and their marks stay, anything else becomes a space."""
-
-    def __missing__(self, code: int) -> int:
-        is_letter = unicodedata.category(chr(code))[0] in "LM"
-        self[code] = code if is_letter else ord(" ")
-        return self[code]
-
-
-class _UnknownTokens:
-    """Counts the tokens of words, and those of them that are unknown to the tokenizer.
-
-    Numbers, signs and emoji are left out: they tell nothing about the language.
-    """
-
-    def __init__(self, column: str, tokenizer: Any, texts: Sequence[str]) -> None:
-        self.column, self.tokenizer, self.texts = column, tokenizer, texts
-        self.id = tokenizer.unk_token_id
-        # A tokenizer that knows every byte has its end token in this place.
-        if self.id in (tokenizer.eos_token_id, tokenizer.pad_token_id):
-            self.id = None
-        self.letters = _Letters()
-        self.counts = np.zeros(1 + max(tokenizer.get_vocab().values()), dtype=np.int64)
-        self.found = 0
-
-    def add(self, encoded: EncodedRows, table: Mapping[str, list[Any]]) -> None:
-        """Count the tokens of some rows."""
-        rows: Sequence[list[int]] = encoded.columns[self.column]
-        ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
-        self.counts += np.bincount(ids, minlength=len(self.counts))
-        places = range(len(rows)) if encoded.rows is None else encoded.rows
-        for ids_of_row, place in zip(rows, places, strict=True):
-            if self.id is not None and (count := ids_of_row.count(self.id)):
-                text = " ".join(table[name][place] for name in self.texts)
-                self.found += min(count, self._unknown(self._split(text)))
-
-    def _split(self, text: str) -> list[str]:
-        """The words of a text."""
-        return text.translate(self.letters).split()
-
-    def _unknown(self, words: list[str]) -> int:
-        """How many tokens of words are unknown."""
-        ids = self.tokenizer(words, add_special_tokens=False)["input_ids"] if words else []
-        return sum(row.count(self.id) for row in ids)
-
-    @property
-    def share(self) -> float:
-        """The share of unknown tokens."""
-        return self.found / (self.found + self._known()) if self.found else 0.0
-
-    def _known(self) -> int:
-        """How many of all tokens are of words and known."""
-        special = {*self.tokenizer.all_special_ids}
-        vocabulary = self.tokenizer.get_vocab().items()
-        words = [id_ for token, id_ in vocabulary if id_ not in special and self._split(token)]
-        return int(self.counts[words].sum())
-
-
-def _unknown_tokens(
-    codec: Codec, facts: Facts, columns: Sequence[str]
-) -> dict[str, _UnknownTokens]:
-    """A counter of the texts, and one of the targets that a model writes."""
-    targets = [name for name in columns if name not in facts.inputs]
-    if codec.head != "seq2seq":
-        read = columns if codec.head == "causal" else facts.inputs
-        return {"texts": _UnknownTokens("input_ids", codec.tokenizer, read)}
-    return {
-        "texts": _UnknownTokens("input_ids", codec.tokenizer, facts.inputs),
-        "targets": _UnknownTokens("labels", codec.target, targets),
-    }
-
-
-def _refuse_unknown(unknown: dict[str, _UnknownTokens], config: Pipeline) -> None:
-    limit, problems = config.contract.max_unknown, []
-    for name, counter in unknown.items():
-        if counter.share > limit:
-            where, what = _mend(name, config.model)
-            message = _(
-                "{share:.0%} of the tokens of the {name} are unknown to the tokenizer, "
-                "more than {limit:.0%}",
-                share=counter.share,
-                name=name,
-                limit=limit,
-            )
-            advice = _("{what}, or raise contract.max_unknown", what=what)
-            problems.append(Problem(where, message, advice))
-    if problems:
-        raise ModelError(problems)
-
-
-def _mend(name: str, model: Model) -> tuple[str, str]:
-    """The setting that decides about unknown tokens of the texts or the targets, and advice."""
-    if model.scratch is not None:
-        return "model.scratch.vocab_size", _("raise it")
-    if name == "targets" and model.decoder is not None:
-        return "model.decoder", _("train a tokenizer on them: model.decoder.vocab_size")
-    return "model.base", _("take a model for their language and script")
 
 
 def _record_batch(encoded: EncodedRows, start: int) -> pa.RecordBatch:

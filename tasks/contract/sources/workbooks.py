@@ -8,7 +8,7 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, time, timedelta
 from functools import cached_property
@@ -16,19 +16,16 @@ from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
-from xml.etree.ElementTree import Element, iterparse
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import english
-from tasks.contract.sources import text_files
+from tasks.contract.sources import formulas, text_files
 from tasks.contract.sources.base import Block, FileSource, Options, Row, Rows, Unreadable
 from tasks.contract.sources.json_files import is_unicode
 
 LIBRARY: Final = "openpyxl"
 FIRST_ROWS: Final = 6
 """Rows of a sheet that may name its columns."""
-MOST_SHOWN: Final = 3
-"""Most cells that a message names."""
 ESCAPED: Final = re.compile("(?:_x[0-9A-F]{4}_)+")
 """How a workbook writes characters that XML cannot hold, such as carriage returns."""
 DAMAGED: Final = (
@@ -93,9 +90,9 @@ class Workbook(FileSource):
     def columns(self) -> list[str]:
         self.place = f"{self.path}, sheet {self.sheet!r}"
         with self._opened() as book:
-            lines = _filled(book[self.sheet])
-            header = self._header(lines)
-            problems = list(_unstored(book[self.sheet], self.place, _is_calculated(book)))
+            header = self._header(_filled(book[self.sheet]))
+            top, _ = next(_filled(book[self.sheet]), (1, []))
+            problems = list(formulas.unstored(book, self.sheet, top, self.place))
         if problems:
             raise DataError(problems)
         return header
@@ -196,90 +193,6 @@ def _are_alike(rows: list[set[str]], others: list[set[str]]) -> bool:
     """Whether another sheet may have rows of the same table, also below a title."""
     header, (first, *later) = rows[0], others
     return len(header) < 2 or bool(header & first) or any(len(header & row) > 1 for row in later)
-
-
-def _is_calculated(book: Any) -> bool:
-    """Whether the program that wrote a workbook has computed its formulas.
-
-    Some programs store 0 with each formula, and the order to calculate on load (ECMA-376, part 1,
-    18.2.2) or no properties of a calculation. Excel and LibreOffice write these without the order.
-    """
-    names = [name for name in book._archive.namelist() if name.endswith("workbook.xml")]
-    with book._archive.open(names[0]) as part:
-        for _, element in iterparse(part):
-            if _tag(element) == "calcPr":
-                return element.get("fullCalcOnLoad") not in ("1", "true")
-    return False
-
-
-def _unstored(sheet: Any, place: str, calculated: bool) -> Iterator[Problem]:
-    """Cells whose values the sheet does not have: merged ones, and formulas never computed."""
-    top, _ = next(_filled(sheet), (1, []))
-    merged, formulas = _merged_and_formulas(sheet, top)
-    if merged:
-        message = english(
-            "merged cells, of which only the first has the value: {ranges}", ranges=_some(merged)
-        )
-        yield Problem(place, message, english("unmerge them, and fill each with its value"))
-    if empty := [cell for cell, value in formulas.items() if not value]:
-        message = english("formulas without a stored value: {cells}", cells=_some(empty))
-        advice = english("open the workbook in Excel or LibreOffice, and save it")
-        yield Problem(place, message, advice)
-    if zeros := [] if calculated else _zeros(formulas):
-        message = english(
-            "formulas that were never computed, with a 0 in each: {cells}", cells=_some(zeros)
-        )
-        advice = english(
-            "open the workbook in Excel, or recalculate it in LibreOffice (Ctrl+Shift+F9), "
-            "and save it"
-        )
-        yield Problem(place, message, advice)
-
-
-def _merged_and_formulas(sheet: Any, top: int) -> tuple[list[str], dict[str, str]]:
-    """Merged cells below a row, and the stored value of each cell with a formula."""
-    merged: list[str] = []
-    formulas: dict[str, str] = {}
-    with sheet._get_source() as source:
-        for _, element in iterparse(source):
-            kind = _tag(element)
-            if kind == "mergeCell" and int(re.findall("[0-9]+", element.get("ref", ""))[-1]) > top:
-                merged.append(element.get("ref", ""))
-            elif kind == "row":
-                formulas |= {
-                    cell.get("r", ""): _stored(cell) for cell in element if _computes(cell)
-                }
-                element.clear()
-    return merged, formulas
-
-
-def _computes(cell: Element) -> bool:
-    return any(_tag(one) == "f" for one in cell)
-
-
-def _stored(cell: Element) -> str:
-    """The value of a cell as a number, or with its type; a text is one also if it is empty."""
-    value = next((one.text or "" for one in cell if _tag(one) == "v"), "")
-    kind = cell.get("t", "n")
-    return f"{kind} {value}" if kind == "str" or (value and kind != "n") else value
-
-
-def _zeros(formulas: Mapping[str, str]) -> list[str]:
-    """The formulas of columns in which every one has the value 0."""
-    others = {_column(cell) for cell, value in formulas.items() if value != "0"}
-    return [cell for cell in formulas if _column(cell) not in others]
-
-
-def _column(cell: str) -> str:
-    return cell.rstrip("0123456789")
-
-
-def _tag(element: Element) -> str:
-    return element.tag.rpartition("}")[2]
-
-
-def _some(cells: Sequence[str]) -> str:
-    return ", ".join(cells[:MOST_SHOWN]) + ", ..." * (len(cells) > MOST_SHOWN)
 
 
 def _name(value: Any) -> str:

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -58,7 +59,7 @@ class ScoringServer:
             status, text = await self._answer(scope, receive)
         except RequestError as refused:
             status, text = refused.status, _error(str(refused), refused.code)
-        await respond(send, status, text.encode())
+        await _respond(send, status, text.encode())
 
     async def _answer(self, scope: Any, receive: Any) -> Answer:
         path, method = scope["path"], scope["method"]
@@ -72,11 +73,9 @@ class ScoringServer:
         # What takes long must not keep other requests waiting.
         call = _call if len(body) <= SMALL_BODY else asyncio.to_thread
         request = await call(self._read, body, _content_type(scope["headers"]))
+        answers = self._submit(request)
         try:
-            answers = await self._predict(request) if request.rows else []
-            return HTTPStatus.OK, await call(_write, answers)
-        except RequestError:
-            raise
+            return HTTPStatus.OK, await call(_write, await asyncio.wrap_future(answers))
         except Exception as error:
             kind = type(error).__name__
             self._say(f"a request failed: {kind}")
@@ -92,13 +91,15 @@ class ScoringServer:
             rows = checked
         return Request(self._served, rows, params, self._alone)
 
-    async def _predict(self, request: Request) -> Any:
+    def _submit(self, request: Request) -> Future[Any]:
+        if not request.rows:
+            request.answers.set_result([])
+            return request.answers
         try:
-            answers = self._batcher.submit(request)
+            return self._batcher.submit(request)
         except QueueFullError as full:
             status, code = HTTPStatus.TOO_MANY_REQUESTS, "REQUEST_LIMIT_EXCEEDED"
             raise RequestError(str(full), status, code) from None
-        return await asyncio.wrap_future(answers)
 
     def _refuse_numbers(self, rows: Sequence[Row], checked: Sequence[Row]) -> None:
         """Refuse a column of numbers beside others, since one of them is meant."""
@@ -122,9 +123,9 @@ class ScoringServer:
         return checked
 
 
-async def respond(send: Any, status: int, body: bytes, content_type: str = JSON) -> None:
-    """Send a response; one that may succeed later says when."""
-    headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+async def _respond(send: Any, status: int, body: bytes) -> None:
+    """Send a response; a refused request that may succeed later is told when."""
+    headers = [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(body))]
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -194,7 +194,7 @@ def _may_be(name: str, valid: bytes) -> bool:
     """Whether bytes that are UTF-8 may be in an encoding, which happens in those of Asia."""
     if not valid:
         return True
-    found = readings.read(valid, name) if readings.is_wide(name) else None
+    found = readings.read(valid, name, part=True) if readings.is_wide(name) else None
     return found is not None and found.fit >= readings.PLAUSIBLE
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
@@ -76,6 +76,22 @@ MOST_ENGLISH: Final = 0.06
 FREQUENT: Final = frozenset("оеаинтсрвлкмдпуі")
 FREQUENT_SHARE: Final = 0.7
 """Least share of these letters in Cyrillic text; encodings that swap the cases have fewer."""
+FREQUENT_HANZI: Final = frozenset(
+    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年"
+    "过发后作里用道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心"
+    "她本前开但因只从想实日军者意无力它与长把机十民第公此已工使情明性知全三又关点正业外将两高间"
+    "由问很最重并物手应战向头文体政美相见被利什二等产或新己制身果加西斯月话合回特代内信表化老给"
+    "世位次度门任常先海通教儿原东声提立及比员解水名真论处走义各入几口认条平系气题活尔更别打女变"
+    "四神总何电数安少报才结反受目太量再感建务做接必场件计管期市直德资命山金指克许统区保至队形社"
+    "便空决治展马科司五基眼书非则听白却界达光放强即像难且权思王象完设式色路记南品住告类求据程北"
+    "边死张该交规万取拉格望觉术领共确传师观清今切院让识候带导争运"
+)
+"""Half of the characters of Chinese texts are one of these."""
+FEW_FREQUENT: Final = 0.25
+"""Share of them in a text that is hardly Chinese; a misread one has a tenth."""
+ENOUGH_HANZI: Final = 4
+KANA_SHARE: Final = 0.15
+"""Least kana in Japanese, by ideographs."""
 COMMON: Final = {
     "gb18030": ("gb2312", 0xB0, 0xD7),
     "big5": ("big5", 0xA4, 0xC6),
@@ -135,10 +151,30 @@ def plausible(sample: bytes) -> list[Reading]:
     if korean and korean.fit >= PLAUSIBLE and hangul >= max(ENOUGH_HANGUL, korean.count / 2):
         # Every Korean text is Chinese of common characters too, but hardly the other way round.
         readings = [one for one in readings if one.name not in ("gb18030", "big5")]
+    readings = _with_euc_jp(sample, readings)
     best = max((one.fit for one in readings), default=0.0)
     least = min(PLAUSIBLE, best - MARGIN) if best >= PLAUSIBLE else PLAUSIBLE
     fitting = [one for one in readings if one.fit >= least]
     return sorted(fitting, key=lambda one: -one.fit)
+
+
+def _with_euc_jp(sample: bytes, found: list[Reading]) -> list[Reading]:
+    """The readings, that in EUC-JP as good as that in GB 18030 if it may be what was written.
+
+    Common characters of one are common in the other, but hardly those that every Chinese text
+    has, and kana are in the same place.
+    """
+    chinese = next((one for one in found if one.name == "gb18030"), None)
+    hanzi = HANZI.findall(chinese.text) if chinese else []
+    frequent = sum(one in FREQUENT_HANZI for one in hanzi)
+    if not chinese or len(hanzi) < ENOUGH_HANZI:
+        return found
+    kana = len(KANA.findall(chinese.text))
+    japanese = read(sample, "euc_jp")
+    if not japanese or (kana < KANA_SHARE * len(hanzi) and frequent >= FEW_FREQUENT * len(hanzi)):
+        return found
+    fit = max(japanese.fit, chinese.fit)
+    return [*(one for one in found if one.name != "euc_jp"), replace(japanese, fit=fit)]
 
 
 def knows(name: str) -> bool:
@@ -151,8 +187,11 @@ def is_wide(name: str) -> bool:
     return ALIKE.get(name, name) in COMMON
 
 
-def read(sample: bytes, name: str) -> Reading | None:
-    """The reading in an encoding, if the bytes are that and not ASCII; one of no table fits 0."""
+def read(sample: bytes, name: str, *, part: bool = False) -> Reading | None:
+    """The reading in an encoding, if the bytes are that and not ASCII; one of no table fits 0.
+
+    A ``part`` of a Japanese text may have no kana.
+    """
     try:
         text = sample.decode(name)
     except UnicodeDecodeError:
@@ -162,17 +201,17 @@ def read(sample: bytes, name: str) -> Reading | None:
         return None
     fit, table = 0.0, ALIKE.get(name, name)
     if table in COMMON:
-        fit = _fit_wide(text, others, table)
+        fit = _fit_wide(text, others, table, part=part)
     elif table in LETTERS:
         fit = _fit_letters(text, LETTERS[table])
     return Reading(name, text, fit / len(others), len(others))
 
 
-def _fit_wide(text: str, others: list[str], name: str) -> float:
+def _fit_wide(text: str, others: list[str], name: str, *, part: bool) -> float:
     """How many characters are common in Chinese, Japanese or Korean; Japanese has kana."""
     kana = sum(bool(KANA.match(one)) for one in others)
     hanzi = sum(bool(HANZI.match(one)) for one in others)
-    if name in ("cp932", "euc_jp") and kana < hanzi * 0.15:
+    if name in ("cp932", "euc_jp") and not part and kana < hanzi * KANA_SHARE:
         return 0
     fitting = sum(_is_common(one, name) for one in others)
     return fitting - len(GLUED.findall(text))

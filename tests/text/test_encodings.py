@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import time
 from collections.abc import Sequence
 
@@ -130,7 +131,7 @@ def can_encode(text: str, encoding: str) -> bool:
 
 
 PAIRS = [
-    # Chinese in a Japanese encoding cannot be told from Chinese in its own, and nobody writes it.
+    # A few words of Chinese in a Japanese encoding may be others; longer texts have a test below.
     (language, encoding)
     for language, sentences in FULL.items()
     for encoding in ALL_ENCODINGS
@@ -159,6 +160,30 @@ def test_any_language_in_any_encoding_is_read_as_it_was_written_or_asked(
     except UnknownEncodingError:
         return
     assert content.decode(found) == text
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["建立實際連結", "更多資訊，請執行", "確定", "最小指令長度："],
+        ["巴基斯坦伊斯蘭共和國"],
+        ["文件不存在", "部件的工具提示的内容"],
+        ["実行可能ファイルが見つかりませんでした", "デバイスマネージャー", "サーバ側のファイル"],
+    ],
+)
+def test_two_readings_of_ideographs_are_asked_about(lines: list[str]) -> None:
+    assert {"gb18030", "euc_jp"} <= {*asked(table(lines).encode("euc_jp")).names}
+
+
+def test_a_line_that_is_utf8_too_may_be_japanese_without_kana() -> None:
+    content = table(["名", *SENTENCES["ja"].split("|")]).encode("euc_jp")
+    assert content.splitlines()[1].decode() == "\u033e;a"
+    assert "euc_jp" in asked(content).names
+
+
+def test_two_lines_of_chinese_are_enough() -> None:
+    for pair in itertools.combinations(SENTENCES["zh"].split("|"), 2):
+        assert name_of(table(pair).encode("gb18030")) == "gb18030"
 
 
 @pytest.mark.parametrize("text", ["I don’t like it – really\n", "It’s a “bad” one\n"])

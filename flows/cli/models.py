@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from configs.errors import DataError, Problem
+from configs.errors import DataError
 from configs.language import _, translated
 from flows.cli.options import Json, open_workspace, show, write_data, write_data_to
 
 if TYPE_CHECKING:
+    from flows.models.prediction import Request
     from tasks.tracking.promotion import ChampionChange
     from tasks.workspace import Workspace
 
@@ -28,34 +29,41 @@ Number = Annotated[int, typer.Argument(help="A version of it.", min=1, max=LARGE
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the version.")]
 
 
+File = Annotated[
+    str, typer.Argument(help="CSV, TSV, JSON, JSONL, Parquet or .xlsx file; - is stdin.")
+]
+Target = Annotated[
+    Path | None, typer.Option("--output", help="File to write to; stdout by default.")
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="Rename an input column: text=review.", metavar="NAME=YOURS"),
+]
+Documents = Annotated[
+    Path | None,
+    typer.Option("--documents", help="Look questions up in a folder of .txt, .md and .jsonl."),
+]
+Quotes = Annotated[
+    bool | None,
+    typer.Option(help="Whether CSV and TSV fields may be quoted; as in training by default."),
+]
+
+
 def predict(
     model: Reference,
-    file: Annotated[
-        str, typer.Argument(help="CSV, TSV, JSON, JSONL, Parquet or .xlsx file; - is stdin.")
-    ] = "-",
+    file: File = "-",
     *,
     output: Annotated[str, typer.Option("--to", help="Format: csv, jsonl or xlsx.")] = "",
-    target: Annotated[
-        Path | None, typer.Option("--output", help="File to write to; stdout by default.")
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option("--column", help="Rename an input column: text=review.", metavar="NAME=YOURS"),
-    ] = None,
+    target: Target = None,
+    column: Columns = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Add the probability of every label.")
     ] = False,
-    documents: Annotated[
-        Path | None,
-        typer.Option("--documents", help="Look questions up in a folder of .txt, .md and .jsonl."),
-    ] = None,
+    documents: Documents = None,
     question: Annotated[
         str | None, typer.Option("--question", help="One question, with --documents.")
     ] = None,
-    quotes: Annotated[
-        bool | None,
-        typer.Option(help="Whether CSV and TSV fields may be quoted; as in training by default."),
-    ] = None,
+    quotes: Quotes = None,
     encoding: Annotated[
         str | None, typer.Option(help="Encoding of the file; detected by default.")
     ] = None,
@@ -65,19 +73,26 @@ def predict(
     sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook.")] = None,
 ) -> None:
     """Predict rows with a registered model; every row is checked before the model is loaded."""
-    from flows.models.prediction import Request, stream
+    from flows.models.prediction import Request
 
     format_ = {"quotes": quotes, "encoding": encoding, "delimiter": delimiter, "sheet": sheet}
     declared = {name: value for name, value in format_.items() if value is not None}
     if target is not None and target.suffix.lower() == ".xlsx":
         # A CSV file of this name would not open.
         output = output or "xlsx"
-    request = Request(
-        model, file, output, column or [], probabilities, documents, question, declared
+    _write(
+        Request(model, file, output, column or [], probabilities, documents, question, declared),
+        target,
     )
-    if output == "xlsx" and target is None and sys.stdout.isatty():
+
+
+def _write(request: Request, target: Path | None) -> None:
+    """Write predictions to a file, or to stdout."""
+    from flows.models.prediction import stream
+
+    if request.output == "xlsx" and target is None and sys.stdout.isatty():
         message = _("a workbook is not for a terminal")
-        raise DataError(Problem("--to xlsx", message, _("add --output FILE.xlsx")))
+        raise DataError.at("--to xlsx", message, _("add --output FILE.xlsx"))
     if target is None:
         for data in stream(open_workspace(), request):
             write_data(data)

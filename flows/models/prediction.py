@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import DataError, ModelError, Problem
+from configs.errors import DataError, ModelError
 from configs.language import _, english, translated
 from configs.values import delimiter_of, encoding_name
 from flows.models import reading, spreadsheets, writing
@@ -86,7 +86,7 @@ def stream(workspace: Workspace, request: Request) -> Iterator[str | bytes]:
         message = _(
             "its input is {found}; only a model for questions looks answers up", found=found
         )
-        raise ModelError(Problem(request.model, message, _("leave --documents out")))
+        raise ModelError.at(request.model, message, _("leave --documents out"))
     names = _Names(known, request, passages)
 
     def load() -> _Answers:
@@ -195,21 +195,21 @@ def _require_sense(request: Request) -> None:
     """Refuse arguments that do not go together."""
     if request.output not in ("", "csv", "jsonl", "xlsx"):
         message = _("expected csv, jsonl or xlsx, found {output!r}", output=request.output)
-        raise DataError(Problem("--to", message))
+        raise DataError.at("--to", message)
     if request.output == "xlsx":
         spreadsheets.require_library()
     if request.question is None:
         return
     if not request.question.strip():
-        raise DataError(Problem("--question", _("the question is empty")))
+        raise DataError.at("--question", _("the question is empty"))
     if request.documents is None:
         advice = _("add --documents FOLDER")
-        raise DataError(Problem("--question", _("expected documents to look it up in"), advice))
+        raise DataError.at("--question", _("expected documents to look it up in"), advice)
     if request.file != "-":
-        raise DataError(Problem("--question", _("expected a question or a file, found both")))
+        raise DataError.at("--question", _("expected a question or a file, found both"))
     if request.columns or request.reading:
         option = "--column" if request.columns else f"--{next(iter(request.reading))}"
-        raise DataError(Problem(option, _("a question has no columns"), _("leave it out")))
+        raise DataError.at(option, _("a question has no columns"), _("leave it out"))
 
 
 def _renames(columns: Sequence[str]) -> dict[str, str]:
@@ -218,9 +218,9 @@ def _renames(columns: Sequence[str]) -> dict[str, str]:
         name, equals, actual = text.partition("=")
         if not equals or not name or not actual:
             message = _("expected NAME=YOURS, such as text=review")
-            raise DataError(Problem(f"--column {text}", message))
+            raise DataError.at(f"--column {text}", message)
         if name in renames:
-            raise DataError(Problem(f"--column {text}", _("{name} is renamed twice", name=name)))
+            raise DataError.at(f"--column {text}", _("{name} is renamed twice", name=name))
         renames[name] = actual
     return renames
 
@@ -232,13 +232,13 @@ def _options(request: Request, known: Signature, path: Path) -> Options:
         if kind not in USES[name][0]:
             expected = translated(USES[name][1])
             message = _("{expected}, found {kind}", expected=expected, kind=kind)
-            raise DataError(Problem(f"--{name}", message, _("leave it out")))
+            raise DataError.at(f"--{name}", message, _("leave it out"))
     try:
         for name, check in (("encoding", encoding_name), ("delimiter", delimiter_of)):
             if name in given:
                 given[name] = check(given[name])
     except ValueError as error:
-        raise DataError(Problem(f"--{name}", str(error))) from None
+        raise DataError.at(f"--{name}", str(error)) from None
     layout = not given.keys() & {"delimiter", "sheet"}
     return replace(known.options, **given, usual="encoding" not in given, usual_layout=layout)
 

@@ -97,9 +97,7 @@ class Passages:
             DataError: there is no such folder, no text in it, or a file that cannot be read.
         """
         if not folder.is_dir():
-            raise DataError(
-                Problem(str(folder), _("no such folder"), _("expected a folder of texts"))
-            )
+            raise DataError.at(folder, _("no such folder"), _("expected a folder of texts"))
         found: dict[str, Passage] = {}
         problems: list[Problem] = []
         for path in _documents(folder):
@@ -113,7 +111,7 @@ class Passages:
             raise DataError(problems)
         if not found:
             message = _("found no text in {endings} files", endings=", ".join(ENDINGS))
-            raise DataError(Problem(str(folder), message, _("name the folder with your documents")))
+            raise DataError.at(folder, message, _("name the folder with your documents"))
         return cls(list(found.values()))
 
     def best(self, question: str, k: int) -> list[Passage]:
@@ -132,11 +130,9 @@ def _texts(path: Path) -> Iterator[str]:
         content = _decoded(path.read_bytes())
     except UnicodeDecodeError as error:
         message = _("expected UTF-8, found byte 0x{byte:02x}", byte=error.object[error.start])
-        raise DataError(Problem(str(path), message, _("convert it to UTF-8"))) from None
+        raise DataError.at(path, message, _("convert it to UTF-8")) from None
     except OSError as error:
-        raise DataError(
-            Problem(str(path), _("cannot be read: {strerror}", strerror=error.strerror))
-        ) from None
+        raise DataError.at(path, _("cannot be read: {strerror}", strerror=error.strerror)) from None
     return _lines(path, content) if path.suffix.lower() == ".jsonl" else _blocks(content)
 
 
@@ -171,10 +167,10 @@ def _lines(path: Path, content: str) -> Iterator[str]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            raise DataError(Problem(f"{path}:{number}", _("not valid JSON"))) from None
+            raise DataError.at(f"{path}:{number}", _("not valid JSON")) from None
         values = [row.get(name) for name in TEXT_FIELDS] if isinstance(row, dict) else []
         text = next((value for value in values if isinstance(value, str) and value.strip()), None)
         if text is None:
             message = _("expected a JSON object with a `text`")
-            raise DataError(Problem(f"{path}:{number}", message))
+            raise DataError.at(f"{path}:{number}", message)
         yield text

@@ -28,7 +28,6 @@ def load(
     """Read, override and validate a pipeline file.
 
     Args:
-        path: the YAML file.
         applications: the pipeline class of each application.
         overrides: ``dotted.key=value`` strings; the value is read as YAML.
         checks: functions from a valid pipeline to ``(dotted path, message)`` pairs, for rules of

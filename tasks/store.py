@@ -165,7 +165,6 @@ class Store:
         """Return the output for ``inputs``, computing it at most once.
 
         Args:
-            stage: the stage's name.
             inputs: everything that the output depends on, as JSON.
             build: fills the folder that it is given and returns the summary.
             fresh: compute even if a verified output exists.

@@ -41,10 +41,8 @@ class TokenizationResult(StoredResult):
 
     Attributes:
         stored: the output folder: an Arrow file per split, and trained tokenizers.
-        spec: of the model to fine-tune.
         facts: from validation and from the application's settings.
         tokens: token count by split.
-        truncated: rows that were cut.
     """
 
     spec: ModelSpec

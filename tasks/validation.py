@@ -57,7 +57,6 @@ class ValidationResult(StoredResult):
     Attributes:
         stored: the output folder: an Arrow file per split, ``facts.json``, ``profile.json``,
             ``report.json``, ``quarantine.jsonl``.
-        pipeline: the name of the pipeline.
         facts: what the training rows teach, such as labels and their counts.
         rows: rows kept by split.
         quarantined: rows set aside.

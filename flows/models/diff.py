@@ -26,10 +26,8 @@ class Difference:
     """The differences between two versions; in each pair the value of the first comes first.
 
     Attributes:
-        versions: their URIs.
         config: settings that differ.
         data: counts and digests that differ.
-        metrics: all test metrics.
         headlines: the primary metric of each.
         slices: the primary metric by slice; empty if the versions have different ones.
         examples: test rows that got better or worse; None if the versions share none, or score
@@ -54,7 +52,6 @@ class Examples:
     """Test rows that both versions have, and the largest losses and gains of the second.
 
     Attributes:
-        shared: test rows that both have.
         rows: all test rows of each.
         better: shared rows that the second answers better.
         worse: shared rows that it answers worse.

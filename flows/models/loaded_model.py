@@ -25,7 +25,6 @@ class Signature:
         inputs: the input columns, as the application names them.
         columns: input column to its name in the training files, where they differ.
         outputs: columns of an answer.
-        settings: of the model.
     """
 
     inputs: list[str]

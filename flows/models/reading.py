@@ -126,8 +126,6 @@ def find_columns(
 
     Args:
         names: those that each input may have, the preferred one first.
-        columns: of the rows.
-        words: for messages.
         optional: inputs that may be missing.
 
     Raises:
@@ -165,9 +163,7 @@ def require_texts(
     """Require what training requires: that every row can be read and has text in its inputs.
 
     Args:
-        rows: with their numbers.
         inputs: the column that each input is read from.
-        words: for messages.
         optional: inputs whose text may be missing.
 
     Raises:

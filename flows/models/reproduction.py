@@ -40,7 +40,6 @@ class Reproduction:
     """A version compared with its reproduction.
 
     Attributes:
-        uri: the version.
         same_rows: whether validation kept the same rows.
         same_weights: whether every weight is the same, bit by bit.
         metrics: value then and now.

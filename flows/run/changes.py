@@ -65,7 +65,6 @@ class Changes:
         rows: of the training split with the validation split, and of the test split.
         data: counts of rows that differ.
         labels: training rows by label, where the counts differ; None for a label that one lacks.
-        config: settings that differ.
         metrics: all test metrics.
         same_test_rows: whether the metrics are of the same rows.
         drift: of the training rows, in one line; empty if it cannot be measured.

@@ -120,7 +120,6 @@ class Outcome:
     """The outcome of a run, from which all reports are made.
 
     Attributes:
-        results: of the stages.
         run_url: of the MLflow run.
         report: the HTML page about the run.
         changes: since the previous run, if there was one.

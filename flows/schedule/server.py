@@ -62,9 +62,6 @@ class ScheduleEvent:
     Attributes:
         kind: ``started``, ``ended``, ``failed``, ``skipped``, ``held``, ``changed``, ``added`` or
             ``removed``.
-        pipeline: its name.
-        at: time of the event.
-        note: one line for people.
         due: the due time of the run.
         record: as in :class:`JobResult`.
     """
@@ -143,7 +140,6 @@ class Server:
         memory: the time until which each was served.
         launch: starts a run of a pipeline.
         folders: finds more pipelines.
-        clock: the time.
         tell: called with every event.
         at_once: limit of runs at the same time.
     """

@@ -18,7 +18,6 @@ class Codec:
         tokenizer: of the input; fast, with a padding token.
         target: of what the model writes; the same object unless a decoder has its own.
         head: what the model does with the tokens.
-        max_length: longest input in tokens.
         max_target_length: longest target in tokens; 0 for a model that writes none.
         token_types: whether the model tells the first text of a pair from the second.
         prefix: text put before every input.

@@ -23,7 +23,6 @@ class Evidence:
         contract_rules: rules of the data contract that have seen its rows.
         cost: ``latency_ms`` and ``megabytes``.
         champion: number of the version that is served; None if there is no other.
-        comparison: with the champion.
         baseline: the primary metric beside that of the trivial method, in the champion's place.
         baseline_name: what the trivial method does.
     """
@@ -44,8 +43,6 @@ class Check:
     """One condition of the gate.
 
     Attributes:
-        name: its subject.
-        passed: whether it is met.
         note: the figures, in words.
         alone: whether it depends on the new model alone, not on the champion.
     """

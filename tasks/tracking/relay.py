@@ -45,7 +45,6 @@ class Relay:
     """Sends the events of one folder to one MLflow run.
 
     Args:
-        client: of the tracking store.
         run_id: returns the run's id, opens the run if needed; may raise while the server is down.
         folder: with ``events.jsonl``.
         writer: the right to send, which one relay per run holds.

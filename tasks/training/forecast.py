@@ -33,7 +33,6 @@ class Forecast:
         training_seconds: all optimizer steps, validations and saves, set-up excluded.
         test_seconds: predicting the test split.
         peak_memory: bytes, of the device or of the training process on a CPU.
-        steps: optimizer steps.
     """
 
     training_seconds: float

@@ -98,7 +98,6 @@ def run(
     """Run the job of a folder until it ends, forward its events, and always stop the workers.
 
     Args:
-        launcher: a new one.
         folder: where ``job.json`` is.
         on_event: called with every new event.
         timeout_seconds: stop the workers after this time.

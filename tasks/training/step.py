@@ -57,7 +57,6 @@ class StepReport:
         loss: mean loss over the targets, before the update, in nats.
         grad_norm: global L2 norm of the gradients, before clipping.
         learning_rate: the highest rate of this update, which is that of the head.
-        samples: rows.
         tokens: tokens, padding not counted.
     """
 

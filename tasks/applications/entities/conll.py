@@ -20,7 +20,6 @@ class Sentence(NamedTuple):
 
     Attributes:
         lines: as they stand in the file.
-        tokens: of the lines.
         tags: one for each token.
         reason: why the lines could not be read; empty if they could.
         start: number of the first line in the file.

@@ -46,7 +46,6 @@ class FirstPassResult:
     """All rows after the checks of single rows.
 
     Attributes:
-        layout: columns and files.
         parts: results of the parts, in the order of the sources.
         offsets: for each part, the rows of its source before its block.
         rows: the valid rows, in their declared splits.

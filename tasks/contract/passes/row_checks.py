@@ -61,7 +61,6 @@ class PartResult:
     """Result of the checks of a part.
 
     Attributes:
-        catalogue: of the valid rows.
         rows: rows read, also those that cannot be parsed.
         empty: rows without any value, which are left out.
         rejected: rows that break a rule and leave.
@@ -159,7 +158,6 @@ class RowChecker:
     """Checks each row by itself, batch after batch.
 
     Attributes:
-        layout: columns of the sources.
         fixes: rows that a person repaired.
         window_kinds: whether the column of the window holds dates, numbers or both, so far.
         values: what the text columns and the targets hold, so far.

@@ -33,10 +33,8 @@ class Piece:
     """Some rows of the spool to write.
 
     Attributes:
-        paths: their files.
         split: position of each row's split; ``NO_SPLIT`` for a row that leaves.
         file: position of each row's file.
-        row: each row's number.
         folder: where one Arrow file per split is written.
         before: rows of each split in earlier pieces.
     """

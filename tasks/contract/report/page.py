@@ -58,7 +58,6 @@ class Plot:
     Attributes:
         title: what is counted.
         kind: ``bars`` or ``histogram``.
-        bins: names of the bins.
         edges: starts of the bins of a histogram, and the end of the last one.
         series: the splits.
         folded: how many bins the last one combines; 0 if it is a single one.

@@ -38,7 +38,6 @@ class Catalogue:
     Attributes:
         split: position in ``SPLITS``.
         file: position of the file.
-        row: number in the file.
         content: hash of inputs and target.
         duplicates: hash of the columns that identify a row within its split.
         leakage: hash of the columns that identify a row across splits.

@@ -21,7 +21,6 @@ class HubSplit(ArrowSource):
     """One split of a data set; one process reads it.
 
     Attributes:
-        name: of the split.
         dataset: the hub id or the folder, the subset and the revision.
         table: the loaded ``datasets.Dataset``.
     """

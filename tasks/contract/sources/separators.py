@@ -86,7 +86,6 @@ class Separator:
     """What separates fields.
 
     Attributes:
-        delimiter: the character.
         line: whether the first line of the file only names it.
         others: characters that fit as well, if it is not clear.
     """

@@ -43,7 +43,6 @@ class Suspect:
 
     Attributes:
         position: of the row among the examined ones, from 0.
-        given: its label.
         suggested: the most probable label.
         score: cleanlab's label quality, the probability of the given label: 0 (surely wrong) to 1.
     """
@@ -89,8 +88,6 @@ def examine(
     are left. The order of the rows does not change the suspects.
 
     Args:
-        texts: one per row.
-        labels: one per row.
         language: code such as ``en``; decides between words and characters.
         folds: of the cross-validation, at least 2.
         budget: rows to examine; of more, a random sample with the same shares of the labels.

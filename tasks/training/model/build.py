@@ -57,7 +57,6 @@ def build(
     """Build the model in float32; weights that are not pretrained are drawn from torch's generator.
 
     Args:
-        spec: the specification of the model.
         section: for dropout and activation.
         codec: for the ids of special tokens.
         arguments: configuration fields that the application sets.

@@ -30,11 +30,9 @@ class InitialModel:
     """A model before fine-tuning: pretrained, or declared from scratch.
 
     Attributes:
-        name: its name in the pipeline.
         path: its folder; None for a model from scratch.
         digest: of its weights, configuration and tokenizer, or of its declaration.
         tokenizer_digest: of its tokenizer alone.
-        config: its ``config.json``.
         decoder: the decoder of a pair.
         vectors: the word vectors that initialize the embeddings of a model from scratch.
     """

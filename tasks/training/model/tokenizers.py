@@ -29,7 +29,6 @@ def load(
     """Load a tokenizer from a local folder; one without a padding token pads with its end token.
 
     Args:
-        path: the model's folder.
         exact: whether offsets into the text are needed, which only fast tokenizers have.
         ends: whether an end token is needed, at which generation stops.
         languages: source and target, for multilingual tokenizers.
@@ -123,7 +122,6 @@ def train(
         texts: the training texts, which are read twice.
         kind: as ``model.scratch.tokenizer``.
         vocabulary: maximum number of tokens, special ones included.
-        folder: where to save it.
         writes: add only an end token, as for targets and for inputs of generating models;
             otherwise a start and an end token, as for inputs of encoders.
         where: the field that declares the vocabulary.

@@ -37,10 +37,8 @@ class ClassificationFacts(Facts):
     """What a classifier freezes.
 
     Attributes:
-        labelling: as ``data.labelling``.
         labels: in their frozen order.
         counts: training rows with each label.
-        rows: training rows.
         scale: of ordinal labels, the number that stands for each.
         threshold: of multiple labels, the probability from which a label is predicted.
     """

@@ -7,28 +7,33 @@ needs no end: a killed run leaves a timeline too. Without the variable, a span c
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 VARIABLE: Final = "ONESTEP_TRACE"
+START: Final = b"[\n"
 _named: set[tuple[int, str]] = set()
 """Processes that have an entry in a file."""
 
 
 def start(path: Path) -> None:
-    """Write the spans of this process, and of those that it starts from now on, to a new file.
+    """Write the spans of this process, and of those that it starts from now on, to a file.
 
     Raises:
-        OSError: the file cannot be written.
+        FileExistsError: the file is there, and is no timeline.
+        OSError: it cannot be written.
     """
-    path.write_text("[\n", encoding="utf-8")
+    if path.exists() and path.read_bytes()[: len(START)] != START:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    path.write_bytes(START)
     os.environ[VARIABLE] = str(path.absolute())
 
 
@@ -64,9 +69,11 @@ def _program() -> str:
 
 def _append(path: str, event: dict[str, Any]) -> None:
     line = json.dumps(event | {"pid": os.getpid()}) + ",\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    try:
-        # In one call, since other processes append too.
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
+    # A run does not fail because its timeline cannot be written.
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        try:
+            # In one call, since other processes append too.
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)

@@ -41,7 +41,7 @@ from tasks.store import StoredResult, lock, read_json, write_json
 from tasks.trace import span
 from tasks.workspace import Workspace
 
-VERSION = 8
+VERSION = 9
 NO_ROWS = {"train", "validation", "test"}
 """Settings of the data that do not change the rows, or are inputs of their own."""
 ROWS = ("facts.json", *(f"{split}.arrow" for split in SPLITS))

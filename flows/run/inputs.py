@@ -19,7 +19,7 @@ from tasks.training.model import families, initial_model
 from tasks.training.model.initial_model import InitialModel
 from tasks.workspace import Workspace
 
-VERSION = 2
+VERSION = 3
 """Of the comparison of a model's parts."""
 QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",

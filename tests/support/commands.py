@@ -157,10 +157,10 @@ def _line_about(home: Path) -> Callable[[psutil.Process], list[str]]:
     def line(process: psutil.Process) -> list[str]:
         try:
             command = process.cmdline()
-            about = process.environ().get("ONESTEP_HOME") == str(home)
+            own = warm.home_of(process.pid) or process.environ().get("ONESTEP_HOME")
         except psutil.Error:
             return []
-        return command if about or any(str(home) in part for part in command) else []
+        return command if own == str(home) or any(str(home) in part for part in command) else []
 
     return line
 

@@ -41,9 +41,22 @@ START_SECONDS = 120.0
 
 
 @cache
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))
+    (folder / "forks").mkdir()
+    return folder
+
+
+def home_of(pid: int) -> str | None:
+    """The home that a process works on, if it is a fork of a server or of such a fork."""
+    file = _folder() / "forks" / str(pid)
+    return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+@cache
 def command() -> Path:
     """Stands in for ``onestep`` while this process runs."""
-    folder = Path(tempfile.mkdtemp(prefix="warm-"))
+    folder = _folder()
     settings = QUIET | calls.CPU_SETTINGS
     told = {"environment": dict(os.environ), "read": calls.READ_AT_IMPORT, "set": settings}
     (folder / "environment.json").write_text(json.dumps(told), encoding="utf-8")

@@ -37,7 +37,7 @@ with socket.socket(socket.AF_UNIX) as server:
         pid = int(answers.readline())
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, _: os.kill(pid, number))
-        code = int(answers.readline() or 1)
+        code = int(answers.readline() or 70)
 if code < 0:
     signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)

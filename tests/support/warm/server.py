@@ -15,7 +15,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from tasks.processes import fork_server
@@ -68,7 +70,7 @@ def main(kind: str, path: str, python: str) -> None:
         client, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
-            supervise(client)
+            supervise(client, Path(path).with_name("forks"))
             return
         client.close()
         with suppress(ChildProcessError):
@@ -76,7 +78,7 @@ def main(kind: str, path: str, python: str) -> None:
                 pass
 
 
-def supervise(client: socket.socket) -> None:
+def supervise(client: socket.socket, forks: Path) -> None:
     """Run the command in a fork, and report how it ends; if the client ends first, kill it."""
     _, streams, _, _ = socket.recv_fds(client, 1, 3)
     with client.makefile("rb") as lines:
@@ -85,6 +87,8 @@ def supervise(client: socket.socket) -> None:
     if command == 0:
         client.close()
         enter(streams, **asked)
+        record(forks)
+        os.register_at_fork(after_in_child=partial(record, forks))
         RUN[sys.argv[0]]()
         return
     for stream in (*streams, 0):
@@ -102,6 +106,12 @@ def kill_without(client: socket.socket, command: int) -> None:
     with suppress(OSError):
         client.recv(1)
         os.kill(command, signal.SIGKILL)
+
+
+def record(forks: Path) -> None:
+    """Tell which home this fork works on: in ``/proc`` its environment stays the server's."""
+    home = os.environ.get("ONESTEP_HOME", "")
+    (forks / str(os.getpid())).write_text(home, encoding="utf-8")
 
 
 def enter(streams: list[int], command: list[str], environment: dict[str, str], folder: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 from xml.etree.ElementTree import Element, iterparse
 
@@ -25,11 +27,12 @@ def unstored(book: Any, name: str, top: int, place: str) -> Iterator[Problem]:
             "merged cells, of which only the first has the value: {ranges}", ranges=_some(merged)
         )
         yield Problem(place, message, english("unmerge them, and fill each with its value"))
-    if empty := [cell for cell, value in formulas.items() if not value]:
-        message = english("formulas without a stored value: {cells}", cells=_some(empty))
+    if formulas.empty:
+        message = english("formulas without a stored value: {cells}", cells=_some(formulas.empty))
         advice = english("open the workbook in Excel or LibreOffice, and save it")
         yield Problem(place, message, advice)
-    if zeros := [] if _is_calculated(book) else _zeros(formulas):
+    zeros = list(chain.from_iterable(formulas.zeros.values()))
+    if zeros and not _is_calculated(book):
         message = english(
             "formulas that were never computed, with a 0 in each: {cells}", cells=_some(zeros)
         )
@@ -46,29 +49,72 @@ def _is_calculated(book: Any) -> bool:
     Some programs store 0 with each formula, and the order to calculate on load (ECMA-376, part 1,
     18.2.2) or no properties of a calculation. Excel and LibreOffice write these without the order.
     """
-    names = [name for name in book._archive.namelist() if name.endswith("workbook.xml")]
-    with book._archive.open(names[0]) as part:
+    with book._archive.open(_workbook_part(book)) as part:
         for _, element in iterparse(part):
             if _tag(element) == "calcPr":
                 return element.get("fullCalcOnLoad") not in ("1", "true")
     return False
 
 
-def _merged_and_formulas(sheet: Any, top: int) -> tuple[list[str], dict[str, str]]:
-    """Merged cells below a row, and the stored value of each cell with a formula."""
+def _workbook_part(book: Any) -> str:
+    """The file in the archive that has the properties of a workbook, whatever it is called."""
+    with book._archive.open("_rels/.rels") as relations:
+        for _, element in iterparse(relations):
+            if element.get("Type", "").endswith("/officeDocument"):
+                return element.get("Target", "").lstrip("/")
+    raise KeyError("officeDocument")
+
+
+@dataclass(frozen=True, slots=True)
+class _Formulas:
+    """The first cells with a formula whose value is missing, or 0 in all of their column."""
+
+    empty: list[str] = field(default_factory=list)
+    zeros: dict[str, list[str]] = field(default_factory=dict)
+    others: set[str] = field(default_factory=set)
+
+    def add(self, column: str, row: int, value: str) -> None:
+        """Count a formula by the stored value of its cell."""
+        if value == "0":
+            found = [] if column in self.others else self.zeros.setdefault(column, [])
+        else:
+            self.others.add(column)
+            self.zeros.pop(column, None)
+            found = [] if value else self.empty
+        if len(found) <= MOST_SHOWN:
+            found.append(f"{column}{row}")
+
+
+def _merged_and_formulas(sheet: Any, top: int) -> tuple[list[str], _Formulas]:
+    """Merged cells below a row, and the cells with formulas."""
     merged: list[str] = []
-    formulas: dict[str, str] = {}
+    formulas = _Formulas()
+    number = 0
     with sheet._get_source() as source:
         for _, element in iterparse(source):
             kind = _tag(element)
             if kind == "mergeCell" and int(re.findall("[0-9]+", element.get("ref", ""))[-1]) > top:
                 merged.append(element.get("ref", ""))
             elif kind == "row":
-                formulas |= {
-                    cell.get("r", ""): _stored(cell) for cell in element if _computes(cell)
-                }
+                number = int(element.get("r", number + 1))
+                for column, cell in _in_columns(element):
+                    if _computes(cell):
+                        formulas.add(column, number, _stored(cell))
                 element.clear()
     return merged, formulas
+
+
+def _in_columns(row: Element) -> Iterator[tuple[str, Element]]:
+    """The cells of a row, each with its column; one that names none is in the next."""
+    from openpyxl.utils import column_index_from_string, get_column_letter
+
+    position = 0
+    for cell in row:
+        if name := cell.get("r"):
+            position = column_index_from_string(name.rstrip("0123456789"))
+        else:
+            position += 1
+        yield get_column_letter(position), cell
 
 
 def _computes(cell: Element) -> bool:
@@ -80,16 +126,6 @@ def _stored(cell: Element) -> str:
     value = next((one.text or "" for one in cell if _tag(one) == "v"), "")
     kind = cell.get("t", "n")
     return f"{kind} {value}" if kind == "str" or (value and kind != "n") else value
-
-
-def _zeros(formulas: Mapping[str, str]) -> list[str]:
-    """The formulas of columns in which every one has the value 0."""
-    others = {_column(cell) for cell, value in formulas.items() if value != "0"}
-    return [cell for cell in formulas if _column(cell) not in others]
-
-
-def _column(cell: str) -> str:
-    return cell.rstrip("0123456789")
 
 
 def _tag(element: Element) -> str:

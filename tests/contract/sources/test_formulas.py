@@ -112,3 +112,22 @@ def test_a_0_that_was_computed_is_a_value(
     source = formats.open_file(rewritten(path, part, pattern, replacement))
     assert source.columns() == HEADER
     assert [row["label"] for _, row in source.rows()] == [first, 0, 5]  # type: ignore[misc]
+
+
+def test_cells_that_do_not_name_their_places_are_counted(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.xlsx", {"One": [HEADER, ["a", "=LEN(A2)-1"], ["b", 5]]})
+    with pytest.raises(DataError, match="formulas without a stored value: B2 "):
+        formats.open_file(rewritten(path, SHEET, r' r="[A-Z]?\d+"', "")).columns()
+
+
+def test_the_properties_of_a_workbook_may_be_in_a_file_of_any_name(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.xlsx", {"One": FORMULAS})
+    rewritten(path, SHEET, r"<v\s*/>|<v></v>", "<v>0</v>")
+    rewritten(path, BOOK, ON_LOAD, '<calcPr calcId="191029"/>')
+    with zipfile.ZipFile(path) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    with zipfile.ZipFile(path, "w") as book:
+        for name, part in parts.items():
+            other = name.replace("workbook.xml", "workbook22.xml")
+            book.writestr(other, part.replace(b"workbook.xml", b"workbook22.xml"))
+    assert formats.open_file(path).columns() == HEADER

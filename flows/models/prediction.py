@@ -158,10 +158,17 @@ def _predict(
     reading.require_texts(output.checked(source.rows(), words), inputs, words, names.optional)
     answers = load()
     yield output.start()
-    rows = (item[1] for item in source.rows() if not isinstance(item, Unreadable))
-    for chunk in chunks(rows):
+    for chunk in chunks(_again(source, where)):
         yield output.lines(writing.merged(chunk, answers.to(chunk, inputs), outputs))
     yield output.finish()
+
+
+def _again(source: FileSource, where: str) -> Iterator[Row]:
+    """The rows of a file that has been checked."""
+    for item in source.rows():
+        if isinstance(item, Unreadable):
+            raise DataError.at(where, _("it was changed while it was read"))
+        yield item[1]
 
 
 def _kind(source: FileSource) -> str:

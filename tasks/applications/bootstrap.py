@@ -32,9 +32,9 @@ def percentiles(values: Floats, confidence: float) -> Interval:
 def widened(found: Interval, limits: Interval, rows: int, confidence: float) -> Interval:
     """A bootstrap interval; a wider one if every sample has the same value.
 
-    If all rows are right, so are those of each sample. Among others the share of such rows is at
-    least ``(alpha / 2) ** (1 / rows)`` then (Clopper and Pearson 1934, for as many successes as
-    rows), and the rest may have any value within the ``limits`` of the metric. For ``rows`` see
+    If all rows have one value, so has each sample. In the population, at least the share
+    ``(alpha / 2) ** (1 / rows)`` has that value (Clopper and Pearson 1934, for as many successes as
+    rows); the other rows may have any value within the ``limits`` of the metric. For ``rows`` see
     :meth:`tasks.applications.scoring.Scorer.effective_rows`.
     """
     if not (math.isclose(*found, rel_tol=1e-9, abs_tol=1e-12) and all(map(math.isfinite, limits))):

@@ -126,10 +126,10 @@ class Scorer:
         return None
 
     def effective_rows(self, metric: str) -> int:
-        """How many rows alike a metric is as sure as, for :func:`bootstrap.widened`.
+        """The number of equally weighted rows that tell as much, for :func:`bootstrap.widened`.
 
-        Those that the metric is computed over; of a mean over classes that of the rarest class,
-        times the classes, since an error weighs most there.
+        The rows that the metric is computed over. For a mean over classes, the rows of the rarest
+        class times the number of classes, since an error weighs most there.
         """
         used = self.metric_rows(metric)
         return int(self.metrics()["rows"] if used is None else used.sum())

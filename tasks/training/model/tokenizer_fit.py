@@ -79,7 +79,7 @@ def _embeddings(
 
 
 def _vocabularies(folder: Path, tokenizer: Any) -> Iterator[Problem]:
-    """A vocabulary file whose numbers are not those of the tokenizer in ``tokenizer.json``."""
+    """A vocabulary file whose numbers are not those of the tokenizer that is loaded."""
     known = tokenizer.get_vocab()
     for name in ("vocab.txt", "vocab.json"):
         numbers = _numbers(folder / name)
@@ -87,7 +87,7 @@ def _vocabularies(folder: Path, tokenizer: Any) -> Iterator[Problem]:
         others = sum(numbers[token] != known[token] for token in shared)
         if len(shared) >= LEAST and 2 * others > len(shared):
             message = _(
-                "{others:,} of {shared:,} tokens have other numbers than in tokenizer.json",
+                "{others:,} of {shared:,} tokens have other numbers than in the loaded tokenizer",
                 others=others,
                 shared=len(shared),
             )

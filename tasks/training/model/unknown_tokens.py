@@ -47,10 +47,14 @@ class UnknownTokens:
         ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
         self.counts += np.bincount(ids, minlength=len(self.counts))
         places = range(len(rows)) if encoded.rows is None else encoded.rows
+        last, unknown = -1, 0
         for ids_of_row, place in zip(rows, places, strict=True):
             if self.id is not None and (count := ids_of_row.count(self.id)):
-                text = " ".join(table[name][place] for name in self.texts)
-                self.found += min(count, self._unknown(self._split(text)))
+                if place != last:
+                    # Once for all windows of a text.
+                    text = " ".join(table[name][place] for name in self.texts)
+                    last, unknown = place, self._unknown(self._split(text))
+                self.found += min(count, unknown)
 
     def _split(self, text: str) -> list[str]:
         """The words of a text."""

@@ -29,6 +29,14 @@ class Limits:
     queue_size: int = 256
 
 
+class ClosedError(Exception):
+    """No more requests are predicted."""
+
+
+class PredictionError(Exception):
+    """The model failed; the message is the type of its error."""
+
+
 class QueueFullError(Exception):
     """As many requests wait as may."""
 
@@ -41,7 +49,7 @@ class Request:
     """Rows for a model.
 
     Attributes:
-        alone: predicted without the rows of others, whatever comes.
+        alone: never predicted together with the rows of other requests.
     """
 
     model: Any
@@ -60,8 +68,8 @@ class Request:
 class Batcher:
     """Predicts in a thread of its own what is submitted.
 
-    A lone client is answered at once. While several requests come at a time, a batch waits until it
-    has as many as the one before it, at most for the delay.
+    A batch waits until it has as many requests as the one before it, at most for the delay. If none
+    came for longer than the delay, the next request is predicted at once.
     """
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
@@ -70,7 +78,7 @@ class Batcher:
         self._queue: deque[Request] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._before = 1
+        self._last_size = 1
         metrics.waiting.set_function(lambda: len(self._queue))
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -80,8 +88,11 @@ class Batcher:
 
         Raises:
             QueueFullError: as many wait as may.
+            ClosedError: the batcher is closed.
         """
         with self._changed:
+            if self._closed:
+                raise ClosedError
             if len(self._queue) >= self._limits.queue_size:
                 raise QueueFullError(len(self._queue))
             self._queue.append(request)
@@ -89,8 +100,10 @@ class Batcher:
         return request.answers
 
     def close(self) -> None:
-        """End after the batch that is being predicted; requests that wait are dropped."""
+        """End after the batch that is being predicted; requests that wait are cancelled."""
         with self._changed:
+            for request in self._queue:
+                request.answers.cancel()
             self._queue.clear()
             self._closed = True
             self._changed.notify()
@@ -107,19 +120,25 @@ class Batcher:
     def _next(self) -> list[Request]:
         """The first request and those that go with it; none after the last."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closed)
-            if self._queue:
-                self._changed.wait_for(self._is_enough, self._limits.delay)
-            batch = list(self._fitting())
+            if not self._changed.wait_for(self._is_needed, self._limits.delay):
+                self._last_size = 1
+                self._changed.wait_for(self._is_needed)
+            self._changed.wait_for(self._is_enough, self._limits.delay)
+            batch = list(self._first_that_fit())
             self._queue = deque(request for request in self._queue if request not in batch)
-            self._before = len(batch)
+            self._last_size = len(batch)
         return batch
+
+    def _is_needed(self) -> bool:
+        return bool(self._queue) or self._closed
 
     def _is_enough(self) -> bool:
         rows = sum(len(request.rows) for request in self._queue)
-        return len(self._queue) >= self._before or rows >= self._limits.batch_size
+        enough = len(self._queue) >= self._last_size or rows >= self._limits.batch_size
+        return enough or self._closed
 
-    def _fitting(self) -> Iterator[Request]:
+    def _first_that_fit(self) -> Iterator[Request]:
+        """The first request, and those that go with it until the batch has its size."""
         rows = 0
         for request in self._queue:
             if request.goes_with(self._queue[0]):
@@ -134,9 +153,9 @@ def _answer(batch: Sequence[Request]) -> None:
     try:
         for request, answers in zip(batch, _predict(batch), strict=True):
             request.answers.set_result(answers)
-    except Exception as error:
+    except BaseException as error:  # A panic of a tokenizer in Rust is no Exception.
         if len(batch) == 1:
-            batch[0].answers.set_exception(error)
+            batch[0].answers.set_exception(PredictionError(type(error).__name__))
         else:
             for request in batch:
                 _answer([request])

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from flows.models.reading import Row, only_numbers
-from flows.models.serving.batching import Batcher, QueueFullError, Request
+from flows.models.serving.batching import Batcher, PredictionError, QueueFullError, Request
 from tasks.contract.rows.layout import quote_names
 from tasks.contract.rules.cells import is_number
 from tasks.contract.sources.json_files import REPEATED, has_repeated, is_unicode, json_object
@@ -77,7 +77,7 @@ class ScoringServer:
         try:
             return HTTPStatus.OK, await call(_write, await asyncio.wrap_future(answers))
         except Exception as error:
-            kind = type(error).__name__
+            kind = str(error) if isinstance(error, PredictionError) else type(error).__name__
             self._say(f"a request failed: {kind}")
             why, status = f"the model failed: {kind}", HTTPStatus.INTERNAL_SERVER_ERROR
             raise RequestError(why, status, "INTERNAL_ERROR") from None

@@ -10,7 +10,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flows.models.serving.batching import Batcher, Limits, QueueFullError, Request
+from flows.models.serving.batching import (
+    Batcher,
+    ClosedError,
+    Limits,
+    PredictionError,
+    QueueFullError,
+    Request,
+)
 from flows.models.serving.metrics import Metrics
 from tests.support.commands import eventually
 
@@ -18,8 +25,12 @@ SECONDS = 30
 FOREVER = 1000.0
 
 
+class Panic(BaseException):
+    """As PyO3 raises when code in Rust panics."""
+
+
 class Lengths:
-    """A model that tells how long texts are and fails for an exclamation mark; it can be held."""
+    """A model that tells how long texts are and fails for ``!`` and ``?``; it can be held."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -33,6 +44,8 @@ class Lengths:
         assert self.free.wait(SECONDS)
         if table["text"].str.contains("!").any():
             raise ArithmeticError
+        if table["text"].str.contains("?", regex=False).any():
+            raise Panic
         return table["text"].str.len().to_frame("label")
 
 
@@ -97,7 +110,17 @@ def test_a_request_fails_alone(start: Start) -> None:
     held.release()
     assert labels(good.result(SECONDS)) == [1]
     assert labels(other.result(SECONDS)) == [2]
-    assert isinstance(bad.exception(SECONDS), ArithmeticError)
+    error = bad.exception(SECONDS)
+    assert isinstance(error, PredictionError)
+    assert str(error) == "ArithmeticError"
+
+
+def test_after_a_panic_others_are_predicted(start: Start) -> None:
+    held = start()
+    bad, good = held.submit("?"), held.submit("a")
+    held.release()
+    assert str(bad.exception(SECONDS)) == "Panic"
+    assert labels(good.result(SECONDS)) == [1]
 
 
 def test_a_batch_has_at_most_its_size_unless_one_request_has_more(start: Start) -> None:
@@ -155,13 +178,36 @@ def test_a_lone_client_does_not_wait_and_others_wait_for_each_other(start: Start
     assert held.model.batches == [["first"], ["a", "b"], ["c", "d"]]
 
 
-def test_a_closed_batcher_ends_at_once(start: Start) -> None:
-    held = start(delay=FOREVER)
+def test_a_batch_of_some_time_ago_makes_nobody_wait(start: Start) -> None:
+    held = start(delay=0.01)
+    held.submit("a")
+    held.submit("b")
+    held.release()
+    eventually(lambda: held.batcher._last_size == 1)
+
+
+def test_a_closed_batcher_ends_after_its_batch(start: Start) -> None:
+    held = start()
     dropped = held.submit("a")
     closing = threading.Thread(target=held.batcher.close)
     closing.start()
+    eventually(dropped.cancelled)
     held.model.free.set()
     closing.join(SECONDS)
     assert not closing.is_alive()
-    assert held.first.done()
-    assert not dropped.done() or labels(dropped.result()) == [1]
+    assert labels(held.first.result()) == [5]
+
+
+def test_a_closed_batcher_waits_for_no_more_requests(start: Start) -> None:
+    held = start(delay=FOREVER)
+    held.submit("a")
+    held.submit("b")
+    held.release()
+    alone = held.submit("c")
+    closing = threading.Thread(target=held.batcher.close, daemon=True)
+    closing.start()
+    closing.join(SECONDS)
+    assert not closing.is_alive()
+    assert alone.cancelled()
+    with pytest.raises(ClosedError):
+        held.submit("d")

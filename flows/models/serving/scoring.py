@@ -6,7 +6,8 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -21,8 +22,10 @@ from tasks.contract.sources.separators import Reader
 LARGEST_BATCH = 4096
 LARGEST_BODY = 2_000_000
 """Bytes of a request, about five hundred texts of a page each."""
-SMALL_BODY = 65_536
-"""Bytes that are read and written faster than a thread is reached."""
+SMALL_BODY = 4_096
+"""Bytes that are read in the event loop; more would keep other requests waiting."""
+FEW_ROWS = 8
+"""Rows whose answers are written in the event loop; more would keep other requests waiting."""
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 JSON, CSV = "application/json", "text/csv"
 Answer = tuple[int, str]
@@ -59,6 +62,9 @@ class ScoringServer:
             status, text = await self._answer(scope, receive)
         except RequestError as refused:
             status, text = refused.status, _error(str(refused), refused.code)
+        except asyncio.CancelledError:  # Uvicorn has waited for as long as it may.
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+            text = _error("the server stops", "TEMPORARILY_UNAVAILABLE")
         await _respond(send, status, text.encode())
 
     async def _answer(self, scope: Any, receive: Any) -> Answer:
@@ -70,17 +76,21 @@ class ScoringServer:
         if method != "POST":
             raise RequestError(f"expected POST, found {method}", HTTPStatus.METHOD_NOT_ALLOWED)
         body = await _body(receive)
-        # What takes long must not keep other requests waiting.
-        call = _call if len(body) <= SMALL_BODY else asyncio.to_thread
-        request = await call(self._read, body, _content_type(scope["headers"]))
+        began = time.perf_counter()
+        read = _caller(is_short=len(body) <= SMALL_BODY)
+        request = await read(self._read, body, _content_type(scope["headers"]))
         answers = self._submit(request)
+        write = _caller(is_short=len(request.rows) <= FEW_ROWS)
         try:
-            return HTTPStatus.OK, await call(_write, await asyncio.wrap_future(answers))
+            text = await write(_write, await asyncio.wrap_future(answers))
         except Exception as error:
             kind = str(error) if isinstance(error, PredictionError) else type(error).__name__
             self._say(f"a request failed: {kind}")
             why, status = f"the model failed: {kind}", HTTPStatus.INTERNAL_SERVER_ERROR
             raise RequestError(why, status, "INTERNAL_ERROR") from None
+        if request.rows:
+            self._batcher.metrics.predicted(time.perf_counter() - began)
+        return HTTPStatus.OK, text
 
     def _read(self, body: bytes, content_type: str) -> Request:
         """The checked rows of a request."""
@@ -132,8 +142,12 @@ async def _respond(send: Any, status: int, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _call(function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function as :func:`asyncio.to_thread` does, but here."""
+def _caller(*, is_short: bool) -> Callable[..., Awaitable[Any]]:
+    """What calls a function: in the event loop if that is short, otherwise in a thread."""
+    return _call_here if is_short else asyncio.to_thread
+
+
+async def _call_here(function: Callable[..., T], *arguments: Any) -> T:
     return function(*arguments)
 
 

@@ -20,9 +20,12 @@ from tasks.tracking.registry import Reference
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
+    import uvicorn
     from mlflow.entities.model_registry import ModelVersion
 
 POLL_SECONDS = 1.0
+GRACE_SECONDS = 30
+"""Time in which requests are finished when the server stops."""
 HEADER = b"x-onestep-model"
 """Response header naming the version."""
 Say = Callable[[str], None]
@@ -98,6 +101,23 @@ class Follower:
             self._say(_("{why}; {uri} stays", why=why, uri=self._uri))
 
 
+def over_http(application: Any, port: int) -> uvicorn.Server:
+    """A server of an application on a loopback port."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        application,
+        HOST,
+        port,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
 def serve(workspace: Workspace, model: str, port: int, limits: Limits, say: Say) -> None:
     """Serve NAME, NAME@ALIAS or NAME/VERSION on a loopback port until interrupted.
 
@@ -107,8 +127,6 @@ def serve(workspace: Workspace, model: str, port: int, limits: Limits, say: Say)
         ModelError: no such model.
         UserError: the port is taken.
     """
-    import uvicorn
-
     quiet()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     refuse_taken(port, "--port")
@@ -116,10 +134,7 @@ def serve(workspace: Workspace, model: str, port: int, limits: Limits, say: Say)
     batcher = Batcher(limits, metrics)
     follower = Follower(workspace, Reference.parse(model), batcher, say)
     application = Monitored(follower, metrics)
-    config = uvicorn.Config(
-        application, HOST, port, log_level="warning", access_log=False, lifespan="off"
-    )
-    server = uvicorn.Server(config)
+    server = over_http(application, port)
     ended = threading.Event()
     threading.Thread(target=follower.follow, args=(ended,), daemon=True).start()
     say(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
 
 import httpx
 import mlflow.pyfunc
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,12 +20,23 @@ from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schem
 
 from flows.models.serving.batching import Batcher, Limits
 from flows.models.serving.metrics import Metrics
-from flows.models.serving.scoring import LARGEST_BODY, ScoringServer
+from flows.models.serving.scoring import FEW_ROWS, LARGEST_BODY, ScoringServer
 
 SECRET = "Zaphod"
 SPLIT = {"columns": ["text"], "data": [[SECRET], ["b"]]}
 RECORDS = [{"text": SECRET}, {"text": "b", "other": 1}]
 TWO = [{"label": len(SECRET)}, {"label": 1}]
+
+WRITERS: list[str] = []
+
+
+class Answers(pd.DataFrame):
+    """A table that notes which thread writes it."""
+
+    def to_dict(self, *args: Any, **options: Any) -> Any:
+        WRITERS.append(threading.current_thread().name)
+        return super().to_dict(*args, **options)
+
 
 with warnings.catch_warnings(action="ignore"):
     # MLflow asks for annotations, from which it would infer a signature.
@@ -34,7 +47,7 @@ with warnings.catch_warnings(action="ignore"):
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
             if model_input["text"].str.contains("!").any():
                 raise ArithmeticError(f"no answer to {model_input['text'][0]}")
-            return model_input["text"].str.len().to_frame("label")
+            return Answers(model_input["text"].str.len().to_frame("label"))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +119,20 @@ def test_a_column_of_numbers_is_refused_only_beside_others(server: ScoringServer
 
 
 def test_no_rows_have_no_predictions(server: ScoringServer) -> None:
-    assert post(server, {"dataframe_records": []}).json() == {"predictions": []}
+    metrics = Metrics()
+    fresh = ScoringServer(server._served, Batcher(Limits(), metrics), SAID.append)
+    assert post(fresh, {"dataframe_records": []}).json() == {"predictions": []}
+    assert metrics.summary() == ""
+    assert post(fresh, {"dataframe_records": RECORDS}).json() == {"predictions": TWO}
+    assert metrics.summary()
+
+
+def test_many_answers_are_written_beside_the_event_loop(server: ScoringServer) -> None:
+    for rows in (1, FEW_ROWS + 1):
+        assert post(server, {"inputs": [{"text": "a"}] * rows}).status_code == 200
+    event_loop = threading.current_thread().name
+    assert WRITERS[-2] == event_loop
+    assert WRITERS[-1] != event_loop
 
 
 REFUSED: dict[str, tuple[Any, int, str]] = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
+import threading
 import warnings
 from pathlib import Path
 
@@ -13,11 +15,14 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.models.serving.batching import Batcher, Limits
-from flows.models.serving.metrics import Metrics
-from flows.models.serving.server import Follower
+from flows.models.serving.metrics import Metrics, Monitored
+from flows.models.serving.scoring import ScoringServer
+from flows.models.serving.server import Follower, over_http
 from tasks.tracking import registry
 from tasks.tracking.registry import CHAMPION, Reference
 from tasks.workspace import Workspace
+from tests.support.commands import eventually
+from tests.support.stores import closed_port
 
 pytest_plugins = ["tests.support.fixtures"]
 pytestmark = pytest.mark.xdist_group("stages")
@@ -89,4 +94,38 @@ def test_a_server_follows_the_alias_and_keeps_what_loads(
     registry.set_alias(client, NAME, CHAMPION, 1)
     follower._look()
     assert ask(follower) == ask(pinned) == ([1, 1], f"models:/{NAME}/1")
+    batcher.close()
+
+
+def exchange(client: socket.socket, *lines: str) -> str:
+    """Send a request without a body, and read the response."""
+    client.sendall("\r\n".join((*lines, "Host: model", "", "")).encode())
+    return client.recv(4096).decode()
+
+
+def test_a_client_that_stalls_keeps_no_server_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flows.models.serving.server.GRACE_SECONDS", 0)
+    mlflow.pyfunc.save_model(tmp_path / "model", python_model=Constant(1), pip_requirements=[])
+    metrics = Metrics()
+    batcher = Batcher(Limits(), metrics)
+    served = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    port = closed_port()
+    scoring = ScoringServer(served, batcher, print)
+    server = over_http(Monitored(scoring, metrics), port)
+    running = threading.Thread(target=server.run, daemon=True)
+    running.start()
+    eventually(lambda: server.started)
+    address = ("127.0.0.1", port)
+    with socket.create_connection(address, 30) as other, socket.create_connection(address) as slow:
+        upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+        found = exchange(other, "GET /other HTTP/1.1", *upgrade, "Sec-WebSocket-Key: AAAA")
+        assert found.startswith("HTTP/1.1 404 ")
+        slow.sendall(b"POST /invocations HTTP/1.1\r\nHost: model\r\nContent-Length: 9\r\n\r\n{")
+        eventually(lambda: server.server_state.tasks)
+        server.should_exit = True
+        running.join(30)
+        assert not running.is_alive()
+    assert "Traceback" not in capfd.readouterr().err
     batcher.close()

@@ -21,7 +21,7 @@ from functools import partial
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tasks.processes.children import GRACE_SECONDS, no_collection
 from tasks.progress import Update, listening
@@ -170,7 +170,7 @@ def _answer(connection: Connection) -> int:
         _enter(call)
         function, arguments = pickle.loads(call.function)
         send = partial(_send_update, connection)
-        with listening(send), span(function.__qualname__):
+        with listening(send), span(_name(function)):
             result = function(*arguments)
         connection.send(("result", result))
     except SystemExit as exit_:
@@ -181,6 +181,11 @@ def _answer(connection: Connection) -> int:
         _send_error(connection, error)
         return 1
     return 0
+
+
+def _name(function: Any) -> str:
+    """The name of a function; a partial one has only that of its class."""
+    return str(getattr(function, "__qualname__", type(function).__name__))
 
 
 def _send_update(connection: Connection, update: Update) -> None:

@@ -2,4 +2,4 @@
 
 from tasks.applications.shared.classification.application import classification
 
-APPLICATION = classification("sentiment", primary_metric="accuracy")
+APPLICATION = classification("sentiment", version=3, primary_metric="accuracy")

@@ -2,4 +2,4 @@
 
 from tasks.applications.shared.classification.application import classification
 
-APPLICATION = classification("topics", primary_metric="macro_f1")
+APPLICATION = classification("topics", version=3, primary_metric="macro_f1")

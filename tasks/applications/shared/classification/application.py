@@ -239,14 +239,17 @@ class ConstantPrediction(Baseline[ClassificationFacts]):
         return LABELLINGS[facts.labelling].baseline(len(frame), facts)
 
 
-def classification(name: str, primary_metric: str) -> Application:
+def classification(name: str, version: int, primary_metric: str) -> Application:
     """An application with one text, or a pair of texts, in and labels out.
 
-    The primary metric is that of rows with one label each.
+    Args:
+        name: as ``application`` in a pipeline file.
+        version: raised when a change makes earlier stage outputs wrong.
+        primary_metric: the default primary metric where rows have one label each.
     """
     return Application(
         name=name,
-        version=3,
+        version=version,
         heads=("sequence-classification",),
         facts=ClassificationFacts,
         rows=ClassificationRows(),

@@ -62,7 +62,7 @@ for _ in range(2):
     found.append((problem, list(outbox.folder(workspace).iterdir())))
 print(found)
 """
-OFTEN = {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.5"}
+OFTEN = {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.1"}
 SLOW_REGISTRATION = fault("tasks.tracking.registry:create:1", "sleep-3")
 
 

@@ -83,6 +83,10 @@ class Workspace:
         """Home of the embedded Prefect server."""
         return self.root / "prefect"
 
+    def run_page(self, pipeline: str) -> Path:
+        """The page about the latest run of a pipeline."""
+        return self.root / "reports" / f"{pipeline}.run.html"
+
     @property
     def artifacts(self) -> Path:
         """MLflow's artifact store in embedded mode."""

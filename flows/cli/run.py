@@ -76,8 +76,7 @@ def run(
     if trace:
         _start_timeline(trace)
     inputs.quiet()
-    latest = workspace.root / "reports" / f"{config.name}.run.html"
-    if fresh or set_ or inputs.look_new(config, file, latest):
+    if fresh or set_ or inputs.look_new(config, file, workspace.run_page(config.name)):
         calls.prepare()
     screen = console(stderr=as_json)
     from flows.cli import progress, reports

@@ -50,9 +50,10 @@ def keep(
         if contract:
             write_atomic(folder / data, render_contract({"created": created} | contract))
         if draw:
-            _set_aside(folder, name)
+            latest = workspace.run_page(name)
+            _set_aside(latest, name)
             write_atomic(folder / f"{run}.html", draw(data, "index.html"))
-            write_atomic(_latest(folder, name), draw(f"{name}/{data}", f"{name}/index.html"))
+            write_atomic(latest, draw(f"{name}/{data}", f"{name}/index.html"))
         page = f"{run}.html" if draw else data
         write_json(folder / f"{run}.json", {**entry, "created": created, "page": page})
         write_atomic(folder / "index.html", index.render(name, _entries(folder)))
@@ -68,15 +69,10 @@ def _unused(folder: Path, moment: datetime, fingerprint: str) -> str:
         moment += timedelta(seconds=1)
 
 
-def _latest(folder: Path, name: str) -> Path:
-    return folder.with_name(f"{name}.run.html")
-
-
-def _set_aside(folder: Path, name: str) -> None:
+def _set_aside(latest: Path, name: str) -> None:
     """Keep the page of a version of onestep that had only one for all runs."""
-    latest = _latest(folder, name)
     if latest.exists() and f"{name}/index.html" not in latest.read_text("utf-8"):
-        write_atomic(folder.with_name(f"{name}.run.earlier.html"), latest.read_bytes())
+        write_atomic(latest.with_name(f"{name}.run.earlier.html"), latest.read_bytes())
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:

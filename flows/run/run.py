@@ -222,7 +222,7 @@ class Run:
     @property
     def outcome(self) -> Outcome:
         """The outcome, once all stages have completed."""
-        report = self.workspace.root / "reports" / f"{self.config.name}.run.html"
+        report = self.workspace.run_page(self.config.name)
         found = hints.find(self.config, self[FinetuningResult], self[EvaluationResult])
         found += hints.of_contents(
             {run.stage.name: run.result.stored for run in self.results if run.result.stored}

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.promotion import Slices
-from tasks.applications.bootstrap import Interval, widened
+from tasks.applications.bootstrap import Interval, percentiles, widened
 from tasks.applications.scoring import Scorer
 from tasks.metrics import lower_is_better
 
@@ -138,9 +138,7 @@ class _Gains:
         """The percentile interval; NaN if there is no gain."""
         if not np.isfinite(self.values).any():
             return math.nan, math.nan
-        tail = (1 - self.confidence) / 2
-        low, high = np.nanquantile(self.values, [tail, 1 - tail])
-        return float(low), float(high)
+        return percentiles(self.values[~np.isnan(self.values)], self.confidence)
 
     def widened(self, rows: int) -> Interval:
         """The interval, wider if all gains are equal."""
